@@ -83,11 +83,12 @@ next_apt() {
         -o APT::Update::Post-Invoke-Success= -o Acquire::Retries=2 -o APT::Sandbox::User=root "$@"
 }
 
-next_apt update >"$W/log.update" 2>&1 ||
-    { cat "$W/log.update" >&2; die "the package mirror gave no valid index of Debian $NEXT"; }
+LOG=$DEPS/.fetch.log
+next_apt update >"$LOG" 2>&1 ||
+    die "the Debian package mirror gave no valid index of Debian $NEXT (log: $LOG)"
 # shellcheck disable=SC2086
-(cd "$W/debs" && next_apt download $packages) >"$W/log" 2>&1 ||
-    { cat "$W/log" >&2; die "the package mirror did not give all of:" $packages; }
+(cd "$W/debs" && next_apt download $packages) >>"$LOG" 2>&1 ||
+    die "the Debian package mirror did not give all of:" $packages "(log: $LOG)"
 
 bad=0
 for p in $packages; do
@@ -118,5 +119,5 @@ rm -rf "$DEPS/include" "$DEPS/lib" "$DEPS/.stamp"
 mv "$W/out/include" "$W/out/lib" "$DEPS/"
 # What went over the wire, in kB, for setup.sh to add up.
 awk '/^Fetched / { kb += $2 * ($3 == "MB" ? 1000 : $3 == "B" ? 0.001 : 1) } END { printf "%d\n", kb }' \
-    "$W/log.update" "$W/log" >"$DEPS/.kilobytes"
+    "$LOG" >"$DEPS/.kilobytes"
 echo "$stamp" >"$DEPS/.stamp"

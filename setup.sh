@@ -1,0 +1,177 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Gyre from a fresh clone on Debian 12, as root or with sudo.
+#
+#   ./setup.sh [build]             install what is missing, fetch, build: leaves build/gyre
+#   ./setup.sh demo [NAME] [ARG..] build, then run `gyre demo NAME ARG..` (NAME: sepsis)
+#   ./setup.sh test [--all]        build, then every check and test; last line: N passed, N failed, N skipped
+#   ./setup.sh -h                  this text
+#
+# A second run needs no network. Logs of what was installed are in .setup/, ./cleanup.sh removes all that is made here.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+STATE=.setup
+KILOBYTES=0
+START=$(date +%s%N)
+mkdir -p "$STATE"
+
+say() {
+    printf 'setup: %s\n' "$*" >&2
+}
+
+die() {
+    say "$@"
+    exit 1
+}
+
+# Packages of the sets named in $@ that are not installed, one per line.
+missing_packages() {
+    local wanted
+    wanted=$(awk -v sets=" $* " '$1 !~ /^#/ && index(sets, " " $1 " ") { print $2 }' deps/packages | sort -u)
+    # dpkg-query exits 1 when any is unknown: that is what is asked here.
+    # shellcheck disable=SC2086
+    { dpkg-query -W -f '${db:Status-Status} ${Package}\n' $wanted 2>/dev/null || true; } |
+        awk '$1 == "installed" { print $2 }' | sort -u | comm -13 - <(echo "$wanted")
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        env LC_ALL=C DEBIAN_FRONTEND=noninteractive "$@"
+    else
+        command -v sudo >/dev/null || die "Debian packages are missing and the tool 'sudo' is too; run as root"
+        sudo env LC_ALL=C DEBIAN_FRONTEND=noninteractive "$@"
+    fi
+}
+
+add_fetched() { # log file of apt-get
+    KILOBYTES=$((KILOBYTES + $(awk '/^Fetched / { gsub(",", "", $2)
+        kb += $2 * ($3 == "MB" ? 1000 : $3 == "B" ? 0.001 : 1) } END { printf "%d", kb }' "$1")))
+}
+
+apt_update() {
+    say "reading the package lists"
+    as_root apt-get -q update >"$STATE/apt-update.log" 2>&1 </dev/null ||
+        die "the Debian package mirror did not answer (apt-get update; log: $STATE/apt-update.log)"
+    add_fetched "$STATE/apt-update.log"
+}
+
+apt_install() {
+    as_root apt-get -q -y --no-install-recommends install "$@" >"$STATE/apt-install.log" 2>&1 </dev/null
+}
+
+install_packages() { # sets
+    local missing name
+    missing=$(missing_packages "$@")
+    [ -n "$missing" ] || return 0
+    if ! compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null; then
+        apt_update
+    fi
+    say "installing $(echo "$missing" | wc -l) Debian packages:" $missing
+    # shellcheck disable=SC2086
+    if ! apt_install $missing; then
+        # Lists older than the mirror name files that are gone: read them again, once.
+        apt_update
+        # shellcheck disable=SC2086
+        if ! apt_install $missing; then
+            name=$(sed -n "s/^E: Unable to locate package //p; s/^E: Package '\([^']*\)'.*/\1/p" \
+                "$STATE/apt-install.log" | head -n1)
+            [ -z "$name" ] || die "the Debian package '$name' is not in this system's package lists"
+            die "apt-get could not install the packages above (log: $STATE/apt-install.log)"
+        fi
+    fi
+    add_fetched "$STATE/apt-install.log"
+    echo "$missing" >>"$STATE/installed-packages"
+}
+
+fetch_deps() {
+    local before
+    before=$(cat .deps/.stamp 2>/dev/null || true)
+    if ! compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null && [ -z "$before" ]; then
+        apt_update
+    fi
+    deps/fetch.sh || exit 1
+    [ "$before" = "$(cat .deps/.stamp)" ] || KILOBYTES=$((KILOBYTES + $(cat .deps/.kilobytes)))
+}
+
+build() {
+    if [ ! -e build/build.ninja ]; then
+        say "configuring build/"
+        meson setup build --buildtype=release >"$STATE/meson.log" 2>&1 ||
+            { tail -n 20 "$STATE/meson.log" >&2; die "meson could not configure build/ (log: $STATE/meson.log)"; }
+    fi
+    ninja -C build >"$STATE/ninja.log" 2>&1 ||
+        { tail -n 40 "$STATE/ninja.log" >&2; die "the build failed (log: $STATE/ninja.log)"; }
+}
+
+# The interop tests drive the real clients. Without the package index they are skipped and counted, with this reason.
+make_venv() {
+    local want
+    want=$(sha256sum tests/requirements.txt | cut -c1-64)
+    if [ "$(cat .venv/.stamp 2>/dev/null || true)" = "$want" ]; then
+        return 0
+    fi
+    say "making the Python environment of the interop tests (.venv)"
+    rm -rf .venv "$STATE/no-venv"
+    # The path matters: a python3 earlier on PATH may be another version.
+    if /usr/bin/python3 -m venv .venv >"$STATE/pip.log" 2>&1 &&
+        .venv/bin/python -m pip install --progress-bar off -r tests/requirements.txt >>"$STATE/pip.log" 2>&1 </dev/null; then
+        KILOBYTES=$((KILOBYTES + $(awk '/^ *Downloading .*\([0-9.]+ [kM]B\)/ {
+            size = $(NF - 1); sub(/\(/, "", size); kb += size * ($NF ~ /^M/ ? 1000 : 1) } END { printf "%d", kb }' \
+            "$STATE/pip.log")))
+        echo "$want" >.venv/.stamp
+    else
+        echo "the Python package index (PyPI) did not give all of tests/requirements.txt" >"$STATE/no-venv"
+        say "$(cat "$STATE/no-venv"): the interop tests will be skipped (log: $STATE/pip.log)"
+    fi
+}
+
+report() {
+    local ms=$((($(date +%s%N) - START) / 1000000))
+    say "$(awk -v kb=$KILOBYTES -v ms=$ms 'BEGIN { printf "%.1f MB fetched, %.1f minutes (%.1f s)", kb / 1000, ms / 60000, ms / 1000 }')"
+}
+
+prepare() { # sets of packages
+    for tool in apt-get dpkg-query; do
+        command -v "$tool" >/dev/null || die "the tool '$tool' is missing: this script is for Debian 12"
+    done
+    install_packages "$@"
+    fetch_deps
+}
+
+verb=${1:-build}
+[ $# = 0 ] || shift
+case $verb in
+build)
+    [ $# = 0 ] || die "build takes no arguments (try -h)"
+    prepare build
+    build
+    report
+    say "built: build/gyre"
+    ;;
+demo)
+    prepare build
+    build
+    report
+    case ${1:-} in
+    '' | -*) set -- sepsis "$@" ;;
+    esac
+    exec build/gyre demo "$@"
+    ;;
+test)
+    case "$*" in
+    '' | --all) ;;
+    *) die "test takes nothing or --all (try -h)" ;;
+    esac
+    prepare build test
+    make_venv
+    report
+    exec /usr/bin/python3 tools/run-tests "$@"
+    ;;
+-h | --help)
+    sed -n '3,10s/^# \{0,1\}//p' "$0"
+    ;;
+*)
+    die "unknown argument '$verb' (try -h)"
+    ;;
+esac

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of all black-box tests (see support.py for what they are made of).
+
+    gyre          run the program: gyre("data", "ingest", ...).returncode, in the test's own folder
+    server        one server for the whole test file, started before the first test that asks for it
+    new_server    start more: new_server(), new_server(args=[...], home=...); all are stopped at the end of the test
+    data_dir      the real data sets; the test is skipped, and counted, where they are not
+"""
+
+import functools
+import sys
+
+import pytest
+
+sys.path.insert(0, __file__.rsplit("/", 1)[0])
+import support  # noqa: E402
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "tsan: also run with ThreadSanitizer")
+
+
+@pytest.fixture
+def gyre(tmp_path):
+    return functools.partial(support.run_gyre, cwd=tmp_path)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    one = support.Server(tmp_path_factory.mktemp("server") / "home")
+    one.start()
+    yield one
+    one.stop()
+
+
+@pytest.fixture
+def new_server(tmp_path):
+    started = []
+
+    def start(args=(), home=None, env=None, verb=("server",)):
+        one = support.Server(home or tmp_path / f"home{len(started)}", args, env, verb)
+        started.append(one)
+        return one.start()
+
+    yield start
+    failures = []
+    for one in started:
+        try:
+            one.stop()
+        except AssertionError as failure:
+            failures.append(str(failure))
+    assert not failures, "\n".join(failures)
+
+
+@pytest.fixture(scope="session")
+def data_dir():
+    if not support.DATA.is_dir():
+        pytest.skip("the real data sets are not here (GYRE_TEST_DATA)")
+    return support.DATA
