@@ -131,7 +131,7 @@ static gy_status need(yyjson_val *object, const char *key, bool (*is)(yyjson_val
 
 gy_status gy_json_need_str(yyjson_val *object, const char *key, struct gy_str *ret, struct gy_err *err)
 {
-    yyjson_val *v;
+    yyjson_val *v = NULL;
     GY_TRY(need(object, key, yyjson_is_str, "a string", &v, err));
     *ret = gy_json_val_str(v);
     return GY_OK;
@@ -139,7 +139,7 @@ gy_status gy_json_need_str(yyjson_val *object, const char *key, struct gy_str *r
 
 gy_status gy_json_need_i64(yyjson_val *object, const char *key, int64_t *ret, struct gy_err *err)
 {
-    yyjson_val *v;
+    yyjson_val *v = NULL;
     GY_TRY(need(object, key, yyjson_is_int, "an integer", &v, err));
     if (yyjson_is_uint(v) && yyjson_get_uint(v) > INT64_MAX) {
         return gy_err_set(err, GY_E_INVALID, "'%s' is too large", key);
@@ -150,7 +150,7 @@ gy_status gy_json_need_i64(yyjson_val *object, const char *key, int64_t *ret, st
 
 gy_status gy_json_need_f64(yyjson_val *object, const char *key, double *ret, struct gy_err *err)
 {
-    yyjson_val *v;
+    yyjson_val *v = NULL;
     GY_TRY(need(object, key, yyjson_is_num, "a number", &v, err));
     *ret = yyjson_get_num(v);
     return GY_OK;
