@@ -97,7 +97,7 @@ fetch_deps() {
 build() {
     if [ ! -e build/build.ninja ]; then
         say "configuring build/"
-        meson setup build --buildtype=release >"$STATE/meson.log" 2>&1 ||
+        meson setup build --buildtype=release -Dtests=false >"$STATE/meson.log" 2>&1 ||
             { tail -n 20 "$STATE/meson.log" >&2; die "meson could not configure build/ (log: $STATE/meson.log)"; }
     fi
     ninja -C build >"$STATE/ninja.log" 2>&1 ||
