@@ -101,6 +101,12 @@ def test_an_exception_is_honoured_and_must_be_needed(tool, tmp_path):
     assert findings(tool, tmp_path, "allocators") == ["tools/check-src.allow:1: not needed any more"]
 
 
+def test_a_link_out_of_the_tree_is_refused(tool, tmp_path):
+    (tmp_path / ".deps").symlink_to("/usr")
+    (tmp_path / "inside").symlink_to(".deps")
+    assert findings(tool, tmp_path, "hosts") == [".deps: a link out of the tree"]
+
+
 def test_the_command_exits_1_and_names_the_line(tmp_path):
     (tmp_path / "src/net").mkdir(parents=True)
     (tmp_path / "src/net/a.c").write_text(body(["    strcat(d, s);\n"]))
