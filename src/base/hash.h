@@ -26,6 +26,7 @@ GY_CHECKED gy_status gy_file_digest(const char *path, char *sha256, char *md5, i
 /* HMAC-SHA256 (RFC 2104), raw 32 bytes. */
 GY_CHECKED gy_status gy_hmac_sha256(struct gy_str key, struct gy_str bytes, unsigned char out[32], struct gy_err *err);
 uint32_t gy_crc32c(uint32_t crc, const void *p, size_t n); /* start with 0; chainable */
+uint32_t gy_crc32c_portable(uint32_t crc, const void *p, size_t n); /* without SSE4.2; the same value (tests compare) */
 void gy_hex(const void *p, size_t n, char *out);           /* 2n digits and a NUL */
 
 size_t gy_base64_size(size_t n);                            /* bytes of the text, without NUL */
