@@ -39,7 +39,6 @@ as_root() {
     if [ "$(id -u)" = 0 ]; then
         env LC_ALL=C DEBIAN_FRONTEND=noninteractive "$@"
     else
-        command -v sudo >/dev/null || die "Debian packages are missing and the tool 'sudo' is too; run as root"
         sudo env LC_ALL=C DEBIAN_FRONTEND=noninteractive "$@"
     fi
 }
@@ -51,7 +50,7 @@ add_fetched() { # log file of apt-get
 
 apt_update() {
     say "reading the package lists"
-    as_root apt-get -q update >"$STATE/apt-update.log" 2>&1 </dev/null ||
+    as_root apt-get -q -o APT::Update::Error-Mode=any update >"$STATE/apt-update.log" 2>&1 </dev/null ||
         die "the Debian package mirror did not answer (apt-get update; log: $STATE/apt-update.log)"
     add_fetched "$STATE/apt-update.log"
 }
@@ -64,6 +63,8 @@ install_packages() { # sets
     local missing name
     missing=$(missing_packages "$@")
     [ -n "$missing" ] || return 0
+    [ "$(id -u)" = 0 ] || command -v sudo >/dev/null ||
+        die "needs root or the tool 'sudo' to install Debian packages:" $missing
     if ! compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null; then
         apt_update
     fi
@@ -98,10 +99,10 @@ build() {
     if [ ! -e build/build.ninja ]; then
         say "configuring build/"
         meson setup build --buildtype=release -Dtests=false >"$STATE/meson.log" 2>&1 ||
-            { tail -n 20 "$STATE/meson.log" >&2; die "meson could not configure build/ (log: $STATE/meson.log)"; }
+            die "meson could not configure build/: $(grep -m1 -o 'ERROR.*' "$STATE/meson.log") (log: $STATE/meson.log)"
     fi
     ninja -C build >"$STATE/ninja.log" 2>&1 ||
-        { tail -n 40 "$STATE/ninja.log" >&2; die "the build failed (log: $STATE/ninja.log)"; }
+        die "the build failed: $(grep -m1 -E 'error|FAILED' "$STATE/ninja.log") (log: $STATE/ninja.log)"
 }
 
 # The interop tests drive the real clients. Without the package index they are skipped and counted, with this reason.
