@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gy_app: one open Gyre: home, store, objects and the routes onto them. `gyre server` has one with a server and a serving
- * table; a command without a running server has one in-process (server and serving NULL). Handlers get it as their ctx.
- * Thread safe after gy_app_open. */
+/* gy_app: one open Gyre: home, store, objects and the routes onto them. `gyre server` has one with
+ * a server and a serving table; a command without a running server has one in-process (server and
+ * serving NULL). Handlers get it as their ctx. Thread safe after gy_app_open. */
 #ifndef GY_API_APP_H
 #define GY_API_APP_H
 
@@ -29,20 +29,30 @@ struct gy_app_options {
     const char *objects_url;
 };
 /* Open home, store and objects and build the router. Fails as those do. */
-GY_CHECKED gy_status gy_app_open(const struct gy_app_options *o, struct gy_app **ret, struct gy_err *err);
+GY_CHECKED gy_status gy_app_open(const struct gy_app_options *o, struct gy_app **ret,
+                                 struct gy_err *err);
 void gy_app_free(struct gy_app *app);
 GY_DEFINE_AUTO(struct gy_app *, gy_app_free);
 
-/* The in-process transport: a gy_caller that runs handlers on the calling thread as actor = the user's name. It does not own app. */
-GY_CHECKED gy_status gy_local_caller_new(struct gy_app *app, struct gy_caller **ret, struct gy_err *err);
+/* The in-process transport: a gy_caller that runs handlers on the calling thread as actor = the
+ * user's name. It does not own app. */
+GY_CHECKED gy_status gy_local_caller_new(struct gy_app *app, struct gy_caller **ret,
+                                         struct gy_err *err);
 
 /* Each file of this room adds its routes. */
-GY_CHECKED gy_status gy_api_mlflow_add(struct gy_router *r, struct gy_app *app, struct gy_err *err);    /* mlflow*.c */
-GY_CHECKED gy_status gy_api_models_add(struct gy_router *r, struct gy_app *app, struct gy_err *err);    /* models.c */
-GY_CHECKED gy_status gy_api_data_add(struct gy_router *r, struct gy_app *app, struct gy_err *err);      /* data.c */
-GY_CHECKED gy_status gy_api_gate_add(struct gy_router *r, struct gy_app *app, struct gy_err *err);      /* gate.c */
-GY_CHECKED gy_status gy_api_inference_add(struct gy_router *r, struct gy_app *app, struct gy_err *err); /* inference.c */
-GY_CHECKED gy_status gy_api_serve_add(struct gy_router *r, struct gy_app *app, struct gy_err *err);     /* serve.c */
-GY_CHECKED gy_status gy_api_ui_add(struct gy_router *r, struct gy_app *app, struct gy_err *err);        /* ui.c */
+GY_CHECKED gy_status gy_api_mlflow_add(struct gy_router *r, struct gy_app *app,
+                                       struct gy_err *err); /* mlflow*.c */
+GY_CHECKED gy_status gy_api_models_add(struct gy_router *r, struct gy_app *app,
+                                       struct gy_err *err); /* models.c */
+GY_CHECKED gy_status gy_api_data_add(struct gy_router *r, struct gy_app *app,
+                                     struct gy_err *err); /* data.c */
+GY_CHECKED gy_status gy_api_gate_add(struct gy_router *r, struct gy_app *app,
+                                     struct gy_err *err); /* gate.c */
+GY_CHECKED gy_status gy_api_inference_add(struct gy_router *r, struct gy_app *app,
+                                          struct gy_err *err); /* inference.c */
+GY_CHECKED gy_status gy_api_serve_add(struct gy_router *r, struct gy_app *app,
+                                      struct gy_err *err); /* serve.c */
+GY_CHECKED gy_status gy_api_ui_add(struct gy_router *r, struct gy_app *app,
+                                   struct gy_err *err); /* ui.c */
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gy_arena: memory of one request or job, given back all at once. Allocation is a pointer bump; nothing is freed singly.
- * gy_arena_reset keeps the first block for the next request. Not thread safe; one owner. */
+/* gy_arena: memory of one request or job, given back all at once. Allocation is a pointer bump;
+ * nothing is freed singly. gy_arena_reset keeps the first block for the next request. Not thread
+ * safe; one owner. */
 #ifndef GY_BASE_ARENA_H
 #define GY_BASE_ARENA_H
 

@@ -11,7 +11,8 @@
 #include "base/file.h"
 #include "base/limits.h"
 
-/* How far above the program `.deps/lib` is looked for: build/gyre is one step, a unit test a few more. */
+/* How far above the program `.deps/lib` is looked for: build/gyre is one step, a unit test a few
+ * more. */
 #define MAX_STEPS_UP 5
 
 static pthread_mutex_t g_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -41,7 +42,8 @@ static void *open_beside_program(const char *soname)
         *slash = '\0';
         char candidate[GY_MAX_PATH];
         void *handle = NULL;
-        if (step == 1 && gy_path_join(candidate, sizeof candidate, dir, "lib/gyre", NULL) == GY_OK) {
+        if (step == 1 &&
+            gy_path_join(candidate, sizeof candidate, dir, "lib/gyre", NULL) == GY_OK) {
             handle = try_open(candidate, soname);
         }
         if (!handle && gy_path_join(candidate, sizeof candidate, dir, ".deps/lib", NULL) == GY_OK) {
@@ -64,13 +66,14 @@ static void *open_library(const char *soname)
     return handle ? handle : dlopen(soname, RTLD_NOW | RTLD_LOCAL);
 }
 
-static gy_status fill_symbols(void *handle, const char *soname, const struct gy_dl_symbol *symbols, size_t n,
-                              struct gy_err *err)
+static gy_status fill_symbols(void *handle, const char *soname, const struct gy_dl_symbol *symbols,
+                              size_t n, struct gy_err *err)
 {
     for (size_t i = 0; i < n; i++) {
         void *address = dlsym(handle, symbols[i].name);
         if (!address) {
-            return gy_err_set(err, GY_E_MISSINGDEP, "%s has no function %s: it is of another version", soname,
+            return gy_err_set(err, GY_E_MISSINGDEP,
+                              "%s has no function %s: it is of another version", soname,
                               symbols[i].name);
         }
         *symbols[i].slot = address;
@@ -92,7 +95,8 @@ gy_status gy_dl_open(void **handle_once, const char *soname, const char *package
             status = fill_symbols(handle, soname, symbols, n_symbols, err);
         } else {
             const char *why = dlerror();
-            status = gy_err_set(err, GY_E_MISSINGDEP, "the library %s can not be opened: %s", soname, why ? why : "?");
+            status = gy_err_set(err, GY_E_MISSINGDEP, "the library %s can not be opened: %s",
+                                soname, why ? why : "?");
         }
         if (status == GY_OK) {
             /* Released after the symbols are in place: who sees the handle sees them too. */

@@ -16,7 +16,8 @@ struct status_row {
 };
 
 static const struct status_row status_rows[] = {
-#define X(code, number, http, exit_code, retryable, text) {#code, GY_E_##code, http, exit_code, retryable, text},
+#define X(code, number, http, exit_code, retryable, text) \
+    {#code, GY_E_##code, http, exit_code, retryable, text},
 #include "base/errors.def"
 #undef X
 };
@@ -77,7 +78,8 @@ static void fill(struct gy_err *err, gy_status code, int sys_errno, const char *
     err->hint[0] = '\0';
 }
 
-gy_status gy_err_set_at(struct gy_err *err, gy_status code, const char *file, int line, const char *fmt, ...)
+gy_status gy_err_set_at(struct gy_err *err, gy_status code, const char *file, int line,
+                        const char *fmt, ...)
 {
     if (err) {
         /* Formatted aside first: an argument may point into err->msg itself. */
@@ -110,7 +112,8 @@ static gy_status status_of_errno(int errnum)
     }
 }
 
-gy_status gy_err_sys_at(struct gy_err *err, int errnum, const char *file, int line, const char *fmt, ...)
+gy_status gy_err_sys_at(struct gy_err *err, int errnum, const char *file, int line, const char *fmt,
+                        ...)
 {
     gy_status code = status_of_errno(errnum);
     if (err) {
@@ -122,7 +125,8 @@ gy_status gy_err_sys_at(struct gy_err *err, int errnum, const char *file, int li
         size_t used = n < 0 ? 0 : (size_t)n;
         if (used < sizeof msg) {
             char why[128];
-            (void)snprintf(msg + used, sizeof msg - used, ": %s", strerror_r(errnum, why, sizeof why));
+            (void)snprintf(msg + used, sizeof msg - used, ": %s",
+                           strerror_r(errnum, why, sizeof why));
         }
         fill(err, code, errnum, file, line);
         memcpy(err->msg, msg, sizeof msg);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gy_err: how everything in Gyre fails. A fallible function returns a gy_status and, as its last argument, takes a
- * `struct gy_err *err` (NULL allowed) that it fills on failure and leaves untouched on success. A lower function that
- * filled err must not be answered by gy_err_set again: add context with gy_err_wrap. Libraries return errors and never
- * log them; cli/ and api/ log once. Thread rule: one gy_err belongs to one caller. */
+/* gy_err: how everything in Gyre fails. A fallible function returns a gy_status and, as its last
+ * argument, takes a `struct gy_err *err` (NULL allowed) that it fills on failure and leaves
+ * untouched on success. A lower function that filled err must not be answered by gy_err_set again:
+ * add context with gy_err_wrap. Libraries return errors and never log them; cli/ and api/ log once.
+ * Thread rule: one gy_err belongs to one caller. */
 #ifndef GY_BASE_ERR_H
 #define GY_BASE_ERR_H
 
@@ -31,23 +32,25 @@ struct gy_err {
     char hint[256]; /* what the user can do; may be empty */
 };
 
-#define GY_ERR_INIT                                                                                                    \
-    {                                                                                                                  \
-        .code = GY_OK                                                                                                  \
+#define GY_ERR_INIT   \
+    {                 \
+        .code = GY_OK \
     }
 
-/* Fill err (NULL allowed) and return code, so that `return gy_err_set(err, GY_E_NOTFOUND, "run '%s'", id);` works. */
-gy_status gy_err_set_at(struct gy_err *err, gy_status code, const char *file, int line, const char *fmt, ...)
-    GY_PRINTF(5, 6);
+/* Fill err (NULL allowed) and return code, so that `return gy_err_set(err, GY_E_NOTFOUND, "run
+ * '%s'", id);` works. */
+gy_status gy_err_set_at(struct gy_err *err, gy_status code, const char *file, int line,
+                        const char *fmt, ...) GY_PRINTF(5, 6);
 #define gy_err_set(err, code, ...) gy_err_set_at((err), (code), __FILE__, __LINE__, __VA_ARGS__)
 
-/* As gy_err_set with ": <strerror(errnum)>" appended and sys_errno kept. ENOSPC/EDQUOT become NOSPACE, ENOMEM NOMEM,
- * ENOENT NOTFOUND, EACCES/EPERM DENIED, anything else IO. */
-gy_status gy_err_sys_at(struct gy_err *err, int errnum, const char *file, int line, const char *fmt, ...)
-    GY_PRINTF(5, 6);
+/* As gy_err_set with ": <strerror(errnum)>" appended and sys_errno kept. ENOSPC/EDQUOT become
+ * NOSPACE, ENOMEM NOMEM, ENOENT NOTFOUND, EACCES/EPERM DENIED, anything else IO. */
+gy_status gy_err_sys_at(struct gy_err *err, int errnum, const char *file, int line, const char *fmt,
+                        ...) GY_PRINTF(5, 6);
 #define gy_err_sys(err, errnum, ...) gy_err_sys_at((err), (errnum), __FILE__, __LINE__, __VA_ARGS__)
 
-/* Prefix the message with context: "<context>: <message>". Returns err->code (GY_E_FAILED when err is NULL). */
+/* Prefix the message with context: "<context>: <message>". Returns err->code (GY_E_FAILED when err
+ * is NULL). */
 gy_status gy_err_wrap(struct gy_err *err, const char *fmt, ...) GY_PRINTF(2, 3);
 
 /* Set the hint; returns err->code so that it can end a return statement. NULL err: GY_E_FAILED. */
@@ -63,48 +66,49 @@ int gy_status_retryable(gy_status code);
 gy_status gy_status_from_name(const char *name);
 
 /* Return early when expr fails; the callee filled err. */
-#define GY_TRY(expr)                                                                                                   \
-    do {                                                                                                               \
-        gy_status gy_try_status_ = (expr);                                                                             \
-        if (gy_try_status_ != GY_OK) {                                                                                 \
-            return gy_try_status_;                                                                                     \
-        }                                                                                                              \
+#define GY_TRY(expr)                       \
+    do {                                   \
+        gy_status gy_try_status_ = (expr); \
+        if (gy_try_status_ != GY_OK) {     \
+            return gy_try_status_;         \
+        }                                  \
     } while (0)
 
 /* Run `fn(pointer)` at the end of the scope: GY_AUTO(gy_run_free) struct gy_run *run = NULL;
- * GY_AUTO_DONE is for values in caller storage: GY_AUTO_DONE(gy_buf_done) struct gy_buf b; calls gy_buf_done(&b).
- * Each fn needs GY_DEFINE_AUTO(type, fn) or GY_DEFINE_AUTO_DONE(type, fn) once, in its header. fn accepts NULL. */
+ * GY_AUTO_DONE is for values in caller storage: GY_AUTO_DONE(gy_buf_done) struct gy_buf b; calls
+ * gy_buf_done(&b). Each fn needs GY_DEFINE_AUTO(type, fn) or GY_DEFINE_AUTO_DONE(type, fn) once, in
+ * its header. fn accepts NULL. */
 #define GY_AUTO(fn) __attribute__((cleanup(fn##_autop_)))
 #define GY_AUTO_DONE(fn) __attribute__((cleanup(fn##_autod_)))
-#define GY_DEFINE_AUTO(type, fn)                                                                                       \
-    GY_UNUSED static inline void fn##_autop_(type *p)                                                                  \
-    {                                                                                                                  \
-        if (*p) {                                                                                                      \
-            fn(*p);                                                                                                    \
-        }                                                                                                              \
-    }                                                                                                                  \
+#define GY_DEFINE_AUTO(type, fn)                      \
+    GY_UNUSED static inline void fn##_autop_(type *p) \
+    {                                                 \
+        if (*p) {                                     \
+            fn(*p);                                   \
+        }                                             \
+    }                                                 \
     struct gy_auto_semicolon_
-#define GY_DEFINE_AUTO_DONE(type, fn)                                                                                  \
-    GY_UNUSED static inline void fn##_autod_(type *p)                                                                  \
-    {                                                                                                                  \
-        fn(p);                                                                                                         \
-    }                                                                                                                  \
+#define GY_DEFINE_AUTO_DONE(type, fn)                 \
+    GY_UNUSED static inline void fn##_autod_(type *p) \
+    {                                                 \
+        fn(p);                                        \
+    }                                                 \
     struct gy_auto_semicolon_
 
 /* Hand a pointer over: evaluates to p and leaves p NULL, so that its GY_AUTO does nothing. */
-#define GY_TAKE(p)                                                                                                     \
-    __extension__({                                                                                                    \
-        __typeof__(p) gy_taken_ = (p);                                                                                 \
-        (p) = NULL;                                                                                                    \
-        gy_taken_;                                                                                                     \
+#define GY_TAKE(p)                     \
+    __extension__({                    \
+        __typeof__(p) gy_taken_ = (p); \
+        (p) = NULL;                    \
+        gy_taken_;                     \
     })
 
 /* Programmer errors only (never bad input); on in release. Prints and aborts. */
-#define GY_REQUIRE(cond)                                                                                               \
-    do {                                                                                                               \
-        if (__builtin_expect(!(cond), 0)) {                                                                            \
-            gy_require_failed(#cond, __FILE__, __LINE__);                                                              \
-        }                                                                                                              \
+#define GY_REQUIRE(cond)                                  \
+    do {                                                  \
+        if (__builtin_expect(!(cond), 0)) {               \
+            gy_require_failed(#cond, __FILE__, __LINE__); \
+        }                                                 \
     } while (0)
 __attribute__((noreturn)) void gy_require_failed(const char *cond, const char *file, int line);
 

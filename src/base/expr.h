@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rule expression language: `Temp > 38.5 or Temp < 35.0`, `unit == 'ICU' and not (hr is null)`, `kg * 2.205`.
- * Grammar (loosest first): or; and; not; = == != < <= > >= , is [not] null, [not] in (list); + -; * / %; unary -; number,
- * 'string' "string", true, false, null, name, `quoted name`, (expr), and functions abs min max floor ceil round log exp
- * sqrt if(c,a,b) len lower upper. Values: number (double), string, bool, null. Kleene logic: null in a comparison or in
- * arithmetic gives null; `false and null` is false, `true or null` is true; a null condition does not hit. A wrong type is
- * an error at compile time where the schema tells the types, else at evaluation. Bounded: GY_EXPR_MAX_* below. A
- * compiled expression is immutable: any number of threads may evaluate it. */
+/* The rule expression language: `Temp > 38.5 or Temp < 35.0`, `unit == 'ICU' and not (hr is null)`,
+ * `kg * 2.205`. Grammar (loosest first): or; and; not; = == != < <= > >= , is [not] null, [not] in
+ * (list); + -; * / %; unary -; number, 'string' "string", true, false, null, name, `quoted name`,
+ * (expr), and functions abs min max floor ceil round log exp sqrt if(c,a,b) len lower upper.
+ * Values: number (double), string, bool, null. Kleene logic: null in a comparison or in arithmetic
+ * gives null; `false and null` is false, `true or null` is true; a null condition does not hit. A
+ * wrong type is an error at compile time where the schema tells the types, else at evaluation.
+ * Bounded: GY_EXPR_MAX_* below. A compiled expression is immutable: any number of threads may
+ * evaluate it. */
 #ifndef GY_BASE_EXPR_H
 #define GY_BASE_EXPR_H
 
@@ -27,21 +29,24 @@ struct gy_expr_value {
 
 struct gy_expr;
 
-/* Resolve a name while compiling: give its slot (index into the values at evaluation) and type (GY_EXPR_NULL: not known).
- * Return false for an unknown name: compiling fails with INVALID naming it and its position. */
-typedef bool (*gy_expr_resolve_fn)(void *ctx, struct gy_str name, size_t *ret_slot, enum gy_expr_type *ret_type);
+/* Resolve a name while compiling: give its slot (index into the values at evaluation) and type
+ * (GY_EXPR_NULL: not known). Return false for an unknown name: compiling fails with INVALID naming
+ * it and its position. */
+typedef bool (*gy_expr_resolve_fn)(void *ctx, struct gy_str name, size_t *ret_slot,
+                                   enum gy_expr_type *ret_type);
 
 /* Fails: PARSE or INVALID with "at column N", TOOBIG. */
-GY_CHECKED gy_status gy_expr_compile(struct gy_str text, gy_expr_resolve_fn resolve, void *ctx, struct gy_expr **ret,
-                                     struct gy_err *err);
+GY_CHECKED gy_status gy_expr_compile(struct gy_str text, gy_expr_resolve_fn resolve, void *ctx,
+                                     struct gy_expr **ret, struct gy_err *err);
 void gy_expr_free(struct gy_expr *e);
 GY_DEFINE_AUTO(struct gy_expr *, gy_expr_free);
 
-/* Evaluate over slots. No allocation except by lower/upper (which use scratch, 256 bytes: longer is INVALID).
- * Fails: INVALID on a type clash. Division by zero and overflow give null. */
-GY_CHECKED gy_status gy_expr_eval(const struct gy_expr *e, const struct gy_expr_value *slots, size_t n_slots,
-                                  struct gy_expr_value *ret, struct gy_err *err);
-/* Fast form for rules over numbers: NaN stands for null. 1 hit, 0 no hit, -1 null (could not be told). */
+/* Evaluate over slots. No allocation except by lower/upper (which use scratch, 256 bytes: longer is
+ * INVALID). Fails: INVALID on a type clash. Division by zero and overflow give null. */
+GY_CHECKED gy_status gy_expr_eval(const struct gy_expr *e, const struct gy_expr_value *slots,
+                                  size_t n_slots, struct gy_expr_value *ret, struct gy_err *err);
+/* Fast form for rules over numbers: NaN stands for null. 1 hit, 0 no hit, -1 null (could not be
+ * told). */
 int gy_expr_test_f64(const struct gy_expr *e, const double *slots, size_t n_slots);
 /* The slots it reads, ascending; returns how many (at most max are written). */
 size_t gy_expr_slots(const struct gy_expr *e, size_t *out, size_t max);

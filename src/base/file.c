@@ -57,13 +57,15 @@ gy_status gy_file_read(const char *path, struct gy_buf *buf, struct gy_err *err)
     }
     gy_status status = GY_OK;
     for (;;) {
-        /* One byte more than may fit, so that a file of exactly the ceiling is told from a longer one. */
+        /* One byte more than may fit, so that a file of exactly the ceiling is told from a longer
+         * one. */
         size_t room = buf->max_bytes > buf->n ? buf->max_bytes - buf->n : 0;
         if (room == 0) {
             char probe;
             ssize_t more = read(fd, &probe, 1);
             if (more > 0) {
-                status = gy_err_set(err, GY_E_TOOBIG, "%s is larger than %zu bytes", path, buf->max_bytes);
+                status = gy_err_set(err, GY_E_TOOBIG, "%s is larger than %zu bytes", path,
+                                    buf->max_bytes);
             } else if (more < 0) {
                 status = gy_err_sys(err, errno, "can not read %s", path);
             }
@@ -146,7 +148,8 @@ struct gy_file_writer {
     char buffer[WRITER_BUFFER];
 };
 
-/* O_EXCL and a name of 64 random bits rather than mkstemp: the kernel then applies the umask to mode. */
+/* O_EXCL and a name of 64 random bits rather than mkstemp: the kernel then applies the umask to
+ * mode. */
 static gy_status open_temp(struct gy_file_writer *w, mode_t mode, struct gy_err *err)
 {
     size_t size = strlen(w->path) + 32;
@@ -158,7 +161,9 @@ static gy_status open_temp(struct gy_file_writer *w, mode_t mode, struct gy_err 
         uint64_t random;
         GY_TRY(gy_random_bytes(&random, sizeof random, err));
         (void)snprintf(w->temp, size, "%s.%016llx.tmp", w->path, (unsigned long long)random);
-        w->fd = faulted("open", w->temp) ? -1 : open(w->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+        w->fd = faulted("open", w->temp)
+                    ? -1
+                    : open(w->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
         if (w->fd >= 0 || errno != EEXIST) {
             break;
         }
@@ -166,7 +171,8 @@ static gy_status open_temp(struct gy_file_writer *w, mode_t mode, struct gy_err 
     return w->fd >= 0 ? GY_OK : gy_err_sys(err, errno, "can not create %s", w->temp);
 }
 
-gy_status gy_file_writer_open(const char *path, mode_t mode, struct gy_file_writer **ret, struct gy_err *err)
+gy_status gy_file_writer_open(const char *path, mode_t mode, struct gy_file_writer **ret,
+                              struct gy_err *err)
 {
     struct gy_file_writer *w = gy_malloc(sizeof *w);
     if (!w) {
@@ -176,8 +182,8 @@ gy_status gy_file_writer_open(const char *path, mode_t mode, struct gy_file_writ
     w->temp = NULL;
     w->used = 0;
     w->path = gy_strdup(path);
-    gy_status status =
-        w->path ? open_temp(w, mode, err) : gy_err_set(err, GY_E_NOMEM, "out of memory writing %s", path);
+    gy_status status = w->path ? open_temp(w, mode, err)
+                               : gy_err_set(err, GY_E_NOMEM, "out of memory writing %s", path);
     if (status != GY_OK) {
         if (w->fd < 0) {
             gy_free(w->temp); /* never made, so there is nothing to unlink */
@@ -213,7 +219,8 @@ gy_status gy_file_writer_write(struct gy_file_writer *w, struct gy_str bytes, st
     return GY_OK;
 }
 
-gy_status gy_file_writer_commit(struct gy_file_writer *w, const char *path_or_null, struct gy_err *err)
+gy_status gy_file_writer_commit(struct gy_file_writer *w, const char *path_or_null,
+                                struct gy_err *err)
 {
     GY_REQUIRE(w->temp);
     const char *path = path_or_null ? path_or_null : w->path;
@@ -258,7 +265,8 @@ gy_status gy_file_write(const char *path, struct gy_str bytes, mode_t mode, stru
 
 gy_status gy_file_append(const char *path, struct gy_str bytes, mode_t mode, struct gy_err *err)
 {
-    int fd = faulted("open", path) ? -1 : open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, mode);
+    int fd =
+        faulted("open", path) ? -1 : open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, mode);
     if (fd < 0) {
         return gy_err_sys(err, errno, "can not open %s", path);
     }
@@ -275,7 +283,8 @@ gy_status gy_dir_make(const char *path, struct gy_err *err)
     char part[GY_MAX_PATH];
     size_t n = strlen(path);
     if (n == 0 || n >= sizeof part) {
-        return gy_err_set(err, n ? GY_E_TOOBIG : GY_E_INVALID, "a folder's path has 1 to %d bytes", GY_MAX_PATH - 1);
+        return gy_err_set(err, n ? GY_E_TOOBIG : GY_E_INVALID, "a folder's path has 1 to %d bytes",
+                          GY_MAX_PATH - 1);
     }
     memcpy(part, path, n + 1);
     for (size_t i = 1; i <= n; i++) {
@@ -283,7 +292,8 @@ gy_status gy_dir_make(const char *path, struct gy_err *err)
             continue;
         }
         part[i] = '\0';
-        /* Asked first, so that a parent that may not be written does not matter when the folder is there. */
+        /* Asked first, so that a parent that may not be written does not matter when the folder is
+         * there. */
         if (!gy_path_is_dir(part)) {
             if (faulted("mkdir", part) || mkdir(part, 0777) != 0) {
                 int why = errno;
@@ -357,13 +367,15 @@ int64_t gy_file_size(const char *path)
     return stat(path, &st) == 0 && S_ISREG(st.st_mode) ? (int64_t)st.st_size : -1;
 }
 
-gy_status gy_path_join(char *out, size_t out_size, const char *dir, const char *name, struct gy_err *err)
+gy_status gy_path_join(char *out, size_t out_size, const char *dir, const char *name,
+                       struct gy_err *err)
 {
     size_t n = strlen(dir);
     const char *sep = n > 0 && dir[n - 1] == '/' ? "" : "/";
     int need = snprintf(out, out_size, "%s%s%s", dir, sep, name);
     if (need < 0 || (size_t)need >= out_size) {
-        return gy_err_set(err, GY_E_TOOBIG, "the path of '%.64s' is longer than %zu bytes", name, out_size - 1);
+        return gy_err_set(err, GY_E_TOOBIG, "the path of '%.64s' is longer than %zu bytes", name,
+                          out_size - 1);
     }
     return GY_OK;
 }
@@ -380,7 +392,8 @@ gy_status gy_path_check_relative(struct gy_str path, struct gy_err *err)
     struct gy_str part;
     while (gy_str_next(&rest, '/', &part)) {
         if (part.n == 0 || gy_str_eqc(part, ".") || gy_str_eqc(part, "..")) {
-            return gy_err_set(err, GY_E_INVALID, "'%" GY_STR_F "' is not a plain relative path", GY_STR_A(path));
+            return gy_err_set(err, GY_E_INVALID, "'%" GY_STR_F "' is not a plain relative path",
+                              GY_STR_A(path));
         }
     }
     return GY_OK;
@@ -411,13 +424,16 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct dir_entry *)a)->name, ((const struct dir_entry *)b)->name);
 }
 
-static gy_status dir_list_add(struct dir_list *l, DIR *d, const struct dirent *e, struct gy_err *err)
+static gy_status dir_list_add(struct dir_list *l, DIR *d, const struct dirent *e,
+                              struct gy_err *err)
 {
     if (l->n == l->cap) {
         size_t cap = l->cap ? 2 * l->cap : 32;
-        struct dir_entry *grown = cap > MAX_DIR_ENTRIES ? NULL : gy_reallocarray(l->entries, cap, sizeof *grown);
+        struct dir_entry *grown =
+            cap > MAX_DIR_ENTRIES ? NULL : gy_reallocarray(l->entries, cap, sizeof *grown);
         if (!grown) {
-            return gy_err_set(err, cap > MAX_DIR_ENTRIES ? GY_E_TOOBIG : GY_E_NOMEM, "too many entries in a folder");
+            return gy_err_set(err, cap > MAX_DIR_ENTRIES ? GY_E_TOOBIG : GY_E_NOMEM,
+                              "too many entries in a folder");
         }
         l->entries = grown;
         l->cap = cap;

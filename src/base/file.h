@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files: whole reads with a ceiling, and writes that are either wholly there or not at all (temporary file in the same
- * folder, fsync, rename, fsync of the folder). The only place where Gyre makes files durable. Thread safe. */
+/* Files: whole reads with a ceiling, and writes that are either wholly there or not at all
+ * (temporary file in the same folder, fsync, rename, fsync of the folder). The only place where
+ * Gyre makes files durable. Thread safe. */
 #ifndef GY_BASE_FILE_H
 #define GY_BASE_FILE_H
 
@@ -8,42 +9,55 @@
 
 #include "base/buf.h"
 
-/* Append the whole file to buf. Fails: NOTFOUND, DENIED, IO, TOOBIG (over buf->max_bytes), NOMEM. */
+/* Append the whole file to buf. Fails: NOTFOUND, DENIED, IO, TOOBIG (over buf->max_bytes), NOMEM.
+ */
 GY_CHECKED gy_status gy_file_read(const char *path, struct gy_buf *buf, struct gy_err *err);
-/* Replace path by bytes, durably and atomically. Fails: NOSPACE, DENIED, IO. On failure the old file is untouched. */
-GY_CHECKED gy_status gy_file_write(const char *path, struct gy_str bytes, mode_t mode, struct gy_err *err);
+/* Replace path by bytes, durably and atomically. Fails: NOSPACE, DENIED, IO. On failure the old
+ * file is untouched. */
+GY_CHECKED gy_status gy_file_write(const char *path, struct gy_str bytes, mode_t mode,
+                                   struct gy_err *err);
 
-/* The same, streamed: open, write as often as wanted, then commit (to path given at open, or to another in the same file
- * system) or abort. gy_file_writer_free aborts what was not committed. One owner. */
+/* The same, streamed: open, write as often as wanted, then commit (to path given at open, or to
+ * another in the same file system) or abort. gy_file_writer_free aborts what was not committed. One
+ * owner. */
 struct gy_file_writer;
-GY_CHECKED gy_status gy_file_writer_open(const char *path, mode_t mode, struct gy_file_writer **ret, struct gy_err *err);
-GY_CHECKED gy_status gy_file_writer_write(struct gy_file_writer *w, struct gy_str bytes, struct gy_err *err);
-GY_CHECKED gy_status gy_file_writer_commit(struct gy_file_writer *w, const char *path_or_null, struct gy_err *err);
+GY_CHECKED gy_status gy_file_writer_open(const char *path, mode_t mode, struct gy_file_writer **ret,
+                                         struct gy_err *err);
+GY_CHECKED gy_status gy_file_writer_write(struct gy_file_writer *w, struct gy_str bytes,
+                                          struct gy_err *err);
+GY_CHECKED gy_status gy_file_writer_commit(struct gy_file_writer *w, const char *path_or_null,
+                                           struct gy_err *err);
 void gy_file_writer_free(struct gy_file_writer *w);
 GY_DEFINE_AUTO(struct gy_file_writer *, gy_file_writer_free);
 
-/* Open for appending (made with mode when absent); write all of bytes; fsync. For logs that must survive: dead letters. */
-GY_CHECKED gy_status gy_file_append(const char *path, struct gy_str bytes, mode_t mode, struct gy_err *err);
+/* Open for appending (made with mode when absent); write all of bytes; fsync. For logs that must
+ * survive: dead letters. */
+GY_CHECKED gy_status gy_file_append(const char *path, struct gy_str bytes, mode_t mode,
+                                    struct gy_err *err);
 
-GY_CHECKED gy_status gy_dir_make(const char *path, struct gy_err *err); /* mkdir -p, 0777 & ~umask; existing is fine */
+GY_CHECKED gy_status
+gy_dir_make(const char *path, struct gy_err *err); /* mkdir -p, 0777 & ~umask; existing is fine */
 GY_CHECKED gy_status gy_dir_sync(const char *path, struct gy_err *err); /* fsync of a folder */
-GY_CHECKED gy_status gy_dir_remove(const char *path, struct gy_err *err); /* rm -r; absent is fine; never follows links */
+GY_CHECKED gy_status gy_dir_remove(
+    const char *path, struct gy_err *err); /* rm -r; absent is fine; never follows links */
 bool gy_path_exists(const char *path);
 bool gy_path_is_dir(const char *path);
 int64_t gy_file_size(const char *path); /* -1: no such regular file */
 /* dir + "/" + name into buf of GY_MAX_PATH; fails with TOOBIG. */
-GY_CHECKED gy_status gy_path_join(char *out, size_t out_size, const char *dir, const char *name, struct gy_err *err);
-/* A relative path from outside (artifact, package file): no empty, "." or ".." segment, no leading '/', no NUL, no
- * backslash. Fails: INVALID. */
+GY_CHECKED gy_status gy_path_join(char *out, size_t out_size, const char *dir, const char *name,
+                                  struct gy_err *err);
+/* A relative path from outside (artifact, package file): no empty, "." or ".." segment, no leading
+ * '/', no NUL, no backslash. Fails: INVALID. */
 GY_CHECKED gy_status gy_path_check_relative(struct gy_str path, struct gy_err *err);
 
-/* Call fn for each entry (not "." and ".."), sorted bytewise. A failing fn ends the walk with its status. */
+/* Call fn for each entry (not "." and ".."), sorted bytewise. A failing fn ends the walk with its
+ * status. */
 typedef gy_status (*gy_dir_fn)(void *ctx, const char *name, bool is_dir, struct gy_err *err);
 GY_CHECKED gy_status gy_dir_each(const char *path, gy_dir_fn fn, void *ctx, struct gy_err *err);
 
-/* Fault hook for tests: called before each system call that writes, syncs or renames; a non-zero return is the errno it
- * is to fail with. `op` is "open", "write", "fsync", "rename", "unlink" or "mkdir". NULL switches it off. Set while no
- * other thread runs. */
+/* Fault hook for tests: called before each system call that writes, syncs or renames; a non-zero
+ * return is the errno it is to fail with. `op` is "open", "write", "fsync", "rename", "unlink" or
+ * "mkdir". NULL switches it off. Set while no other thread runs. */
 typedef int (*gy_file_fault_fn)(void *ctx, const char *op, const char *path);
 void gy_file_set_fault(gy_file_fault_fn fn, void *ctx);
 

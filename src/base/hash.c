@@ -84,8 +84,8 @@ gy_status gy_md5_hex(struct gy_str bytes, char out[GY_MD5_HEX], struct gy_err *e
     return digest_hex(EVP_md5(), bytes, out, err);
 }
 
-static gy_status digest_fd(int fd, const char *path, struct gy_hash *sha256, struct gy_hash *md5, int64_t *ret_size,
-                           struct gy_err *err)
+static gy_status digest_fd(int fd, const char *path, struct gy_hash *sha256, struct gy_hash *md5,
+                           int64_t *ret_size, struct gy_err *err)
 {
     GY_AUTO(gy_free) char *step = gy_malloc(DIGEST_STEP);
     if (!step) {
@@ -117,7 +117,8 @@ static gy_status digest_fd(int fd, const char *path, struct gy_hash *sha256, str
     return GY_OK;
 }
 
-gy_status gy_file_digest(const char *path, char *sha256, char *md5, int64_t *ret_size, struct gy_err *err)
+gy_status gy_file_digest(const char *path, char *sha256, char *md5, int64_t *ret_size,
+                         struct gy_err *err)
 {
     GY_AUTO(gy_hash_free) struct gy_hash *sha = NULL;
     GY_AUTO(gy_hash_free) struct gy_hash *five = NULL;
@@ -143,14 +144,15 @@ gy_status gy_file_digest(const char *path, char *sha256, char *md5, int64_t *ret
     return GY_OK;
 }
 
-gy_status gy_hmac_sha256(struct gy_str key, struct gy_str bytes, unsigned char out[32], struct gy_err *err)
+gy_status gy_hmac_sha256(struct gy_str key, struct gy_str bytes, unsigned char out[32],
+                         struct gy_err *err)
 {
     unsigned int n = 0;
     if (key.n > INT32_MAX) {
         return gy_err_set(err, GY_E_TOOBIG, "the key of a signature is too long");
     }
-    if (!HMAC(EVP_sha256(), key.p ? key.p : "", (int)key.n, (const unsigned char *)(bytes.p ? bytes.p : ""), bytes.n,
-              out, &n)) {
+    if (!HMAC(EVP_sha256(), key.p ? key.p : "", (int)key.n,
+              (const unsigned char *)(bytes.p ? bytes.p : ""), bytes.n, out, &n)) {
         return gy_err_set(err, GY_E_NOMEM, "the crypto library can not compute a signature");
     }
     return GY_OK;
@@ -186,10 +188,11 @@ uint32_t gy_crc32c_portable(uint32_t crc, const void *p, size_t n)
     const unsigned char *at = p;
     crc = ~crc;
     for (; n >= 8; n -= 8, at += 8) {
-        uint32_t low = crc ^ ((uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24);
-        crc = g_crc_table[7][low & 0xff] ^ g_crc_table[6][low >> 8 & 0xff] ^ g_crc_table[5][low >> 16 & 0xff] ^
-              g_crc_table[4][low >> 24] ^ g_crc_table[3][at[4]] ^ g_crc_table[2][at[5]] ^ g_crc_table[1][at[6]] ^
-              g_crc_table[0][at[7]];
+        uint32_t low = crc ^ ((uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
+                              (uint32_t)at[3] << 24);
+        crc = g_crc_table[7][low & 0xff] ^ g_crc_table[6][low >> 8 & 0xff] ^
+              g_crc_table[5][low >> 16 & 0xff] ^ g_crc_table[4][low >> 24] ^ g_crc_table[3][at[4]] ^
+              g_crc_table[2][at[5]] ^ g_crc_table[1][at[6]] ^ g_crc_table[0][at[7]];
     }
     for (; n > 0; n--, at++) {
         crc = (crc >> 8) ^ g_crc_table[0][(crc ^ *at) & 0xff];
@@ -243,7 +246,8 @@ size_t gy_base64_size(size_t n)
 
 void gy_base64(const void *p, size_t n, char *out)
 {
-    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     const unsigned char *at = p;
     for (; n >= 3; n -= 3, at += 3, out += 4) {
         uint32_t bits = (uint32_t)at[0] << 16 | (uint32_t)at[1] << 8 | at[2];
@@ -277,7 +281,8 @@ static int base64_value(char c)
     return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-gy_status gy_base64_decode(struct gy_str text, unsigned char *out, size_t *ret_n, struct gy_err *err)
+gy_status gy_base64_decode(struct gy_str text, unsigned char *out, size_t *ret_n,
+                           struct gy_err *err)
 {
     if (text.n % 4 != 0) {
         return gy_err_set(err, GY_E_INVALID, "base64 text has a multiple of 4 characters");

@@ -53,8 +53,9 @@ static uint64_t splitmix(uint64_t *state)
     return z ^ (z >> 31);
 }
 
-/* The counter has 26 bits: 12 in rand_a, 14 at the head of rand_b. A new millisecond starts it at a random value with
- * the top bit clear (RFC 9562 section 6.2, method 1), which leaves at least 2^25 ids for that millisecond. */
+/* The counter has 26 bits: 12 in rand_a, 14 at the head of rand_b. A new millisecond starts it at a
+ * random value with the top bit clear (RFC 9562 section 6.2, method 1), which leaves at least 2^25
+ * ids for that millisecond. */
 #define COUNTER_BITS 26
 #define COUNTER_MASK ((1u << COUNTER_BITS) - 1)
 #define COUNTER_START_MASK (COUNTER_MASK >> 1)
@@ -75,7 +76,8 @@ void gy_uuid7(struct gy_uuid_gen *g, unsigned char out[16])
         g->last_ms = now_ms;
         g->counter = (uint32_t)(xoshiro(g->state) & COUNTER_START_MASK);
     } else if (++g->counter > COUNTER_MASK) {
-        /* Exhausted, or the clock went back: borrow from the next millisecond rather than repeat. */
+        /* Exhausted, or the clock went back: borrow from the next millisecond rather than repeat.
+         */
         g->last_ms++;
         g->counter = (uint32_t)(xoshiro(g->state) & COUNTER_START_MASK);
     }
@@ -137,7 +139,8 @@ gy_status gy_uuid_parse(struct gy_str text, unsigned char out[16], struct gy_err
         }
         i += 2;
     }
-    return good ? GY_OK : gy_err_set(err, GY_E_INVALID, "'%" GY_STR_F "' is not a UUID", GY_STR_A(text));
+    return good ? GY_OK
+                : gy_err_set(err, GY_E_INVALID, "'%" GY_STR_F "' is not a UUID", GY_STR_A(text));
 }
 
 static _Thread_local struct gy_uuid_gen tl_gen;
@@ -173,7 +176,8 @@ void gy_rng_init(struct gy_rng *r, uint64_t seed)
 
 void gy_rng_init_stream(struct gy_rng *r, uint64_t seed, uint64_t index)
 {
-    /* Both are mixed before they meet, so that (seed, index) and (seed + 1, index - 1) share nothing. */
+    /* Both are mixed before they meet, so that (seed, index) and (seed + 1, index - 1) share
+     * nothing. */
     uint64_t a = seed;
     uint64_t b = ~index;
     uint64_t state = splitmix(&a) ^ rotl(splitmix(&b), 32);

@@ -29,7 +29,8 @@ static void json_free(void *ctx, void *p)
 
 static const yyjson_alc json_alc = {json_malloc, json_realloc, json_free, NULL};
 
-/* yyjson has no depth limit of its own and would build 16 bytes for each bracket of a bomb; so count first. */
+/* yyjson has no depth limit of its own and would build 16 bytes for each bracket of a bomb; so
+ * count first. */
 static bool too_deep(struct gy_str text)
 {
     size_t depth = 0;
@@ -58,11 +59,14 @@ static bool too_deep(struct gy_str text)
 gy_status gy_json_parse(struct gy_str text, yyjson_doc **ret_doc, struct gy_err *err)
 {
     if (too_deep(text)) {
-        return gy_err_set(err, GY_E_TOOBIG, "JSON is nested deeper than %d levels", GY_MAX_JSON_DEPTH);
+        return gy_err_set(err, GY_E_TOOBIG, "JSON is nested deeper than %d levels",
+                          GY_MAX_JSON_DEPTH);
     }
     yyjson_read_err why;
-    /* Without YYJSON_READ_INSITU yyjson copies the text and never writes to it; its signature is only not const. */
-    yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)(text.p ? text.p : ""), text.n, 0, &json_alc, &why);
+    /* Without YYJSON_READ_INSITU yyjson copies the text and never writes to it; its signature is
+     * only not const. */
+    yyjson_doc *doc =
+        yyjson_read_opts((char *)(uintptr_t)(text.p ? text.p : ""), text.n, 0, &json_alc, &why);
     if (!doc) {
         if (why.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION) {
             return gy_err_set(err, GY_E_NOMEM, "out of memory for JSON of %zu bytes", text.n);
@@ -78,7 +82,8 @@ void gy_json_free(yyjson_doc *doc)
     yyjson_doc_free(doc);
 }
 
-gy_status gy_json_read_file(const char *path, size_t max_bytes, yyjson_doc **ret_doc, struct gy_err *err)
+gy_status gy_json_read_file(const char *path, size_t max_bytes, yyjson_doc **ret_doc,
+                            struct gy_err *err)
 {
     GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
     gy_buf_init(&text, max_bytes);
@@ -115,8 +120,8 @@ bool gy_json_bool(yyjson_val *object, const char *key, bool absent)
     return yyjson_is_bool(v) ? yyjson_get_bool(v) : absent;
 }
 
-static gy_status need(yyjson_val *object, const char *key, bool (*is)(yyjson_val *), const char *kind,
-                      yyjson_val **ret, struct gy_err *err)
+static gy_status need(yyjson_val *object, const char *key, bool (*is)(yyjson_val *),
+                      const char *kind, yyjson_val **ret, struct gy_err *err)
 {
     yyjson_val *v = gy_json_get(object, key);
     if (!v) {
@@ -129,7 +134,8 @@ static gy_status need(yyjson_val *object, const char *key, bool (*is)(yyjson_val
     return GY_OK;
 }
 
-gy_status gy_json_need_str(yyjson_val *object, const char *key, struct gy_str *ret, struct gy_err *err)
+gy_status gy_json_need_str(yyjson_val *object, const char *key, struct gy_str *ret,
+                           struct gy_err *err)
 {
     yyjson_val *v = NULL;
     GY_TRY(need(object, key, yyjson_is_str, "a string", &v, err));
@@ -156,12 +162,14 @@ gy_status gy_json_need_f64(yyjson_val *object, const char *key, double *ret, str
     return GY_OK;
 }
 
-gy_status gy_json_need_arr(yyjson_val *object, const char *key, yyjson_val **ret, struct gy_err *err)
+gy_status gy_json_need_arr(yyjson_val *object, const char *key, yyjson_val **ret,
+                           struct gy_err *err)
 {
     return need(object, key, yyjson_is_arr, "an array", ret, err);
 }
 
-gy_status gy_json_need_obj(yyjson_val *object, const char *key, yyjson_val **ret, struct gy_err *err)
+gy_status gy_json_need_obj(yyjson_val *object, const char *key, yyjson_val **ret,
+                           struct gy_err *err)
 {
     return need(object, key, yyjson_is_obj, "an object", ret, err);
 }

@@ -45,7 +45,8 @@ static gy_status parse_level(struct gy_str name, enum gy_log_level *ret, struct 
             return GY_OK;
         }
     }
-    return gy_err_set(err, GY_E_INVALID, "'%" GY_STR_F "' is no log level: debug, info, warn, error or off",
+    return gy_err_set(err, GY_E_INVALID,
+                      "'%" GY_STR_F "' is no log level: debug, info, warn, error or off",
                       GY_STR_A(name));
 }
 
@@ -65,10 +66,12 @@ gy_status gy_log_setup(struct gy_str spec, struct gy_err *err)
             continue;
         }
         if (component.n == 0 || component.n >= MAX_COMPONENT) {
-            return gy_err_set(err, GY_E_INVALID, "'%" GY_STR_F "' names no component", GY_STR_A(part));
+            return gy_err_set(err, GY_E_INVALID, "'%" GY_STR_F "' names no component",
+                              GY_STR_A(part));
         }
         if (n_rules == MAX_RULES) {
-            return gy_err_set(err, GY_E_INVALID, "more than %d components at '%" GY_STR_F "'", MAX_RULES, GY_STR_A(part));
+            return gy_err_set(err, GY_E_INVALID, "more than %d components at '%" GY_STR_F "'",
+                              MAX_RULES, GY_STR_A(part));
         }
         GY_TRY(parse_level(name, &rules[n_rules].level, err));
         memcpy(rules[n_rules].component, component.p, component.n);
@@ -87,8 +90,8 @@ void gy_log_set_output(int fd, enum gy_log_format format)
     g_format = format;
 }
 
-static void write_json(struct gy_buf *out, enum gy_log_level level, const char *component, const char *message,
-                       const struct gy_kv *kvs, size_t n)
+static void write_json(struct gy_buf *out, enum gy_log_level level, const char *component,
+                       const char *message, const struct gy_kv *kvs, size_t n)
 {
     char when[32];
     (void)gy_time_iso(gy_now_us(), when);
@@ -111,7 +114,8 @@ static void write_json(struct gy_buf *out, enum gy_log_level level, const char *
     gy_jw_obj_end(&w);
 }
 
-/* A terminal must not be driven by what came from outside: control bytes are shown as \xNN, one event stays one line. */
+/* A terminal must not be driven by what came from outside: control bytes are shown as \xNN, one
+ * event stays one line. */
 static void add_visible(struct gy_buf *out, struct gy_str s)
 {
     for (size_t i = 0; i < s.n; i++) {
@@ -124,8 +128,8 @@ static void add_visible(struct gy_buf *out, struct gy_str s)
     }
 }
 
-static void write_text(struct gy_buf *out, enum gy_log_level level, const char *component, const char *message,
-                       const struct gy_kv *kvs, size_t n)
+static void write_text(struct gy_buf *out, enum gy_log_level level, const char *component,
+                       const char *message, const struct gy_kv *kvs, size_t n)
 {
     char when[32];
     (void)gy_time_iso(gy_now_us(), when);
@@ -144,7 +148,8 @@ static void write_text(struct gy_buf *out, enum gy_log_level level, const char *
     }
 }
 
-void gy_log_write(enum gy_log_level level, const char *component, const char *message, const struct gy_kv *kvs, size_t n)
+void gy_log_write(enum gy_log_level level, const char *component, const char *message,
+                  const struct gy_kv *kvs, size_t n)
 {
     GY_AUTO_DONE(gy_buf_done) struct gy_buf line;
     gy_buf_init(&line, MAX_LINE);
@@ -171,7 +176,8 @@ void gy_log_write(enum gy_log_level level, const char *component, const char *me
     (void)!write(g_fd, line.p, line.n);
 }
 
-void gy_log_err(enum gy_log_level level, const char *component, const char *message, const struct gy_err *err)
+void gy_log_err(enum gy_log_level level, const char *component, const char *message,
+                const struct gy_err *err)
 {
     if (!gy_log_on(level, component)) {
         return;

@@ -21,7 +21,8 @@ void gy_map_done(struct gy_map *m)
     gy_map_init(m, m->max_entries);
 }
 
-/* The slot that holds key, or the free one where it would go. n_slots is a power of two and never full. */
+/* The slot that holds key, or the free one where it would go. n_slots is a power of two and never
+ * full. */
 static size_t find_slot(const struct gy_map *m, struct gy_str key, uint64_t hash)
 {
     size_t at = hash & (m->n_slots - 1);
@@ -114,7 +115,8 @@ bool gy_map_remove(struct gy_map *m, struct gy_str key)
     if (!e) {
         return false;
     }
-    /* The dead entry keeps its slot, so that probing still passes over it; putting the key again revives it. */
+    /* The dead entry keeps its slot, so that probing still passes over it; putting the key again
+     * revives it. */
     e->live = false;
     e->value = NULL;
     m->n_live--;

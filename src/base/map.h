@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gy_map: string keys to pointers, open addressing. Keys are copied; values are the caller's (never freed here).
- * Iteration is in insertion order. Not thread safe; readers may share it while nobody writes. */
+/* gy_map: string keys to pointers, open addressing. Keys are copied; values are the caller's (never
+ * freed here). Iteration is in insertion order. Not thread safe; readers may share it while nobody
+ * writes. */
 #ifndef GY_BASE_MAP_H
 #define GY_BASE_MAP_H
 
@@ -27,7 +28,8 @@ void gy_map_done(struct gy_map *m);
 GY_DEFINE_AUTO_DONE(struct gy_map, gy_map_done);
 
 /* Insert or replace. Fails: NOMEM, TOOBIG (max_entries). */
-GY_CHECKED gy_status gy_map_put(struct gy_map *m, struct gy_str key, void *value, struct gy_err *err);
+GY_CHECKED gy_status gy_map_put(struct gy_map *m, struct gy_str key, void *value,
+                                struct gy_err *err);
 /* The value, NULL when absent (store non-NULL values, or ask gy_map_has). */
 void *gy_map_get(const struct gy_map *m, struct gy_str key);
 bool gy_map_has(const struct gy_map *m, struct gy_str key);

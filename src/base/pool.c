@@ -64,7 +64,8 @@ static int start_thread(pthread_t *t, void *(*fn)(void *), void *arg)
     return why;
 }
 
-gy_status gy_pool_new(const char *name, int n_threads, size_t max_queue, struct gy_pool **ret, struct gy_err *err)
+gy_status gy_pool_new(const char *name, int n_threads, size_t max_queue, struct gy_pool **ret,
+                      struct gy_err *err)
 {
     GY_REQUIRE(n_threads > 0 && n_threads <= MAX_THREADS && max_queue > 0);
     struct gy_pool *p = gy_calloc(1, sizeof *p);
@@ -84,7 +85,8 @@ gy_status gy_pool_new(const char *name, int n_threads, size_t max_queue, struct 
         int why = start_thread(&p->threads[p->n_threads], worker, p);
         if (why != 0) {
             gy_pool_free(p);
-            return gy_err_set(err, GY_E_FAILED, "can not start a thread of the pool '%s': %s", name, strerror(why));
+            return gy_err_set(err, GY_E_FAILED, "can not start a thread of the pool '%s': %s", name,
+                              strerror(why));
         }
     }
     *ret = p;
@@ -101,7 +103,9 @@ gy_status gy_pool_run(struct gy_pool *p, gy_pool_fn fn, void *arg, struct gy_err
         (void)pthread_cond_signal(&p->wake);
     }
     (void)pthread_mutex_unlock(&p->lock);
-    return full ? gy_err_set(err, GY_E_BUSY, "the pool '%s' has %zu jobs waiting", p->name, p->max_queue) : GY_OK;
+    return full ? gy_err_set(err, GY_E_BUSY, "the pool '%s' has %zu jobs waiting", p->name,
+                             p->max_queue)
+                : GY_OK;
 }
 
 size_t gy_pool_queued(struct gy_pool *p)
@@ -148,7 +152,8 @@ static void run_parallel(struct parallel *job)
     }
 }
 
-/* Helpers wait here until all of them exist, so that a failure to start one is told before anything ran. */
+/* Helpers wait here until all of them exist, so that a failure to start one is told before anything
+ * ran. */
 struct helpers {
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -195,10 +200,12 @@ static gy_status parallel_threads(int n_threads, struct parallel *job, struct gy
     }
     (void)pthread_cond_destroy(&h.wake);
     (void)pthread_mutex_destroy(&h.lock);
-    return why == 0 ? GY_OK : gy_err_set(err, GY_E_FAILED, "can not start a thread: %s", strerror(why));
+    return why == 0 ? GY_OK
+                    : gy_err_set(err, GY_E_FAILED, "can not start a thread: %s", strerror(why));
 }
 
-gy_status gy_parallel(int n_threads, size_t n, void (*fn)(void *ctx, size_t i), void *ctx, struct gy_err *err)
+gy_status gy_parallel(int n_threads, size_t n, void (*fn)(void *ctx, size_t i), void *ctx,
+                      struct gy_err *err)
 {
     struct parallel job = {.fn = fn, .ctx = ctx, .n = n};
     if (n_threads > MAX_THREADS) {

@@ -41,7 +41,8 @@ bool gy_str_starts(struct gy_str s, struct gy_str prefix)
 
 bool gy_str_ends(struct gy_str s, struct gy_str suffix)
 {
-    return s.n >= suffix.n && (suffix.n == 0 || memcmp(s.p + s.n - suffix.n, suffix.p, suffix.n) == 0);
+    return s.n >= suffix.n &&
+           (suffix.n == 0 || memcmp(s.p + s.n - suffix.n, suffix.p, suffix.n) == 0);
 }
 
 static bool is_blank(char c)
@@ -107,11 +108,13 @@ bool gy_str_next(struct gy_str *rest, char sep, struct gy_str *ret_piece)
         return false;
     }
     struct gy_str whole = *rest;
-    (void)gy_str_cut(whole, sep, ret_piece, rest); /* without a sep, rest becomes absent: the last piece */
+    (void)gy_str_cut(whole, sep, ret_piece,
+                     rest); /* without a sep, rest becomes absent: the last piece */
     return true;
 }
 
-/* Length of the UTF-8 sequence at p (n bytes left), 0 when malformed: the table of Unicode 15, section 3.9, table 3-7. */
+/* Length of the UTF-8 sequence at p (n bytes left), 0 when malformed: the table of Unicode 15,
+ * section 3.9, table 3-7. */
 static size_t utf8_len(const unsigned char *p, size_t n)
 {
     if (p[0] < 0x80) {
@@ -126,8 +129,8 @@ static size_t utf8_len(const unsigned char *p, size_t n)
             return 0;
         }
     }
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
-        (p[0] == 0xf4 && p[1] > 0x8f)) {
+    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
+        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f)) {
         return 0;
     }
     return len;
@@ -156,7 +159,8 @@ bool gy_str_is_utf8(struct gy_str s)
     return true;
 }
 
-/* FNV-1a finished by the murmur3 mixer: short keys, no adversary (maps that see foreign keys bound their size). */
+/* FNV-1a finished by the murmur3 mixer: short keys, no adversary (maps that see foreign keys bound
+ * their size). */
 uint64_t gy_str_hash(struct gy_str s, uint64_t seed)
 {
     uint64_t h = 0xcbf29ce484222325ULL ^ seed;
@@ -169,7 +173,8 @@ uint64_t gy_str_hash(struct gy_str s, uint64_t seed)
     return h;
 }
 
-gy_status gy_parse_i64(struct gy_str s, int64_t min, int64_t max, int64_t *ret_value, struct gy_err *err)
+gy_status gy_parse_i64(struct gy_str s, int64_t min, int64_t max, int64_t *ret_value,
+                       struct gy_err *err)
 {
     bool negative = s.n > 0 && s.p[0] == '-';
     size_t i = negative ? 1 : 0;
@@ -184,13 +189,14 @@ gy_status gy_parse_i64(struct gy_str s, int64_t min, int64_t max, int64_t *ret_v
         }
         /* Built downwards when negative, so that INT64_MIN is reached without overflow. */
         if (__builtin_mul_overflow(value, 10, &value) ||
-            (negative ? __builtin_sub_overflow(value, digit, &value) : __builtin_add_overflow(value, digit, &value))) {
+            (negative ? __builtin_sub_overflow(value, digit, &value)
+                      : __builtin_add_overflow(value, digit, &value))) {
             return gy_err_set(err, GY_E_INVALID, "'%" GY_STR_F "' is too large", GY_STR_A(s));
         }
     }
     if (value < min || value > max) {
-        return gy_err_set(err, GY_E_INVALID, "%lld is not within %lld..%lld", (long long)value, (long long)min,
-                          (long long)max);
+        return gy_err_set(err, GY_E_INVALID, "%lld is not within %lld..%lld", (long long)value,
+                          (long long)min, (long long)max);
     }
     *ret_value = value;
     return GY_OK;
@@ -238,14 +244,16 @@ gy_status gy_parse_f64(struct gy_str s, double *ret_value, struct gy_err *err)
     text[s.n] = '\0';
     double value = strtod(text, NULL);
     if (!isfinite(value)) {
-        return gy_err_set(err, GY_E_INVALID, "'%" GY_STR_F "' is outside the range of a double", GY_STR_A(s));
+        return gy_err_set(err, GY_E_INVALID, "'%" GY_STR_F "' is outside the range of a double",
+                          GY_STR_A(s));
     }
     *ret_value = value;
     return GY_OK;
 }
 
-/* The fewest significant digits that read back as value. The loop is exact for every double: the first precision that
- * round-trips is by definition the shortest, and glibc prints the nearest decimal of that length. */
+/* The fewest significant digits that read back as value. The loop is exact for every double: the
+ * first precision that round-trips is by definition the shortest, and glibc prints the nearest
+ * decimal of that length. */
 static int shortest_precision(double value, char *text, size_t size)
 {
     for (int precision = 1; precision <= 17; precision++) {
@@ -277,7 +285,8 @@ size_t gy_fmt_f64(double value, char out[32])
         exponent = 0; /* glibc always writes e[+-]dd */
     }
     if (exponent < -4 || exponent >= 16) {
-        return (size_t)snprintf(out, 32, "%s", scientific); /* C and Python agree on e-05 and e+16 */
+        return (size_t)snprintf(out, 32, "%s",
+                                scientific); /* C and Python agree on e-05 and e+16 */
     }
     int decimals = precision - 1 - (int)exponent;
     return (size_t)snprintf(out, 32, "%.*f", decimals > 1 ? decimals : 1, value);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gy_str: a view of bytes, passed by value. It owns nothing and need not end in NUL; {NULL, 0} is the absent string and
- * {p, 0} the empty one. Views live as long as what they point into. All functions are pure and thread safe. */
+/* gy_str: a view of bytes, passed by value. It owns nothing and need not end in NUL; {NULL, 0} is
+ * the absent string and {p, 0} the empty one. Views live as long as what they point into. All
+ * functions are pure and thread safe. */
 #ifndef GY_BASE_STR_H
 #define GY_BASE_STR_H
 
@@ -47,23 +48,29 @@ struct gy_str gy_str_sub(struct gy_str s, size_t from, size_t n); /* clamped to 
 /* Position of the first c / needle; SIZE_MAX when absent. */
 size_t gy_str_find(struct gy_str s, char c);
 size_t gy_str_find_str(struct gy_str s, struct gy_str needle);
-/* Split at the first sep: *ret_head is what stands before it, *ret_tail what follows. Without a sep: head = s, tail
- * absent, false. The outputs may be the same object as s. */
+/* Split at the first sep: *ret_head is what stands before it, *ret_tail what follows. Without a
+ * sep: head = s, tail absent, false. The outputs may be the same object as s. */
 bool gy_str_cut(struct gy_str s, char sep, struct gy_str *ret_head, struct gy_str *ret_tail);
-/* The next sep-separated piece of *rest, which is advanced; false when *rest is absent (p == NULL). */
+/* The next sep-separated piece of *rest, which is advanced; false when *rest is absent (p == NULL).
+ */
 bool gy_str_next(struct gy_str *rest, char sep, struct gy_str *ret_piece);
-bool gy_str_is_utf8(struct gy_str s); /* strict: no overlong forms, no surrogates, nothing above U+10FFFF */
+bool gy_str_is_utf8(
+    struct gy_str s); /* strict: no overlong forms, no surrogates, nothing above U+10FFFF */
 uint64_t gy_str_hash(struct gy_str s, uint64_t seed);
 
-/* Whole-string parsers (no blanks, no sign tricks): decimal integers within [min, max], floats as JSON writes them plus
- * "inf", "nan" and a leading '+' refused. Fail with INVALID and say what was expected. */
-GY_CHECKED gy_status gy_parse_i64(struct gy_str s, int64_t min, int64_t max, int64_t *ret_value, struct gy_err *err);
+/* Whole-string parsers (no blanks, no sign tricks): decimal integers within [min, max], floats as
+ * JSON writes them plus "inf", "nan" and a leading '+' refused. Fail with INVALID and say what was
+ * expected. */
+GY_CHECKED gy_status gy_parse_i64(struct gy_str s, int64_t min, int64_t max, int64_t *ret_value,
+                                  struct gy_err *err);
 GY_CHECKED gy_status gy_parse_f64(struct gy_str s, double *ret_value, struct gy_err *err);
 
-/* Shortest decimal text that reads back as exactly `value`, as Python's repr writes it ("1.0", "1e-05", "1e+16", "nan",
- * "inf", "-inf"). out gets at most 32 bytes and a NUL; returns the length. */
+/* Shortest decimal text that reads back as exactly `value`, as Python's repr writes it ("1.0",
+ * "1e-05", "1e+16", "nan", "inf", "-inf"). out gets at most 32 bytes and a NUL; returns the length.
+ */
 size_t gy_fmt_f64(double value, char out[32]);
-/* As JSON and canonical CSV write it: an integral value below 1e15 has no ".0" when `trim` is set. */
+/* As JSON and canonical CSV write it: an integral value below 1e15 has no ".0" when `trim` is set.
+ */
 size_t gy_fmt_f64_trim(double value, char out[32]);
 
 #endif

@@ -38,7 +38,8 @@ struct civil {
     int month, day, hour, minute, second, micro, weekday; /* weekday 0 = Sunday */
 };
 
-/* Days to date and back: H. Hinnant, "chrono-compatible low-level date algorithms" (proleptic Gregorian). */
+/* Days to date and back: H. Hinnant, "chrono-compatible low-level date algorithms" (proleptic
+ * Gregorian). */
 static struct civil civil_of(int64_t time_us)
 {
     int64_t s = time_us / US_PER_S;
@@ -53,8 +54,11 @@ static struct civil civil_of(int64_t time_us)
         rest += S_PER_DAY;
         days--;
     }
-    struct civil c = {.hour = (int)(rest / 3600), .minute = (int)(rest / 60 % 60), .second = (int)(rest % 60),
-                      .micro = (int)micro, .weekday = (int)(((days % 7) + 11) % 7)};
+    struct civil c = {.hour = (int)(rest / 3600),
+                      .minute = (int)(rest / 60 % 60),
+                      .second = (int)(rest % 60),
+                      .micro = (int)micro,
+                      .weekday = (int)(((days % 7) + 11) % 7)};
     int64_t z = days + 719468;
     int64_t era = (z >= 0 ? z : z - 146096) / 146097;
     int64_t doe = z - era * 146097;
@@ -80,8 +84,8 @@ static int64_t days_of(int64_t year, int month, int day)
 size_t gy_time_iso(int64_t time_us, char out[32])
 {
     struct civil c = civil_of(time_us);
-    int n = snprintf(out, 32, "%04lld-%02d-%02dT%02d:%02d:%02d.%06dZ", (long long)c.year, c.month, c.day, c.hour,
-                     c.minute, c.second, c.micro);
+    int n = snprintf(out, 32, "%04lld-%02d-%02dT%02d:%02d:%02d.%06dZ", (long long)c.year, c.month,
+                     c.day, c.hour, c.minute, c.second, c.micro);
     return n < 32 ? (size_t)n : 31;
 }
 
@@ -91,8 +95,8 @@ size_t gy_time_http(int64_t time_us, char out[32])
     static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                        "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     struct civil c = civil_of(time_us);
-    int n = snprintf(out, 32, "%s, %02d %s %04lld %02d:%02d:%02d GMT", days[c.weekday], c.day, months[c.month - 1],
-                     (long long)c.year, c.hour, c.minute, c.second);
+    int n = snprintf(out, 32, "%s, %02d %s %04lld %02d:%02d:%02d GMT", days[c.weekday], c.day,
+                     months[c.month - 1], (long long)c.year, c.hour, c.minute, c.second);
     return n < 32 ? (size_t)n : 31;
 }
 
@@ -144,7 +148,8 @@ static bool parse_zone(struct gy_str s, size_t *at, int *ret_offset_s)
     int sign = *at < s.n && s.p[*at] == '-' ? -1 : 1;
     int hour = 0;
     int minute = 0;
-    if (!one_of(s, at, "+-") || !digits(s, at, 2, &hour) || !one_of(s, at, ":") || !digits(s, at, 2, &minute)) {
+    if (!one_of(s, at, "+-") || !digits(s, at, 2, &hour) || !one_of(s, at, ":") ||
+        !digits(s, at, 2, &minute)) {
         return false;
     }
     *ret_offset_s = sign * (hour * 3600 + minute * 60);
@@ -162,23 +167,28 @@ gy_status gy_time_parse_iso(struct gy_str s, int64_t *ret_us, struct gy_err *err
 {
     size_t at = 0;
     int year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0, micro = 0, offset_s = 0;
-    bool good = digits(s, &at, 4, &year) && one_of(s, &at, "-") && digits(s, &at, 2, &month) && one_of(s, &at, "-") &&
-                digits(s, &at, 2, &day) && one_of(s, &at, "Tt ") && digits(s, &at, 2, &hour) && one_of(s, &at, ":") &&
-                digits(s, &at, 2, &minute) && one_of(s, &at, ":") && digits(s, &at, 2, &second);
+    bool good = digits(s, &at, 4, &year) && one_of(s, &at, "-") && digits(s, &at, 2, &month) &&
+                one_of(s, &at, "-") && digits(s, &at, 2, &day) && one_of(s, &at, "Tt ") &&
+                digits(s, &at, 2, &hour) && one_of(s, &at, ":") && digits(s, &at, 2, &minute) &&
+                one_of(s, &at, ":") && digits(s, &at, 2, &second);
     if (good && one_of(s, &at, ".")) {
         good = parse_fraction(s, &at, &micro);
     }
     if (good && at == s.n) {
-        return gy_err_set(err, GY_E_INVALID, "'%" GY_STR_F "' has no time zone: end it in Z or +hh:mm", GY_STR_A(s));
+        return gy_err_set(err, GY_E_INVALID,
+                          "'%" GY_STR_F "' has no time zone: end it in Z or +hh:mm", GY_STR_A(s));
     }
     good = good && parse_zone(s, &at, &offset_s) && at == s.n;
     /* :60 is a leap second in RFC 3339; UTC microseconds have none, so it is the next second. */
-    good = good && month >= 1 && month <= 12 && day >= 1 && day <= days_in_month(year, month) && hour <= 23 &&
-           minute <= 59 && second <= 60;
+    good = good && month >= 1 && month <= 12 && day >= 1 && day <= days_in_month(year, month) &&
+           hour <= 23 && minute <= 59 && second <= 60;
     if (!good) {
-        return gy_err_set(err, GY_E_INVALID, "'%" GY_STR_F "' is not a time such as 2026-11-21T01:31:57Z", GY_STR_A(s));
+        return gy_err_set(err, GY_E_INVALID,
+                          "'%" GY_STR_F "' is not a time such as 2026-11-21T01:31:57Z",
+                          GY_STR_A(s));
     }
-    int64_t seconds = days_of(year, month, day) * S_PER_DAY + hour * 3600 + minute * 60 + second - offset_s;
+    int64_t seconds =
+        days_of(year, month, day) * S_PER_DAY + hour * 3600 + minute * 60 + second - offset_s;
     *ret_us = seconds * US_PER_S + micro;
     return GY_OK;
 }

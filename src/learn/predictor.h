@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gy_predictor: a loaded model package, ready to answer. It holds the WHOLE prediction path (feature steps, then the learner),
- * so training and serving can not diverge. Immutable after loading: any number of threads predict with their own scratch. */
+/* gy_predictor: a loaded model package, ready to answer. It holds the WHOLE prediction path
+ * (feature steps, then the learner), so training and serving can not diverge. Immutable after
+ * loading: any number of threads predict with their own scratch. */
 #ifndef GY_LEARN_PREDICTOR_H
 #define GY_LEARN_PREDICTOR_H
 
@@ -12,47 +13,54 @@ struct gy_predictor;
 
 struct gy_predictor_input {
     struct gy_str name;
-    bool integer;      /* schema type int */
-    double min, max;   /* seen in training, -inf/inf when not known: outside is a warning, not an error */
-    bool required;     /* schema: a missing value is refused (else it is imputed) */
+    bool integer; /* schema type int */
+    double min,
+        max; /* seen in training, -inf/inf when not known: outside is a warning, not an error */
+    bool required; /* schema: a missing value is refused (else it is imputed) */
 };
 
 struct gy_predictor_info {
     enum gy_task task;
-    struct gy_str learner;       /* "majority", "logistic", "xgboost" */
+    struct gy_str learner; /* "majority", "logistic", "xgboost" */
     struct gy_str target;
     const struct gy_predictor_input *inputs;
     size_t n_inputs;
     const struct gy_str *classes; /* labels by class index; BINARY: 2; REGRESSION: none */
     size_t n_classes;
-    size_t n_outputs;  /* values a row: BINARY 1 (probability of classes[1]), MULTICLASS n_classes, REGRESSION 1 */
-    double threshold;  /* BINARY: class 1 when probability >= threshold */
-    size_t n_trees;    /* 0 when no tree model */
-    struct gy_str digest; /* of the package folder, hex SHA-256: gy_package_digest */
+    size_t n_outputs; /* values a row: BINARY 1 (probability of classes[1]), MULTICLASS n_classes,
+                         REGRESSION 1 */
+    double threshold; /* BINARY: class 1 when probability >= threshold */
+    size_t n_trees;   /* 0 when no tree model */
+    struct gy_str digest;        /* of the package folder, hex SHA-256: gy_package_digest */
     struct gy_str input_example; /* JSON object of one row; absent when none */
 };
 
-/* Load a package folder (MLmodel + model.json ...). Fails: NOTSERVABLE (a flavor we do not run, with the reason), CORRUPT,
- * NOTFOUND, NOMEM. Never opens libxgboost: trees run on the flat walker. */
-GY_CHECKED gy_status gy_predictor_load(const char *dir, struct gy_predictor **ret, struct gy_err *err);
+/* Load a package folder (MLmodel + model.json ...). Fails: NOTSERVABLE (a flavor we do not run,
+ * with the reason), CORRUPT, NOTFOUND, NOMEM. Never opens libxgboost: trees run on the flat walker.
+ */
+GY_CHECKED gy_status gy_predictor_load(const char *dir, struct gy_predictor **ret,
+                                       struct gy_err *err);
 const struct gy_predictor_info *gy_predictor_info(const struct gy_predictor *p);
 void gy_predictor_free(struct gy_predictor *p);
 GY_DEFINE_AUTO(struct gy_predictor *, gy_predictor_free);
 
 /* Bytes of scratch a thread needs to predict up to n rows at once. */
 size_t gy_predictor_scratch(const struct gy_predictor *p, size_t n_rows);
-/* rows: row-major n_rows x n_inputs raw values in input order, NaN = missing. out: n_rows x n_outputs. scratch: 64-byte
- * aligned, of at least gy_predictor_scratch bytes. Does not allocate and can not fail. */
-void gy_predictor_run(const struct gy_predictor *p, const double *rows, size_t n_rows, double *out, void *scratch);
+/* rows: row-major n_rows x n_inputs raw values in input order, NaN = missing. out: n_rows x
+ * n_outputs. scratch: 64-byte aligned, of at least gy_predictor_scratch bytes. Does not allocate
+ * and can not fail. */
+void gy_predictor_run(const struct gy_predictor *p, const double *rows, size_t n_rows, double *out,
+                      void *scratch);
 
-/* The digest that verdicts bind to: SHA-256 over "<sha256 of file>  <relative path>\n" of every file of the folder, sorted by
- * path bytewise. */
+/* The digest that verdicts bind to: SHA-256 over "<sha256 of file>  <relative path>\n" of every
+ * file of the folder, sorted by path bytewise. */
 GY_CHECKED gy_status gy_package_digest(const char *dir, char ret_sha256[65], struct gy_err *err);
 
-/* The proof of a version (run after registering, by a command or a child process, never by the server itself): the package
- * loads, predicts its own input example to finite numbers, and, for xgboost, equals libxgboost bit for bit on n_rows random and
- * boundary rows. *ret_servable with the reason in `reason`. Fails only when the proof could not be run. */
-GY_CHECKED gy_status gy_package_prove(const char *dir, size_t n_rows, bool *ret_servable, char reason[512],
-                                      struct gy_err *err);
+/* The proof of a version (run after registering, by a command or a child process, never by the
+ * server itself): the package loads, predicts its own input example to finite numbers, and, for
+ * xgboost, equals libxgboost bit for bit on n_rows random and boundary rows. *ret_servable with the
+ * reason in `reason`. Fails only when the proof could not be run. */
+GY_CHECKED gy_status gy_package_prove(const char *dir, size_t n_rows, bool *ret_servable,
+                                      char reason[512], struct gy_err *err);
 
 #endif

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* HTTP client over libcurl (opened on first use): a gy_caller for "http://host:port" or "unix:/path/to/sock". Follows no
- * redirects. One handle a thread at a time is kept alive; thread safe. */
+/* HTTP client over libcurl (opened on first use): a gy_caller for "http://host:port" or
+ * "unix:/path/to/sock". Follows no redirects. One handle a thread at a time is kept alive; thread
+ * safe. */
 #ifndef GY_NET_HTTP_CLIENT_H
 #define GY_NET_HTTP_CLIENT_H
 
 #include "net/call.h"
 
 /* Fails: INVALID (not a URL), MISSINGDEP (libcurl), NOMEM. Does not connect yet. */
-GY_CHECKED gy_status gy_http_client_new(const char *url, struct gy_caller **ret, struct gy_err *err);
+GY_CHECKED gy_status gy_http_client_new(const char *url, struct gy_caller **ret,
+                                        struct gy_err *err);
 
 #endif

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The router: patterns to handlers. A pattern is "/api/gyre/v1/datasets/{name}" ; "{rest*}" at the end takes the remaining
- * path. Literal segments win over parameters, whatever the order of adding; a colon suffix works inside a segment:
- * "/v1/models/{name}:predict". "//a" is routed as "/a". Unknown path: 404; known path, wrong method: 405 with Allow; HEAD is
- * answered by GET; OPTIONS: 204 with Allow. Each group of routes has its own error style, so that MLflow clients see
- * MLflow's error bodies. Built once, then read by any number of threads. */
+/* The router: patterns to handlers. A pattern is "/api/gyre/v1/datasets/{name}" ; "{rest*}" at the
+ * end takes the remaining path. Literal segments win over parameters, whatever the order of adding;
+ * a colon suffix works inside a segment:
+ * "/v1/models/{name}:predict". "//a" is routed as "/a". Unknown path: 404; known path, wrong
+ * method: 405 with Allow; HEAD is answered by GET; OPTIONS: 204 with Allow. Each group of routes
+ * has its own error style, so that MLflow clients see MLflow's error bodies. Built once, then read
+ * by any number of threads. */
 #ifndef GY_NET_ROUTER_H
 #define GY_NET_ROUTER_H
 
@@ -11,11 +13,13 @@
 
 struct gy_router;
 
-/* A handler answers through reply, or returns an error before reply was begun. ctx is the router's. */
-typedef gy_status (*gy_handler)(void *ctx, struct gy_request *req, struct gy_reply *reply, struct gy_err *err);
+/* A handler answers through reply, or returns an error before reply was begun. ctx is the router's.
+ */
+typedef gy_status (*gy_handler)(void *ctx, struct gy_request *req, struct gy_reply *reply,
+                                struct gy_err *err);
 /* Turns a failure into an answer; NULL in a route: gy_reply_problem. */
-typedef gy_status (*gy_error_style)(struct gy_request *req, struct gy_reply *reply, const struct gy_err *failed,
-                                    struct gy_err *err);
+typedef gy_status (*gy_error_style)(struct gy_request *req, struct gy_reply *reply,
+                                    const struct gy_err *failed, struct gy_err *err);
 
 struct gy_route {
     const char *method;
@@ -27,17 +31,19 @@ struct gy_route {
 };
 
 GY_CHECKED gy_status gy_router_new(struct gy_router **ret, struct gy_err *err);
-/* Add n routes whose handlers get ctx. The table must outlive the router. Fails: EXISTS (same method and pattern), NOMEM. */
-GY_CHECKED gy_status gy_router_add(struct gy_router *r, const struct gy_route *routes, size_t n, void *ctx,
-                                   struct gy_err *err);
+/* Add n routes whose handlers get ctx. The table must outlive the router. Fails: EXISTS (same
+ * method and pattern), NOMEM. */
+GY_CHECKED gy_status gy_router_add(struct gy_router *r, const struct gy_route *routes, size_t n,
+                                   void *ctx, struct gy_err *err);
 void gy_router_free(struct gy_router *r);
 GY_DEFINE_AUTO(struct gy_router *, gy_router_free);
 
 /* What a path would meet, before any body is read: NULL when unknown. */
-const struct gy_route *gy_router_find(const struct gy_router *r, struct gy_str method, struct gy_str path);
+const struct gy_route *gy_router_find(const struct gy_router *r, struct gy_str method,
+                                      struct gy_str path);
 /* Dispatch, error styles applied. Always delivers an answer unless the reply itself fails. */
-GY_CHECKED gy_status gy_router_call(struct gy_router *r, struct gy_request *req, struct gy_reply *reply,
-                                    struct gy_err *err);
+GY_CHECKED gy_status gy_router_call(struct gy_router *r, struct gy_request *req,
+                                    struct gy_reply *reply, struct gy_err *err);
 /* The router as a gy_caller (in-process transport). c must outlive its use; frees nothing. */
 void gy_router_caller(struct gy_router *r, struct gy_caller *c);
 /* Iterate over all routes (for the API document). */

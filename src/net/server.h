@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The HTTP/1.1 server: one acceptor, N libuv loops, llhttp, and a bounded pool on which blocking handlers run. Keep-alive,
- * pipelining (answers in order), chunked both ways, Expect: 100-continue, streamed bodies under per-route limits, timeouts
- * (header, idle, body rate), a connection cap, request ids, an access log, and draining: readiness goes false first, accepted
- * work is finished, then connections are closed. Conflicting Content-Length/Transfer-Encoding, oversized headers and bad
- * chunks get a 4xx and a close. See docs/ARCHITECTURE.md, "life of a request". */
+/* The HTTP/1.1 server: one acceptor, N libuv loops, llhttp, and a bounded pool on which blocking
+ * handlers run. Keep-alive, pipelining (answers in order), chunked both ways, Expect: 100-continue,
+ * streamed bodies under per-route limits, timeouts (header, idle, body rate), a connection cap,
+ * request ids, an access log, and draining: readiness goes false first, accepted work is finished,
+ * then connections are closed. Conflicting Content-Length/Transfer-Encoding, oversized headers and
+ * bad chunks get a 4xx and a close. See docs/ARCHITECTURE.md, "life of a request". */
 #ifndef GY_NET_SERVER_H
 #define GY_NET_SERVER_H
 
@@ -13,8 +14,9 @@
 struct gy_server;
 
 /* ---- the loop-native fast path (inference) ----
- * Called on a loop thread when a request's whole body is here and it is at most max_body. It must not block. `loop` is the
- * index of the loop, so that the callee keeps its state per loop without locks. */
+ * Called on a loop thread when a request's whole body is here and it is at most max_body. It must
+ * not block. `loop` is the index of the loop, so that the callee keeps its state per loop without
+ * locks. */
 enum gy_fast_result {
     GY_FAST_PASS,  /* not mine: dispatch to the router */
     GY_FAST_DONE,  /* answer is in out: status, content type, body */
@@ -22,53 +24,59 @@ enum gy_fast_result {
 };
 struct gy_fast_reply {
     int status;
-    const char *content_type;      /* static */
-    struct gy_buf *body;           /* reset by the server before the call */
-    char extra_headers[512];       /* complete "Name: value\r\n" lines, may be empty */
+    const char *content_type; /* static */
+    struct gy_buf *body;      /* reset by the server before the call */
+    char extra_headers[512];  /* complete "Name: value\r\n" lines, may be empty */
 };
 struct gy_fast_ops {
     uint32_t version; /* 1 */
     size_t max_body;
-    /* Cheap test on method and path alone, before the body is read: may this be mine? Called on the loop. */
+    /* Cheap test on method and path alone, before the body is read: may this be mine? Called on the
+     * loop. */
     bool (*claims)(void *self, int loop, struct gy_str method, struct gy_str path);
-    enum gy_fast_result (*run)(void *self, int loop, const struct gy_request *req, struct gy_str body,
-                               struct gy_fast_reply *out);
+    enum gy_fast_result (*run)(void *self, int loop, const struct gy_request *req,
+                               struct gy_str body, struct gy_fast_reply *out);
     /* The same on the infer pool (MAY block). `loop` is where the connection lives. */
-    void (*deferred)(void *self, int loop, const struct gy_request *req, struct gy_str body, struct gy_fast_reply *out);
-    /* Called on each loop thread: after it started, and before it ends (flush per-loop state). MAY be NULL. */
+    void (*deferred)(void *self, int loop, const struct gy_request *req, struct gy_str body,
+                     struct gy_fast_reply *out);
+    /* Called on each loop thread: after it started, and before it ends (flush per-loop state). MAY
+     * be NULL. */
     void (*loop_start)(void *self, int loop);
     void (*loop_stop)(void *self, int loop);
 };
 
 struct gy_server_options {
-    const char *host; /* "127.0.0.1" */
-    int port;         /* 0: any free one, see gy_server_port */
-    const char *unix_path; /* NULL: none; made 0600; the peer's user is the actor */
-    int n_loops;           /* 0: number of CPUs, at most 8 */
-    int n_workers;         /* blocking handlers; 0: 8 */
-    size_t max_queue;      /* waiting for a worker; beyond: 503; 0: 1024 */
-    int max_connections;   /* 0: 4096; beyond: accepted, answered 503, closed */
-    int header_timeout_ms; /* 0: 10000 */
-    int idle_timeout_ms;   /* 0: 75000 */
-    int body_min_bytes_s;  /* 0: 1024, after a grace of 10 s: slower senders get 408 */
-    int drain_timeout_ms;  /* 0: 30000 */
+    const char *host;        /* "127.0.0.1" */
+    int port;                /* 0: any free one, see gy_server_port */
+    const char *unix_path;   /* NULL: none; made 0600; the peer's user is the actor */
+    int n_loops;             /* 0: number of CPUs, at most 8 */
+    int n_workers;           /* blocking handlers; 0: 8 */
+    size_t max_queue;        /* waiting for a worker; beyond: 503; 0: 1024 */
+    int max_connections;     /* 0: 4096; beyond: accepted, answered 503, closed */
+    int header_timeout_ms;   /* 0: 10000 */
+    int idle_timeout_ms;     /* 0: 75000 */
+    int body_min_bytes_s;    /* 0: 1024, after a grace of 10 s: slower senders get 408 */
+    int drain_timeout_ms;    /* 0: 30000 */
     size_t max_header_bytes; /* 0: 32 KiB */
     bool access_log;
-    struct gy_router *router;         /* not owned */
-    const struct gy_fast_ops *fast;   /* MAY be NULL */
+    struct gy_router *router;       /* not owned */
+    const struct gy_fast_ops *fast; /* MAY be NULL */
     void *fast_self;
 };
 
-/* Bind, start all threads, return at once. Fails: NETWORK/DENIED ("address already in use", with a hint), NOMEM. */
-GY_CHECKED gy_status gy_server_start(const struct gy_server_options *o, struct gy_server **ret, struct gy_err *err);
+/* Bind, start all threads, return at once. Fails: NETWORK/DENIED ("address already in use", with a
+ * hint), NOMEM. */
+GY_CHECKED gy_status gy_server_start(const struct gy_server_options *o, struct gy_server **ret,
+                                     struct gy_err *err);
 int gy_server_port(const struct gy_server *s);
 int gy_server_loops(const struct gy_server *s);
 bool gy_server_draining(const struct gy_server *s); /* readiness handlers ask this */
-/* Run fn(ctx, loop) once on every loop thread, between requests, and wait until all have done it: how a new endpoint table is
- * swapped in. Not from a loop thread. */
-GY_CHECKED gy_status gy_server_on_loops(struct gy_server *s, void (*fn)(void *ctx, int loop), void *ctx,
-                                        struct gy_err *err);
-/* Drain: stop accepting, finish accepted work, close. Blocks until done or drain_timeout_ms. Then free. */
+/* Run fn(ctx, loop) once on every loop thread, between requests, and wait until all have done it:
+ * how a new endpoint table is swapped in. Not from a loop thread. */
+GY_CHECKED gy_status gy_server_on_loops(struct gy_server *s, void (*fn)(void *ctx, int loop),
+                                        void *ctx, struct gy_err *err);
+/* Drain: stop accepting, finish accepted work, close. Blocks until done or drain_timeout_ms. Then
+ * free. */
 void gy_server_stop(struct gy_server *s);
 void gy_server_free(struct gy_server *s);
 GY_DEFINE_AUTO(struct gy_server *, gy_server_free);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Events: what happened, append-only, numbered; how a lower room tells a higher one (watch appends "drift.detected", flow's
- * triggers read it). */
+/* Events: what happened, append-only, numbered; how a lower room tells a higher one (watch appends
+ * "drift.detected", flow's triggers read it). */
 #ifndef GY_STORE_EVENTS_H
 #define GY_STORE_EVENTS_H
 
@@ -13,10 +13,12 @@ struct gy_event {
     struct gy_str actor;
     struct gy_str data; /* JSON object */
 };
-GY_CHECKED gy_status gy_event_add(struct gy_db *db, const char *kind, struct gy_str subject, struct gy_str actor,
-                                  struct gy_str data_json, struct gy_err *err);
-/* Events with seq > after whose kind starts with prefix ("" = all), oldest first, at most max; in the arena. */
-GY_CHECKED gy_status gy_event_list(struct gy_db *db, int64_t after, const char *prefix, size_t max, struct gy_arena *a,
-                                   struct gy_event **ret, size_t *ret_n, struct gy_err *err);
+GY_CHECKED gy_status gy_event_add(struct gy_db *db, const char *kind, struct gy_str subject,
+                                  struct gy_str actor, struct gy_str data_json, struct gy_err *err);
+/* Events with seq > after whose kind starts with prefix ("" = all), oldest first, at most max; in
+ * the arena. */
+GY_CHECKED gy_status gy_event_list(struct gy_db *db, int64_t after, const char *prefix, size_t max,
+                                   struct gy_arena *a, struct gy_event **ret, size_t *ret_n,
+                                   struct gy_err *err);
 
 #endif

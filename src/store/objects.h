@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The object store: immutable bytes by their SHA-256 (folder now, S3 later). Puts are atomic and durable; the same bytes twice
- * are one object. Layout of the folder backend: objects/ab/cdef... (mode 0444). Thread safe. */
+/* The object store: immutable bytes by their SHA-256 (folder now, S3 later). Puts are atomic and
+ * durable; the same bytes twice are one object. Layout of the folder backend: objects/ab/cdef...
+ * (mode 0444). Thread safe. */
 #ifndef GY_STORE_OBJECTS_H
 #define GY_STORE_OBJECTS_H
 
@@ -15,21 +16,25 @@ GY_CHECKED gy_status gy_objects_open(const char *url, struct gy_objects **ret, s
 void gy_objects_free(struct gy_objects *o);
 GY_DEFINE_AUTO(struct gy_objects *, gy_objects_free);
 
-GY_CHECKED gy_status gy_objects_put(struct gy_objects *o, struct gy_str bytes, char ret_sha256[GY_SHA256_HEX],
-                                    struct gy_err *err);
-GY_CHECKED gy_status gy_objects_put_file(struct gy_objects *o, const char *path, char ret_sha256[GY_SHA256_HEX],
-                                         struct gy_err *err);
+GY_CHECKED gy_status gy_objects_put(struct gy_objects *o, struct gy_str bytes,
+                                    char ret_sha256[GY_SHA256_HEX], struct gy_err *err);
+GY_CHECKED gy_status gy_objects_put_file(struct gy_objects *o, const char *path,
+                                         char ret_sha256[GY_SHA256_HEX], struct gy_err *err);
 /* Streamed put in constant memory; max_bytes bounds it (TOOBIG). */
-GY_CHECKED gy_status gy_objects_put_reader(struct gy_objects *o, struct gy_reader *r, int64_t max_bytes,
-                                           char ret_sha256[GY_SHA256_HEX], int64_t *ret_size, struct gy_err *err);
-GY_CHECKED gy_status gy_objects_get(struct gy_objects *o, const char *sha256, struct gy_buf *out, struct gy_err *err);
+GY_CHECKED gy_status gy_objects_put_reader(struct gy_objects *o, struct gy_reader *r,
+                                           int64_t max_bytes, char ret_sha256[GY_SHA256_HEX],
+                                           int64_t *ret_size, struct gy_err *err);
+GY_CHECKED gy_status gy_objects_get(struct gy_objects *o, const char *sha256, struct gy_buf *out,
+                                    struct gy_err *err);
 /* Open for reading: a file descriptor the caller closes, and the size. Fails: NOTFOUND. */
-GY_CHECKED gy_status gy_objects_open_fd(struct gy_objects *o, const char *sha256, int *ret_fd, int64_t *ret_size,
-                                        struct gy_err *err);
+GY_CHECKED gy_status gy_objects_open_fd(struct gy_objects *o, const char *sha256, int *ret_fd,
+                                        int64_t *ret_size, struct gy_err *err);
 /* Make dest a copy (reflink/hardlink never: the object must stay immutable), atomically. */
-GY_CHECKED gy_status gy_objects_checkout(struct gy_objects *o, const char *sha256, const char *dest, struct gy_err *err);
+GY_CHECKED gy_status gy_objects_checkout(struct gy_objects *o, const char *sha256, const char *dest,
+                                         struct gy_err *err);
 bool gy_objects_has(struct gy_objects *o, const char *sha256);
 /* Re-hash what is stored. CORRUPT when it differs. */
-GY_CHECKED gy_status gy_objects_verify(struct gy_objects *o, const char *sha256, struct gy_err *err);
+GY_CHECKED gy_status gy_objects_verify(struct gy_objects *o, const char *sha256,
+                                       struct gy_err *err);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The metadata store: SQL behind a vtable (SQLite now, PostgreSQL later), so rooms write portable SQL with '?' parameters
- * and never see a driver. All writes go through one writer thread with group commit: gy_store_write queues a closure, runs it
- * inside its own SAVEPOINT of a group transaction, and returns after COMMIT (durable: WAL, synchronous=FULL). A closure that
- * fails is rolled back alone. Reads run on a small pool of connections and see committed data. */
+/* The metadata store: SQL behind a vtable (SQLite now, PostgreSQL later), so rooms write portable
+ * SQL with '?' parameters and never see a driver. All writes go through one writer thread with
+ * group commit: gy_store_write queues a closure, runs it inside its own SAVEPOINT of a group
+ * transaction, and returns after COMMIT (durable: WAL, synchronous=FULL). A closure that fails is
+ * rolled back alone. Reads run on a small pool of connections and see committed data. */
 #ifndef GY_STORE_STORE_H
 #define GY_STORE_STORE_H
 
@@ -14,33 +15,38 @@ struct gy_db;   /* a connection inside a read or write closure; never kept */
 struct gy_stmt; /* a prepared statement of that connection, cached by SQL text */
 
 struct gy_store_options {
-    const char *url;       /* "sqlite:///abs/path/gyre.db", "sqlite://:memory:" */
-    int n_readers;         /* 0: 4 */
-    size_t max_queue;      /* closures waiting for the writer; 0: 10000; beyond: BUSY */
-    int max_group;         /* closures a transaction; 0: 1000 */
-    const char *vfs;       /* tests: the name of a SQLite VFS (fault shim); NULL: the default */
+    const char *url;  /* "sqlite:///abs/path/gyre.db", "sqlite://:memory:" */
+    int n_readers;    /* 0: 4 */
+    size_t max_queue; /* closures waiting for the writer; 0: 10000; beyond: BUSY */
+    int max_group;    /* closures a transaction; 0: 1000 */
+    const char *vfs;  /* tests: the name of a SQLite VFS (fault shim); NULL: the default */
 };
 
-/* Open, back up and migrate when older. Fails: VERSION (a newer database, with a hint), CORRUPT, IO, NOMEM. */
-GY_CHECKED gy_status gy_store_open(const struct gy_store_options *o, struct gy_store **ret, struct gy_err *err);
+/* Open, back up and migrate when older. Fails: VERSION (a newer database, with a hint), CORRUPT,
+ * IO, NOMEM. */
+GY_CHECKED gy_status gy_store_open(const struct gy_store_options *o, struct gy_store **ret,
+                                   struct gy_err *err);
 void gy_store_free(struct gy_store *s); /* finishes queued writes, checkpoints, closes */
 GY_DEFINE_AUTO(struct gy_store *, gy_store_free);
 
-/* The closure's own arguments and results travel in ctx. It must not call gy_store_* itself (GY_REQUIRE), may use gy_db_*,
- * and must leave no statement mid-way (gy_db_* helpers see to that). */
+/* The closure's own arguments and results travel in ctx. It must not call gy_store_* itself
+ * (GY_REQUIRE), may use gy_db_*, and must leave no statement mid-way (gy_db_* helpers see to that).
+ */
 typedef gy_status (*gy_db_fn)(struct gy_db *db, void *ctx, struct gy_err *err);
-/* Run on the writer thread; returns after COMMIT. Any thread. Fails: what fn returned; BUSY; IO/NOSPACE when COMMIT failed (then
- * nothing of the group is there). */
+/* Run on the writer thread; returns after COMMIT. Any thread. Fails: what fn returned; BUSY;
+ * IO/NOSPACE when COMMIT failed (then nothing of the group is there). */
 GY_CHECKED gy_status gy_store_write(struct gy_store *s, gy_db_fn fn, void *ctx, struct gy_err *err);
 /* Run on the caller's thread with a pooled read connection inside one read transaction. */
 GY_CHECKED gy_status gy_store_read(struct gy_store *s, gy_db_fn fn, void *ctx, struct gy_err *err);
 
 struct gy_store_stats {
     uint64_t commits, closures, failed_closures;
-    int64_t queued, wal_bytes, commit_us_p50, commit_us_p99, commit_us_max; /* over the last 1024 commits */
+    int64_t queued, wal_bytes, commit_us_p50, commit_us_p99,
+        commit_us_max; /* over the last 1024 commits */
 };
 void gy_store_get_stats(struct gy_store *s, struct gy_store_stats *ret);
-GY_CHECKED gy_status gy_store_check(struct gy_store *s, struct gy_err *err); /* integrity check; CORRUPT */
+GY_CHECKED gy_status gy_store_check(struct gy_store *s,
+                                    struct gy_err *err); /* integrity check; CORRUPT */
 
 /* ---- values ---- */
 enum gy_val_kind { GY_VAL_NULL, GY_VAL_INT, GY_VAL_REAL, GY_VAL_TEXT, GY_VAL_BLOB };
@@ -76,21 +82,26 @@ static inline struct gy_val gy_vnull(void)
 }
 
 /* ---- statements, inside closures ----
- * gy_db_exec(db, "INSERT INTO t(a,b) VALUES(?,?)", GY_VALS(gy_vc(a), gy_vi(b)), &n, err): bound parameters only. */
-#define GY_VALS(...) ((const struct gy_val[]){__VA_ARGS__}), (sizeof((const struct gy_val[]){__VA_ARGS__}) / sizeof(struct gy_val))
+ * gy_db_exec(db, "INSERT INTO t(a,b) VALUES(?,?)", GY_VALS(gy_vc(a), gy_vi(b)), &n, err): bound
+ * parameters only. */
+#define GY_VALS(...)                        \
+    ((const struct gy_val[]){__VA_ARGS__}), \
+        (sizeof((const struct gy_val[]){__VA_ARGS__}) / sizeof(struct gy_val))
 #define GY_NO_VALS NULL, 0
 
-/* Run to the end; *ret_changes (MAY be NULL) = rows changed. Fails: EXISTS (unique constraint), CONFLICT (other
- * constraint), INVALID (SQL), IO, NOSPACE, BUSY, NOMEM, CORRUPT. */
-GY_CHECKED gy_status gy_db_exec(struct gy_db *db, const char *sql, const struct gy_val *vals, size_t n_vals,
-                                int64_t *ret_changes, struct gy_err *err);
-/* Start a query; step with gy_stmt_step until *ret_row is false; then (or earlier) gy_stmt_finish. */
-GY_CHECKED gy_status gy_db_query(struct gy_db *db, const char *sql, const struct gy_val *vals, size_t n_vals,
-                                 struct gy_stmt **ret, struct gy_err *err);
+/* Run to the end; *ret_changes (MAY be NULL) = rows changed. Fails: EXISTS (unique constraint),
+ * CONFLICT (other constraint), INVALID (SQL), IO, NOSPACE, BUSY, NOMEM, CORRUPT. */
+GY_CHECKED gy_status gy_db_exec(struct gy_db *db, const char *sql, const struct gy_val *vals,
+                                size_t n_vals, int64_t *ret_changes, struct gy_err *err);
+/* Start a query; step with gy_stmt_step until *ret_row is false; then (or earlier) gy_stmt_finish.
+ */
+GY_CHECKED gy_status gy_db_query(struct gy_db *db, const char *sql, const struct gy_val *vals,
+                                 size_t n_vals, struct gy_stmt **ret, struct gy_err *err);
 GY_CHECKED gy_status gy_stmt_step(struct gy_stmt *st, bool *ret_row, struct gy_err *err);
 void gy_stmt_finish(struct gy_stmt *st); /* back to the cache; NULL allowed */
 GY_DEFINE_AUTO(struct gy_stmt *, gy_stmt_finish);
-/* Columns of the current row, from 0; views live until the next step. NULL: 0, 0.0, the absent string. */
+/* Columns of the current row, from 0; views live until the next step. NULL: 0, 0.0, the absent
+ * string. */
 int64_t gy_col_i64(struct gy_stmt *st, int column);
 double gy_col_f64(struct gy_stmt *st, int column);
 struct gy_str gy_col_str(struct gy_stmt *st, int column);
@@ -99,10 +110,12 @@ bool gy_col_null(struct gy_stmt *st, int column);
 /* Copy into an arena. */
 struct gy_str gy_col_dup(struct gy_stmt *st, int column, struct gy_arena *a);
 /* First column of the first row; *ret_found false without a row. */
-GY_CHECKED gy_status gy_db_get_i64(struct gy_db *db, const char *sql, const struct gy_val *vals, size_t n_vals,
-                                   bool *ret_found, int64_t *ret, struct gy_err *err);
-GY_CHECKED gy_status gy_db_get_str(struct gy_db *db, const char *sql, const struct gy_val *vals, size_t n_vals,
-                                   struct gy_arena *a, bool *ret_found, struct gy_str *ret, struct gy_err *err);
+GY_CHECKED gy_status gy_db_get_i64(struct gy_db *db, const char *sql, const struct gy_val *vals,
+                                   size_t n_vals, bool *ret_found, int64_t *ret,
+                                   struct gy_err *err);
+GY_CHECKED gy_status gy_db_get_str(struct gy_db *db, const char *sql, const struct gy_val *vals,
+                                   size_t n_vals, struct gy_arena *a, bool *ret_found,
+                                   struct gy_str *ret, struct gy_err *err);
 int64_t gy_db_last_id(struct gy_db *db); /* rowid of the last INSERT */
 
 #endif

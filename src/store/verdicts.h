@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Gate verdicts and approvals, bound to the digest of a model package: flow writes them, track and serve read them. A
- * verdict is never changed; the newest one of a digest and gate counts. */
+/* Gate verdicts and approvals, bound to the digest of a model package: flow writes them, track and
+ * serve read them. A verdict is never changed; the newest one of a digest and gate counts. */
 #ifndef GY_STORE_VERDICTS_H
 #define GY_STORE_VERDICTS_H
 
@@ -16,11 +16,15 @@ struct gy_verdict {
     struct gy_str actor;
     int64_t time_us;
 };
-/* v->id may be absent: made and written to ret_id (GY_UUID_TEXT). Adds the edge modeldigest -> verdict. */
-GY_CHECKED gy_status gy_verdict_add(struct gy_db *db, const struct gy_verdict *v, char *ret_id, struct gy_err *err);
-/* The newest verdict for digest (gate absent: of any gate); *ret_found false when there is none. In the arena. */
-GY_CHECKED gy_status gy_verdict_latest(struct gy_db *db, struct gy_str digest, struct gy_str gate, struct gy_arena *a,
-                                       bool *ret_found, struct gy_verdict *ret, struct gy_err *err);
+/* v->id may be absent: made and written to ret_id (GY_UUID_TEXT). Adds the edge modeldigest ->
+ * verdict. */
+GY_CHECKED gy_status gy_verdict_add(struct gy_db *db, const struct gy_verdict *v, char *ret_id,
+                                    struct gy_err *err);
+/* The newest verdict for digest (gate absent: of any gate); *ret_found false when there is none. In
+ * the arena. */
+GY_CHECKED gy_status gy_verdict_latest(struct gy_db *db, struct gy_str digest, struct gy_str gate,
+                                       struct gy_arena *a, bool *ret_found, struct gy_verdict *ret,
+                                       struct gy_err *err);
 
 struct gy_approval {
     struct gy_str id, model_digest, model_name, model_version, gate;
@@ -29,19 +33,25 @@ struct gy_approval {
     int64_t requested_us, decided_us;
 };
 /* Decisions refuse the actor "anonymous" (UNAUTHENTICATED) and are made once (CONFLICT). */
-GY_CHECKED gy_status gy_approval_request(struct gy_db *db, const struct gy_approval *a, char *ret_id, struct gy_err *err);
-GY_CHECKED gy_status gy_approval_decide(struct gy_db *db, struct gy_str id, bool approve, struct gy_str actor,
-                                        struct gy_str reason, struct gy_err *err);
-GY_CHECKED gy_status gy_approval_latest(struct gy_db *db, struct gy_str digest, struct gy_str gate, struct gy_arena *a,
-                                        bool *ret_found, struct gy_approval *ret, struct gy_err *err);
-GY_CHECKED gy_status gy_approval_list(struct gy_db *db, struct gy_arena *a, struct gy_approval **ret, size_t *ret_n,
-                                      struct gy_err *err);
+GY_CHECKED gy_status gy_approval_request(struct gy_db *db, const struct gy_approval *a,
+                                         char *ret_id, struct gy_err *err);
+GY_CHECKED gy_status gy_approval_decide(struct gy_db *db, struct gy_str id, bool approve,
+                                        struct gy_str actor, struct gy_str reason,
+                                        struct gy_err *err);
+GY_CHECKED gy_status gy_approval_latest(struct gy_db *db, struct gy_str digest, struct gy_str gate,
+                                        struct gy_arena *a, bool *ret_found,
+                                        struct gy_approval *ret, struct gy_err *err);
+GY_CHECKED gy_status gy_approval_list(struct gy_db *db, struct gy_arena *a,
+                                      struct gy_approval **ret, size_t *ret_n, struct gy_err *err);
 
-/* Protected aliases and what a digest needs to take one (from gyre.yaml's gate, applied by flow): one row a (model, alias).
- * gate_allows: GY_OK, or NOTBLESSED with the reason in err: no verdict, NOT_BLESSED with the failing checks, approval missing. */
-GY_CHECKED gy_status gy_protect_alias(struct gy_db *db, struct gy_str model, struct gy_str alias, struct gy_str gate,
-                                      bool needs_approval, struct gy_str actor, struct gy_err *err);
-GY_CHECKED gy_status gy_gate_allows_alias(struct gy_db *db, struct gy_str model, struct gy_str alias, struct gy_str digest,
+/* Protected aliases and what a digest needs to take one (from gyre.yaml's gate, applied by flow):
+ * one row a (model, alias). gate_allows: GY_OK, or NOTBLESSED with the reason in err: no verdict,
+ * NOT_BLESSED with the failing checks, approval missing. */
+GY_CHECKED gy_status gy_protect_alias(struct gy_db *db, struct gy_str model, struct gy_str alias,
+                                      struct gy_str gate, bool needs_approval, struct gy_str actor,
+                                      struct gy_err *err);
+GY_CHECKED gy_status gy_gate_allows_alias(struct gy_db *db, struct gy_str model,
+                                          struct gy_str alias, struct gy_str digest,
                                           struct gy_err *err);
 
 #endif

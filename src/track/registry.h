@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The model registry as other rooms see it: names, integer versions, aliases, the digest of a version's package and whether it
- * is servable. All functions run inside a store closure; results live in the arena. */
+/* The model registry as other rooms see it: names, integer versions, aliases, the digest of a
+ * version's package and whether it is servable. All functions run inside a store closure; results
+ * live in the arena. */
 #ifndef GY_TRACK_REGISTRY_H
 #define GY_TRACK_REGISTRY_H
 
@@ -18,14 +19,16 @@ struct gy_model_version {
     int64_t created_us;
 };
 
-/* "name/3", "name@alias", "models:/name/3", "models:/name@alias", "name" (the newest version). Fails: NOTFOUND, INVALID. */
+/* "name/3", "name@alias", "models:/name/3", "models:/name@alias", "name" (the newest version).
+ * Fails: NOTFOUND, INVALID. */
 GY_CHECKED gy_status gy_registry_resolve(struct gy_db *db, struct gy_str ref, struct gy_arena *a,
                                          struct gy_model_version *ret, struct gy_err *err);
 /* Record the proof. */
-GY_CHECKED gy_status gy_registry_set_proof(struct gy_db *db, struct gy_str name, int64_t version, bool servable,
-                                           struct gy_str reason, struct gy_err *err);
+GY_CHECKED gy_status gy_registry_set_proof(struct gy_db *db, struct gy_str name, int64_t version,
+                                           bool servable, struct gy_str reason, struct gy_err *err);
 /* Move an alias. Protected aliases ask store/verdicts.h first: NOTBLESSED with the reason. */
-GY_CHECKED gy_status gy_registry_set_alias(struct gy_db *db, struct gy_str name, struct gy_str alias, int64_t version,
+GY_CHECKED gy_status gy_registry_set_alias(struct gy_db *db, struct gy_str name,
+                                           struct gy_str alias, int64_t version,
                                            struct gy_str actor, struct gy_err *err);
 
 /* The files of a version's package: relative path and object. */
@@ -34,11 +37,13 @@ struct gy_artifact {
     struct gy_str sha256;
     int64_t size_bytes;
 };
-GY_CHECKED gy_status gy_registry_files(struct gy_db *db, const struct gy_model_version *v, struct gy_arena *a,
-                                       struct gy_artifact **ret, size_t *ret_n, struct gy_err *err);
-/* Outside closures: put a version's package into `dir` (made, atomically: a complete folder or none; an existing folder of the
- * same digest is reused). */
-GY_CHECKED gy_status gy_registry_checkout(struct gy_store *s, struct gy_objects *o, const struct gy_model_version *v,
-                                          const char *dir, struct gy_err *err);
+GY_CHECKED gy_status gy_registry_files(struct gy_db *db, const struct gy_model_version *v,
+                                       struct gy_arena *a, struct gy_artifact **ret, size_t *ret_n,
+                                       struct gy_err *err);
+/* Outside closures: put a version's package into `dir` (made, atomically: a complete folder or
+ * none; an existing folder of the same digest is reused). */
+GY_CHECKED gy_status gy_registry_checkout(struct gy_store *s, struct gy_objects *o,
+                                          const struct gy_model_version *v, const char *dir,
+                                          struct gy_err *err);
 
 #endif
