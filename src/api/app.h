@@ -39,7 +39,9 @@ GY_DEFINE_AUTO(struct gy_app *, gy_app_free);
 GY_CHECKED gy_status gy_local_caller_new(struct gy_app *app, struct gy_caller **ret,
                                          struct gy_err *err);
 
-/* Each file of this room adds its routes. */
+/* Each file of this room adds its routes; app.c calls those that stand in its table. */
+GY_CHECKED gy_status gy_api_openapi_add(struct gy_router *r, struct gy_app *app,
+                                        struct gy_err *err); /* openapi.c */
 GY_CHECKED gy_status gy_api_mlflow_add(struct gy_router *r, struct gy_app *app,
                                        struct gy_err *err); /* mlflow*.c */
 GY_CHECKED gy_status gy_api_models_add(struct gy_router *r, struct gy_app *app,

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/app.h"
+
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "base/time.h"
+
+/* Each file of this room that has routes stands here; the order does not matter to the router. */
+typedef gy_status (*add_fn)(struct gy_router *r, struct gy_app *app, struct gy_err *err);
+static const add_fn add_routes[] = {
+    gy_api_openapi_add,
+};
+
+static gy_status open_store(struct gy_app *app, const struct gy_app_options *o, struct gy_err *err)
+{
+    char path[GY_MAX_PATH];
+    char url[GY_MAX_PATH + 16];
+    GY_TRY(gy_home_path(&app->home, "gyre.db", path, err));
+    (void)snprintf(url, sizeof url, "sqlite://%s", path);
+    struct gy_store_options store = {.url = o->store_url ? o->store_url : url};
+    GY_TRY(gy_store_open(&store, &app->store, err));
+    GY_TRY(gy_home_path(&app->home, "objects", path, err));
+    return gy_objects_open(o->objects_url ? o->objects_url : path, &app->objects, err);
+}
+
+gy_status gy_app_open(const struct gy_app_options *o, struct gy_app **ret, struct gy_err *err)
+{
+    GY_AUTO(gy_app_free) struct gy_app *app = gy_calloc(1, sizeof *app);
+    if (!app) {
+        return gy_err_set(err, GY_E_NOMEM, "out of memory");
+    }
+    app->home.lock_fd = -1;
+    app->started_us = gy_now_us();
+    GY_TRY(gy_home_find(o->home_dir, true, &app->home, err));
+    GY_TRY(open_store(app, o, err));
+    GY_TRY(gy_router_new(&app->router, err));
+    for (size_t i = 0; i < sizeof add_routes / sizeof add_routes[0]; i++) {
+        GY_TRY(add_routes[i](app->router, app, err));
+    }
+    *ret = GY_TAKE(app);
+    return GY_OK;
+}
+
+void gy_app_free(struct gy_app *app)
+{
+    if (!app) {
+        return;
+    }
+    gy_router_free(app->router);
+    gy_objects_free(app->objects);
+    gy_store_free(app->store);
+    gy_home_done(&app->home);
+    gy_free(app);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/transport.h"
+
+#include "api/app.h"
+#include "net/http_client.h"
+
+gy_status gy_cli_home(struct gy_cli *cli, struct gy_home *ret, struct gy_err *err)
+{
+    return gy_home_find(cli->home, true, ret, err);
+}
+
+static gy_status open_socket(const struct gy_home *home, struct gy_caller **ret, struct gy_err *err)
+{
+    char path[GY_MAX_PATH];
+    char url[GY_MAX_PATH + 8];
+    GY_TRY(gy_home_path(home, "sock", path, err));
+    (void)snprintf(url, sizeof url, "unix:%s", path);
+    return gy_http_client_new(url, ret, err);
+}
+
+gy_status gy_cli_caller(struct gy_cli *cli, struct gy_caller **ret, struct gy_err *err)
+{
+    if (cli->caller) {
+        *ret = cli->caller;
+        return GY_OK;
+    }
+    if (cli->server && cli->server[0]) {
+        GY_TRY(gy_http_client_new(cli->server, &cli->caller, err));
+        *ret = cli->caller;
+        return GY_OK;
+    }
+    struct gy_home home = {.lock_fd = -1};
+    GY_TRY(gy_cli_home(cli, &home, err));
+    if (gy_home_is_locked(&home)) {
+        GY_TRY(open_socket(&home, &cli->caller, err));
+    } else {
+        struct gy_app_options options = {.home_dir = home.dir};
+        GY_TRY(gy_app_open(&options, &cli->app, err));
+        GY_TRY(gy_local_caller_new(cli->app, &cli->caller, err));
+    }
+    *ret = cli->caller;
+    return GY_OK;
+}
+
+void gy_cli_close_transport(struct gy_cli *cli)
+{
+    gy_caller_free(cli->caller);
+    cli->caller = NULL;
+    gy_app_free(cli->app);
+    cli->app = NULL;
+}
