@@ -57,6 +57,7 @@ char *gy_buf_reserve(struct gy_buf *b, size_t n)
         }
         b->p = p;
         b->cap = cap;
+        b->p[b->n] = '\0'; /* the first time nothing stands there yet */
     }
     return b->p + b->n;
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The call seam: one shape for every request in Gyre, wherever it comes from and wherever it goes. A request is method,
- * path, headers and a body to read; the answer goes to a reply: status and headers, then body bytes. The HTTP server hands
- * requests to a gy_caller (the router); the HTTP client and the in-process transport (api/local) ARE gy_callers. So rooms
- * and commands take a `struct gy_caller *` and do not know whether it is a function call, a socket or a network.
- * Handlers are plain blocking functions: they run on a pool thread of the server, or on the caller's own thread. */
+/* The call seam: one shape for every request in Gyre, wherever it comes from and wherever it goes.
+ * A request is method, path, headers and a body to read; the answer goes to a reply: status and
+ * headers, then body bytes. The HTTP server hands requests to a gy_caller (the router); the HTTP
+ * client and the in-process transport (api/local) ARE gy_callers. So rooms and commands take a
+ * `struct gy_caller *` and do not know whether it is a function call, a socket or a network.
+ * Handlers are plain blocking functions: they run on a pool thread of the server, or on the
+ * caller's own thread. */
 #ifndef GY_NET_CALL_H
 #define GY_NET_CALL_H
 
@@ -15,10 +17,11 @@ struct gy_header {
     struct gy_str value;
 };
 
-/* Bytes to read, in order. read: fill buf with at most n > 0 bytes, *ret_n = 0 at the end. May block. Fails: TOOBIG (over
- * the route's limit), NETWORK (the peer broke off), TIMEOUT, IO. */
+/* Bytes to read, in order. read: fill buf with at most n > 0 bytes, *ret_n = 0 at the end. May
+ * block. Fails: TOOBIG (over the route's limit), NETWORK (the peer broke off), TIMEOUT, IO. */
 struct gy_reader {
-    gy_status (*read)(struct gy_reader *self, char *buf, size_t n, size_t *ret_n, struct gy_err *err);
+    gy_status (*read)(struct gy_reader *self, char *buf, size_t n, size_t *ret_n,
+                      struct gy_err *err);
     int64_t size_bytes; /* when known, else -1 */
 };
 
@@ -30,9 +33,10 @@ struct gy_request {
     struct gy_str query;  /* raw, without '?'; absent when none */
     const struct gy_header *headers;
     size_t n_headers;
-    struct gy_reader *body;   /* NULL: none */
-    struct gy_str request_id; /* X-Request-Id of the caller, else made by the server; echoed in the answer */
-    struct gy_str actor;      /* who asks: "alice" (socket peer, token); "anonymous" on loopback TCP */
+    struct gy_reader *body; /* NULL: none */
+    struct gy_str
+        request_id; /* X-Request-Id of the caller, else made by the server; echoed in the answer */
+    struct gy_str actor; /* who asks: "alice" (socket peer, token); "anonymous" on loopback TCP */
     enum gy_peer_kind peer;
     struct gy_arena *arena; /* memory of this request, reset after it */
     /* set by the router: path parameters, %-decoded, in pattern order */
@@ -40,12 +44,14 @@ struct gy_request {
     size_t n_params;
 };
 
-/* Where an answer goes. begin once, then write as often as wanted, then end once. A handler that fails before begin may just
- * return its status: the caller (router) turns it into the error body of that route's protocol. */
+/* Where an answer goes. begin once, then write as often as wanted, then end once. A handler that
+ * fails before begin may just return its status: the caller (router) turns it into the error body
+ * of that route's protocol. */
 struct gy_reply;
 struct gy_reply_ops {
-    gy_status (*begin)(struct gy_reply *self, int status, const struct gy_header *headers, size_t n_headers,
-                       int64_t body_bytes /* -1: not known */, struct gy_err *err);
+    gy_status (*begin)(struct gy_reply *self, int status, const struct gy_header *headers,
+                       size_t n_headers, int64_t body_bytes /* -1: not known */,
+                       struct gy_err *err);
     gy_status (*write)(struct gy_reply *self, struct gy_str bytes, struct gy_err *err);
     gy_status (*end)(struct gy_reply *self, struct gy_err *err);
 };
@@ -54,40 +60,62 @@ struct gy_reply {
     bool begun, ended;
 };
 
-/* A transport or a handler tree. call: GY_OK when an answer (of any status) was delivered to reply; an error when none could
- * be: NETWORK, TIMEOUT, UNAVAILABLE. MUST be thread safe. free MAY be NULL. */
+/* The only way to use a reply: they keep begun/ended, so that a router knows whether an error can
+ * still become an answer. Misuse (write before begin, twice begun) is a programmer error. An
+ * implementation of the ops need not set the flags. */
+GY_CHECKED gy_status gy_reply_begin(struct gy_reply *r, int status, const struct gy_header *headers,
+                                    size_t n_headers, int64_t body_bytes, struct gy_err *err);
+GY_CHECKED gy_status gy_reply_write(struct gy_reply *r, struct gy_str bytes, struct gy_err *err);
+GY_CHECKED gy_status gy_reply_end(struct gy_reply *r, struct gy_err *err);
+
+/* A transport or a handler tree. call: GY_OK when an answer (of any status) was delivered to reply;
+ * an error when none could be: NETWORK, TIMEOUT, UNAVAILABLE. MUST be thread safe. free MAY be
+ * NULL. */
 struct gy_call_ops {
     uint32_t version; /* 1 */
     const char *name;
-    gy_status (*call)(void *self, struct gy_request *req, struct gy_reply *reply, struct gy_err *err);
+    gy_status (*call)(void *self, struct gy_request *req, struct gy_reply *reply,
+                      struct gy_err *err);
     void (*free)(void *self);
 };
 struct gy_caller {
     const struct gy_call_ops *ops;
     void *self;
 };
-GY_CHECKED gy_status gy_call(struct gy_caller *c, struct gy_request *req, struct gy_reply *reply, struct gy_err *err);
+GY_CHECKED gy_status gy_call(struct gy_caller *c, struct gy_request *req, struct gy_reply *reply,
+                             struct gy_err *err);
 void gy_caller_free(struct gy_caller *c); /* frees self through ops->free, then c (gy_free) */
 GY_DEFINE_AUTO(struct gy_caller *, gy_caller_free);
 
 /* ---- helpers for handlers ---- */
-struct gy_str gy_req_header(const struct gy_request *r, const char *name); /* first one; absent string */
+struct gy_str gy_req_header(const struct gy_request *r,
+                            const char *name); /* first one; absent string */
 struct gy_str gy_req_param(const struct gy_request *r, const char *name);
-/* First value of a query key, %-decoded ('+' is a blank) into the arena; absent string when there is none. */
+/* First value of a query key (which is compared decoded), %-decoded ('+' is a blank) into the
+ * arena; absent string when there is none. */
 struct gy_str gy_req_query(const struct gy_request *r, const char *key);
 /* All values of a repeated key, at most max. */
-size_t gy_req_query_all(const struct gy_request *r, const char *key, struct gy_str *out, size_t max);
+size_t gy_req_query_all(const struct gy_request *r, const char *key, struct gy_str *out,
+                        size_t max);
 /* The whole body into buf (its ceiling is the limit). */
 GY_CHECKED gy_status gy_req_read_body(struct gy_request *r, struct gy_buf *buf, struct gy_err *err);
 /* One full answer. */
-GY_CHECKED gy_status gy_reply_send(struct gy_reply *r, int status, const char *content_type, struct gy_str body,
+GY_CHECKED gy_status gy_reply_send(struct gy_reply *r, int status, const char *content_type,
+                                   struct gy_str body, struct gy_err *err);
+GY_CHECKED gy_status gy_reply_json(struct gy_reply *r, int status, const struct gy_buf *json,
                                    struct gy_err *err);
-GY_CHECKED gy_status gy_reply_json(struct gy_reply *r, int status, const struct gy_buf *json, struct gy_err *err);
 /* RFC 9457 problem+json from err: {"type","title","status","detail","code","hint"}. */
-GY_CHECKED gy_status gy_reply_problem(struct gy_reply *r, const struct gy_err *failed, struct gy_err *err);
+GY_CHECKED gy_status gy_reply_problem(struct gy_reply *r, const struct gy_err *failed,
+                                      struct gy_err *err);
+/* The status that stands for an HTTP status >= 400: 404 NOTFOUND, 409 CONFLICT, 503 UNAVAILABLE,
+ * ... */
+gy_status gy_status_from_http(int http);
+/* "Not Found"; "" when unknown. */
+const char *gy_http_reason(int http);
 /* %-decoding into the arena; invalid escapes are kept. plus_is_blank for queries. */
 struct gy_str gy_url_decode(struct gy_arena *a, struct gy_str s, bool plus_is_blank);
-void gy_url_encode(struct gy_buf *out, struct gy_str s, bool keep_slash); /* everything but unreserved characters */
+void gy_url_encode(struct gy_buf *out, struct gy_str s,
+                   bool keep_slash); /* everything but unreserved characters */
 
 /* ---- helpers for callers ---- */
 /* A reply that collects: status, headers (in own memory), body. */
@@ -100,7 +128,10 @@ struct gy_collect {
     size_t n_headers;
 };
 void gy_collect_init(struct gy_collect *c, size_t max_body);
+void gy_collect_reset(struct gy_collect *c); /* for the next call; keeps the memory */
 void gy_collect_done(struct gy_collect *c);
+struct gy_str gy_collect_header(const struct gy_collect *c,
+                                const char *name); /* first one; absent string */
 GY_DEFINE_AUTO_DONE(struct gy_collect, gy_collect_done);
 
 /* A reader over bytes in memory, or an open file (closed by the caller). */
@@ -115,9 +146,10 @@ struct gy_fd_reader {
 };
 struct gy_reader *gy_fd_reader_init(struct gy_fd_reader *f, int fd, int64_t size_bytes);
 
-/* Send JSON (body absent: none), collect the answer. A status >= 400 becomes an error: code and message are taken from the
- * body (problem+json, MLflow or {"error"} form), else from the HTTP status. On GY_OK the body is in out->body. */
-GY_CHECKED gy_status gy_call_json(struct gy_caller *c, const char *method, const char *path, struct gy_str body,
-                                  struct gy_collect *out, struct gy_err *err);
+/* Send JSON (body absent: none), collect the answer. A status >= 400 becomes an error: code and
+ * message are taken from the body (problem+json, MLflow or {"error"} form), else from the HTTP
+ * status. path may hold a query. On GY_OK the body is in out->body; out is reset first. */
+GY_CHECKED gy_status gy_call_json(struct gy_caller *c, const char *method, const char *path,
+                                  struct gy_str body, struct gy_collect *out, struct gy_err *err);
 
 #endif
