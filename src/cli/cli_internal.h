@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a command file needs: its table of verbs, the parsed options, the transport, and ways to print. A verb is one table
- * entry beside its function; help, parsing and dispatch come from the same entry. Main thread only. */
+/* What a command file needs: its table of verbs, the parsed options, the transport, and ways to
+ * print. A verb is one table entry beside its function; help, parsing and dispatch come from the
+ * same entry. Main thread only. */
 #ifndef GY_CLI_CLI_INTERNAL_H
 #define GY_CLI_CLI_INTERNAL_H
 
@@ -19,12 +20,12 @@ struct gy_cli {
     const char *home;   /* --home, NULL: found */
     const char *server; /* --server / GYRE_SERVER, NULL: socket or in-process */
     bool json, quiet;
-    bool color;         /* stdout is a terminal and NO_COLOR is not set (or --color=always) */
-    bool progress;      /* stderr is a terminal and neither --quiet nor --json */
-    int argc;           /* positional arguments of the verb */
-    char **argv;        /* argv[0] is the first of them; argv[argc] is NULL */
-    const char *program; /* absolute path of this binary, to start it again */
-    struct gy_arena arena; /* memory of the whole run */
+    bool color;               /* stdout is a terminal and NO_COLOR is not set (or --color=always) */
+    bool progress;            /* stderr is a terminal and neither --quiet nor --json */
+    int argc;                 /* positional arguments of the verb */
+    char **argv;              /* argv[0] is the first of them; argv[argc] is NULL */
+    const char *program;      /* absolute path of this binary, to start it again */
+    struct gy_arena arena;    /* memory of the whole run */
     struct gy_app *app;       /* set once the in-process transport is open */
     struct gy_caller *caller; /* set by gy_cli_caller */
     int exit_code;            /* a verb that succeeded may ask for another code than 0 */
@@ -45,31 +46,35 @@ struct gy_opt {
     const char *name; /* "output-path"; '_' and '-' are the same, "--no-" is not implied */
     char letter;      /* 'o' or 0 */
     enum gy_opt_kind kind;
-    size_t offset;       /* into the verb's options struct */
-    const char *arg;     /* "FILE", NULL for a flag */
+    size_t offset;        /* into the verb's options struct */
+    const char *arg;      /* "FILE", NULL for a flag */
     const char *standard; /* default as text, NULL: zero */
     const char *help;
 };
 
 struct gy_verb {
-    const char *noun;     /* "data" */
-    const char *verb;     /* "ingest"; NULL: the noun alone is the command ("run") */
-    const char *args;     /* "FILE [NAME]" */
+    const char *noun;       /* "data" */
+    const char *verb;       /* "ingest"; NULL: the noun alone is the command ("run") */
+    const char *args;       /* "FILE [NAME]" */
     int min_args, max_args; /* max_args -1: any number */
-    const char *summary;  /* one line */
-    const char *details;  /* MAY be NULL */
-    const char *examples; /* lines, each a command that works */
+    const char *summary;    /* one line */
+    const char *details;    /* MAY be NULL */
+    const char *examples;   /* lines, each a command that works */
     const struct gy_opt *opts;
     size_t n_opts;
     size_t opts_bytes; /* sizeof the options struct; zeroed, then defaults, then what was given */
-    /* `opts` points to the filled struct. A failure is printed once by the caller, with its hint. */
+    /* `opts` points to the filled struct. A failure is printed once by the caller, with its hint.
+     */
     gy_status (*run)(struct gy_cli *cli, void *opts, struct gy_err *err);
 };
 struct gy_verb_table {
     const struct gy_verb *verbs;
     size_t n;
 };
-#define GY_VERB_TABLE(verbs) {(verbs), sizeof(verbs) / sizeof((verbs)[0])}
+#define GY_VERB_TABLE(verbs)                        \
+    {                                               \
+        (verbs), sizeof(verbs) / sizeof((verbs)[0]) \
+    }
 #define GY_OPTS(opts) (opts), sizeof(opts) / sizeof((opts)[0])
 
 /* One a command file. cli.c lists them. */
@@ -87,7 +92,8 @@ extern const struct gy_verb_table gy_cmd_server;   /* cmd_server.c: server, vers
 extern const struct gy_verb_table gy_cmd_init;     /* cmd_init.c: init */
 extern const struct gy_verb_table gy_cmd_demo;     /* cmd_demo.c */
 
-/* The transport: --server, else the socket of a running server, else in-process. Owned by cli. Fails as those do. */
+/* The transport: --server, else the socket of a running server, else in-process. Owned by cli.
+ * Fails as those do. */
 GY_CHECKED gy_status gy_cli_caller(struct gy_cli *cli, struct gy_caller **ret, struct gy_err *err);
 /* The home this command works on (made when absent). */
 GY_CHECKED gy_status gy_cli_home(struct gy_cli *cli, struct gy_home *ret, struct gy_err *err);
@@ -97,10 +103,12 @@ void gy_cli_say(const struct gy_cli *cli, const char *fmt, ...) GY_PRINTF(2, 3);
 /* On stderr unless --quiet. */
 void gy_cli_note(const struct gy_cli *cli, const char *fmt, ...) GY_PRINTF(2, 3);
 /* The --json answer: one document and a newline on stdout. Call it only when cli->json. */
-GY_CHECKED gy_status gy_cli_print_json(const struct gy_cli *cli, const struct gy_buf *json, struct gy_err *err);
-/* A table for people: rows of n_columns cells (absent: "-"), numbers right-aligned when right[c]. */
-void gy_cli_table(const struct gy_cli *cli, const char *const *head, size_t n_columns, const struct gy_str *cells,
-                  size_t n_rows, const bool *right);
+GY_CHECKED gy_status gy_cli_print_json(const struct gy_cli *cli, const struct gy_buf *json,
+                                       struct gy_err *err);
+/* A table for people: rows of n_columns cells (absent: "-"), numbers right-aligned when right[c].
+ */
+void gy_cli_table(const struct gy_cli *cli, const char *const *head, size_t n_columns,
+                  const struct gy_str *cells, size_t n_rows, const bool *right);
 
 /* A progress bar on stderr, drawn at most 10 times a second; silent when !cli->progress. */
 struct gy_progress {
@@ -108,7 +116,8 @@ struct gy_progress {
     const char *what;
     int64_t total, done, drawn_ns, start_ns;
 };
-void gy_progress_start(struct gy_progress *p, const struct gy_cli *cli, const char *what, int64_t total);
+void gy_progress_start(struct gy_progress *p, const struct gy_cli *cli, const char *what,
+                       int64_t total);
 void gy_progress_at(struct gy_progress *p, int64_t done);
 void gy_progress_end(struct gy_progress *p); /* clears the line */
 

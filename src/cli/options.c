@@ -17,11 +17,16 @@ struct global_opts {
 
 static const struct gy_opt global_opts[] = {
     {"home", 0, GY_OPT_STR, offsetof(struct global_opts, home), "DIR", NULL, "the .gyre folder"},
-    {"server", 0, GY_OPT_STR, offsetof(struct global_opts, server), "URL", NULL, "talk to this server"},
-    {"log", 0, GY_OPT_STR, offsetof(struct global_opts, log), "SPEC", NULL, "levels: info or net=debug,warn"},
-    {"color", 0, GY_OPT_STR, offsetof(struct global_opts, color), "WHEN", NULL, "auto, always or never"},
-    {"json", 0, GY_OPT_FLAG, offsetof(struct global_opts, json), NULL, NULL, "print the result as JSON"},
-    {"quiet", 'q', GY_OPT_FLAG, offsetof(struct global_opts, quiet), NULL, NULL, "say nothing but errors"},
+    {"server", 0, GY_OPT_STR, offsetof(struct global_opts, server), "URL", NULL,
+     "talk to this server"},
+    {"log", 0, GY_OPT_STR, offsetof(struct global_opts, log), "SPEC", NULL,
+     "levels: info or net=debug,warn"},
+    {"color", 0, GY_OPT_STR, offsetof(struct global_opts, color), "WHEN", NULL,
+     "auto, always or never"},
+    {"json", 0, GY_OPT_FLAG, offsetof(struct global_opts, json), NULL, NULL,
+     "print the result as JSON"},
+    {"quiet", 'q', GY_OPT_FLAG, offsetof(struct global_opts, quiet), NULL, NULL,
+     "say nothing but errors"},
     {"help", 'h', GY_OPT_FLAG, offsetof(struct global_opts, help), NULL, NULL, "this text"},
 };
 
@@ -40,17 +45,20 @@ static bool same_name(const char *given, size_t n, const char *name)
     return true;
 }
 
-static const struct gy_opt *find_opt(const struct gy_opt *opts, size_t n_opts, const char *word, size_t n)
+static const struct gy_opt *find_opt(const struct gy_opt *opts, size_t n_opts, const char *word,
+                                     size_t n)
 {
     for (size_t i = 0; i < n_opts; i++) {
-        if (word[1] == '-' ? same_name(word + 2, n - 2, opts[i].name) : n == 2 && word[1] == opts[i].letter) {
+        if (word[1] == '-' ? same_name(word + 2, n - 2, opts[i].name)
+                           : n == 2 && word[1] == opts[i].letter) {
             return &opts[i];
         }
     }
     return NULL;
 }
 
-static gy_status add_to_list(struct gy_cli *cli, struct gy_opt_list *list, const char *value, struct gy_err *err)
+static gy_status add_to_list(struct gy_cli *cli, struct gy_opt_list *list, const char *value,
+                             struct gy_err *err)
 {
     if (list->n % 16 == 0) {
         const char **items = gy_arena_calloc(&cli->arena, list->n + 16, sizeof *items);
@@ -66,7 +74,8 @@ static gy_status add_to_list(struct gy_cli *cli, struct gy_opt_list *list, const
     return GY_OK;
 }
 
-static gy_status set_opt(struct gy_cli *cli, const struct gy_opt *opt, void *into, const char *value, struct gy_err *err)
+static gy_status set_opt(struct gy_cli *cli, const struct gy_opt *opt, void *into,
+                         const char *value, struct gy_err *err)
 {
     char *at = (char *)into + opt->offset;
     switch (opt->kind) {
@@ -77,8 +86,10 @@ static gy_status set_opt(struct gy_cli *cli, const struct gy_opt *opt, void *int
         *(const char **)(void *)at = value;
         return GY_OK;
     case GY_OPT_INT:
-        if (gy_parse_i64(gy_str_c(value), INT64_MIN, INT64_MAX, (int64_t *)(void *)at, NULL) != GY_OK) {
-            return gy_err_set(err, GY_E_USAGE, "--%s takes a whole number, not '%s'", opt->name, value);
+        if (gy_parse_i64(gy_str_c(value), INT64_MIN, INT64_MAX, (int64_t *)(void *)at, NULL) !=
+            GY_OK) {
+            return gy_err_set(err, GY_E_USAGE, "--%s takes a whole number, not '%s'", opt->name,
+                              value);
         }
         return GY_OK;
     case GY_OPT_NUM:
@@ -113,8 +124,8 @@ static gy_status parse_one(struct parser *p, int argc, char **argv, int *i, stru
     }
     if (!opt) {
         gy_err_set(err, GY_E_USAGE, "no such option: %.*s", (int)n, word);
-        return gy_err_hint(err, "gyre %s%s%s -h lists them", p->verb->noun, p->verb->verb ? " " : "",
-                           p->verb->verb ? p->verb->verb : "");
+        return gy_err_hint(err, "gyre %s%s%s -h lists them", p->verb->noun,
+                           p->verb->verb ? " " : "", p->verb->verb ? p->verb->verb : "");
     }
     const char *value = eq ? eq + 1 : NULL;
     if (opt->kind == GY_OPT_FLAG) {
@@ -156,7 +167,8 @@ static gy_status apply_globals(struct gy_cli *cli, const struct global_opts *g, 
     return GY_OK;
 }
 
-static gy_status check_count(const struct gy_cli *cli, const struct gy_verb *verb, struct gy_err *err)
+static gy_status check_count(const struct gy_cli *cli, const struct gy_verb *verb,
+                             struct gy_err *err)
 {
     if (cli->argc >= verb->min_args && (verb->max_args < 0 || cli->argc <= verb->max_args)) {
         return GY_OK;
@@ -166,14 +178,14 @@ static gy_status check_count(const struct gy_cli *cli, const struct gy_verb *ver
     if (cli->argc < verb->min_args) {
         gy_err_set(err, GY_E_USAGE, "gyre %s%s%s needs %s", verb->noun, space, name, verb->args);
     } else {
-        gy_err_set(err, GY_E_USAGE, "gyre %s%s%s: '%s' is one argument too many", verb->noun, space, name,
-                   cli->argv[verb->max_args]);
+        gy_err_set(err, GY_E_USAGE, "gyre %s%s%s: '%s' is one argument too many", verb->noun, space,
+                   name, cli->argv[verb->max_args]);
     }
     return gy_err_hint(err, "gyre %s%s%s -h shows how it is called", verb->noun, space, name);
 }
 
-gy_status gy_cli_parse_options(struct gy_cli *cli, const struct gy_verb *verb, int argc, char **argv, void **ret_opts,
-                               bool *ret_help, struct gy_err *err)
+gy_status gy_cli_parse_options(struct gy_cli *cli, const struct gy_verb *verb, int argc,
+                               char **argv, void **ret_opts, bool *ret_help, struct gy_err *err)
 {
     if (argc > MAX_WORDS) {
         return gy_err_set(err, GY_E_USAGE, "more than %d words on the command line", MAX_WORDS);
@@ -213,15 +225,17 @@ static void print_opt(FILE *out, const struct gy_opt *o)
     if (o->letter) {
         (void)snprintf(letter, sizeof letter, "-%c, ", o->letter);
     }
-    (void)snprintf(left, sizeof left, "%s--%s%s%s", letter, o->name, o->arg ? " " : "", o->arg ? o->arg : "");
-    (void)fprintf(out, "  %-30s %s%s%s%s\n", left, o->help, o->standard ? " [" : "", o->standard ? o->standard : "",
-                  o->standard ? "]" : "");
+    (void)snprintf(left, sizeof left, "%s--%s%s%s", letter, o->name, o->arg ? " " : "",
+                   o->arg ? o->arg : "");
+    (void)fprintf(out, "  %-30s %s%s%s%s\n", left, o->help, o->standard ? " [" : "",
+                  o->standard ? o->standard : "", o->standard ? "]" : "");
 }
 
 void gy_cli_print_help(FILE *out, const struct gy_verb *verb)
 {
-    (void)fprintf(out, "usage: gyre %s%s%s%s%s [options]\n\n%s\n", verb->noun, verb->verb ? " " : "",
-                  verb->verb ? verb->verb : "", verb->args && verb->args[0] ? " " : "", verb->args ? verb->args : "",
+    (void)fprintf(out, "usage: gyre %s%s%s%s%s [options]\n\n%s\n", verb->noun,
+                  verb->verb ? " " : "", verb->verb ? verb->verb : "",
+                  verb->args && verb->args[0] ? " " : "", verb->args ? verb->args : "",
                   verb->summary);
     if (verb->details) {
         (void)fprintf(out, "\n%s\n", verb->details);

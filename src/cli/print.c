@@ -32,13 +32,15 @@ gy_status gy_cli_print_json(const struct gy_cli *cli, const struct gy_buf *json,
 {
     (void)cli;
     GY_TRY(gy_buf_check(json, "the answer", err));
-    if (fwrite(json->p, 1, json->n, stdout) != json->n || fputc('\n', stdout) == EOF || fflush(stdout) != 0) {
+    if (fwrite(json->p, 1, json->n, stdout) != json->n || fputc('\n', stdout) == EOF ||
+        fflush(stdout) != 0) {
         return gy_err_set(err, GY_E_IO, "the answer could not be written to stdout");
     }
     return GY_OK;
 }
 
-/* Columns that a text takes: UTF-8 continuation bytes take none. Good enough for names and numbers. */
+/* Columns that a text takes: UTF-8 continuation bytes take none. Good enough for names and numbers.
+ */
 static size_t width(struct gy_str s)
 {
     size_t n = 0;
@@ -61,8 +63,8 @@ static void print_cell(struct gy_str s, size_t to_width, bool right, bool last)
     (void)fputs(last ? "\n" : "  ", stdout);
 }
 
-void gy_cli_table(const struct gy_cli *cli, const char *const *head, size_t n_columns, const struct gy_str *cells,
-                  size_t n_rows, const bool *right)
+void gy_cli_table(const struct gy_cli *cli, const char *const *head, size_t n_columns,
+                  const struct gy_str *cells, size_t n_rows, const bool *right)
 {
     GY_REQUIRE(n_columns > 0 && n_columns <= MAX_TABLE_COLUMNS);
     if (cli->json || cli->quiet) {
@@ -87,7 +89,8 @@ void gy_cli_table(const struct gy_cli *cli, const char *const *head, size_t n_co
     }
 }
 
-void gy_progress_start(struct gy_progress *p, const struct gy_cli *cli, const char *what, int64_t total)
+void gy_progress_start(struct gy_progress *p, const struct gy_cli *cli, const char *what,
+                       int64_t total)
 {
     *p = (struct gy_progress){.cli = cli, .what = what, .total = total, .start_ns = gy_mono_ns()};
 }
@@ -104,8 +107,8 @@ void gy_progress_at(struct gy_progress *p, int64_t done)
     share = share > 1.0 ? 1.0 : share;
     int full = (int)(share * BAR_WIDTH);
     double seconds = (double)(now - p->start_ns) / 1e9;
-    (void)fprintf(stderr, "\r%s [%.*s%*s] %3.0f%% %.1fs", p->what, full, "##############################",
-                  BAR_WIDTH - full, "", share * 100.0, seconds);
+    (void)fprintf(stderr, "\r%s [%.*s%*s] %3.0f%% %.1fs", p->what, full,
+                  "##############################", BAR_WIDTH - full, "", share * 100.0, seconds);
 }
 
 void gy_progress_end(struct gy_progress *p)

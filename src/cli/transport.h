@@ -5,6 +5,7 @@
 
 #include "cli/cli_internal.h"
 
-void gy_cli_close_transport(struct gy_cli *cli); /* what gy_cli_caller opened; nothing when it was not called */
+void gy_cli_close_transport(
+    struct gy_cli *cli); /* what gy_cli_caller opened; nothing when it was not called */
 
 #endif
