@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define GY_ERR_IMPLEMENTATION
 #include "base/err.h"
 
 #include <errno.h>
