@@ -7,7 +7,10 @@
  * gives null; `false and null` is false, `true or null` is true; a null condition does not hit. A
  * wrong type is an error at compile time where the schema tells the types, else at evaluation.
  * Bounded: GY_EXPR_MAX_* below. A compiled expression is immutable: any number of threads may
- * evaluate it. */
+ * evaluate it. Details: comparisons do not chain; a quote is doubled inside its text; round() goes
+ * half away from zero; `x in (..)` with a null among the values is null when nothing matched; if()
+ * takes its last value when the condition is null; len() counts characters; lower() and upper()
+ * change ASCII letters only. */
 #ifndef GY_BASE_EXPR_H
 #define GY_BASE_EXPR_H
 
@@ -23,7 +26,8 @@ enum gy_expr_type { GY_EXPR_NULL, GY_EXPR_NUM, GY_EXPR_STR, GY_EXPR_BOOL };
 struct gy_expr_value {
     enum gy_expr_type type;
     double num;
-    struct gy_str str; /* a view into the inputs or the expression */
+    struct gy_str str; /* a view into the inputs or the expression; from lower/upper: until this
+                          thread evaluates again */
     bool b;
 };
 

@@ -51,12 +51,16 @@ const struct gy_yaml_node *gy_yaml_path(const struct gy_yaml_node *map, struct g
  * a key not in allowed (NULL-terminated). */
 GY_CHECKED gy_status gy_yaml_only(const struct gy_yaml *y, const struct gy_yaml_node *map,
                                   const char *const *allowed, struct gy_err *err);
+/* The one of known (NULL-terminated) that word was probably meant to be; NULL when none is near.
+ * For hints. */
+const char *gy_yaml_nearest(struct gy_str word, const char *const *known);
 /* gy_err_set(INVALID, "name:line:column: ..."). */
 gy_status gy_yaml_err(const struct gy_yaml *y, const struct gy_yaml_node *node, struct gy_err *err,
                       const char *fmt, ...) GY_PRINTF(4, 5);
 
-/* Append s as a YAML scalar: plain where that reads back as the same string, else single- or
- * double-quoted. A text that YAML could read as a number (an all-digit md5) is always quoted. */
+/* Append s as a YAML scalar for a block context (not inside [] or {}): plain where that reads back
+ * as the same string, else single- or double-quoted. A text that YAML could read as a number (an
+ * all-digit md5) is always quoted. */
 void gy_yaml_add_scalar(struct gy_buf *out, struct gy_str s);
 
 #endif
