@@ -11,6 +11,7 @@
 #include "base/buf.h"
 
 struct gy_store;
+struct gy_sql_driver;
 struct gy_db;   /* a connection inside a read or write closure; never kept */
 struct gy_stmt; /* a prepared statement of that connection, cached by SQL text */
 
@@ -20,6 +21,7 @@ struct gy_store_options {
     size_t max_queue; /* closures waiting for the writer; 0: 10000; beyond: BUSY */
     int max_group;    /* closures a transaction; 0: 1000 */
     const char *vfs;  /* tests: the name of a SQLite VFS (fault shim); NULL: the default */
+    const struct gy_sql_driver *driver; /* tests: another backend (store/sql.h); NULL: by the URL */
 };
 
 /* Open, back up and migrate when older. Fails: VERSION (a newer database, with a hint), CORRUPT,
@@ -109,6 +111,9 @@ struct gy_str gy_col_blob(struct gy_stmt *st, int column);
 bool gy_col_null(struct gy_stmt *st, int column);
 /* Copy into an arena. */
 struct gy_str gy_col_dup(struct gy_stmt *st, int column, struct gy_arena *a);
+/* The same, telling NULL (GY_OK, the absent string) from want of memory (NOMEM). */
+GY_CHECKED gy_status gy_col_copy(struct gy_stmt *st, int column, struct gy_arena *a, struct gy_str *ret,
+                                 struct gy_err *err);
 /* First column of the first row; *ret_found false without a row. */
 GY_CHECKED gy_status gy_db_get_i64(struct gy_db *db, const char *sql, const struct gy_val *vals,
                                    size_t n_vals, bool *ret_found, int64_t *ret,

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The store as other rooms see it: opening, the pool of read connections, and the way to the writer. */
+#include <stdio.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "store/store_internal.h"
+
+#define DEFAULT_READERS 4
+#define MAX_READERS 64
+#define DEFAULT_QUEUE 10000
+#define DEFAULT_GROUP 1000
+
+struct reader {
+    struct gy_db *db; /* opened on first use */
+    bool taken;
+};
+
+struct gy_store {
+    struct gy_sql_driver driver;
+    struct gy_sql_config cfg;
+    char location[GY_MAX_PATH];
+    char *vfs;
+    struct gy_db *db; /* the writer's; of a memory database the only one, under db_lock */
+    struct gy_writer *writer;
+    bool memory;
+    pthread_mutex_t db_lock;
+
+    pthread_mutex_t lock; /* the readers */
+    pthread_cond_t reader_free;
+    struct reader readers[MAX_READERS];
+    int n_readers;
+};
+
+static gy_status configure(struct gy_store *s, const struct gy_store_options *o, struct gy_err *err)
+{
+    struct gy_str url = gy_str_c(o->url), prefix = GY_STR("sqlite://");
+    if (!gy_str_starts(url, prefix) || url.n == prefix.n || url.n - prefix.n >= sizeof s->location) {
+        gy_err_set(err, GY_E_INVALID, "not a store: '%s'", o->url ? o->url : "");
+        return gy_err_hint(err, "use sqlite:///absolute/path/gyre.db");
+    }
+    memcpy(s->location, url.p + prefix.n, url.n - prefix.n);
+    if (o->vfs) {
+        s->vfs = gy_strdup(o->vfs);
+        if (!s->vfs) {
+            return gy_err_set(err, GY_E_NOMEM, "opening the store");
+        }
+    }
+    s->driver = o->driver ? *o->driver : gy_sql_sqlite;
+    s->cfg = (struct gy_sql_config){
+        .location = gy_str_c(s->location), .vfs = s->vfs, .busy_timeout_ms = GY_STORE_BUSY_MS};
+    s->memory = s->driver.ops->is_memory(s->driver.self, &s->cfg);
+    s->n_readers = o->n_readers > 0 ? o->n_readers : DEFAULT_READERS;
+    s->n_readers = s->n_readers > MAX_READERS ? MAX_READERS : s->n_readers;
+    return GY_OK;
+}
+
+gy_status gy_store_open(const struct gy_store_options *o, struct gy_store **ret, struct gy_err *err)
+{
+    GY_AUTO(gy_store_free) struct gy_store *s = gy_calloc(1, sizeof *s);
+    if (!s) {
+        return gy_err_set(err, GY_E_NOMEM, "opening the store");
+    }
+    GY_REQUIRE(pthread_mutex_init(&s->db_lock, NULL) == 0 && pthread_mutex_init(&s->lock, NULL) == 0 &&
+               pthread_cond_init(&s->reader_free, NULL) == 0);
+    GY_TRY(configure(s, o, err));
+    GY_TRY(gy_db_open(s->driver, &s->cfg, &s->db, err));
+    gy_status status =
+        gy_store_migrate(s->db, gy_migrations, gy_migrations_count, s->memory ? NULL : s->location, err);
+    if (status != GY_OK) {
+        gy_err_wrap(err, "store '%s'", o->url);
+        return status;
+    }
+    GY_TRY(gy_writer_start(s->db, s->memory ? &s->db_lock : NULL, o->max_queue ? o->max_queue : DEFAULT_QUEUE,
+                           o->max_group > 0 ? o->max_group : DEFAULT_GROUP, &s->writer, err));
+    *ret = GY_TAKE(s);
+    return GY_OK;
+}
+
+void gy_store_free(struct gy_store *s)
+{
+    if (!s) {
+        return;
+    }
+    if (s->writer) {
+        gy_writer_stop(s->writer);
+    }
+    for (int i = 0; i < s->n_readers; i++) {
+        GY_REQUIRE(!s->readers[i].taken);
+        gy_db_free(s->readers[i].db);
+    }
+    gy_db_free(s->db); /* the last connection moves the log into the database */
+    pthread_cond_destroy(&s->reader_free);
+    pthread_mutex_destroy(&s->lock);
+    pthread_mutex_destroy(&s->db_lock);
+    gy_free(s->vfs);
+    gy_free(s);
+}
+
+gy_status gy_store_write(struct gy_store *s, gy_db_fn fn, void *ctx, struct gy_err *err)
+{
+    GY_REQUIRE(!gy_store_tl_in_closure);
+    return gy_writer_run(s->writer, fn, ctx, err);
+}
+
+static gy_status run_read(struct gy_db *db, gy_db_fn fn, void *ctx, struct gy_err *err)
+{
+    GY_TRY(db->ops->begin(db->conn, false, err));
+    gy_store_tl_in_closure = true;
+    gy_status status = fn(db, ctx, err);
+    gy_store_tl_in_closure = false;
+    gy_db_finish_all(db);
+    db->ops->rollback(db->conn); /* nothing was written; unlike commit it can not fail */
+    return status;
+}
+
+/* An open connection first, so that idle ones stay unopened. */
+static struct reader *take_reader(struct gy_store *s)
+{
+    struct reader *found = NULL;
+    pthread_mutex_lock(&s->lock);
+    while (!found) {
+        for (int i = 0; i < s->n_readers; i++) {
+            struct reader *r = &s->readers[i];
+            if (!r->taken && (!found || (r->db && !found->db))) {
+                found = r;
+            }
+        }
+        if (!found) {
+            pthread_cond_wait(&s->reader_free, &s->lock);
+        }
+    }
+    found->taken = true;
+    pthread_mutex_unlock(&s->lock);
+    return found;
+}
+
+static void give_reader(struct gy_store *s, struct reader *r)
+{
+    pthread_mutex_lock(&s->lock);
+    r->taken = false;
+    pthread_cond_signal(&s->reader_free);
+    pthread_mutex_unlock(&s->lock);
+}
+
+gy_status gy_store_read(struct gy_store *s, gy_db_fn fn, void *ctx, struct gy_err *err)
+{
+    GY_REQUIRE(!gy_store_tl_in_closure);
+    if (s->memory) {
+        pthread_mutex_lock(&s->db_lock);
+        gy_status status = run_read(s->db, fn, ctx, err);
+        pthread_mutex_unlock(&s->db_lock);
+        return status;
+    }
+    struct reader *r = take_reader(s);
+    gy_status status = r->db ? GY_OK : gy_db_open(s->driver, &s->cfg, &r->db, err);
+    if (status == GY_OK) {
+        status = run_read(r->db, fn, ctx, err);
+    }
+    give_reader(s, r);
+    return status;
+}
+
+void gy_store_get_stats(struct gy_store *s, struct gy_store_stats *ret)
+{
+    gy_writer_get_stats(s->writer, ret);
+}
+
+static gy_status check_closure(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    (void)ctx;
+    return db->ops->check(db->conn, err);
+}
+
+gy_status gy_store_check(struct gy_store *s, struct gy_err *err)
+{
+    return gy_store_read(s, check_closure, NULL, err);
+}
