@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bringing a database to the schema of this program. Each migration runs in its own write transaction together with the row
- * that records it, so an interrupted start leaves a whole number of them. Two processes that start at once take turns at
- * the write lock; the second finds the rows of the first. */
+/* Bringing a database to the schema of this program. Each migration runs in its own write
+ * transaction together with the row that records it, so an interrupted start leaves a whole number
+ * of them. Two processes that start at once take turns at the write lock; the second finds the rows
+ * of the first. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,14 +19,16 @@
 static gy_status number_of(const struct gy_embedded *m, int64_t *ret, struct gy_err *err)
 {
     struct gy_str digits, rest;
-    (void)gy_str_cut(gy_str_c(m->name), '_', &digits, &rest); /* without one, digits is not a number below */
+    (void)gy_str_cut(gy_str_c(m->name), '_', &digits,
+                     &rest); /* without one, digits is not a number below */
     gy_status status = gy_parse_i64(digits, 1, GY_MAX_MIGRATIONS, ret, err);
     return status == GY_OK ? GY_OK : gy_err_wrap(err, "migration file name '%s'", m->name);
 }
 
-static const char create_table[] = "CREATE TABLE IF NOT EXISTS schema_migrations ("
-                                   "number INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL, "
-                                   "actor TEXT NOT NULL, created_us INTEGER NOT NULL)";
+static const char create_table[] =
+    "CREATE TABLE IF NOT EXISTS schema_migrations ("
+    "number INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL, "
+    "actor TEXT NOT NULL, created_us INTEGER NOT NULL)";
 
 /* A file full of somebody else's tables is not ours to change. */
 static gy_status refuse_foreign(struct gy_db *db, struct gy_err *err)
@@ -39,41 +42,48 @@ static gy_status refuse_foreign(struct gy_db *db, struct gy_err *err)
                          "SELECT COUNT(*) FROM sqlite_master WHERE type='table' AND NOT EXISTS "
                          "(SELECT 1 FROM sqlite_master WHERE name='schema_migrations')",
                          GY_NO_VALS, &found, &foreign, err));
-    return foreign == 0 ? GY_OK : gy_err_set(err, GY_E_VERSION, "the database holds tables that are not Gyre's");
+    return foreign == 0
+               ? GY_OK
+               : gy_err_set(err, GY_E_VERSION, "the database holds tables that are not Gyre's");
 }
 
-static gy_status newest_known(const struct gy_embedded *migrations, size_t n, int64_t *ret, struct gy_err *err)
+static gy_status newest_known(const struct gy_embedded *migrations, size_t n, int64_t *ret,
+                              struct gy_err *err)
 {
     *ret = 0;
     for (size_t i = 0; i < n; i++) {
         int64_t number;
         GY_TRY(number_of(&migrations[i], &number, err));
         if (number <= *ret) {
-            return gy_err_set(err, GY_E_FAILED, "migration '%s' is out of order", migrations[i].name);
+            return gy_err_set(err, GY_E_FAILED, "migration '%s' is out of order",
+                              migrations[i].name);
         }
         *ret = number;
     }
     return GY_OK;
 }
 
-static gy_status recorded(struct gy_db *db, const struct gy_embedded *m, int64_t number, bool *ret_done,
-                          struct gy_err *err)
+static gy_status recorded(struct gy_db *db, const struct gy_embedded *m, int64_t number,
+                          bool *ret_done, struct gy_err *err)
 {
     GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
     gy_arena_init(&a, 4 * GY_KIB);
     struct gy_str sha = GY_STR_NULL;
-    GY_TRY(gy_db_get_str(db, "SELECT sha256 FROM schema_migrations WHERE number=?", GY_VALS(gy_vi(number)), &a, ret_done,
-                         &sha, err));
+    GY_TRY(gy_db_get_str(db, "SELECT sha256 FROM schema_migrations WHERE number=?",
+                         GY_VALS(gy_vi(number)), &a, ret_done, &sha, err));
     if (*ret_done && !gy_str_eqc(sha, m->sha256)) {
-        gy_err_set(err, GY_E_VERSION, "migration %d of the database is not the one of this program (%s)", (int)number,
+        gy_err_set(err, GY_E_VERSION,
+                   "migration %d of the database is not the one of this program (%s)", (int)number,
                    m->name);
-        gy_err_hint(err, "the database was made by another build of Gyre; use that one, or another --home");
+        gy_err_hint(
+            err, "the database was made by another build of Gyre; use that one, or another --home");
         return GY_E_VERSION;
     }
     return GY_OK;
 }
 
-static gy_status apply(struct gy_db *db, const struct gy_embedded *m, int64_t number, struct gy_err *err)
+static gy_status apply(struct gy_db *db, const struct gy_embedded *m, int64_t number,
+                       struct gy_err *err)
 {
     GY_TRY(db->ops->begin(db->conn, true, err));
     bool done = false;
@@ -81,9 +91,12 @@ static gy_status apply(struct gy_db *db, const struct gy_embedded *m, int64_t nu
     if (status == GY_OK && !done) {
         status = db->ops->exec(db->conn, m->bytes, err);
         if (status == GY_OK) {
-            status = gy_db_exec(
-                db, "INSERT INTO schema_migrations (number, name, sha256, actor, created_us) VALUES (?,?,?,?,?)",
-                GY_VALS(gy_vi(number), gy_vc(m->name), gy_vc(m->sha256), gy_vc("gyre"), gy_vi(gy_now_us())), NULL, err);
+            status = gy_db_exec(db,
+                                "INSERT INTO schema_migrations (number, name, sha256, actor, "
+                                "created_us) VALUES (?,?,?,?,?)",
+                                GY_VALS(gy_vi(number), gy_vc(m->name), gy_vc(m->sha256),
+                                        gy_vc("gyre"), gy_vi(gy_now_us())),
+                                NULL, err);
         }
         if (status != GY_OK) {
             gy_err_wrap(err, "migration '%s'", m->name);
@@ -135,17 +148,19 @@ static gy_status back_up(struct gy_db *db, const char *base, int64_t number, str
     return gy_dir_sync(slash ? dir : ".", err);
 }
 
-gy_status gy_store_migrate(struct gy_db *db, const struct gy_embedded *migrations, size_t n, const char *backup_base,
-                           struct gy_err *err)
+gy_status gy_store_migrate(struct gy_db *db, const struct gy_embedded *migrations, size_t n,
+                           const char *backup_base, struct gy_err *err)
 {
     int64_t known, newest = 0, missing = 0;
     bool found;
     GY_TRY(newest_known(migrations, n, &known, err));
     GY_TRY(refuse_foreign(db, err));
     GY_TRY(db->ops->exec(db->conn, create_table, err));
-    GY_TRY(gy_db_get_i64(db, "SELECT COALESCE(MAX(number), 0) FROM schema_migrations", GY_NO_VALS, &found, &newest, err));
+    GY_TRY(gy_db_get_i64(db, "SELECT COALESCE(MAX(number), 0) FROM schema_migrations", GY_NO_VALS,
+                         &found, &newest, err));
     if (newest > known) {
-        gy_err_set(err, GY_E_VERSION, "the database has schema %d, this program knows up to %d", (int)newest, (int)known);
+        gy_err_set(err, GY_E_VERSION, "the database has schema %d, this program knows up to %d",
+                   (int)newest, (int)known);
         return gy_err_hint(err, "use the newer Gyre that made it, or restore the backup beside it");
     }
     for (size_t i = 0; i < n; i++) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The sqlite backend. Durability: WAL with synchronous=FULL, so COMMIT returns after the log is on disk. Checkpoints are the
- * writer's business (autocheckpoint is off): they would otherwise fall into some caller's commit. */
+/* The sqlite backend. Durability: WAL with synchronous=FULL, so COMMIT returns after the log is on
+ * disk. Checkpoints are the writer's business (autocheckpoint is off): they would otherwise fall
+ * into some caller's commit. */
 #include <errno.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -10,8 +11,10 @@
 #include "base/mem.h"
 #include "store/sql.h"
 
-#define WAL_FRAME_HEADER 24 /* bytes before each page in the log: SQLite file format, section 4.1 */
-#define WAL_FILE_KEEP (64 * 1024 * 1024) /* the log file is cut back to this when it starts over */
+#define WAL_FRAME_HEADER 24 /* bytes before each page in the log: SQLite file format, section 4.1 \
+                             */
+#define WAL_FILE_KEEP (64 * 1024 * 1024) /* the log file is cut back to this when it starts over \
+                                          */
 
 struct sqlite_conn {
     sqlite3 *db;
@@ -25,7 +28,8 @@ struct sqlite_stmt {
     sqlite3_stmt *st;
 };
 
-static gy_status status_of(int extended) {
+static gy_status status_of(int extended)
+{
     switch (extended) {
     case SQLITE_CONSTRAINT_UNIQUE:
     case SQLITE_CONSTRAINT_PRIMARYKEY:
@@ -72,7 +76,8 @@ static gy_status status_of(int extended) {
 }
 
 /* ENOSPC reaches SQLite as a failed write; what the file system said is kept beside the code. */
-static gy_status fail_as(struct sqlite_conn *c, int rc, struct gy_err *err, const char *what) {
+static gy_status fail_as(struct sqlite_conn *c, int rc, struct gy_err *err, const char *what)
+{
     int extended = c->db ? sqlite3_extended_errcode(c->db) : rc;
     if (status_of(extended) == GY_OK) {
         extended = rc;
@@ -83,15 +88,18 @@ static gy_status fail_as(struct sqlite_conn *c, int rc, struct gy_err *err, cons
         code = GY_E_NOSPACE;
     }
     const char *text = c->db ? sqlite3_errmsg(c->db) : sqlite3_errstr(rc);
-    return gy_err_set(err, code == GY_OK ? GY_E_FAILED : code, "%s: %s (SQLite %d)", what, text, extended);
+    return gy_err_set(err, code == GY_OK ? GY_E_FAILED : code, "%s: %s (SQLite %d)", what, text,
+                      extended);
 }
 
-static bool sqlite_is_memory(void *self, const struct gy_sql_config *c) {
+static bool sqlite_is_memory(void *self, const struct gy_sql_config *c)
+{
     (void)self;
     return gy_str_eqc(c->location, ":memory:");
 }
 
-static gy_status sqlite_exec(void *conn, const char *sql, struct gy_err *err) {
+static gy_status sqlite_exec(void *conn, const char *sql, struct gy_err *err)
+{
     struct sqlite_conn *c = conn;
     int rc = sqlite3_exec(c->db, sql, NULL, NULL, NULL);
     if (rc == SQLITE_OK) {
@@ -102,14 +110,16 @@ static gy_status sqlite_exec(void *conn, const char *sql, struct gy_err *err) {
     return fail_as(c, rc, err, what);
 }
 
-static int note_frames(void *conn, sqlite3 *db, const char *schema, int frames) {
+static int note_frames(void *conn, sqlite3 *db, const char *schema, int frames)
+{
     (void)db;
     (void)schema;
     ((struct sqlite_conn *)conn)->wal_frames = frames;
     return SQLITE_OK;
 }
 
-static gy_status query_int(struct sqlite_conn *c, const char *sql, int *ret, struct gy_err *err) {
+static gy_status query_int(struct sqlite_conn *c, const char *sql, int *ret, struct gy_err *err)
+{
     sqlite3_stmt *st = NULL;
     int rc = sqlite3_prepare_v2(c->db, sql, -1, &st, NULL);
     if (rc == SQLITE_OK) {
@@ -123,7 +133,9 @@ static gy_status query_int(struct sqlite_conn *c, const char *sql, int *ret, str
     return status;
 }
 
-static gy_status configure(struct sqlite_conn *c, const struct gy_sql_config *cfg, struct gy_err *err) {
+static gy_status configure(struct sqlite_conn *c, const struct gy_sql_config *cfg,
+                           struct gy_err *err)
+{
     (void)sqlite3_extended_result_codes(c->db, 1);
     (void)sqlite3_busy_timeout(c->db, cfg->busy_timeout_ms);
     (void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
@@ -132,26 +144,33 @@ static gy_status configure(struct sqlite_conn *c, const struct gy_sql_config *cf
         return sqlite_exec(c, "PRAGMA foreign_keys=ON", err);
     }
     char sql[256];
-    snprintf(sql, sizeof sql, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
-                              "PRAGMA journal_size_limit=%d; PRAGMA cache_size=-8000", WAL_FILE_KEEP);
+    snprintf(sql, sizeof sql,
+             "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
+             "PRAGMA journal_size_limit=%d; PRAGMA cache_size=-8000",
+             WAL_FILE_KEEP);
     GY_TRY(sqlite_exec(c, sql, err));
     GY_TRY(query_int(c, "PRAGMA page_size", &c->page_bytes, err));
     (void)sqlite3_wal_hook(c->db, note_frames, c); /* replaces the autocheckpoint */
     return GY_OK;
 }
 
-static void sqlite_close(void *conn) {
+static void sqlite_close(void *conn)
+{
     struct sqlite_conn *c = conn;
     int rc = sqlite3_close(c->db);
     GY_REQUIRE(rc == SQLITE_OK); /* a statement was not finalized */
     gy_free(c);
 }
 
-static gy_status sqlite_open(void *self, const struct gy_sql_config *cfg, void **ret_conn, struct gy_err *err) {
+static gy_status sqlite_open(void *self, const struct gy_sql_config *cfg, void **ret_conn,
+                             struct gy_err *err)
+{
     (void)self;
     char path[GY_MAX_PATH];
-    if (cfg->location.n == 0 || cfg->location.n >= sizeof path || memchr(cfg->location.p, 0, cfg->location.n)) {
-        return gy_err_set(err, GY_E_INVALID, "not a database path: '%" GY_STR_F "'", GY_STR_A(cfg->location));
+    if (cfg->location.n == 0 || cfg->location.n >= sizeof path ||
+        memchr(cfg->location.p, 0, cfg->location.n)) {
+        return gy_err_set(err, GY_E_INVALID, "not a database path: '%" GY_STR_F "'",
+                          GY_STR_A(cfg->location));
     }
     memcpy(path, cfg->location.p, cfg->location.n);
     path[cfg->location.n] = '\0';
@@ -160,7 +179,8 @@ static gy_status sqlite_open(void *self, const struct gy_sql_config *cfg, void *
         return gy_err_set(err, GY_E_NOMEM, "opening the database");
     }
     /* One thread at a time is the rule of the store, so SQLite's own mutex would only cost. */
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
+    int flags =
+        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
     int rc = sqlite3_open_v2(path, &c->db, flags, cfg->vfs);
     gy_status status = rc == SQLITE_OK ? configure(c, cfg, err) : fail_as(c, rc, err, "open");
     if (status != GY_OK) {
@@ -172,7 +192,8 @@ static gy_status sqlite_open(void *self, const struct gy_sql_config *cfg, void *
     return GY_OK;
 }
 
-static gy_status sqlite_prepare(void *conn, const char *sql, void **ret_stmt, struct gy_err *err) {
+static gy_status sqlite_prepare(void *conn, const char *sql, void **ret_stmt, struct gy_err *err)
+{
     struct sqlite_conn *c = conn;
     struct sqlite_stmt *s = gy_calloc(1, sizeof *s);
     if (!s) {
@@ -194,13 +215,15 @@ static gy_status sqlite_prepare(void *conn, const char *sql, void **ret_stmt, st
     return GY_OK;
 }
 
-static void sqlite_finalize(void *stmt) {
+static void sqlite_finalize(void *stmt)
+{
     struct sqlite_stmt *s = stmt;
     (void)sqlite3_finalize(s->st); /* repeats the status of the last step */
     gy_free(s);
 }
 
-static int bind_one(sqlite3_stmt *st, int index, const struct gy_val *v, bool copy) {
+static int bind_one(sqlite3_stmt *st, int index, const struct gy_val *v, bool copy)
+{
     sqlite3_destructor_type life = copy ? SQLITE_TRANSIENT : SQLITE_STATIC;
     const char *p = v->s.p ? v->s.p : "";
     switch (v->kind) {
@@ -218,11 +241,14 @@ static int bind_one(sqlite3_stmt *st, int index, const struct gy_val *v, bool co
     return SQLITE_MISUSE;
 }
 
-static gy_status sqlite_bind(void *stmt, const struct gy_val *vals, size_t n, bool copy, struct gy_err *err) {
+static gy_status sqlite_bind(void *stmt, const struct gy_val *vals, size_t n, bool copy,
+                             struct gy_err *err)
+{
     struct sqlite_stmt *s = stmt;
     int wanted = sqlite3_bind_parameter_count(s->st);
     if (n != (size_t)wanted) {
-        return gy_err_set(err, GY_E_INVALID, "%zu values for %d parameters: %s", n, wanted, sqlite3_sql(s->st));
+        return gy_err_set(err, GY_E_INVALID, "%zu values for %d parameters: %s", n, wanted,
+                          sqlite3_sql(s->st));
     }
     for (size_t i = 0; i < n; i++) {
         int rc = bind_one(s->st, (int)i + 1, &vals[i], copy);
@@ -233,7 +259,8 @@ static gy_status sqlite_bind(void *stmt, const struct gy_val *vals, size_t n, bo
     return GY_OK;
 }
 
-static gy_status sqlite_step(void *stmt, bool *ret_row, struct gy_err *err) {
+static gy_status sqlite_step(void *stmt, bool *ret_row, struct gy_err *err)
+{
     struct sqlite_stmt *s = stmt;
     int rc = sqlite3_step(s->st);
     if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
@@ -243,17 +270,20 @@ static gy_status sqlite_step(void *stmt, bool *ret_row, struct gy_err *err) {
     return GY_OK;
 }
 
-static void sqlite_reset(void *stmt) {
+static void sqlite_reset(void *stmt)
+{
     struct sqlite_stmt *s = stmt;
     (void)sqlite3_reset(s->st); /* repeats the status of the last step */
     (void)sqlite3_clear_bindings(s->st);
 }
 
-static int sqlite_n_columns(void *stmt) {
+static int sqlite_n_columns(void *stmt)
+{
     return sqlite3_column_count(((struct sqlite_stmt *)stmt)->st);
 }
 
-static enum gy_val_kind kind_of(int type) {
+static enum gy_val_kind kind_of(int type)
+{
     switch (type) {
     case SQLITE_INTEGER:
         return GY_VAL_INT;
@@ -268,7 +298,8 @@ static enum gy_val_kind kind_of(int type) {
     }
 }
 
-static void sqlite_column(void *stmt, int column, enum gy_val_kind want, struct gy_val *ret) {
+static void sqlite_column(void *stmt, int column, enum gy_val_kind want, struct gy_val *ret)
+{
     sqlite3_stmt *st = ((struct sqlite_stmt *)stmt)->st;
     *ret = (struct gy_val){.kind = kind_of(sqlite3_column_type(st, column))};
     if (ret->kind == GY_VAL_NULL) {
@@ -295,16 +326,19 @@ static void sqlite_column(void *stmt, int column, enum gy_val_kind want, struct 
     }
 }
 
-static int64_t sqlite_changes(void *conn) {
+static int64_t sqlite_changes(void *conn)
+{
     return sqlite3_changes64(((struct sqlite_conn *)conn)->db);
 }
 
-static int64_t sqlite_last_id(void *conn) {
+static int64_t sqlite_last_id(void *conn)
+{
     return sqlite3_last_insert_rowid(((struct sqlite_conn *)conn)->db);
 }
 
 /* Readers ask for query_only once; the shared connection of a memory database changes sides. */
-static gy_status sqlite_begin(void *conn, bool write, struct gy_err *err) {
+static gy_status sqlite_begin(void *conn, bool write, struct gy_err *err)
+{
     struct sqlite_conn *c = conn;
     if (c->query_only == write) {
         GY_TRY(sqlite_exec(c, write ? "PRAGMA query_only=OFF" : "PRAGMA query_only=ON", err));
@@ -313,39 +347,47 @@ static gy_status sqlite_begin(void *conn, bool write, struct gy_err *err) {
     return sqlite_exec(conn, write ? "BEGIN IMMEDIATE" : "BEGIN", err);
 }
 
-static gy_status sqlite_commit(void *conn, struct gy_err *err) {
+static gy_status sqlite_commit(void *conn, struct gy_err *err)
+{
     return sqlite_exec(conn, "COMMIT", err);
 }
 
-static bool sqlite_in_transaction(void *conn) {
+static bool sqlite_in_transaction(void *conn)
+{
     return !sqlite3_get_autocommit(((struct sqlite_conn *)conn)->db);
 }
 
-static void sqlite_rollback(void *conn) {
+static void sqlite_rollback(void *conn)
+{
     if (sqlite_in_transaction(conn)) {
         /* ROLLBACK ends the transaction even when it reports an error. */
         (void)sqlite3_exec(((struct sqlite_conn *)conn)->db, "ROLLBACK", NULL, NULL, NULL);
     }
 }
 
-static gy_status sqlite_savepoint(void *conn, struct gy_err *err) {
+static gy_status sqlite_savepoint(void *conn, struct gy_err *err)
+{
     return sqlite_exec(conn, "SAVEPOINT closure", err);
 }
 
-static gy_status sqlite_release(void *conn, struct gy_err *err) {
+static gy_status sqlite_release(void *conn, struct gy_err *err)
+{
     return sqlite_exec(conn, "RELEASE closure", err);
 }
 
-static gy_status sqlite_rollback_to(void *conn, struct gy_err *err) {
+static gy_status sqlite_rollback_to(void *conn, struct gy_err *err)
+{
     return sqlite_exec(conn, "ROLLBACK TO closure; RELEASE closure", err);
 }
 
-static int64_t sqlite_wal_bytes(void *conn) {
+static int64_t sqlite_wal_bytes(void *conn)
+{
     struct sqlite_conn *c = conn;
     return (int64_t)c->wal_frames * (c->page_bytes + WAL_FRAME_HEADER);
 }
 
-static gy_status sqlite_checkpoint(void *conn, struct gy_err *err) {
+static gy_status sqlite_checkpoint(void *conn, struct gy_err *err)
+{
     struct sqlite_conn *c = conn;
     int frames = 0, moved = 0;
     int rc = sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames, &moved);
@@ -356,7 +398,8 @@ static gy_status sqlite_checkpoint(void *conn, struct gy_err *err) {
     return GY_OK;
 }
 
-static gy_status sqlite_backup(void *conn, const char *path, struct gy_err *err) {
+static gy_status sqlite_backup(void *conn, const char *path, struct gy_err *err)
+{
     void *stmt = NULL;
     GY_TRY(sqlite_prepare(conn, "VACUUM INTO ?", &stmt, err));
     bool row = false;
@@ -368,7 +411,8 @@ static gy_status sqlite_backup(void *conn, const char *path, struct gy_err *err)
     return status;
 }
 
-static gy_status check_with(void *conn, const char *pragma, bool any_row_is_bad, struct gy_err *err) {
+static gy_status check_with(void *conn, const char *pragma, bool any_row_is_bad, struct gy_err *err)
+{
     void *stmt = NULL;
     GY_TRY(sqlite_prepare(conn, pragma, &stmt, err));
     bool row = false;
@@ -384,7 +428,8 @@ static gy_status check_with(void *conn, const char *pragma, bool any_row_is_bad,
     return status;
 }
 
-static gy_status sqlite_check(void *conn, struct gy_err *err) {
+static gy_status sqlite_check(void *conn, struct gy_err *err)
+{
     GY_TRY(check_with(conn, "PRAGMA integrity_check(1)", false, err));
     return check_with(conn, "PRAGMA foreign_key_check", true, err);
 }

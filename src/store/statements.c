@@ -17,7 +17,8 @@ struct gy_stmt {
     struct gy_stmt *live_prev, *live_next; /* handed out */
 };
 
-gy_status gy_db_open(struct gy_sql_driver driver, const struct gy_sql_config *cfg, struct gy_db **ret, struct gy_err *err)
+gy_status gy_db_open(struct gy_sql_driver driver, const struct gy_sql_config *cfg,
+                     struct gy_db **ret, struct gy_err *err)
 {
     struct gy_db *db = gy_calloc(1, sizeof *db);
     if (!db) {
@@ -103,8 +104,8 @@ static bool cache_has_room(struct gy_db *db)
     return false;
 }
 
-static gy_status prepare(struct gy_db *db, const char *sql, uint64_t hash, bool cache, struct gy_stmt **ret,
-                         struct gy_err *err)
+static gy_status prepare(struct gy_db *db, const char *sql, uint64_t hash, bool cache,
+                         struct gy_stmt **ret, struct gy_err *err)
 {
     struct gy_stmt *s = gy_calloc(1, sizeof *s);
     if (s) {
@@ -134,7 +135,8 @@ static gy_status prepare(struct gy_db *db, const char *sql, uint64_t hash, bool 
     return GY_OK;
 }
 
-static gy_status acquire(struct gy_db *db, const char *sql, struct gy_stmt **ret, struct gy_err *err)
+static gy_status acquire(struct gy_db *db, const char *sql, struct gy_stmt **ret,
+                         struct gy_err *err)
 {
     uint64_t hash = gy_str_hash(gy_str_c(sql), 0);
     struct gy_stmt *s = db->buckets[hash % N_BUCKETS];
@@ -145,7 +147,8 @@ static gy_status acquire(struct gy_db *db, const char *sql, struct gy_stmt **ret
         lru_unlink(s);
         lru_append(s);
     } else {
-        /* The same text inside itself (a query within its own rows) gets a statement for this once. */
+        /* The same text inside itself (a query within its own rows) gets a statement for this once.
+         */
         GY_TRY(prepare(db, sql, hash, s == NULL, &s, err));
     }
     s->live = true;
@@ -184,8 +187,8 @@ void gy_db_finish_all(struct gy_db *db)
     }
 }
 
-gy_status gy_db_exec(struct gy_db *db, const char *sql, const struct gy_val *vals, size_t n_vals, int64_t *ret_changes,
-                     struct gy_err *err)
+gy_status gy_db_exec(struct gy_db *db, const char *sql, const struct gy_val *vals, size_t n_vals,
+                     int64_t *ret_changes, struct gy_err *err)
 {
     struct gy_stmt *s = NULL;
     GY_TRY(acquire(db, sql, &s, err));
@@ -201,8 +204,8 @@ gy_status gy_db_exec(struct gy_db *db, const char *sql, const struct gy_val *val
     return status;
 }
 
-static gy_status query(struct gy_db *db, const char *sql, const struct gy_val *vals, size_t n_vals, bool copy,
-                       struct gy_stmt **ret, struct gy_err *err)
+static gy_status query(struct gy_db *db, const char *sql, const struct gy_val *vals, size_t n_vals,
+                       bool copy, struct gy_stmt **ret, struct gy_err *err)
 {
     struct gy_stmt *s = NULL;
     GY_TRY(acquire(db, sql, &s, err));
@@ -215,8 +218,8 @@ static gy_status query(struct gy_db *db, const char *sql, const struct gy_val *v
     return GY_OK;
 }
 
-gy_status gy_db_query(struct gy_db *db, const char *sql, const struct gy_val *vals, size_t n_vals, struct gy_stmt **ret,
-                      struct gy_err *err)
+gy_status gy_db_query(struct gy_db *db, const char *sql, const struct gy_val *vals, size_t n_vals,
+                      struct gy_stmt **ret, struct gy_err *err)
 {
     return query(db, sql, vals, n_vals, true, ret, err);
 }
@@ -264,7 +267,8 @@ struct gy_str gy_col_dup(struct gy_stmt *st, int i, struct gy_arena *a)
     return s.p ? gy_arena_str(a, s) : GY_STR_NULL;
 }
 
-gy_status gy_col_copy(struct gy_stmt *st, int i, struct gy_arena *a, struct gy_str *ret, struct gy_err *err)
+gy_status gy_col_copy(struct gy_stmt *st, int i, struct gy_arena *a, struct gy_str *ret,
+                      struct gy_err *err)
 {
     struct gy_val v = column(st, i, GY_VAL_TEXT);
     *ret = GY_STR_NULL;
@@ -277,8 +281,8 @@ gy_status gy_col_copy(struct gy_stmt *st, int i, struct gy_arena *a, struct gy_s
     return ret->p ? GY_OK : gy_err_set(err, GY_E_NOMEM, "reading column %d", i);
 }
 
-gy_status gy_db_get_i64(struct gy_db *db, const char *sql, const struct gy_val *vals, size_t n_vals, bool *ret_found,
-                        int64_t *ret, struct gy_err *err)
+gy_status gy_db_get_i64(struct gy_db *db, const char *sql, const struct gy_val *vals, size_t n_vals,
+                        bool *ret_found, int64_t *ret, struct gy_err *err)
 {
     struct gy_stmt *s = NULL;
     GY_TRY(query(db, sql, vals, n_vals, false, &s, err));
@@ -290,8 +294,8 @@ gy_status gy_db_get_i64(struct gy_db *db, const char *sql, const struct gy_val *
     return status;
 }
 
-gy_status gy_db_get_str(struct gy_db *db, const char *sql, const struct gy_val *vals, size_t n_vals, struct gy_arena *a,
-                        bool *ret_found, struct gy_str *ret, struct gy_err *err)
+gy_status gy_db_get_str(struct gy_db *db, const char *sql, const struct gy_val *vals, size_t n_vals,
+                        struct gy_arena *a, bool *ret_found, struct gy_str *ret, struct gy_err *err)
 {
     struct gy_stmt *s = NULL;
     GY_TRY(query(db, sql, vals, n_vals, false, &s, err));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The store as other rooms see it: opening, the pool of read connections, and the way to the writer. */
+/* The store as other rooms see it: opening, the pool of read connections, and the way to the
+ * writer. */
 #include <stdio.h>
 
 #include "base/limits.h"
@@ -35,7 +36,8 @@ struct gy_store {
 static gy_status configure(struct gy_store *s, const struct gy_store_options *o, struct gy_err *err)
 {
     struct gy_str url = gy_str_c(o->url), prefix = GY_STR("sqlite://");
-    if (!gy_str_starts(url, prefix) || url.n == prefix.n || url.n - prefix.n >= sizeof s->location) {
+    if (!gy_str_starts(url, prefix) || url.n == prefix.n ||
+        url.n - prefix.n >= sizeof s->location) {
         gy_err_set(err, GY_E_INVALID, "not a store: '%s'", o->url ? o->url : "");
         return gy_err_hint(err, "use sqlite:///absolute/path/gyre.db");
     }
@@ -61,17 +63,19 @@ gy_status gy_store_open(const struct gy_store_options *o, struct gy_store **ret,
     if (!s) {
         return gy_err_set(err, GY_E_NOMEM, "opening the store");
     }
-    GY_REQUIRE(pthread_mutex_init(&s->db_lock, NULL) == 0 && pthread_mutex_init(&s->lock, NULL) == 0 &&
+    GY_REQUIRE(pthread_mutex_init(&s->db_lock, NULL) == 0 &&
+               pthread_mutex_init(&s->lock, NULL) == 0 &&
                pthread_cond_init(&s->reader_free, NULL) == 0);
     GY_TRY(configure(s, o, err));
     GY_TRY(gy_db_open(s->driver, &s->cfg, &s->db, err));
-    gy_status status =
-        gy_store_migrate(s->db, gy_migrations, gy_migrations_count, s->memory ? NULL : s->location, err);
+    gy_status status = gy_store_migrate(s->db, gy_migrations, gy_migrations_count,
+                                        s->memory ? NULL : s->location, err);
     if (status != GY_OK) {
         gy_err_wrap(err, "store '%s'", o->url);
         return status;
     }
-    GY_TRY(gy_writer_start(s->db, s->memory ? &s->db_lock : NULL, o->max_queue ? o->max_queue : DEFAULT_QUEUE,
+    GY_TRY(gy_writer_start(s->db, s->memory ? &s->db_lock : NULL,
+                           o->max_queue ? o->max_queue : DEFAULT_QUEUE,
                            o->max_group > 0 ? o->max_group : DEFAULT_GROUP, &s->writer, err));
     *ret = GY_TAKE(s);
     return GY_OK;

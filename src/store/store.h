@@ -112,8 +112,8 @@ bool gy_col_null(struct gy_stmt *st, int column);
 /* Copy into an arena. */
 struct gy_str gy_col_dup(struct gy_stmt *st, int column, struct gy_arena *a);
 /* The same, telling NULL (GY_OK, the absent string) from want of memory (NOMEM). */
-GY_CHECKED gy_status gy_col_copy(struct gy_stmt *st, int column, struct gy_arena *a, struct gy_str *ret,
-                                 struct gy_err *err);
+GY_CHECKED gy_status gy_col_copy(struct gy_stmt *st, int column, struct gy_arena *a,
+                                 struct gy_str *ret, struct gy_err *err);
 /* First column of the first row; *ret_found false without a row. */
 GY_CHECKED gy_status gy_db_get_i64(struct gy_db *db, const char *sql, const struct gy_val *vals,
                                    size_t n_vals, bool *ret_found, int64_t *ret,

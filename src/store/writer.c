@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The writer thread. It takes what waits (no lingering: while one group commits, the next gathers by itself), runs each
- * closure inside its own savepoint of one transaction, commits, and only then lets the callers go. */
+/* The writer thread. It takes what waits (no lingering: while one group commits, the next gathers
+ * by itself), runs each closure inside its own savepoint of one transaction, commits, and only then
+ * lets the callers go. */
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -54,8 +55,9 @@ static gy_status run_closure(struct gy_db *db, struct request *r)
     gy_store_tl_in_closure = false;
     gy_db_finish_all(db);
     if (!db->ops->in_transaction(db->conn)) {
-        return status != GY_OK ? status
-                               : gy_err_set(r->err, GY_E_IO, "the database gave up the transaction");
+        return status != GY_OK
+                   ? status
+                   : gy_err_set(r->err, GY_E_IO, "the database gave up the transaction");
     }
     if (status == GY_OK) {
         status = db->ops->release(db->conn, r->err);
@@ -66,8 +68,10 @@ static gy_status run_closure(struct gy_db *db, struct request *r)
     return status;
 }
 
-/* What was done in [first, end) is not in the database: tell those that believed to have succeeded. */
-static void fail_group(struct request *first, const struct request *end, gy_status code, const struct gy_err *why)
+/* What was done in [first, end) is not in the database: tell those that believed to have succeeded.
+ */
+static void fail_group(struct request *first, const struct request *end, gy_status code,
+                       const struct gy_err *why)
 {
     for (struct request *r = first; r != end; r = r->next) {
         if (r->status == GY_OK) {
@@ -80,14 +84,15 @@ static void note_commit(struct gy_writer *w, int64_t us)
 {
     int64_t wal = w->db->ops->wal_bytes ? w->db->ops->wal_bytes(w->db->conn) : 0;
     pthread_mutex_lock(&w->lock);
-    w->commit_us[w->stats.commits % GY_STORE_COMMIT_SAMPLES] = (uint32_t)(us < UINT32_MAX ? us : UINT32_MAX);
+    w->commit_us[w->stats.commits % GY_STORE_COMMIT_SAMPLES] =
+        (uint32_t)(us < UINT32_MAX ? us : UINT32_MAX);
     w->stats.commits++;
     w->stats.wal_bytes = wal;
     pthread_mutex_unlock(&w->lock);
 }
 
-/* Run the closures from first on in one transaction; returns the first that has not run (NULL: all have). An error that
- * makes the database drop the transaction ends it early. */
+/* Run the closures from first on in one transaction; returns the first that has not run (NULL: all
+ * have). An error that makes the database drop the transaction ends it early. */
 static struct request *run_transaction(struct gy_writer *w, struct request *first)
 {
     struct gy_db *db = w->db;
@@ -146,7 +151,8 @@ static void run_group(struct gy_writer *w, struct request *group)
     }
 }
 
-/* Nobody waits for a checkpoint and the data is safe in the log without it: what fails is logged and tried again later. */
+/* Nobody waits for a checkpoint and the data is safe in the log without it: what fails is logged
+ * and tried again later. */
 static void checkpoint(struct gy_writer *w)
 {
     struct gy_db *db = w->db;
@@ -170,7 +176,8 @@ static void checkpoint(struct gy_writer *w)
     pthread_mutex_unlock(&w->lock);
 }
 
-/* Take up to max_group requests. NULL: nothing came for GY_STORE_IDLE_MS (only when may_idle), or the end. */
+/* Take up to max_group requests. NULL: nothing came for GY_STORE_IDLE_MS (only when may_idle), or
+ * the end. */
 static struct request *take_group(struct gy_writer *w, bool may_idle, bool *ret_end)
 {
     struct timespec until;
@@ -207,8 +214,9 @@ static struct request *take_group(struct gy_writer *w, bool may_idle, bool *ret_
 static void *writer_main(void *arg)
 {
     struct gy_writer *w = arg;
-    int64_t last_wal = 0; /* log size after the last checkpoint: a reader may hold it from shrinking */
-    bool dirty = true;    /* an earlier process may have left a log */
+    int64_t last_wal =
+        0;             /* log size after the last checkpoint: a reader may hold it from shrinking */
+    bool dirty = true; /* an earlier process may have left a log */
     for (;;) {
         bool end = false;
         struct request *group = take_group(w, dirty, &end);
@@ -229,8 +237,8 @@ static void *writer_main(void *arg)
     }
 }
 
-gy_status gy_writer_start(struct gy_db *db, pthread_mutex_t *db_lock, size_t max_queue, int max_group,
-                          struct gy_writer **ret, struct gy_err *err)
+gy_status gy_writer_start(struct gy_db *db, pthread_mutex_t *db_lock, size_t max_queue,
+                          int max_group, struct gy_writer **ret, struct gy_err *err)
 {
     struct gy_writer *w = gy_calloc(1, sizeof *w);
     if (!w) {
@@ -241,7 +249,8 @@ gy_status gy_writer_start(struct gy_db *db, pthread_mutex_t *db_lock, size_t max
     w->max_queue = max_queue;
     w->max_group = max_group;
     pthread_condattr_t attr;
-    GY_REQUIRE(pthread_condattr_init(&attr) == 0 && pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
+    GY_REQUIRE(pthread_condattr_init(&attr) == 0 &&
+               pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
     GY_REQUIRE(pthread_mutex_init(&w->lock, NULL) == 0 && pthread_cond_init(&w->work, &attr) == 0);
     pthread_condattr_destroy(&attr);
     int rc = pthread_create(&w->thread, NULL, writer_main, w);
@@ -296,7 +305,8 @@ void gy_writer_get_stats(struct gy_writer *w, struct gy_store_stats *ret)
     ret->queued = (int64_t)w->n_queued;
     memcpy(us, w->commit_us, sizeof us);
     pthread_mutex_unlock(&w->lock);
-    size_t n = ret->commits < GY_STORE_COMMIT_SAMPLES ? (size_t)ret->commits : GY_STORE_COMMIT_SAMPLES;
+    size_t n =
+        ret->commits < GY_STORE_COMMIT_SAMPLES ? (size_t)ret->commits : GY_STORE_COMMIT_SAMPLES;
     if (n > 0) {
         qsort(us, n, sizeof us[0], compare_us);
         ret->commit_us_p50 = us[(n - 1) / 2];
