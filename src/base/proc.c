@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+extern char **environ;
+
+enum { READ_BYTES = 16384, MAX_ENV = 4096 };
+
+static bool names_same_variable(const char *a, const char *b)
+{
+    size_t n = strcspn(a, "=");
+    return strncmp(a, b, n) == 0 && b[n] == '=';
+}
+
+static bool overridden(const char *entry, const char *const *env_add)
+{
+    for (size_t i = 0; env_add[i]; i++) {
+        if (names_same_variable(env_add[i], entry)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The caller's environment with env_add over it; the strings are borrowed. */
+static gy_status merge_env(const char *const *env_add, char ***ret, struct gy_err *err)
+{
+    size_t n = 0;
+    size_t n_add = 0;
+    while (environ[n]) {
+        n++;
+    }
+    while (env_add[n_add]) {
+        n_add++;
+    }
+    if (n + n_add > MAX_ENV) {
+        return gy_err_set(err, GY_E_TOOBIG, "more than %d environment variables", MAX_ENV);
+    }
+    char **env = gy_calloc(n + n_add + 1, sizeof *env);
+    if (!env) {
+        return gy_err_set(err, GY_E_NOMEM, "out of memory for a child's environment");
+    }
+    size_t k = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!overridden(environ[i], env_add)) {
+            env[k++] = environ[i];
+        }
+    }
+    for (size_t i = 0; i < n_add; i++) {
+        env[k++] =
+            (char *)(uintptr_t)env_add[i]; /* posix_spawn takes char *const * and does not write */
+    }
+    *ret = env;
+    return GY_OK;
+}
+
+static int add_fd(posix_spawn_file_actions_t *actions, int fd, int as)
+{
+    return fd >= 0 && fd != as ? posix_spawn_file_actions_adddup2(actions, fd, as) : 0;
+}
+
+static int fill_actions(const struct gy_proc_options *o, posix_spawn_file_actions_t *actions)
+{
+    int failed = 0;
+    if (o->stdin_fd >= 0) {
+        failed = add_fd(actions, o->stdin_fd, STDIN_FILENO);
+    } else {
+        failed = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    }
+    if (!failed) {
+        failed = add_fd(actions, o->stdout_fd, STDOUT_FILENO);
+    }
+    if (!failed) {
+        failed = add_fd(actions, o->stderr_fd, STDERR_FILENO);
+    }
+    if (!failed && o->cwd) {
+        failed = posix_spawn_file_actions_addchdir_np(actions, o->cwd);
+    }
+    if (!failed) {
+        failed = posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1);
+    }
+    return failed;
+}
+
+static int fill_attributes(posix_spawnattr_t *attr)
+{
+    sigset_t none;
+    sigset_t all;
+    (void)sigemptyset(&none); /* can not fail for a valid pointer */
+    (void)sigfillset(&all);
+    int failed = posix_spawnattr_setsigmask(attr, &none);
+    if (!failed) {
+        failed = posix_spawnattr_setsigdefault(attr, &all);
+    }
+    if (!failed) {
+        failed = posix_spawnattr_setpgroup(attr, 0);
+    }
+    if (!failed) {
+        failed = posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+                                                    POSIX_SPAWN_SETPGROUP);
+    }
+    return failed;
+}
+
+gy_status gy_proc_start(const struct gy_proc_options *o, struct gy_proc *ret, struct gy_err *err)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attr;
+    char **env = NULL;
+    if (o->env_add) {
+        GY_TRY(merge_env(o->env_add, &env, err));
+    }
+    int failed = posix_spawn_file_actions_init(&actions);
+    if (!failed) {
+        failed = posix_spawnattr_init(&attr);
+        if (!failed) {
+            failed = fill_actions(o, &actions);
+            if (!failed) {
+                failed = fill_attributes(&attr);
+            }
+            if (!failed) {
+                failed = posix_spawnp(&ret->pid, o->argv[0], &actions, &attr,
+                                      (char *const *)(uintptr_t)o->argv, env ? env : environ);
+            }
+            (void)posix_spawnattr_destroy(&attr); /* nothing to be done about a failure */
+        }
+        (void)posix_spawn_file_actions_destroy(&actions);
+    }
+    gy_free(env);
+    return failed ? gy_err_sys(err, failed, "starting %s", o->argv[0]) : GY_OK;
+}
+
+gy_status gy_proc_wait(struct gy_proc *p, int *ret_code, struct gy_err *err)
+{
+    int status = 0;
+    while (waitpid(p->pid, &status, 0) < 0) {
+        if (errno != EINTR) {
+            return gy_err_sys(err, errno, "waiting for process %d", (int)p->pid);
+        }
+    }
+    p->pid = 0;
+    *ret_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return GY_OK;
+}
+
+void gy_proc_kill(const struct gy_proc *p, int signal_number)
+{
+    if (p->pid > 0) {
+        (void)kill(-p->pid,
+                   signal_number); /* fails only when the group is gone, which is what is wanted */
+    }
+}
+
+/* Append what fd gives until its end. */
+static gy_status drain(int fd, struct gy_buf *out, struct gy_err *err)
+{
+    for (;;) {
+        char *to = gy_buf_reserve(out, READ_BYTES);
+        if (!to) {
+            return gy_buf_check(out, "what the child printed", err);
+        }
+        ssize_t n = read(fd, to, READ_BYTES);
+        if (n == 0) {
+            return GY_OK;
+        }
+        if (n < 0 && errno != EINTR) {
+            return gy_err_sys(err, errno, "reading what a child printed");
+        }
+        if (n > 0) {
+            gy_buf_commit(out, (size_t)n);
+        }
+    }
+}
+
+gy_status gy_proc_capture(const struct gy_proc_options *o, struct gy_buf *out, int *ret_code,
+                          struct gy_err *err)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        return gy_err_sys(err, errno, "making a pipe");
+    }
+    struct gy_proc_options with_pipe = *o;
+    struct gy_proc p = {0};
+    with_pipe.stdout_fd = ends[1];
+    gy_status status = gy_proc_start(&with_pipe, &p, err);
+    (void)close(ends[1]); /* a pipe end: nothing is lost by a failing close */
+    if (status == GY_OK) {
+        status = drain(ends[0], out, err);
+        if (status != GY_OK) {
+            gy_proc_kill(&p, SIGKILL);
+        }
+        gy_status waited = gy_proc_wait(&p, ret_code, status == GY_OK ? err : NULL);
+        status = status == GY_OK ? waited : status;
+    }
+    (void)close(ends[0]);
+    return status;
+}
