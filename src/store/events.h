@@ -6,6 +6,8 @@
 
 #include "store/store.h"
 
+#define GY_EVENT_LIST_MAX 10000 /* events a call */
+
 struct gy_event {
     int64_t seq, time_us;
     struct gy_str kind;    /* "endpoint.deployed" */

@@ -20,8 +20,8 @@ GY_CHECKED gy_status gy_home_find(const char *given, bool make, struct gy_home *
 /* dir/name. */
 GY_CHECKED gy_status gy_home_path(const struct gy_home *h, const char *name, char out[GY_MAX_PATH],
                                   struct gy_err *err);
-/* Take server.lock (flock). BUSY when another process holds it: *ret_pid says which. Released by
- * gy_home_done. */
+/* Take server.lock (an open file description lock, so it ends with the process). BUSY when another
+ * process holds it: *ret_pid says which. Released by gy_home_done. */
 GY_CHECKED gy_status gy_home_lock(struct gy_home *h, int64_t *ret_pid, struct gy_err *err);
 bool gy_home_is_locked(const struct gy_home *h); /* by any process: a server runs */
 void gy_home_done(struct gy_home *h);

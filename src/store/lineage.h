@@ -11,6 +11,8 @@
 
 #include "store/store.h"
 
+#define GY_LINEAGE_MAX_NODE 1024 /* bytes of a node */
+
 /* Inside a write closure. rel: "input", "output", "registered", "judged", "deployed", "approved",
  * "code". */
 GY_CHECKED gy_status gy_lineage_add(struct gy_db *db, struct gy_str from, const char *rel,

@@ -11,7 +11,8 @@
 struct gy_objects;
 struct gy_reader; /* net/call.h */
 
-/* url: "file:///abs/folder" or a plain folder path; made when absent. */
+/* url: "file:///abs/folder" or a plain folder path; made when absent. "memory:" keeps them in
+ * memory. Fails: INVALID, UNSUPPORTED (another scheme), DENIED, IO, NOMEM. */
 GY_CHECKED gy_status gy_objects_open(const char *url, struct gy_objects **ret, struct gy_err *err);
 void gy_objects_free(struct gy_objects *o);
 GY_DEFINE_AUTO(struct gy_objects *, gy_objects_free);

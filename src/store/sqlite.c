@@ -11,10 +11,12 @@
 #include "base/mem.h"
 #include "store/sql.h"
 
-#define WAL_FRAME_HEADER 24 /* bytes before each page in the log: SQLite file format, section 4.1 \
-                             */
-#define WAL_FILE_KEEP (64 * 1024 * 1024) /* the log file is cut back to this when it starts over \
-                                          */
+#define WAL_FRAME_HEADER                                                     \
+    24 /* bytes before each page in the log: SQLite file format, section 4.1 \
+        */
+#define WAL_FILE_KEEP                                                          \
+    (64 * 1024 * 1024) /* the log file is cut back to this when it starts over \
+                        */
 
 struct sqlite_conn {
     sqlite3 *db;

@@ -6,6 +6,8 @@
 
 #include "store/store.h"
 
+#define GY_APPROVAL_LIST_MAX 1000 /* the newest so many */
+
 struct gy_verdict {
     struct gy_str id; /* UUIDv7 */
     struct gy_str model_digest, model_name, model_version, gate /* project or endpoint name */;

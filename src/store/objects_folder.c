@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Objects in a folder: ab/cdef... (0444), written under tmp/ first. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "store/object_ops.h"
+
+#define NAME_ROOM \
+    80 /* of "/ab/" and the rest of a name, or of "/tmp/put" and what the writer adds */
+
+struct folder {
+    char dir[GY_MAX_PATH - NAME_ROOM];
+    pthread_mutex_t lock;
+    bool prefix_durable[256]; /* under lock: the folder ab/ is there and its entry in dir is on disk
+                               */
+};
+
+struct folder_put {
+    struct folder *folder;
+    struct gy_file_writer *writer;
+};
+
+static void object_path(const struct folder *f, const char *sha256, char out[GY_MAX_PATH])
+{
+    snprintf(out, GY_MAX_PATH, "%s/%.2s/%s", f->dir, sha256, sha256 + 2);
+}
+
+static void prefix_path(const struct folder *f, const char *sha256, char out[GY_MAX_PATH])
+{
+    snprintf(out, GY_MAX_PATH, "%s/%.2s", f->dir, sha256);
+}
+
+static unsigned prefix_of(const char *sha256)
+{
+    unsigned value = 0;
+    for (int i = 0; i < 2; i++) {
+        char c = sha256[i];
+        value = value * 16 + (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
+    }
+    return value;
+}
+
+/* Who finds ab/ there can not know whether its maker has synced the parent yet, so each process
+ * does it once. */
+static gy_status make_prefix(struct folder *f, const char *sha256, struct gy_err *err)
+{
+    unsigned prefix = prefix_of(sha256);
+    char path[GY_MAX_PATH];
+    prefix_path(f, sha256, path);
+    gy_status status = GY_OK;
+    pthread_mutex_lock(&f->lock);
+    if (!f->prefix_durable[prefix]) {
+        status = gy_dir_make(path, err);
+        if (status == GY_OK) {
+            status = gy_dir_sync(f->dir, err);
+        }
+        f->prefix_durable[prefix] = status == GY_OK;
+    }
+    pthread_mutex_unlock(&f->lock);
+    return status;
+}
+
+static gy_status folder_find(void *self, const char *sha256, bool durable, int64_t *ret_size,
+                             struct gy_err *err)
+{
+    struct folder *f = self;
+    char path[GY_MAX_PATH];
+    object_path(f, sha256, path);
+    *ret_size = gy_file_size(path);
+    if (*ret_size < 0 || !durable) {
+        return GY_OK;
+    }
+    GY_TRY(make_prefix(f, sha256, err));
+    prefix_path(f, sha256, path);
+    return gy_dir_sync(path, err); /* its maker may still be before that */
+}
+
+static gy_status folder_put_begin(void *self, void **ret_put, struct gy_err *err)
+{
+    struct folder *f = self;
+    char path[GY_MAX_PATH];
+    snprintf(path, sizeof path, "%s/tmp/put", f->dir);
+    struct folder_put *p = gy_calloc(1, sizeof *p);
+    if (!p) {
+        return gy_err_set(err, GY_E_NOMEM, "storing an object");
+    }
+    p->folder = f;
+    gy_status status = gy_file_writer_open(path, 0444, &p->writer, err);
+    if (status != GY_OK) {
+        gy_free(p);
+        return status;
+    }
+    *ret_put = p;
+    return GY_OK;
+}
+
+static gy_status folder_put_write(void *put, struct gy_str bytes, struct gy_err *err)
+{
+    return gy_file_writer_write(((struct folder_put *)put)->writer, bytes, err);
+}
+
+static gy_status folder_put_commit(void *put, const char *sha256, int64_t size_bytes,
+                                   struct gy_err *err)
+{
+    struct folder_put *p = put;
+    int64_t there = -1;
+    GY_TRY(folder_find(p->folder, sha256, true, &there, err));
+    if (there == size_bytes) {
+        return GY_OK;
+    }
+    /* Absent, or cut short by something else than us: renaming over it heals it. */
+    char path[GY_MAX_PATH];
+    GY_TRY(make_prefix(p->folder, sha256, err));
+    object_path(p->folder, sha256, path);
+    return gy_file_writer_commit(p->writer, path, err);
+}
+
+static void folder_put_free(void *put)
+{
+    struct folder_put *p = put;
+    gy_file_writer_free(p->writer);
+    gy_free(p);
+}
+
+static gy_status folder_open_fd(void *self, const char *sha256, int *ret_fd, int64_t *ret_size,
+                                struct gy_err *err)
+{
+    char path[GY_MAX_PATH];
+    struct stat st;
+    object_path(self, sha256, path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+        return gy_err_set(err, GY_E_NOTFOUND, "no object %s", sha256);
+    }
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        int why = errno;
+        if (fd >= 0) {
+            (void)close(fd); /* only opened for reading */
+        }
+        return gy_err_sys(err, why, "opening object %s", sha256);
+    }
+    *ret_fd = fd;
+    *ret_size = (int64_t)st.st_size;
+    return GY_OK;
+}
+
+static void folder_free(void *self)
+{
+    struct folder *f = self;
+    pthread_mutex_destroy(&f->lock);
+    gy_free(f);
+}
+
+static const struct gy_objects_ops folder_ops = {
+    .version = 1,
+    .name = "folder",
+    .put_begin = folder_put_begin,
+    .put_write = folder_put_write,
+    .put_commit = folder_put_commit,
+    .put_free = folder_put_free,
+    .open_fd = folder_open_fd,
+    .find = folder_find,
+    .free = folder_free,
+};
+
+/* The folder and tmp/ in it, both durable. */
+static gy_status make_folder(const char *path, struct gy_err *err)
+{
+    char tmp[GY_MAX_PATH], parent[GY_MAX_PATH];
+    bool made = !gy_path_is_dir(path);
+    GY_TRY(gy_path_join(tmp, sizeof tmp, path, "tmp", err));
+    GY_TRY(gy_path_join(parent, sizeof parent, path, "..", err));
+    GY_TRY(gy_dir_make(tmp, err));
+    return made ? gy_dir_sync(parent, err) : GY_OK;
+}
+
+gy_status gy_objects_open_folder(const char *path, struct gy_objects **ret, struct gy_err *err)
+{
+    struct folder *f = gy_calloc(1, sizeof *f);
+    if (!f) {
+        return gy_err_set(err, GY_E_NOMEM, "opening the object store");
+    }
+    GY_REQUIRE(pthread_mutex_init(&f->lock, NULL) == 0);
+    gy_status status;
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/') {
+        n--;
+    }
+    if (n == 0 || n >= sizeof f->dir) {
+        status = gy_err_set(err, GY_E_INVALID, "the object folder's path has 1 to %zu bytes",
+                            sizeof f->dir - 1);
+    } else {
+        memcpy(f->dir, path, n);
+        status = make_folder(f->dir, err);
+    }
+    if (status != GY_OK) {
+        folder_free(f);
+        return status;
+    }
+    return gy_objects_new(&folder_ops, f, ret, err);
+}
