@@ -1,35 +1,143 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/cli_internal.h"
-#include "cli/version.h"
+#include <signal.h>
+#include <unistd.h>
 
-struct version_opts {
-    char unused;
+#include "api/app.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "cli/cli_internal.h"
+
+struct server_opts {
+    const char *host;
+    int64_t port;
+    int64_t loops;
+    bool access_log;
 };
 
-static gy_status run_version(struct gy_cli *cli, void *opts, struct gy_err *err)
+/* Without logins the server may only be reached from this machine. */
+static gy_status check_host(const char *host, struct gy_err *err)
 {
-    (void)opts;
-    if (!cli->json) {
-        gy_cli_say(cli, "gyre %s\n", GY_VERSION);
+    if (strcmp(host, "127.0.0.1") == 0 || strcmp(host, "localhost") == 0 ||
+        strcmp(host, "::1") == 0) {
         return GY_OK;
     }
+    gy_err_set(err, GY_E_DENIED, "refusing to listen on %s without logins", host);
+    return gy_err_hint(err, "use --host 127.0.0.1 and a reverse proxy that authenticates");
+}
+
+static gy_status lock_home(struct gy_app *app, struct gy_err *err)
+{
+    int64_t pid = 0;
+    gy_status status = gy_home_lock(&app->home, &pid, err);
+    if (status == GY_E_BUSY) {
+        gy_err_set(err, GY_E_BUSY, "a server (process %lld) runs on %s already", (long long)pid,
+                   app->home.dir);
+        return gy_err_hint(err,
+                           "commands find it by its socket; another --home makes another server");
+    }
+    return status;
+}
+
+static gy_status announce(struct gy_cli *cli, const struct gy_app *app, const char *host,
+                          struct gy_err *err)
+{
+    if (!cli->json) {
+        gy_cli_say(cli, "gyre server: http://%s:%d  (home %s; Ctrl-C ends it)\n", host,
+                   gy_server_port(app->server), app->home.dir);
+        return fflush(stdout) == 0 ? GY_OK : gy_err_set(err, GY_E_IO, "stdout can not be written");
+    }
     GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
-    gy_buf_init(&out, 256);
+    gy_buf_init(&out, 16 * GY_KIB);
     struct gy_jw w;
     gy_jw_init(&w, &out);
     gy_jw_obj(&w);
-    gy_jw_kv_strc(&w, "version", GY_VERSION);
+    gy_jw_key(&w, "listening");
+    gy_jw_strf(&w, "http://%s:%d", host, gy_server_port(app->server));
+    gy_jw_kv_i64(&w, "port", gy_server_port(app->server));
+    gy_jw_kv_i64(&w, "pid", getpid());
+    gy_jw_kv_strc(&w, "home", app->home.dir);
     gy_jw_obj_end(&w);
     return gy_cli_print_json(cli, &out, err);
 }
 
+/* Blocked before any thread starts, so that only sigwait sees them. */
+static void block_signals(sigset_t *set)
+{
+    (void)sigemptyset(set); /* these can not fail for valid arguments */
+    (void)sigaddset(set, SIGTERM);
+    (void)sigaddset(set, SIGINT);
+    (void)pthread_sigmask(SIG_BLOCK, set, NULL);
+}
+
+static gy_status serve_until_signal(struct gy_cli *cli, const struct server_opts *o,
+                                    struct gy_app *app, const sigset_t *signals, struct gy_err *err)
+{
+    char sock[GY_MAX_PATH];
+    GY_TRY(gy_home_path(&app->home, "sock", sock, err));
+    struct gy_server_options options = {
+        .host = o->host,
+        .port = (int)o->port,
+        .unix_path = sock,
+        .n_loops = (int)o->loops,
+        .access_log = o->access_log,
+        .router = app->router,
+    };
+    GY_TRY(gy_server_start(&options, &app->server, err));
+    gy_status status = announce(cli, app, o->host, err);
+    int got = 0;
+    if (status == GY_OK) {
+        (void)sigwait(signals, &got); /* fails only for a bad set */
+        gy_log(GY_LOG_INFO, "server", "draining", GY_KV_I("signal", got));
+    }
+    gy_server_stop(app->server);
+    gy_server_free(app->server);
+    app->server = NULL;
+    return status;
+}
+
+static gy_status run_server(struct gy_cli *cli, void *opts, struct gy_err *err)
+{
+    const struct server_opts *o = opts;
+    if (o->port < 0 || o->port > 65535) {
+        return gy_err_set(err, GY_E_USAGE, "--port takes 0 to 65535");
+    }
+    if (o->loops < 0 || o->loops > 64) {
+        return gy_err_set(err, GY_E_USAGE, "--loops takes 0 to 64");
+    }
+    GY_TRY(check_host(o->host, err));
+    sigset_t signals;
+    block_signals(&signals);
+    struct gy_app_options options = {.home_dir = cli->home};
+    GY_AUTO(gy_app_free) struct gy_app *app = NULL;
+    GY_TRY(gy_app_open(&options, &app, err));
+    GY_TRY(lock_home(app, err));
+    return serve_until_signal(cli, o, app, &signals, err);
+}
+
+static const struct gy_opt server_opts[] = {
+    {"host", 0, GY_OPT_STR, offsetof(struct server_opts, host), "ADDRESS", "127.0.0.1",
+     "where to listen"},
+    {"port", 'p', GY_OPT_INT, offsetof(struct server_opts, port), "N", "5000",
+     "0: any free one, printed"},
+    {"loops", 0, GY_OPT_INT, offsetof(struct server_opts, loops), "N", "0",
+     "event loops; 0: one a CPU"},
+    {"access-log", 0, GY_OPT_FLAG, offsetof(struct server_opts, access_log), NULL, NULL,
+     "log each request"},
+};
+
 static const struct gy_verb verbs[] = {
-    {.noun = "version",
+    {.noun = "server",
      .args = "",
-     .summary = "print the version",
-     .examples = "  gyre version\n  gyre version --json",
-     .opts_bytes = sizeof(struct version_opts),
-     .run = run_version},
+     .summary =
+         "run the server: MLflow, inference and Gyre's own API, on a port and on the home's socket",
+     .details =
+         "SIGTERM or Ctrl-C drains: readiness goes false, accepted work is finished, then it ends.",
+     .examples = "  gyre server\n  gyre server --port 0 --json\n  "
+                 "MLFLOW_TRACKING_URI=http://127.0.0.1:5000 python train.py",
+     .opts = server_opts,
+     .n_opts = sizeof server_opts / sizeof server_opts[0],
+     .opts_bytes = sizeof(struct server_opts),
+     .run = run_server},
 };
 
 const struct gy_verb_table gy_cmd_server = GY_VERB_TABLE(verbs);

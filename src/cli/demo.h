@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The stage on which a demo plays: a folder of its own, the real commands of this binary as
+ * children, a server, and the list of steps with one number, a time and a tick each. A step that
+ * misses its expectation ends the demo. Main thread only. */
+#ifndef GY_CLI_DEMO_H
+#define GY_CLI_DEMO_H
+
+#include "base/proc.h"
+#include "cli/cli_internal.h"
+
+#define GY_DEMO_MAX_STEPS 32
+
+struct gy_demo_step {
+    const char *name;
+    char command[512]; /* what repeats it */
+    char value[256];   /* the one number */
+    double seconds;
+    bool ok;
+};
+
+struct gy_demo {
+    struct gy_cli *cli;
+    char dir[GY_MAX_PATH]; /* where it plays */
+    char address[256];     /* of the server, "" before it is up */
+    struct gy_proc server;
+    int server_out; /* read end of its stdout; kept open while it runs */
+    struct gy_demo_step steps[GY_DEMO_MAX_STEPS];
+    size_t n_steps;
+    int64_t step_start_ns;
+    const char *env[8];
+};
+
+/* Make an empty dir (refused when it holds anything that is not a demo's own: it must be absent,
+ * empty or marked) and enter it. Fails: CONFLICT with a hint. */
+GY_CHECKED gy_status gy_demo_open(struct gy_cli *cli, const char *dir, struct gy_demo *d,
+                                  struct gy_err *err);
+void gy_demo_close(struct gy_demo *d); /* stops the server; NULL-safe parts */
+
+/* Run `gyre <words>` (blank-separated, no quoting) in the folder; with --json added when ret_doc is
+ * wanted. want_code: the exit code that is expected. Fails when another one came, with the child's
+ * message. */
+GY_CHECKED gy_status gy_demo_gyre(struct gy_demo *d, const char *words, int want_code,
+                                  yyjson_doc **ret_doc, struct gy_err *err);
+/* A JSON file of the folder. */
+GY_CHECKED gy_status gy_demo_read(struct gy_demo *d, const char *file, yyjson_doc **ret_doc,
+                                  struct gy_err *err);
+
+/* Steps: begin names the command (printed at once), done gives the number and prints time and tick.
+ * A false `ok` fails the demo with FAILED: "<step>: <value>". */
+void gy_demo_begin(struct gy_demo *d, const char *name, const char *command_fmt, ...)
+    GY_PRINTF(3, 4);
+GY_CHECKED gy_status gy_demo_done(struct gy_demo *d, bool ok, struct gy_err *err,
+                                  const char *value_fmt, ...) GY_PRINTF(4, 5);
+
+/* Start `gyre server` on a free port and wait until it says where it listens. */
+GY_CHECKED gy_status gy_demo_serve(struct gy_demo *d, struct gy_err *err);
+/* "steps" of the --json answer. */
+void gy_demo_write_steps(const struct gy_demo *d, struct gy_jw *w);
+/* Keep the server up until Ctrl-C or SIGTERM. */
+void gy_demo_wait(struct gy_demo *d);
+
+#endif

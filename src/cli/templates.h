@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The files of examples/<name>/, put into the program by tools/embed.py at build time. */
+#ifndef GY_CLI_TEMPLATES_H
+#define GY_CLI_TEMPLATES_H
+
+#include "base/embed.h"
+
+extern const struct gy_embedded gy_template_sepsis[];
+extern const size_t gy_template_sepsis_count;
+extern const struct gy_embedded gy_template_blank[];
+extern const size_t gy_template_blank_count;
+
+#endif
