@@ -92,6 +92,13 @@ gy_status gy_status_from_name(const char *name);
         }                                  \
     } while (0)
 
+/* A status that does not matter here; say why beside it. */
+#define GY_IGNORE(expr)        \
+    do {                       \
+        if ((expr) != GY_OK) { \
+        }                      \
+    } while (0)
+
 /* Run `fn(pointer)` at the end of the scope: GY_AUTO(gy_run_free) struct gy_run *run = NULL;
  * GY_AUTO_DONE is for values in caller storage: GY_AUTO_DONE(gy_buf_done) struct gy_buf b; calls
  * gy_buf_done(&b). Each fn needs GY_DEFINE_AUTO(type, fn) or GY_DEFINE_AUTO_DONE(type, fn) once, in

@@ -2,11 +2,12 @@
 /* `gyre demo sepsis`: the line from a CSV to a traced prediction, on the real commands. Nothing
  * here computes a result: each step runs a command that the user can run again, reads what it
  * answered, and checks it against what must hold. */
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/id.h"
 #include "base/limits.h"
 #include "cli/demo.h"
 #include "data/records.h"

@@ -75,12 +75,9 @@ gy_status gy_demo_open(struct gy_cli *cli, const char *dir, struct gy_demo *d, s
 {
     *d = (struct gy_demo){.cli = cli, .server_out = -1};
     GY_TRY(prepare_folder(dir, err));
-    char *real = realpath(dir, NULL);
-    if (!real) {
+    if (!realpath(dir, d->dir)) { /* GY_MAX_PATH is PATH_MAX, what realpath wants */
         return gy_err_sys(err, errno, "finding %s", dir);
     }
-    (void)snprintf(d->dir, sizeof d->dir, "%s", real);
-    free(real); /* realpath allocated it, not us */
     return set_environment(d, err);
 }
 
@@ -89,7 +86,7 @@ void gy_demo_close(struct gy_demo *d)
     if (d->server.pid > 0) {
         int code = 0;
         gy_proc_kill(&d->server, SIGTERM);
-        (void)gy_proc_wait(&d->server, &code, NULL); /* it is gone either way */
+        GY_IGNORE(gy_proc_wait(&d->server, &code, NULL)); /* it is gone either way */
     }
     g_server_pid = 0;
     if (d->server_out >= 0) {
@@ -270,7 +267,8 @@ void gy_demo_write_steps(const struct gy_demo *d, struct gy_jw *w)
 void gy_demo_wait(struct gy_demo *d)
 {
     int code = 0;
-    (void)gy_proc_wait(&d->server, &code,
-                       NULL); /* on_signal ends it; how it ended is no longer the demo's matter */
+    GY_IGNORE(
+        gy_proc_wait(&d->server, &code,
+                     NULL)); /* on_signal ends it; how it ended is no longer the demo's matter */
     g_server_pid = 0;
 }
