@@ -67,7 +67,8 @@ gy_status gy_home_find(const char *given, bool make, struct gy_home *ret, struct
     GY_TRY(locate(given, h.dir, err));
     if (!make && !gy_path_is_dir(h.dir)) {
         gy_err_set(err, GY_E_NOTFOUND, "no home folder: %s", h.dir);
-        return gy_err_hint(err, "run 'gyre init' here, or name one with --home");
+        gy_err_hint(err, "run 'gyre init' here, or name one with --home");
+        return GY_E_NOTFOUND;
     }
     for (size_t i = 0; make && i < sizeof folders / sizeof folders[0]; i++) {
         char path[GY_MAX_PATH];

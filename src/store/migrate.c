@@ -22,7 +22,10 @@ static gy_status number_of(const struct gy_embedded *m, int64_t *ret, struct gy_
     (void)gy_str_cut(gy_str_c(m->name), '_', &digits,
                      &rest); /* without one, digits is not a number below */
     gy_status status = gy_parse_i64(digits, 1, GY_MAX_MIGRATIONS, ret, err);
-    return status == GY_OK ? GY_OK : gy_err_wrap(err, "migration file name '%s'", m->name);
+    if (status != GY_OK) {
+        gy_err_wrap(err, "migration file name '%s'", m->name);
+    }
+    return status;
 }
 
 static const char create_table[] =
@@ -137,7 +140,8 @@ static gy_status back_up(struct gy_db *db, const char *base, int64_t number, str
     }
     if (status != GY_OK) {
         (void)unlink(part); /* what could not be finished is of no use */
-        return gy_err_wrap(err, "backup before the migration");
+        gy_err_wrap(err, "backup before the migration");
+        return status;
     }
     char dir[GY_MAX_PATH];
     snprintf(dir, sizeof dir, "%s", base);
@@ -161,7 +165,8 @@ gy_status gy_store_migrate(struct gy_db *db, const struct gy_embedded *migration
     if (newest > known) {
         gy_err_set(err, GY_E_VERSION, "the database has schema %d, this program knows up to %d",
                    (int)newest, (int)known);
-        return gy_err_hint(err, "use the newer Gyre that made it, or restore the backup beside it");
+        gy_err_hint(err, "use the newer Gyre that made it, or restore the backup beside it");
+        return GY_E_VERSION;
     }
     for (size_t i = 0; i < n; i++) {
         int64_t number;

@@ -197,7 +197,10 @@ gy_status gy_objects_put_file(struct gy_objects *o, const char *path,
     if (status == GY_OK) {
         status = put_end(&p, ret_sha256, err);
     }
-    return status == GY_OK ? GY_OK : gy_err_wrap(err, "storing '%s'", path);
+    if (status != GY_OK) {
+        gy_err_wrap(err, "storing '%s'", path);
+    }
+    return status;
 }
 
 gy_status gy_objects_open_fd(struct gy_objects *o, const char *sha256, int *ret_fd,

@@ -39,7 +39,8 @@ static gy_status configure(struct gy_store *s, const struct gy_store_options *o,
     if (!gy_str_starts(url, prefix) || url.n == prefix.n ||
         url.n - prefix.n >= sizeof s->location) {
         gy_err_set(err, GY_E_INVALID, "not a store: '%s'", o->url ? o->url : "");
-        return gy_err_hint(err, "use sqlite:///absolute/path/gyre.db");
+        gy_err_hint(err, "use sqlite:///absolute/path/gyre.db");
+        return GY_E_INVALID;
     }
     memcpy(s->location, url.p + prefix.n, url.n - prefix.n);
     if (o->vfs) {

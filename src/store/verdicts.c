@@ -38,8 +38,8 @@ static gy_status refuse_anonymous(struct gy_str actor, const char *what, struct 
 {
     if (actor.n == 0 || gy_str_eqc(actor, "anonymous")) {
         gy_err_set(err, GY_E_UNAUTHENTICATED, "%s needs a name: the actor is anonymous", what);
-        return gy_err_hint(err,
-                           "ask over the server's socket (your user is the actor) or with a token");
+        gy_err_hint(err, "ask over the server's socket (your user is the actor) or with a token");
+        return GY_E_UNAUTHENTICATED;
     }
     return GY_OK;
 }
@@ -61,7 +61,10 @@ static gy_status check_json(struct gy_str json, struct gy_err *err)
 {
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
     gy_status status = gy_json_parse(json, &doc, err);
-    return status == GY_OK ? GY_OK : gy_err_wrap(err, "the verdict's checks");
+    if (status != GY_OK) {
+        gy_err_wrap(err, "the verdict's checks");
+    }
+    return status;
 }
 
 gy_status gy_verdict_add(struct gy_db *db, const struct gy_verdict *v, char *ret_id,
@@ -320,7 +323,8 @@ static gy_status verdict_allows(struct gy_db *db, struct gy_str digest, struct g
     if (!found) {
         gy_err_set(err, GY_E_NOTBLESSED,
                    "gate '%" GY_STR_F "' has given no verdict on this version", GY_STR_A(gate));
-        return gy_err_hint(err, "run: gyre gate check");
+        gy_err_hint(err, "run: gyre gate check");
+        return GY_E_NOTBLESSED;
     }
     if (!v.blessed) {
         GY_AUTO_DONE(gy_buf_done) struct gy_buf why;
@@ -345,12 +349,14 @@ static gy_status approval_allows(struct gy_db *db, struct gy_str digest, struct 
     if (!found) {
         gy_err_set(err, GY_E_NOTBLESSED,
                    "gate '%" GY_STR_F "' asks for an approval, none was requested", GY_STR_A(gate));
-        return gy_err_hint(err, "run: gyre gate request");
+        gy_err_hint(err, "run: gyre gate request");
+        return GY_E_NOTBLESSED;
     }
     gy_err_set(err, GY_E_NOTBLESSED,
                "gate '%" GY_STR_F "' asks for an approval: %" GY_STR_F " is %" GY_STR_F,
                GY_STR_A(gate), GY_STR_A(p.id), GY_STR_A(p.state));
-    return gy_err_hint(err, "run: gyre gate approve %" GY_STR_F, GY_STR_A(p.id));
+    gy_err_hint(err, "run: gyre gate approve %" GY_STR_F, GY_STR_A(p.id));
+    return GY_E_NOTBLESSED;
 }
 
 gy_status gy_gate_allows_alias(struct gy_db *db, struct gy_str model, struct gy_str alias,
