@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line as a newcomer meets it: help everywhere, exit codes, errors with a hint, JSON."""
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+import support
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def commands():
+    text = support.run_gyre("-h", cwd="/").stdout
+    return [line.split("  ")[1].strip().split() for line in text.splitlines() if re.match(r"^  [a-z]", line)]
+
+
+def test_overview_lists_commands():
+    listed = [" ".join(c) for c in commands()]
+    for wanted in ("init", "version", "server", "demo", "data ingest", "train", "run", "gate check", "endpoint deploy", "trace"):
+        assert wanted in listed
+
+
+@pytest.mark.parametrize("words", [pytest.param(c, id=" ".join(c)) for c in commands()])
+def test_every_command_has_help_with_an_example(words):
+    done = support.run_gyre(*words, "-h", cwd="/")
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"usage: gyre {' '.join(words)}")
+    assert "examples:\n  gyre " in done.stdout or "examples:\n  MLFLOW" in done.stdout
+
+
+@pytest.mark.parametrize("words, says", [
+    (["nonsense"], "no such command: nonsense"),
+    (["data"], "needs a verb"),
+    (["data", "nonsense"], "no such command: data nonsense"),
+    (["version", "--nonsense"], "no such option: --nonsense"),
+    (["version", "surplus"], "one argument too many"),
+    (["init", "--template", "nonsense", "x"], "no template named 'nonsense'"),
+    (["demo", "nonsense"], "no demo named 'nonsense'"),
+    (["trace"], "needs"),
+])
+def test_usage_errors_exit_2_with_a_hint(words, says, tmp_path):
+    done = support.run_gyre(*words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert says in done.stderr and "hint: " in done.stderr
+    assert done.stdout == ""
+
+
+def test_version_as_text_and_json():
+    text = support.run_gyre("version", cwd="/").stdout
+    value = json.loads(support.run_gyre("version", "--json", cwd="/").stdout)
+    assert text == f"gyre {value['version']}\n"
+
+
+def test_errors_as_json_too(tmp_path):
+    done = support.run_gyre("trace", "00000000-0000-7000-8000-000000000000", "--json", cwd=tmp_path)
+    assert done.returncode == 4
+    assert json.loads(done.stdout)["error"]["code"] == "NOTFOUND"
+
+
+def test_init_never_overwrites(tmp_path):
+    assert support.run_gyre("init", "--template", "sepsis", cwd=tmp_path).returncode == 0
+    before = (tmp_path / "gyre.yaml").read_bytes()
+    (tmp_path / "gyre.yaml").write_bytes(before + b"# mine\n")
+    (tmp_path / "params.yaml").unlink()
+    again = support.run_gyre("init", "--template", "sepsis", cwd=tmp_path)
+    assert again.returncode == 5 and "gyre.yaml is there already" in again.stderr
+    assert (tmp_path / "gyre.yaml").read_bytes() == before + b"# mine\n"
+    assert not (tmp_path / "params.yaml").exists()
+
+
+def test_a_template_is_the_example_of_the_source_tree(tmp_path):
+    assert support.run_gyre("init", "--template", "sepsis", cwd=tmp_path).returncode == 0
+    for file in (ROOT / "examples/sepsis").iterdir():
+        assert (tmp_path / file.name).read_bytes() == file.read_bytes()
+
+
+def test_a_closed_stdout_is_an_error_not_a_crash():
+    done = subprocess.run(f"'{support.BIN}' -h >/dev/full", shell=True, capture_output=True, text=True, check=False)
+    assert done.returncode == 11 and "could not be written" in done.stderr
+
+
+def test_errors_document_is_the_table():
+    made = subprocess.run([sys.executable, ROOT / "tools/errors-doc"], capture_output=True, text=True, check=True).stdout
+    assert made == (ROOT / "docs/errors.md").read_text()
