@@ -46,6 +46,31 @@ static struct gy_map_entry *find(const struct gy_map *m, struct gy_str key)
     return e && e->live ? e : NULL;
 }
 
+static void index_all(struct gy_map *m)
+{
+    for (size_t i = 0; i < m->n_entries; i++) {
+        size_t at = find_slot(m, m->entries[i].key, m->entries[i].hash);
+        m->slots[at] = (uint32_t)(i + 1);
+    }
+}
+
+/* Drop the dead entries, so that a map with much coming and going stays as large as what lives in
+ * it. */
+static void compact(struct gy_map *m)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < m->n_entries; i++) {
+        if (m->entries[i].live) {
+            m->entries[kept++] = m->entries[i];
+        } else {
+            gy_free((void *)m->entries[i].key.p);
+        }
+    }
+    m->n_entries = kept;
+    memset(m->slots, 0, m->n_slots * sizeof *m->slots);
+    index_all(m);
+}
+
 static gy_status grow(struct gy_map *m, struct gy_err *err)
 {
     size_t cap = m->cap_entries ? m->cap_entries * 2 : 8;
@@ -62,10 +87,7 @@ static gy_status grow(struct gy_map *m, struct gy_err *err)
     m->slots = slots;
     m->n_slots = cap * 2;
     m->cap_entries = cap;
-    for (size_t i = 0; i < m->n_entries; i++) {
-        size_t at = find_slot(m, m->entries[i].key, m->entries[i].hash);
-        m->slots[at] = (uint32_t)(i + 1);
-    }
+    index_all(m);
     return GY_OK;
 }
 
@@ -82,8 +104,11 @@ gy_status gy_map_put(struct gy_map *m, struct gy_str key, void *value, struct gy
             return GY_OK;
         }
     }
-    if (m->n_entries >= m->max_entries) {
+    if (m->n_live >= m->max_entries) {
         return gy_err_set(err, GY_E_TOOBIG, "more than %zu entries", m->max_entries);
+    }
+    if (m->n_entries == m->cap_entries && m->n_live < m->n_entries - m->n_entries / 4) {
+        compact(m);
     }
     if (m->n_entries == m->cap_entries) {
         GY_TRY(grow(m, err));
