@@ -251,17 +251,46 @@ gy_status gy_parse_f64(struct gy_str s, double *ret_value, struct gy_err *err)
     return GY_OK;
 }
 
-/* The fewest significant digits that read back as value. The loop is exact for every double: the
- * first precision that round-trips is by definition the shortest, and glibc prints the nearest
- * decimal of that length. */
+/* Add one to the last digit of "d.ddde+xx"; false when that would carry out of the first digit. */
+static bool bump_last_digit(char *text)
+{
+    char *e = strchr(text, 'e');
+    for (char *p = e ? e - 1 : text; p > text; p--) {
+        if (*p == '.' || *p == '-') {
+            continue;
+        }
+        if (*p != '9') {
+            (*p)++;
+            return true;
+        }
+        *p = '0';
+    }
+    if (text[0] >= '0' && text[0] < '9') {
+        text[0]++;
+        return true;
+    }
+    return false;
+}
+
+/* The fewest significant digits that read back as value; they are left in text. glibc prints the
+ * nearest decimal of a length, and the first length whose nearest decimal round-trips is the
+ * shortest, except for powers of two: the gap below them is half the gap above, so the next decimal
+ * away from zero may read back where the nearest does not. */
 static int shortest_precision(double value, char *text, size_t size)
 {
-    for (int precision = 1; precision <= 17; precision++) {
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    bool power_of_two = (bits & UINT64_C(0xfffffffffffff)) == 0;
+    for (int precision = 1; precision < 17; precision++) {
         (void)snprintf(text, size, "%.*e", precision - 1, value);
         if (strtod(text, NULL) == value) {
             return precision;
         }
+        if (power_of_two && bump_last_digit(text) && strtod(text, NULL) == value) {
+            return precision;
+        }
     }
+    (void)snprintf(text, size, "%.16e", value);
     return 17;
 }
 
