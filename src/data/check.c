@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "data/check.h"
+
+#include <stdio.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/yaml.h"
+#include "data/unique.h"
+
+#define MAX_QUOTED 40 /* bytes of a value that a reason shows */
+#define FEW_VALUES 8  /* up to here a list is searched faster than a map */
+#define NO_FIELD SIZE_MAX
+
+/* One column of the canonical line. */
+struct target {
+    const struct gy_column *column;
+    size_t field; /* index into the input record; NO_FIELD: the file has none */
+    struct gy_map values;
+    struct gy_unique *unique;
+    struct gy_buf kept; /* unique: the value of the record at hand, to remember once accepted */
+    struct gy_str text; /* canonical value of the record at hand; empty: missing */
+    char number[GY_VALUE_TEXT];
+};
+
+struct gy_checker {
+    const struct gy_schema *schema;
+    struct target *targets;
+    size_t n_targets, n_fields;
+    struct gy_csv_field *fields; /* of the record at hand; n_fields + 1 */
+    struct gy_buf scratch;
+    bool any_unique;
+};
+
+const char *gy_dead_name(enum gy_dead_code code)
+{
+    static const char *const names[] = {
+#define X(name) #name,
+        GY_DEAD_CODES(X)
+#undef X
+    };
+    return names[code];
+}
+
+void gy_reasons_init(struct gy_reasons *r)
+{
+    *r = (struct gy_reasons){0};
+    gy_buf_init(&r->text, GY_REASONS_MAX_TEXT);
+}
+
+void gy_reasons_done(struct gy_reasons *r)
+{
+    gy_buf_done(&r->text);
+}
+
+/* ---- the header ---- */
+
+static gy_status no_memory(struct gy_err *err)
+{
+    return gy_err_set(err, GY_E_NOMEM, "out of memory for checking records");
+}
+
+static gy_status unknown_column(const struct gy_schema *s, struct gy_str name, struct gy_err *err)
+{
+    (void)gy_err_set(err, GY_E_SCHEMA,
+                     "the file has a column '%" GY_STR_F "' that the schema does "
+                     "not know",
+                     GY_STR_A(name));
+    const char **known = gy_calloc(s->n_columns + 1, sizeof *known);
+    if (known) {
+        for (size_t i = 0; i < s->n_columns; i++) {
+            known[i] = s->columns[i].name.p;
+        }
+        const char *near = gy_yaml_nearest(name, known);
+        if (near) {
+            (void)gy_err_hint(err, "is it '%s'?", near);
+        }
+        gy_free(known);
+    }
+    return GY_E_SCHEMA;
+}
+
+/* Which field is which column: places[column] = field. */
+static gy_status map_header(const struct gy_checker *c, const struct gy_csv_field *header,
+                            size_t *places, struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf scratch;
+    gy_buf_init(&scratch, GY_MAX_CSV_RECORD);
+    for (size_t i = 0; i < c->n_fields; i++) {
+        struct gy_str name = gy_csv_text(&header[i], &scratch);
+        if (!name.p) {
+            return no_memory(err);
+        }
+        name = gy_str_trim(name);
+        const struct gy_column *column = gy_schema_column(c->schema, name);
+        if (!column) {
+            return unknown_column(c->schema, name, err);
+        }
+        size_t *place = &places[gy_schema_index(c->schema, column)];
+        if (*place != NO_FIELD) {
+            return gy_err_set(err, GY_E_SCHEMA, "the file has the column '%s' twice",
+                              column->name.p);
+        }
+        *place = i;
+    }
+    return GY_OK;
+}
+
+static gy_status add_target(struct gy_checker *c, const struct gy_column *column, size_t field,
+                            struct gy_err *err)
+{
+    struct target *t = &c->targets[c->n_targets++];
+    t->column = column;
+    t->field = field;
+    gy_map_init(&t->values, GY_SCHEMA_MAX_VALUES);
+    gy_buf_init(&t->kept, GY_MAX_CSV_RECORD);
+    for (size_t i = 0; column->n_values > FEW_VALUES && i < column->n_values; i++) {
+        GY_TRY(gy_map_put(&t->values, column->values[i], &column->values[i], err));
+    }
+    if (column->unique && field != NO_FIELD) {
+        t->unique = gy_malloc(sizeof *t->unique);
+        if (!t->unique) {
+            return no_memory(err);
+        }
+        c->any_unique = true;
+        GY_TRY(gy_unique_init(t->unique, err));
+    }
+    return GY_OK;
+}
+
+static gy_status fill_checker(struct gy_checker *c, struct gy_str environment,
+                              const struct gy_csv_field *header, size_t *places, struct gy_err *err)
+{
+    const struct gy_schema *s = c->schema;
+    for (size_t i = 0; i < s->n_columns; i++) {
+        places[i] = NO_FIELD;
+    }
+    GY_TRY(map_header(c, header, places, err));
+    for (size_t i = 0; i < s->n_columns; i++) {
+        const struct gy_column *column = &s->columns[i];
+        bool there = places[i] != NO_FIELD;
+        if (!there && !gy_column_in(column, environment)) {
+            continue;
+        }
+        if (!there && column->required) {
+            (void)gy_err_set(err, GY_E_SCHEMA, "the file has no column '%s', which is required",
+                             column->name.p);
+            if (column->n_not_in) {
+                (void)gy_err_hint(err, "the schema allows that with --environment %s",
+                                  column->not_in[0].p);
+            }
+            return GY_E_SCHEMA;
+        }
+        GY_TRY(add_target(c, column, places[i], err));
+    }
+    return GY_OK;
+}
+
+gy_status gy_checker_new(const struct gy_schema *schema, struct gy_str environment,
+                         const struct gy_csv_field *header, size_t n_header,
+                         struct gy_checker **ret, struct gy_err *err)
+{
+    if (n_header > GY_MAX_COLUMNS) {
+        return gy_err_set(err, GY_E_TOOBIG, "%zu columns; at most %d are read", n_header,
+                          GY_MAX_COLUMNS);
+    }
+    GY_AUTO(gy_checker_free) struct gy_checker *c = gy_calloc(1, sizeof *c);
+    if (!c) {
+        return no_memory(err);
+    }
+    c->schema = schema;
+    c->n_fields = n_header;
+    gy_buf_init(&c->scratch, GY_MAX_CSV_RECORD);
+    c->targets = gy_calloc(schema->n_columns, sizeof *c->targets);
+    c->fields = gy_calloc(n_header + 1, sizeof *c->fields);
+    size_t *places = gy_calloc(schema->n_columns, sizeof *places);
+    gy_status status = c->targets && c->fields && places
+                           ? fill_checker(c, environment, header, places, err)
+                           : no_memory(err);
+    gy_free(places);
+    if (status == GY_OK) {
+        *ret = GY_TAKE(c);
+    }
+    return status;
+}
+
+void gy_checker_free(struct gy_checker *c)
+{
+    if (!c) {
+        return;
+    }
+    for (size_t i = 0; i < c->n_targets; i++) {
+        gy_map_done(&c->targets[i].values);
+        gy_buf_done(&c->targets[i].kept);
+        gy_unique_done(c->targets[i].unique);
+        gy_free(c->targets[i].unique);
+    }
+    gy_free(c->targets);
+    gy_free(c->fields);
+    gy_buf_done(&c->scratch);
+    gy_free(c);
+}
+
+void gy_checker_header(const struct gy_checker *c, struct gy_buf *out)
+{
+    for (size_t i = 0; i < c->n_targets; i++) {
+        if (i) {
+            gy_buf_add_char(out, ',');
+        }
+        gy_csv_add_field(out, c->targets[i].column->name);
+    }
+    gy_buf_add_char(out, '\n');
+}
+
+size_t gy_checker_n_columns(const struct gy_checker *c)
+{
+    return c->n_targets;
+}
+
+/* ---- a record ---- */
+
+static bool is_ascii(struct gy_str s)
+{
+    size_t i = 0;
+    uint64_t seen = 0;
+    for (; i + 8 <= s.n; i += 8) {
+        uint64_t word;
+        memcpy(&word, s.p + i, 8);
+        seen |= word;
+    }
+    for (; i < s.n; i++) {
+        seen |= (unsigned char)s.p[i];
+    }
+    return (seen & 0x8080808080808080ULL) == 0;
+}
+
+/* Start a reason: its code, its column, and "name: " in the text. */
+static struct gy_buf *reason(struct gy_reasons *r, enum gy_dead_code code,
+                             const struct gy_column *column)
+{
+    if (!r->codes) {
+        r->column = column;
+    }
+    r->codes |= 1U << code;
+    if (r->text.n) {
+        gy_buf_addc(&r->text, "; ");
+    }
+    if (column) {
+        gy_buf_add(&r->text, column->name);
+        gy_buf_addc(&r->text, ": ");
+    }
+    return &r->text;
+}
+
+/* A value from outside, cut, in quotes. */
+static void show(struct gy_buf *b, struct gy_str text)
+{
+    size_t n = text.n > MAX_QUOTED ? MAX_QUOTED : text.n;
+    while (n > 0 && n < text.n && ((unsigned char)text.p[n] & 0xc0) == 0x80) {
+        n--; /* not inside a character */
+    }
+    gy_buf_add_char(b, '\'');
+    gy_buf_add(b, gy_str_n(text.p, n));
+    gy_buf_addc(b, n < text.n ? "...'" : "'");
+}
+
+static void check_range(const struct gy_column *c, double number, struct gy_reasons *r)
+{
+    char value[32], bound[32];
+    bool low = c->has_min && number < c->min;
+    if (low || (c->has_max && number > c->max)) {
+        (void)gy_fmt_f64_trim(number, value);
+        (void)gy_fmt_f64_trim(low ? c->min : c->max, bound);
+        gy_buf_addf(reason(r, GY_DEAD_RANGE, c), "%s is %s %s", value,
+                    low ? "below the minimum" : "above the maximum", bound);
+    }
+}
+
+static bool is_allowed(const struct target *t, struct gy_str text)
+{
+    if (t->column->n_values > FEW_VALUES) {
+        return gy_map_has(&t->values, text);
+    }
+    for (size_t i = 0; i < t->column->n_values; i++) {
+        if (gy_str_eq(t->column->values[i], text)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The canonical text of one value into t->text; reasons when it is refused. */
+static void check_value(const struct gy_checker *c, struct target *t, struct gy_str text, bool utf8,
+                        struct gy_reasons *r)
+{
+    const struct gy_column *column = t->column;
+    t->text = GY_STR("");
+    if (!utf8 && !gy_str_is_utf8(text)) {
+        gy_buf_addc(reason(r, GY_DEAD_UTF8, column), "not UTF-8");
+        return;
+    }
+    struct gy_str bare = text;
+    if (column->type != GY_TYPE_STRING && text.n > 0 &&
+        ((unsigned char)text.p[0] <= ' ' || (unsigned char)text.p[text.n - 1] <= ' ')) {
+        bare = gy_str_trim(text);
+    }
+    if (gy_schema_is_missing(c->schema, bare)) {
+        if (column->required) {
+            gy_buf_addc(reason(r, GY_DEAD_REQUIRED, column), "the value is missing");
+        }
+        return;
+    }
+    double number;
+    if (!gy_value_canonical(column->type, text, t->number, &t->text, &number)) {
+        struct gy_buf *b = reason(r, GY_DEAD_TYPE, column);
+        show(b, text);
+        gy_buf_addf(b, " is not of type %s", gy_type_name(column->type));
+        return;
+    }
+    check_range(column, number, r);
+    if (column->n_values && !is_allowed(t, t->text)) {
+        struct gy_buf *b = reason(r, GY_DEAD_VALUES, column);
+        show(b, t->text);
+        gy_buf_addc(b, " is not one of the allowed values");
+    }
+    if (t->unique && gy_unique_has(t->unique, t->text)) {
+        struct gy_buf *b = reason(r, GY_DEAD_UNIQUE, column);
+        show(b, t->text);
+        gy_buf_addc(b, " was in an accepted record before");
+    }
+}
+
+/* Raw bytes and UTF-8 of a record whose fields can not be told apart. */
+static void check_whole(const struct gy_csv_item *item, struct gy_reasons *r)
+{
+    if (item->fault == GY_CSV_QUOTE) {
+        gy_buf_addc(reason(r, GY_DEAD_QUOTE, NULL),
+                    "a quoted field never ends well: no delimiter, newline or end behind it");
+    } else if (item->fault == GY_CSV_TOOLONG) {
+        gy_buf_addf(reason(r, GY_DEAD_TOOLONG, NULL), "a line of %lld bytes",
+                    (long long)item->length);
+    }
+    if (item->raw.p && !is_ascii(item->raw) && !gy_str_is_utf8(item->raw)) {
+        gy_buf_addc(reason(r, GY_DEAD_UTF8, NULL), "not UTF-8");
+    }
+}
+
+/* All columns: reasons, and the canonical line. */
+static gy_status check_fields(struct gy_checker *c, bool utf8, struct gy_buf *out,
+                              struct gy_reasons *r, struct gy_err *err)
+{
+    for (size_t i = 0; i < c->n_targets; i++) {
+        struct target *t = &c->targets[i];
+        struct gy_str text = GY_STR("");
+        if (t->field != NO_FIELD) {
+            text = gy_csv_text(&c->fields[t->field], &c->scratch);
+            if (!text.p) {
+                return no_memory(err);
+            }
+        }
+        check_value(c, t, text, utf8, r);
+        if (i) {
+            gy_buf_add_char(out, ',');
+        }
+        if (t->column->type == GY_TYPE_STRING) {
+            gy_csv_add_field(out, t->text);
+        } else {
+            gy_buf_add(out, t->text);
+        }
+        if (t->unique) {
+            gy_buf_reset(&t->kept);
+            gy_buf_add(&t->kept, t->text);
+            GY_TRY(gy_buf_check(&t->kept, "a unique value", err));
+        }
+    }
+    if (c->n_targets == 1 && c->targets[0].text.n == 0) {
+        gy_buf_addc(out, "\"\""); /* an empty line would be a blank line, not a record */
+    }
+    gy_buf_add_char(out, '\n');
+    return GY_OK;
+}
+
+/* Take the unique values of an accepted record: all of them, or (on failure) the ingest ends. */
+static gy_status remember(struct gy_checker *c, struct gy_err *err)
+{
+    for (size_t i = 0; i < c->n_targets; i++) {
+        struct target *t = &c->targets[i];
+        if (t->unique && t->kept.n > 0) {
+            GY_TRY(gy_unique_add(t->unique, gy_buf_str(&t->kept), err));
+        }
+    }
+    return GY_OK;
+}
+
+gy_status gy_checker_record(struct gy_checker *c, const struct gy_csv_item *item, char delimiter,
+                            struct gy_buf *out, struct gy_reasons *r, struct gy_err *err)
+{
+    r->codes = 0;
+    r->column = NULL;
+    gy_buf_reset(&r->text);
+    size_t n = 0;
+    if (item->fault == GY_CSV_FINE) {
+        n = gy_csv_split(item->raw, item->quotes, delimiter, c->fields, c->n_fields + 1);
+    }
+    if (item->fault != GY_CSV_FINE || n != c->n_fields) {
+        if (item->fault == GY_CSV_FINE) {
+            gy_buf_addf(reason(r, GY_DEAD_FIELDS, NULL), "%zu fields; the header has %zu", n,
+                        c->n_fields);
+        }
+        check_whole(item, r);
+        return GY_OK;
+    }
+    const size_t before = out->n;
+    bool utf8 = is_ascii(item->raw) || gy_str_is_utf8(item->raw);
+    GY_TRY(check_fields(c, utf8, out, r, err));
+    if (out->failed) {
+        return gy_buf_check(out, "the canonical records", err);
+    }
+    if (r->codes) {
+        out->n = before;
+        out->p[before] = '\0';
+        return GY_OK;
+    }
+    return c->any_unique ? remember(c, err) : GY_OK;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gy_schema: what the columns of a table are (schema.yaml, design section 4). Read from YAML or
+ * from the JSON that gy_schema_json writes (which is YAML too); keys that are not known are refused
+ * by name with the nearest known one. Immutable after loading: any number of threads may read it.
+ *
+ *   columns:
+ *     - {name: HR, type: int, unit: bpm, min: 20, max: 300, required: true, role: feature}
+ *     - {name: isSepsis, type: int, values: [0, 1], required: true, role: label, not_in: [SERVING]}
+ *   missing: ["", "NaN"]        # optional: texts that mean "no value" (the empty one always does);
+ *                               # this is the default
+ *
+ * Types and their canonical text (what gyre data ingest writes):
+ *   int     decimal int64; "007" -> "7", "5.0" -> "5" (other tools write ints with gaps so)
+ *   float   finite decimal; the shortest text that reads back as the same double, integral values
+ *           without ".0": "39.30" -> "39.3", "5.0" -> "5"
+ *   bool    true/false in any case, or 1/0 -> "true" or "false"
+ *   time    YYYY-MM-DD, or that with "T" or a blank, hh:mm:ss, up to 6 decimals, and optionally a
+ *           zone: dates and local times stay as they are ("T" put in), times with a zone become
+ *           UTC "2011-01-01T05:00:00Z"
+ *   string  any UTF-8, as it is
+ * Blanks around a value count only for string. min and max are inclusive, for int and float. */
+#ifndef GY_DATA_SCHEMA_H
+#define GY_DATA_SCHEMA_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/limits.h"
+#include "base/map.h"
+
+#define GY_SCHEMA_MAX_VALUES 10000 /* values of one column */
+#define GY_SCHEMA_MAX_MISSING 32
+
+enum gy_type { GY_TYPE_INT, GY_TYPE_FLOAT, GY_TYPE_STRING, GY_TYPE_BOOL, GY_TYPE_TIME };
+
+enum gy_role {
+    GY_ROLE_FEATURE,
+    GY_ROLE_LABEL,
+    GY_ROLE_ID,
+    GY_ROLE_SUBJECT,
+    GY_ROLE_PROTECTED,
+    GY_ROLE_EVENT_TIME,
+    GY_ROLE_AVAILABLE_AT,
+    GY_ROLE_WEIGHT
+};
+
+/* Strings live in the schema's arena and end in NUL. */
+struct gy_column {
+    struct gy_str name;
+    enum gy_type type;
+    enum gy_role role;
+    struct gy_str unit; /* may be absent */
+    bool required;      /* a missing value is a fault */
+    bool unique;        /* no value twice among the accepted records */
+    bool has_min, has_max;
+    double min, max;
+    struct gy_str *values; /* the allowed ones, as canonical text; n_values 0: any */
+    size_t n_values;
+    struct gy_str *not_in; /* environments where the column may be absent */
+    size_t n_not_in;
+};
+
+struct gy_schema {
+    struct gy_column *columns;
+    size_t n_columns;
+    const struct gy_str *missing;
+    size_t n_missing;
+    struct gy_map by_name; /* to struct gy_column */
+    struct gy_arena arena;
+};
+
+/* name is for messages ("schema.yaml"). Fails: PARSE, INVALID with name:line, TOOBIG, NOMEM. */
+GY_CHECKED gy_status gy_schema_parse(struct gy_str text, const char *name, struct gy_schema **ret,
+                                     struct gy_err *err);
+GY_CHECKED gy_status gy_schema_read(const char *path, struct gy_schema **ret, struct gy_err *err);
+/* The nearest schema.yaml: in dir, else in the folders above it up to the one that holds gyre.yaml,
+ * dvc.yaml or .git. Fails: NOTFOUND. */
+GY_CHECKED gy_status gy_schema_find(const char *dir, char ret_path[GY_MAX_PATH],
+                                    struct gy_err *err);
+void gy_schema_free(struct gy_schema *s);
+GY_DEFINE_AUTO(struct gy_schema *, gy_schema_free);
+
+/* NULL when there is none of this name / with this role (the first one). */
+const struct gy_column *gy_schema_column(const struct gy_schema *s, struct gy_str name);
+const struct gy_column *gy_schema_role(const struct gy_schema *s, enum gy_role role);
+static inline size_t gy_schema_index(const struct gy_schema *s, const struct gy_column *c)
+{
+    return (size_t)(c - s->columns);
+}
+/* Is the column expected in this environment ("SERVING"; absent: all columns are)? */
+bool gy_column_in(const struct gy_column *c, struct gy_str environment);
+bool gy_schema_is_missing(const struct gy_schema *s, struct gy_str text);
+
+/* Append as one line of JSON / as a schema.yaml. Failures stick to out. */
+void gy_schema_json(const struct gy_schema *s, struct gy_buf *out);
+void gy_schema_yaml(const struct gy_schema *s, struct gy_buf *out);
+const char *gy_type_name(enum gy_type t);
+const char *gy_role_name(enum gy_role r);
+
+/* Make the canonical text of a value of this type (see above) from text, which is no missing
+ * marker. The result is a view into text, into out (at least GY_VALUE_TEXT bytes) or static.
+ * *ret_num: the number of an int, float or bool (0 or 1), else NaN. False: not of this type. */
+#define GY_VALUE_TEXT 64
+bool gy_value_canonical(enum gy_type type, struct gy_str text, char out[GY_VALUE_TEXT],
+                        struct gy_str *ret, double *ret_num);
+
+/* Guess a schema from the first lines of a CSV file (a view of at least the header and some
+ * records; a cut last record is ignored unless whole is set). Types only: nothing is required but
+ * by the name "id" or "*_id" with distinct values, which gets role id. Fails: PARSE (no header),
+ * NOMEM. */
+GY_CHECKED gy_status gy_schema_infer(struct gy_str csv, bool whole, struct gy_schema **ret,
+                                     struct gy_err *err);
+
+#endif

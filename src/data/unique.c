@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "data/unique.h"
+
+#include "base/id.h"
+#include "base/mem.h"
+
+#define PLACE_BITS 40
+#define PLACE_MASK ((1ULL << PLACE_BITS) - 1)
+
+gy_status gy_unique_init(struct gy_unique *u, struct gy_err *err)
+{
+    *u = (struct gy_unique){0};
+    gy_buf_init(&u->pool, GY_UNIQUE_MAX_BYTES);
+    /* Foreign data must not be able to choose texts that all fall on one slot. */
+    return gy_random_bytes(&u->seed, sizeof u->seed, err);
+}
+
+void gy_unique_done(struct gy_unique *u)
+{
+    if (u) {
+        gy_buf_done(&u->pool);
+        gy_free(u->slots);
+        u->slots = NULL;
+    }
+}
+
+/* The text at *place, which is moved behind it. */
+static struct gy_str text_at(const struct gy_unique *u, size_t *place)
+{
+    size_t n = 0;
+    for (int shift = 0;; shift += 7) {
+        unsigned char b = (unsigned char)u->pool.p[(*place)++];
+        n |= (size_t)(b & 0x7f) << shift;
+        if (b < 0x80) {
+            break;
+        }
+    }
+    struct gy_str text = gy_str_n(u->pool.p + *place, n);
+    *place += n;
+    return text;
+}
+
+/* The slot of text: the one that holds it, or the free one where it belongs. */
+static size_t slot_of(const struct gy_unique *u, struct gy_str text, uint64_t hash)
+{
+    size_t mask = u->n_slots - 1;
+    for (size_t at = hash & mask;; at = (at + 1) & mask) {
+        uint64_t slot = u->slots[at];
+        if (!slot) {
+            return at;
+        }
+        if (slot >> PLACE_BITS == hash >> PLACE_BITS) {
+            size_t place = (slot & PLACE_MASK) - 1;
+            if (gy_str_eq(text_at(u, &place), text)) {
+                return at;
+            }
+        }
+    }
+}
+
+bool gy_unique_has(const struct gy_unique *u, struct gy_str text)
+{
+    return u->n > 0 && u->slots[slot_of(u, text, gy_str_hash(text, u->seed))] != 0;
+}
+
+static gy_status grow(struct gy_unique *u, struct gy_err *err)
+{
+    size_t n_slots = u->n_slots ? u->n_slots * 2 : 1024;
+    uint64_t *slots = gy_calloc(n_slots, sizeof *slots);
+    if (!slots) {
+        return gy_err_set(err, GY_E_NOMEM, "out of memory for the values of a unique column");
+    }
+    gy_free(u->slots);
+    u->slots = slots;
+    u->n_slots = n_slots;
+    for (size_t place = 0; place < u->pool.n;) {
+        size_t start = place;
+        uint64_t hash = gy_str_hash(text_at(u, &place), u->seed);
+        size_t at = hash & (n_slots - 1);
+        while (slots[at]) {
+            at = (at + 1) & (n_slots - 1);
+        }
+        slots[at] = (hash & ~PLACE_MASK) | (start + 1);
+    }
+    return GY_OK;
+}
+
+gy_status gy_unique_add(struct gy_unique *u, struct gy_str text, struct gy_err *err)
+{
+    if (u->n + 1 > u->n_slots / 4 * 3) {
+        GY_TRY(grow(u, err));
+    }
+    size_t start = u->pool.n;
+    char *p = gy_buf_reserve(&u->pool, text.n + 10);
+    if (!p) {
+        gy_status why = u->pool.failed;
+        u->pool.failed = GY_OK; /* what is there stays good */
+        return gy_err_set(err, why, "out of room for the values of a unique column");
+    }
+    size_t n = 0, rest = text.n;
+    for (; rest >= 0x80; rest >>= 7) {
+        p[n++] = (char)(rest | 0x80);
+    }
+    p[n++] = (char)rest;
+    if (text.n) {
+        memcpy(p + n, text.p, text.n);
+    }
+    gy_buf_commit(&u->pool, n + text.n);
+    uint64_t hash = gy_str_hash(text, u->seed);
+    u->slots[slot_of(u, text, hash)] = (hash & ~PLACE_MASK) | (start + 1);
+    u->n++;
+    return GY_OK;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gy_unique: a set of texts, exact (no false alarms), about 8 bytes a text beside the text itself.
+ * For the columns of which no value may come twice. Not thread safe; one owner. */
+#ifndef GY_DATA_UNIQUE_H
+#define GY_DATA_UNIQUE_H
+
+#include "base/buf.h"
+#include "base/limits.h"
+
+#define GY_UNIQUE_MAX_BYTES (4 * GY_GIB) /* of all texts of one set */
+
+struct gy_unique {
+    struct gy_buf pool; /* length (7 bits a byte, low first) and bytes of each text */
+    uint64_t *slots;    /* 24 bits of the hash over 40 bits of place + 1; 0: free */
+    size_t n_slots, n;
+    uint64_t seed;
+};
+
+/* Fails: IO (no random seed). */
+GY_CHECKED gy_status gy_unique_init(struct gy_unique *u, struct gy_err *err);
+void gy_unique_done(struct gy_unique *u);
+bool gy_unique_has(const struct gy_unique *u, struct gy_str text);
+/* text must not be there. Fails: NOMEM, TOOBIG; the set is unchanged then. */
+GY_CHECKED gy_status gy_unique_add(struct gy_unique *u, struct gy_str text, struct gy_err *err);
+
+#endif
