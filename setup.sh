@@ -98,7 +98,7 @@ fetch_deps() {
 build() {
     if [ ! -e build/build.ninja ]; then
         say "configuring build/"
-        meson setup build --buildtype=release -Dtests=false >"$STATE/meson.log" 2>&1 ||
+        meson setup build -Doptimization=2 -Ddebug=false -Dtests=false >"$STATE/meson.log" 2>&1 ||
             die "meson could not configure build/: $(grep -m1 -o 'ERROR.*' "$STATE/meson.log") (log: $STATE/meson.log)"
     fi
     ninja -C build >"$STATE/ninja.log" 2>&1 ||

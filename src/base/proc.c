@@ -10,7 +10,6 @@
 
 #include "base/mem.h"
 
-extern char **environ;
 
 enum { READ_BYTES = 16384, MAX_ENV = 4096 };
 

@@ -344,10 +344,12 @@ gy_status gy_http_client_new(const char *url, struct gy_caller **ret, struct gy_
 {
     struct client *c = gy_calloc(1, sizeof *c);
     struct gy_caller *caller = gy_calloc(1, sizeof *caller);
-    gy_status status = c && caller ? GY_OK : gy_err_set(err, GY_E_NOMEM, "out of memory");
-    if (status == GY_OK) {
-        status = parse_url(c, url, err);
+    if (!c || !caller) {
+        gy_free(c);
+        gy_free(caller);
+        return gy_err_set(err, GY_E_NOMEM, "out of memory");
     }
+    gy_status status = parse_url(c, url, err);
     if (status == GY_OK) {
         status = load_curl(err);
     }
