@@ -26,21 +26,25 @@ struct compiler {
     int nesting;
 };
 
-static gy_status fail(struct compiler *c, gy_status code, size_t at, const char *what) {
+static gy_status fail(struct compiler *c, gy_status code, size_t at, const char *what)
+{
     return gy_err_set(c->err, code, "%s at column %zu of '%" GY_STR_F "'", what, at + 1,
                       GY_STR_A(gy_str_sub(gy_str_n(c->e->text, c->e->text_n), 0, 200)));
 }
 
-static bool name_start(char ch) {
+static bool name_start(char ch)
+{
     return (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || ch == '_' ||
            (unsigned char)ch >= 0x80;
 }
 
-static bool digit(char ch) {
+static bool digit(char ch)
+{
     return ch >= '0' && ch <= '9';
 }
 
-static gy_status lex_number(struct compiler *c) {
+static gy_status lex_number(struct compiler *c)
+{
     const struct gy_expr *e = c->e;
     size_t i = c->at;
     while (i < e->text_n && digit(e->text[i])) {
@@ -71,7 +75,8 @@ static gy_status lex_number(struct compiler *c) {
 }
 
 /* A text between two quotes, the quote doubled inside. Strings are unescaped into the pool. */
-static gy_status lex_quoted(struct compiler *c, char quote) {
+static gy_status lex_quoted(struct compiler *c, char quote)
+{
     struct gy_expr *e = c->e;
     char *to = e->pool + e->pool_n;
     size_t n = 0;
@@ -92,7 +97,8 @@ static gy_status lex_quoted(struct compiler *c, char quote) {
     return fail(c, GY_E_PARSE, c->start, "a quote that is not closed");
 }
 
-static gy_status advance(struct compiler *c) {
+static gy_status advance(struct compiler *c)
+{
     const struct gy_expr *e = c->e;
     while (c->at < e->text_n && strchr(" \t\r\n", e->text[c->at])) {
         c->at++;
@@ -135,15 +141,18 @@ static gy_status advance(struct compiler *c) {
     return fail(c, GY_E_PARSE, c->start, "a character that means nothing here");
 }
 
-static bool is_symbol(const struct compiler *c, const char *symbol) {
+static bool is_symbol(const struct compiler *c, const char *symbol)
+{
     return c->token == T_SYMBOL && gy_str_eqc(c->text, symbol);
 }
 
-static bool is_word(const struct compiler *c, const char *word) {
+static bool is_word(const struct compiler *c, const char *word)
+{
     return c->token == T_NAME && gy_str_ieq(c->text, gy_str_c(word));
 }
 
-static gy_status take_symbol(struct compiler *c, const char *symbol, const char *what) {
+static gy_status take_symbol(struct compiler *c, const char *symbol, const char *what)
+{
     if (!is_symbol(c, symbol)) {
         return fail(c, GY_E_PARSE, c->start, what);
     }
@@ -151,7 +160,8 @@ static gy_status take_symbol(struct compiler *c, const char *symbol, const char 
 }
 
 static gy_status new_node(struct compiler *c, enum expr_op op, enum gy_expr_type type,
-                          size_t column, uint16_t *ret) {
+                          size_t column, uint16_t *ret)
+{
     struct gy_expr *e = c->e;
     if (e->n_nodes == GY_EXPR_MAX_NODES) {
         return fail(c, GY_E_TOOBIG, column, "too many parts");
@@ -166,7 +176,8 @@ static gy_status new_node(struct compiler *c, enum expr_op op, enum gy_expr_type
     return GY_OK;
 }
 
-static gy_status add_child(struct compiler *c, uint16_t parent, uint16_t child) {
+static gy_status add_child(struct compiler *c, uint16_t parent, uint16_t child)
+{
     struct expr_node *nodes = c->e->nodes;
     uint16_t *link = &nodes[parent].first;
     while (*link != EXPR_NONE) {
@@ -182,12 +193,14 @@ static gy_status add_child(struct compiler *c, uint16_t parent, uint16_t child) 
     return GY_OK;
 }
 
-static const char *type_name(int type) {
+static const char *type_name(int type)
+{
     static const char *const names[] = {"null", "a number", "a string", "a bool"};
     return names[type];
 }
 
-static gy_status want_type(struct compiler *c, uint16_t node, enum gy_expr_type type) {
+static gy_status want_type(struct compiler *c, uint16_t node, enum gy_expr_type type)
+{
     const struct expr_node *n = &c->e->nodes[node];
     if (n->type == GY_EXPR_NULL || n->type == type) {
         return GY_OK;
@@ -197,13 +210,15 @@ static gy_status want_type(struct compiler *c, uint16_t node, enum gy_expr_type 
                       GY_STR_A(gy_str_sub(gy_str_n(c->e->text, c->e->text_n), 0, 200)));
 }
 
-static gy_status same_type(struct compiler *c, uint16_t a, uint16_t b) {
+static gy_status same_type(struct compiler *c, uint16_t a, uint16_t b)
+{
     uint8_t type = c->e->nodes[a].type;
     return type == GY_EXPR_NULL ? GY_OK : want_type(c, b, (enum gy_expr_type)type);
 }
 
 static gy_status binary(struct compiler *c, enum expr_op op, enum gy_expr_type result,
-                        uint16_t left, uint16_t right, size_t column, uint16_t *ret) {
+                        uint16_t left, uint16_t right, size_t column, uint16_t *ret)
+{
     GY_TRY(new_node(c, op, result, column, ret));
     GY_TRY(add_child(c, *ret, left));
     return add_child(c, *ret, right);
@@ -211,7 +226,8 @@ static gy_status binary(struct compiler *c, enum expr_op op, enum gy_expr_type r
 
 static gy_status parse_or(struct compiler *c, uint16_t *ret);
 
-static gy_status use_name(struct compiler *c, uint16_t *ret) {
+static gy_status use_name(struct compiler *c, uint16_t *ret)
+{
     struct gy_expr *e = c->e;
     size_t slot = 0;
     enum gy_expr_type type = GY_EXPR_NULL;
@@ -262,7 +278,8 @@ static const struct function functions[] = {
 };
 
 /* The arms of if() must agree, else nobody could say what it gives. */
-static gy_status type_if(struct compiler *c, uint16_t node) {
+static gy_status type_if(struct compiler *c, uint16_t node)
+{
     struct expr_node *nodes = c->e->nodes;
     uint16_t condition = nodes[node].first;
     uint16_t yes = nodes[condition].next;
@@ -274,7 +291,8 @@ static gy_status type_if(struct compiler *c, uint16_t node) {
 }
 
 static gy_status parse_call(struct compiler *c, const struct function *f, size_t column,
-                            uint16_t *ret) {
+                            uint16_t *ret)
+{
     GY_TRY(new_node(c, f->op, f->result, column, ret));
     int n = 0;
     do {
@@ -296,7 +314,8 @@ static gy_status parse_call(struct compiler *c, const struct function *f, size_t
     return take_symbol(c, ")", "')' is missing");
 }
 
-static bool reserved(struct gy_str word) {
+static bool reserved(struct gy_str word)
+{
     static const char *const words[] = {"and", "or", "not", "is", "in", NULL};
     for (size_t i = 0; words[i]; i++) {
         if (gy_str_ieq(word, gy_str_c(words[i]))) {
@@ -306,13 +325,15 @@ static bool reserved(struct gy_str word) {
     return false;
 }
 
-static gy_status parse_constant(struct compiler *c, struct gy_expr_value value, uint16_t *ret) {
+static gy_status parse_constant(struct compiler *c, struct gy_expr_value value, uint16_t *ret)
+{
     GY_TRY(new_node(c, OP_CONST, value.type, c->start, ret));
     c->e->nodes[*ret].value = value;
     return advance(c);
 }
 
-static gy_status parse_word(struct compiler *c, uint16_t *ret) {
+static gy_status parse_word(struct compiler *c, uint16_t *ret)
+{
     if (is_word(c, "true") || is_word(c, "false")) {
         return parse_constant(
             c, (struct gy_expr_value){.type = GY_EXPR_BOOL, .b = is_word(c, "true")}, ret);
@@ -340,7 +361,8 @@ static gy_status parse_word(struct compiler *c, uint16_t *ret) {
     return fail(c, GY_E_INVALID, c->start, "unknown function");
 }
 
-static gy_status parse_primary(struct compiler *c, uint16_t *ret) {
+static gy_status parse_primary(struct compiler *c, uint16_t *ret)
+{
     switch (c->token) {
     case T_NUM:
         return parse_constant(c, (struct gy_expr_value){.type = GY_EXPR_NUM, .num = c->num}, ret);
@@ -364,7 +386,8 @@ static gy_status parse_primary(struct compiler *c, uint16_t *ret) {
 }
 
 /* The recursion of the parser itself is bounded here: every way to nest passes through a unary. */
-static gy_status parse_unary(struct compiler *c, uint16_t *ret) {
+static gy_status parse_unary(struct compiler *c, uint16_t *ret)
+{
     if (c->nesting == GY_EXPR_MAX_DEPTH) {
         return fail(c, GY_E_TOOBIG, c->start, "nested too deeply");
     }
@@ -398,7 +421,8 @@ struct binary_op {
     enum expr_op op;
 };
 
-static const struct binary_op *find_op(const struct compiler *c, const struct binary_op *ops) {
+static const struct binary_op *find_op(const struct compiler *c, const struct binary_op *ops)
+{
     for (; ops->symbol; ops++) {
         if (is_symbol(c, ops->symbol)) {
             return ops;
@@ -407,7 +431,8 @@ static const struct binary_op *find_op(const struct compiler *c, const struct bi
     return NULL;
 }
 
-static gy_status parse_arithmetic(struct compiler *c, bool product, uint16_t *ret) {
+static gy_status parse_arithmetic(struct compiler *c, bool product, uint16_t *ret)
+{
     static const struct binary_op sums[] = {{"+", OP_ADD}, {"-", OP_SUB}, {NULL, OP_CONST}};
     static const struct binary_op products[] = {
         {"*", OP_MUL}, {"/", OP_DIV}, {"%", OP_MOD}, {NULL, OP_CONST}};
@@ -427,7 +452,8 @@ static gy_status parse_arithmetic(struct compiler *c, bool product, uint16_t *re
 }
 
 static gy_status parse_in(struct compiler *c, enum expr_op op, uint16_t left, size_t column,
-                          uint16_t *ret) {
+                          uint16_t *ret)
+{
     GY_TRY(new_node(c, op, GY_EXPR_BOOL, column, ret));
     GY_TRY(add_child(c, *ret, left));
     if (!is_symbol(c, "(")) {
@@ -443,7 +469,8 @@ static gy_status parse_in(struct compiler *c, enum expr_op op, uint16_t left, si
     return take_symbol(c, ")", "')' is missing");
 }
 
-static gy_status parse_is(struct compiler *c, uint16_t left, size_t column, uint16_t *ret) {
+static gy_status parse_is(struct compiler *c, uint16_t left, size_t column, uint16_t *ret)
+{
     GY_TRY(advance(c));
     enum expr_op op = OP_IS_NULL;
     if (is_word(c, "not")) {
@@ -458,7 +485,8 @@ static gy_status parse_is(struct compiler *c, uint16_t left, size_t column, uint
     return add_child(c, *ret, left);
 }
 
-static gy_status parse_comparison(struct compiler *c, uint16_t *ret) {
+static gy_status parse_comparison(struct compiler *c, uint16_t *ret)
+{
     static const struct binary_op ops[] = {{"==", OP_EQ}, {"=", OP_EQ},  {"!=", OP_NE},
                                            {"<>", OP_NE}, {"<=", OP_LE}, {"<", OP_LT},
                                            {">=", OP_GE}, {">", OP_GT},  {NULL, OP_CONST}};
@@ -499,7 +527,8 @@ static gy_status parse_comparison(struct compiler *c, uint16_t *ret) {
     return GY_OK;
 }
 
-static gy_status parse_not(struct compiler *c, uint16_t *ret) {
+static gy_status parse_not(struct compiler *c, uint16_t *ret)
+{
     if (!is_word(c, "not")) {
         return parse_comparison(c, ret);
     }
@@ -518,7 +547,8 @@ static gy_status parse_not(struct compiler *c, uint16_t *ret) {
     return add_child(c, *ret, child);
 }
 
-static gy_status parse_and(struct compiler *c, uint16_t *ret) {
+static gy_status parse_and(struct compiler *c, uint16_t *ret)
+{
     GY_TRY(parse_not(c, ret));
     if (!is_word(c, "and")) {
         return GY_OK;
@@ -537,7 +567,8 @@ static gy_status parse_and(struct compiler *c, uint16_t *ret) {
     return GY_OK;
 }
 
-static gy_status parse_or(struct compiler *c, uint16_t *ret) {
+static gy_status parse_or(struct compiler *c, uint16_t *ret)
+{
     GY_TRY(parse_and(c, ret));
     if (!is_word(c, "or")) {
         return GY_OK;
@@ -557,7 +588,8 @@ static gy_status parse_or(struct compiler *c, uint16_t *ret) {
 }
 
 gy_status gy_expr_compile(struct gy_str text, gy_expr_resolve_fn resolve, void *ctx,
-                          struct gy_expr **ret, struct gy_err *err) {
+                          struct gy_expr **ret, struct gy_err *err)
+{
     if (text.n > GY_EXPR_MAX_TEXT) {
         return gy_err_set(err, GY_E_TOOBIG, "an expression has at most %d bytes", GY_EXPR_MAX_TEXT);
     }
@@ -588,7 +620,8 @@ gy_status gy_expr_compile(struct gy_str text, gy_expr_resolve_fn resolve, void *
     return GY_OK;
 }
 
-void gy_expr_free(struct gy_expr *e) {
+void gy_expr_free(struct gy_expr *e)
+{
     if (e) {
         gy_free(e->text);
         gy_free(e->pool);
@@ -597,13 +630,15 @@ void gy_expr_free(struct gy_expr *e) {
     }
 }
 
-size_t gy_expr_slots(const struct gy_expr *e, size_t *out, size_t max) {
+size_t gy_expr_slots(const struct gy_expr *e, size_t *out, size_t max)
+{
     for (size_t i = 0; i < e->n_slots && i < max; i++) {
         out[i] = e->slots[i];
     }
     return e->n_slots;
 }
 
-struct gy_str gy_expr_text(const struct gy_expr *e) {
+struct gy_str gy_expr_text(const struct gy_expr *e)
+{
     return gy_str_n(e->text, e->text_n);
 }

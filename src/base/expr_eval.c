@@ -22,21 +22,25 @@ static const struct gy_expr_value null_value = {.type = GY_EXPR_NULL};
 
 static gy_status eval(struct eval *v, uint16_t at, struct gy_expr_value *ret);
 
-static gy_status clash(struct eval *v, const struct expr_node *n, const char *what) {
+static gy_status clash(struct eval *v, const struct expr_node *n, const char *what)
+{
     return gy_err_set(v->err, GY_E_INVALID, "%s at column %u of '%" GY_STR_F "'", what,
                       (unsigned)n->column, GY_STR_A(gy_str_sub(gy_expr_text(v->e), 0, 200)));
 }
 
-static struct gy_expr_value of_bool(bool b) {
+static struct gy_expr_value of_bool(bool b)
+{
     return (struct gy_expr_value){.type = GY_EXPR_BOOL, .b = b};
 }
 
 /* A result that no double can hold is null: it could not be computed. */
-static struct gy_expr_value of_num(double num) {
+static struct gy_expr_value of_num(double num)
+{
     return isfinite(num) ? (struct gy_expr_value){.type = GY_EXPR_NUM, .num = num} : null_value;
 }
 
-static gy_status eval_slot(struct eval *v, const struct expr_node *n, struct gy_expr_value *ret) {
+static gy_status eval_slot(struct eval *v, const struct expr_node *n, struct gy_expr_value *ret)
+{
     if (n->slot >= v->n) {
         return clash(v, n, "a value was not given");
     }
@@ -63,7 +67,8 @@ static gy_status eval_slot(struct eval *v, const struct expr_node *n, struct gy_
 
 /* Kleene: the deciding value ends it; otherwise one null makes the whole null. */
 static gy_status eval_logic(struct eval *v, const struct expr_node *n, bool decides,
-                            struct gy_expr_value *ret) {
+                            struct gy_expr_value *ret)
+{
     bool unknown = false;
     for (uint16_t at = n->first; at != EXPR_NONE; at = v->e->nodes[at].next) {
         struct gy_expr_value x;
@@ -82,8 +87,8 @@ static gy_status eval_logic(struct eval *v, const struct expr_node *n, bool deci
 }
 
 static gy_status compare(struct eval *v, const struct expr_node *n, const struct gy_expr_value *a,
-                         const struct gy_expr_value *b, enum expr_op op,
-                         struct gy_expr_value *ret) {
+                         const struct gy_expr_value *b, enum expr_op op, struct gy_expr_value *ret)
+{
     if (a->type == GY_EXPR_NULL || b->type == GY_EXPR_NULL) {
         *ret = null_value;
         return GY_OK;
@@ -112,7 +117,8 @@ static gy_status compare(struct eval *v, const struct expr_node *n, const struct
 }
 
 static gy_status eval_comparison(struct eval *v, const struct expr_node *n,
-                                 struct gy_expr_value *ret) {
+                                 struct gy_expr_value *ret)
+{
     struct gy_expr_value a;
     struct gy_expr_value b;
     GY_TRY(eval(v, n->first, &a));
@@ -120,7 +126,8 @@ static gy_status eval_comparison(struct eval *v, const struct expr_node *n,
     return compare(v, n, &a, &b, (enum expr_op)n->op, ret);
 }
 
-static gy_status eval_in(struct eval *v, const struct expr_node *n, struct gy_expr_value *ret) {
+static gy_status eval_in(struct eval *v, const struct expr_node *n, struct gy_expr_value *ret)
+{
     struct gy_expr_value left;
     GY_TRY(eval(v, n->first, &left));
     bool unknown = false;
@@ -139,7 +146,8 @@ static gy_status eval_in(struct eval *v, const struct expr_node *n, struct gy_ex
 }
 
 /* The number at a node; *ret_null when it is null. */
-static gy_status eval_num(struct eval *v, uint16_t at, double *ret, bool *ret_null) {
+static gy_status eval_num(struct eval *v, uint16_t at, double *ret, bool *ret_null)
+{
     struct gy_expr_value x;
     GY_TRY(eval(v, at, &x));
     if (x.type != GY_EXPR_NULL && x.type != GY_EXPR_NUM) {
@@ -150,7 +158,8 @@ static gy_status eval_num(struct eval *v, uint16_t at, double *ret, bool *ret_nu
     return GY_OK;
 }
 
-static gy_status eval_binary(struct eval *v, const struct expr_node *n, struct gy_expr_value *ret) {
+static gy_status eval_binary(struct eval *v, const struct expr_node *n, struct gy_expr_value *ret)
+{
     double a = 0;
     double b = 0;
     bool a_null;
@@ -181,7 +190,8 @@ static gy_status eval_binary(struct eval *v, const struct expr_node *n, struct g
     return GY_OK;
 }
 
-static gy_status eval_unary(struct eval *v, const struct expr_node *n, struct gy_expr_value *ret) {
+static gy_status eval_unary(struct eval *v, const struct expr_node *n, struct gy_expr_value *ret)
+{
     double x = 0;
     bool null;
     GY_TRY(eval_num(v, n->first, &x, &null));
@@ -219,8 +229,8 @@ static gy_status eval_unary(struct eval *v, const struct expr_node *n, struct gy
     return GY_OK;
 }
 
-static gy_status eval_extreme(struct eval *v, const struct expr_node *n,
-                              struct gy_expr_value *ret) {
+static gy_status eval_extreme(struct eval *v, const struct expr_node *n, struct gy_expr_value *ret)
+{
     double best = 0;
     bool any_null = false;
     for (uint16_t at = n->first; at != EXPR_NONE; at = v->e->nodes[at].next) {
@@ -236,7 +246,8 @@ static gy_status eval_extreme(struct eval *v, const struct expr_node *n,
     return GY_OK;
 }
 
-static gy_status eval_if(struct eval *v, const struct expr_node *n, struct gy_expr_value *ret) {
+static gy_status eval_if(struct eval *v, const struct expr_node *n, struct gy_expr_value *ret)
+{
     struct gy_expr_value condition;
     GY_TRY(eval(v, n->first, &condition));
     if (condition.type != GY_EXPR_NULL && condition.type != GY_EXPR_BOOL) {
@@ -247,7 +258,8 @@ static gy_status eval_if(struct eval *v, const struct expr_node *n, struct gy_ex
     return eval(v, hit ? yes : v->e->nodes[yes].next, ret);
 }
 
-static gy_status eval_string(struct eval *v, const struct expr_node *n, struct gy_expr_value *ret) {
+static gy_status eval_string(struct eval *v, const struct expr_node *n, struct gy_expr_value *ret)
+{
     struct gy_expr_value x;
     GY_TRY(eval(v, n->first, &x));
     if (x.type == GY_EXPR_NULL) {
@@ -280,14 +292,16 @@ static gy_status eval_string(struct eval *v, const struct expr_node *n, struct g
 }
 
 static gy_status eval_null_test(struct eval *v, const struct expr_node *n,
-                                struct gy_expr_value *ret) {
+                                struct gy_expr_value *ret)
+{
     struct gy_expr_value x;
     GY_TRY(eval(v, n->first, &x));
     *ret = of_bool((x.type == GY_EXPR_NULL) == (n->op == OP_IS_NULL));
     return GY_OK;
 }
 
-static gy_status eval_not(struct eval *v, const struct expr_node *n, struct gy_expr_value *ret) {
+static gy_status eval_not(struct eval *v, const struct expr_node *n, struct gy_expr_value *ret)
+{
     struct gy_expr_value x;
     GY_TRY(eval(v, n->first, &x));
     if (x.type != GY_EXPR_NULL && x.type != GY_EXPR_BOOL) {
@@ -297,7 +311,8 @@ static gy_status eval_not(struct eval *v, const struct expr_node *n, struct gy_e
     return GY_OK;
 }
 
-static gy_status eval(struct eval *v, uint16_t at, struct gy_expr_value *ret) {
+static gy_status eval(struct eval *v, uint16_t at, struct gy_expr_value *ret)
+{
     const struct expr_node *n = &v->e->nodes[at];
     switch ((enum expr_op)n->op) {
     case OP_CONST:
@@ -353,13 +368,15 @@ static gy_status eval(struct eval *v, uint16_t at, struct gy_expr_value *ret) {
 }
 
 gy_status gy_expr_eval(const struct gy_expr *e, const struct gy_expr_value *slots, size_t n_slots,
-                       struct gy_expr_value *ret, struct gy_err *err) {
+                       struct gy_expr_value *ret, struct gy_err *err)
+{
     static const struct gy_expr_value none[1];
     struct eval v = {.e = e, .values = slots ? slots : none, .n = slots ? n_slots : 0, .err = err};
     return eval(&v, e->root, ret);
 }
 
-int gy_expr_test_f64(const struct gy_expr *e, const double *slots, size_t n_slots) {
+int gy_expr_test_f64(const struct gy_expr *e, const double *slots, size_t n_slots)
+{
     struct eval v = {.e = e, .numbers = slots, .n = slots ? n_slots : 0};
     struct gy_expr_value result;
     if (eval(&v, e->root, &result) != GY_OK || result.type != GY_EXPR_BOOL) {

@@ -10,7 +10,6 @@
 
 #include "base/mem.h"
 
-
 enum { READ_BYTES = 16384, MAX_ENV = 4096 };
 
 static bool names_same_variable(const char *a, const char *b)

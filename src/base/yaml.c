@@ -12,10 +12,10 @@
 
 /* Nodes are counted as a reader who follows every alias would meet them, so that a small text can
  * not stand for an endless walk ("billion laughs"). */
-#define MAX_NODES   ((size_t)500000)
-#define MAX_DEPTH   64
+#define MAX_NODES ((size_t)500000)
+#define MAX_DEPTH 64
 #define MAX_ANCHORS 1024
-#define MAX_ARENA   (256 * GY_MIB)
+#define MAX_ARENA (256 * GY_MIB)
 
 struct gy_yaml {
     struct gy_arena arena;
@@ -61,19 +61,23 @@ struct parser {
 };
 
 static gy_status fail_at(const struct parser *p, gy_status code, int line, int column,
-                         struct gy_err *err, const char *what) {
+                         struct gy_err *err, const char *what)
+{
     return gy_err_set(err, code, "%s:%d:%d: %s", p->y->name, line, column, what);
 }
 
-static gy_status no_memory(struct gy_err *err) {
+static gy_status no_memory(struct gy_err *err)
+{
     return gy_err_set(err, GY_E_NOMEM, "out of memory reading YAML");
 }
 
-static bool is_digit(char c) {
+static bool is_digit(char c)
+{
     return c >= '0' && c <= '9';
 }
 
-static bool any_of(struct gy_str s, const char *const *words) {
+static bool any_of(struct gy_str s, const char *const *words)
+{
     for (; *words; words++) {
         if (gy_str_eqc(s, *words)) {
             return true;
@@ -87,7 +91,8 @@ static const char *const true_words[] = {"true", "True", "TRUE", NULL};
 static const char *const false_words[] = {"false", "False", "FALSE", NULL};
 
 /* Digits of the given base after the prefix; false on overflow too. */
-static bool based_int(struct gy_str digits, int64_t base, int64_t *ret) {
+static bool based_int(struct gy_str digits, int64_t base, int64_t *ret)
+{
     int64_t value = 0;
     for (size_t i = 0; i < digits.n; i++) {
         char c = digits.p[i];
@@ -105,7 +110,8 @@ static bool based_int(struct gy_str digits, int64_t base, int64_t *ret) {
 }
 
 /* int of the core schema: [-+]?[0-9]+ | 0o[0-7]+ | 0x[0-9a-fA-F]+ */
-static bool core_int(struct gy_str s, int64_t *ret) {
+static bool core_int(struct gy_str s, int64_t *ret)
+{
     if (gy_str_starts(s, GY_STR("0o"))) {
         return based_int(gy_str_sub(s, 2, s.n), 8, ret);
     }
@@ -120,7 +126,8 @@ static bool core_int(struct gy_str s, int64_t *ret) {
 }
 
 /* float of the core schema. An integer too large for 64 bits lands here as well. */
-static bool core_float(struct gy_str s, double *ret) {
+static bool core_float(struct gy_str s, double *ret)
+{
     static const char *const inf_words[] = {".inf", ".Inf", ".INF", NULL};
     static const char *const nan_words[] = {".nan", ".NaN", ".NAN", NULL};
     if (any_of(s, nan_words)) {
@@ -142,7 +149,8 @@ static bool core_float(struct gy_str s, double *ret) {
     return true;
 }
 
-static void type_plain(struct gy_yaml_node *n) {
+static void type_plain(struct gy_yaml_node *n)
+{
     n->kind = GY_YAML_STR;
     if (any_of(n->text, null_words)) {
         n->kind = GY_YAML_NULL;
@@ -158,7 +166,8 @@ static void type_plain(struct gy_yaml_node *n) {
 }
 
 static void mark_node(struct gy_yaml_node *n, const struct fy_mark *start,
-                      const struct fy_mark *end) {
+                      const struct fy_mark *end)
+{
     if (start) {
         n->line = start->line + 1;
         n->column = start->column + 1;
@@ -171,7 +180,8 @@ static void mark_node(struct gy_yaml_node *n, const struct fy_mark *start,
 /* Our own tags would be silently ignored by every other reader, so only those of the core schema
  * pass. */
 static gy_status apply_tag(const struct parser *p, struct fy_token *tag, struct gy_yaml_node *n,
-                           struct gy_err *err) {
+                           struct gy_err *err)
+{
     size_t size = 0;
     const char *text = tag ? fy_token_get_text(tag, &size) : NULL;
     if (!text || size == 0) {
@@ -208,7 +218,8 @@ static gy_status apply_tag(const struct parser *p, struct fy_token *tag, struct 
 }
 
 static gy_status scalar_node(struct parser *p, struct fy_token *token, struct gy_yaml_node *n,
-                             struct gy_err *err) {
+                             struct gy_err *err)
+{
     size_t size = 0;
     const char *text = token ? fy_token_get_text(token, &size) : NULL;
     enum fy_scalar_style style = token ? fy_token_scalar_style(token) : FYSS_PLAIN;
@@ -234,7 +245,8 @@ static gy_status scalar_node(struct parser *p, struct fy_token *token, struct gy
 }
 
 static gy_status count(struct parser *p, size_t weight, const struct gy_yaml_node *n,
-                       struct gy_err *err) {
+                       struct gy_err *err)
+{
     p->weight += weight;
     if (p->weight > MAX_NODES) {
         return fail_at(p, GY_E_TOOBIG, n->line, n->column, err,
@@ -244,7 +256,8 @@ static gy_status count(struct parser *p, size_t weight, const struct gy_yaml_nod
 }
 
 static gy_status remember(struct parser *p, struct gy_str name, const struct built *value,
-                          struct gy_err *err) {
+                          struct gy_err *err)
+{
     if (name.n == 0) {
         return GY_OK;
     }
@@ -262,7 +275,8 @@ static gy_status remember(struct parser *p, struct gy_str name, const struct bui
     return GY_OK;
 }
 
-static gy_status grow(struct frame *f, struct gy_err *err) {
+static gy_status grow(struct frame *f, struct gy_err *err)
+{
     if (f->n < f->cap) {
         return GY_OK;
     }
@@ -284,7 +298,8 @@ static gy_status grow(struct frame *f, struct gy_err *err) {
 }
 
 /* A finished value goes to the open collection, or becomes the root. */
-static gy_status place(struct parser *p, const struct built *value, struct gy_err *err) {
+static gy_status place(struct parser *p, const struct built *value, struct gy_err *err)
+{
     const struct gy_yaml_node *n = &value->node;
     GY_TRY(count(p, value->weight, n, err));
     if (p->depth == 0) {
@@ -321,7 +336,8 @@ static gy_status place(struct parser *p, const struct built *value, struct gy_er
 }
 
 static gy_status token_text(struct parser *p, struct fy_token *token, struct gy_str *ret,
-                            struct gy_err *err) {
+                            struct gy_err *err)
+{
     *ret = GY_STR_NULL;
     if (token) {
         size_t size = 0;
@@ -332,7 +348,8 @@ static gy_status token_text(struct parser *p, struct fy_token *token, struct gy_
     return GY_OK;
 }
 
-static gy_status on_scalar(struct parser *p, const struct fy_event *e, struct gy_err *err) {
+static gy_status on_scalar(struct parser *p, const struct fy_event *e, struct gy_err *err)
+{
     struct built value = {.weight = 1};
     struct gy_str anchor;
     GY_TRY(scalar_node(p, e->scalar.value, &value.node, err));
@@ -342,7 +359,8 @@ static gy_status on_scalar(struct parser *p, const struct fy_event *e, struct gy
     return place(p, &value, err);
 }
 
-static gy_status on_alias(struct parser *p, const struct fy_event *e, struct gy_err *err) {
+static gy_status on_alias(struct parser *p, const struct fy_event *e, struct gy_err *err)
+{
     size_t size = 0;
     const char *text = fy_token_get_text(e->alias.anchor, &size);
     struct gy_str name = gy_str_n(text ? text : "", text ? size : 0);
@@ -364,7 +382,8 @@ static gy_status on_alias(struct parser *p, const struct fy_event *e, struct gy_
 }
 
 static gy_status on_start(struct parser *p, bool is_map, struct fy_token *start,
-                          struct fy_token *anchor, struct fy_token *tag, struct gy_err *err) {
+                          struct fy_token *anchor, struct fy_token *tag, struct gy_err *err)
+{
     struct gy_yaml_node n = {.kind = is_map ? GY_YAML_MAP : GY_YAML_SEQ};
     mark_node(&n, start ? fy_token_start_mark(start) : NULL,
               start ? fy_token_end_mark(start) : NULL);
@@ -378,14 +397,16 @@ static gy_status on_start(struct parser *p, bool is_map, struct fy_token *start,
     return token_text(p, anchor, &f->anchor, err);
 }
 
-static int by_key(const void *a, const void *b) {
+static int by_key(const void *a, const void *b)
+{
     const struct gy_yaml_node *ka = *(const struct gy_yaml_node *const *)a;
     const struct gy_yaml_node *kb = *(const struct gy_yaml_node *const *)b;
     int order = gy_str_cmp(ka->text, kb->text);
     return order != 0 ? order : ka->offset < kb->offset ? -1 : ka->offset > kb->offset;
 }
 
-static gy_status refuse_twins(const struct parser *p, const struct frame *f, struct gy_err *err) {
+static gy_status refuse_twins(const struct parser *p, const struct frame *f, struct gy_err *err)
+{
     if (f->n < 2) {
         return GY_OK;
     }
@@ -410,7 +431,8 @@ static gy_status refuse_twins(const struct parser *p, const struct frame *f, str
     return GY_OK;
 }
 
-static gy_status store_items(struct parser *p, struct frame *f, struct gy_err *err) {
+static gy_status store_items(struct parser *p, struct frame *f, struct gy_err *err)
+{
     struct gy_yaml_node *n = &f->self.node;
     n->n_items = f->n;
     if (f->n == 0) {
@@ -435,14 +457,16 @@ static gy_status store_items(struct parser *p, struct frame *f, struct gy_err *e
     return GY_OK;
 }
 
-static void frame_done(struct frame *f) {
+static void frame_done(struct frame *f)
+{
     gy_free(f->items);
     gy_free(f->key_nodes);
     f->items = NULL;
     f->key_nodes = NULL;
 }
 
-static gy_status on_end(struct parser *p, struct fy_token *end, struct gy_err *err) {
+static gy_status on_end(struct parser *p, struct fy_token *end, struct gy_err *err)
+{
     struct frame *f = &p->frames[p->depth - 1];
     struct gy_yaml_node *n = &f->self.node;
     if (f->is_map) {
@@ -469,7 +493,8 @@ static gy_status on_end(struct parser *p, struct fy_token *end, struct gy_err *e
     return place(p, &value, err);
 }
 
-static gy_status on_event(struct parser *p, const struct fy_event *e, struct gy_err *err) {
+static gy_status on_event(struct parser *p, const struct fy_event *e, struct gy_err *err)
+{
     switch ((int)e->type) {
     case FYET_DOCUMENT_START:
         if (p->documents++ > 0) {
@@ -495,7 +520,8 @@ static gy_status on_event(struct parser *p, const struct fy_event *e, struct gy_
     }
 }
 
-static gy_status stream_error(const struct parser *p, struct gy_err *err) {
+static gy_status stream_error(const struct parser *p, struct gy_err *err)
+{
     void *prev = NULL;
     const struct fy_diag_error *e = fy_diag_errors_iterate(p->diag, &prev);
     if (!e) {
@@ -506,14 +532,16 @@ static gy_status stream_error(const struct parser *p, struct gy_err *err) {
 
 /* libfyaml prints some errors although it was told to be quiet; with an output function they go
  * nowhere else. */
-static void swallow(struct fy_diag *diag, void *user, const char *text, size_t n) {
+static void swallow(struct fy_diag *diag, void *user, const char *text, size_t n)
+{
     (void)diag;
     (void)user;
     (void)text;
     (void)n;
 }
 
-static gy_status run(struct parser *p, struct gy_err *err) {
+static gy_status run(struct parser *p, struct gy_err *err)
+{
     struct fy_diag_cfg diag_cfg;
     fy_diag_cfg_default(&diag_cfg);
     diag_cfg.fp = NULL;
@@ -546,7 +574,8 @@ static gy_status run(struct parser *p, struct gy_err *err) {
     return GY_OK;
 }
 
-static void parser_free(struct parser *p) {
+static void parser_free(struct parser *p)
+{
     while (p->depth > 0) {
         frame_done(&p->frames[--p->depth]);
     }
@@ -560,7 +589,8 @@ static void parser_free(struct parser *p) {
 GY_DEFINE_AUTO(struct parser *, parser_free);
 
 gy_status gy_yaml_parse(struct gy_str text, const char *name, struct gy_yaml **ret,
-                        struct gy_err *err) {
+                        struct gy_err *err)
+{
     if (text.n > GY_MAX_YAML) {
         return gy_err_set(err, GY_E_TOOBIG, "%s: larger than %zu bytes", name, GY_MAX_YAML);
     }
@@ -588,22 +618,26 @@ gy_status gy_yaml_parse(struct gy_str text, const char *name, struct gy_yaml **r
     return GY_OK;
 }
 
-gy_status gy_yaml_read_file(const char *path, struct gy_yaml **ret, struct gy_err *err) {
+gy_status gy_yaml_read_file(const char *path, struct gy_yaml **ret, struct gy_err *err)
+{
     GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
     gy_buf_init(&text, GY_MAX_YAML);
     GY_TRY(gy_file_read(path, &text, err));
     return gy_yaml_parse(gy_buf_str(&text), path, ret, err);
 }
 
-const struct gy_yaml_node *gy_yaml_root(const struct gy_yaml *y) {
+const struct gy_yaml_node *gy_yaml_root(const struct gy_yaml *y)
+{
     return y->root;
 }
 
-struct gy_str gy_yaml_source(const struct gy_yaml *y) {
+struct gy_str gy_yaml_source(const struct gy_yaml *y)
+{
     return gy_str_n(y->source, y->source_n);
 }
 
-void gy_yaml_free(struct gy_yaml *y) {
+void gy_yaml_free(struct gy_yaml *y)
+{
     if (y) {
         gy_arena_done(&y->arena);
         gy_free(y->source);
@@ -612,7 +646,8 @@ void gy_yaml_free(struct gy_yaml *y) {
     }
 }
 
-static const struct gy_yaml_node *get(const struct gy_yaml_node *map, struct gy_str key) {
+static const struct gy_yaml_node *get(const struct gy_yaml_node *map, struct gy_str key)
+{
     if (!map || map->kind != GY_YAML_MAP) {
         return NULL;
     }
@@ -624,11 +659,13 @@ static const struct gy_yaml_node *get(const struct gy_yaml_node *map, struct gy_
     return NULL;
 }
 
-const struct gy_yaml_node *gy_yaml_get(const struct gy_yaml_node *map, const char *key) {
+const struct gy_yaml_node *gy_yaml_get(const struct gy_yaml_node *map, const char *key)
+{
     return get(map, gy_str_c(key));
 }
 
-const struct gy_yaml_node *gy_yaml_path(const struct gy_yaml_node *map, struct gy_str dotted) {
+const struct gy_yaml_node *gy_yaml_path(const struct gy_yaml_node *map, struct gy_str dotted)
+{
     struct gy_str rest = dotted;
     struct gy_str part;
     while (map && gy_str_next(&rest, '.', &part)) {
@@ -638,7 +675,8 @@ const struct gy_yaml_node *gy_yaml_path(const struct gy_yaml_node *map, struct g
 }
 
 gy_status gy_yaml_err(const struct gy_yaml *y, const struct gy_yaml_node *node, struct gy_err *err,
-                      const char *fmt, ...) {
+                      const char *fmt, ...)
+{
     char text[400];
     va_list ap;
     va_start(ap, fmt);
@@ -652,7 +690,8 @@ gy_status gy_yaml_err(const struct gy_yaml *y, const struct gy_yaml_node *node, 
 
 /* The line of a key: maps keep only the key's text, so it is counted from its place before the
  * value. */
-static int key_line(const struct gy_yaml *y, const struct gy_yaml_node *map, size_t index) {
+static int key_line(const struct gy_yaml *y, const struct gy_yaml_node *map, size_t index)
+{
     size_t from =
         index > 0 ? map->items[index - 1].offset + map->items[index - 1].length : map->offset;
     size_t to = map->items[index].offset;
@@ -667,7 +706,8 @@ static int key_line(const struct gy_yaml *y, const struct gy_yaml_node *map, siz
 }
 
 /* Levenshtein distance for short names; beyond 31 bytes nothing is near. */
-static size_t distance(struct gy_str a, struct gy_str b) {
+static size_t distance(struct gy_str a, struct gy_str b)
+{
     size_t row[32];
     if (a.n >= 32 || b.n >= 32) {
         return SIZE_MAX;
@@ -688,7 +728,8 @@ static size_t distance(struct gy_str a, struct gy_str b) {
     return row[b.n];
 }
 
-const char *gy_yaml_nearest(struct gy_str word, const char *const *known) {
+const char *gy_yaml_nearest(struct gy_str word, const char *const *known)
+{
     const char *best = NULL;
     size_t least = SIZE_MAX;
     for (; *known; known++) {
@@ -703,7 +744,8 @@ const char *gy_yaml_nearest(struct gy_str word, const char *const *known) {
 }
 
 gy_status gy_yaml_only(const struct gy_yaml *y, const struct gy_yaml_node *map,
-                       const char *const *allowed, struct gy_err *err) {
+                       const char *const *allowed, struct gy_err *err)
+{
     if (!map || map->kind == GY_YAML_NULL) {
         return GY_OK;
     }
@@ -732,7 +774,8 @@ gy_status gy_yaml_only(const struct gy_yaml *y, const struct gy_yaml_node *map,
 
 /* Words that YAML 1.1 readers take for booleans; quoting them costs nothing and keeps every reader
  * right. */
-static bool is_old_bool(struct gy_str s) {
+static bool is_old_bool(struct gy_str s)
+{
     static const char *const words[] = {"yes", "no", "on", "off", "y", "n", NULL};
     for (const char *const *w = words; *w; w++) {
         if (gy_str_ieq(s, gy_str_c(*w))) {
@@ -744,7 +787,8 @@ static bool is_old_bool(struct gy_str s) {
 
 /* True for what any YAML reader, 1.1 ones included, could take for a number: digits with signs,
  * '_', ':', '.', 'e'. */
-static bool could_be_number(struct gy_str s) {
+static bool could_be_number(struct gy_str s)
+{
     size_t i = s.n > 0 && (s.p[0] == '-' || s.p[0] == '+') ? 1 : 0;
     if (i < s.n && s.p[i] == '.') {
         i++;
@@ -763,7 +807,8 @@ static bool could_be_number(struct gy_str s) {
     return true;
 }
 
-static bool plain_is_safe(struct gy_str s) {
+static bool plain_is_safe(struct gy_str s)
+{
     struct gy_yaml_node typed = {.text = s};
     type_plain(&typed);
     if (s.n == 0 || typed.kind != GY_YAML_STR || is_old_bool(s) || could_be_number(s) ||
@@ -787,7 +832,8 @@ static bool plain_is_safe(struct gy_str s) {
 
 /* Length of a UTF-8 character at s that some readers take for a line break or a mark (C1 controls
  * with NEL, LS, PS, BOM); 0 for any other. *ret_code is its code point. */
-static size_t exotic(struct gy_str s, unsigned *ret_code) {
+static size_t exotic(struct gy_str s, unsigned *ret_code)
+{
     unsigned char a = (unsigned char)s.p[0];
     unsigned char b = s.n > 1 ? (unsigned char)s.p[1] : 0;
     unsigned char c = s.n > 2 ? (unsigned char)s.p[2] : 0;
@@ -806,7 +852,8 @@ static size_t exotic(struct gy_str s, unsigned *ret_code) {
     return 0;
 }
 
-static void add_double_quoted(struct gy_buf *out, struct gy_str s) {
+static void add_double_quoted(struct gy_buf *out, struct gy_str s)
+{
     gy_buf_add_char(out, '"');
     for (size_t i = 0; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
@@ -832,7 +879,8 @@ static void add_double_quoted(struct gy_buf *out, struct gy_str s) {
     gy_buf_add_char(out, '"');
 }
 
-void gy_yaml_add_scalar(struct gy_buf *out, struct gy_str s) {
+void gy_yaml_add_scalar(struct gy_buf *out, struct gy_str s)
+{
     for (size_t i = 0; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
         unsigned code = 0;
