@@ -229,48 +229,48 @@ gy_status gy_stmt_step(struct gy_stmt *st, bool *ret_row, struct gy_err *err)
     return st->db->ops->step(st->st, ret_row, err);
 }
 
-static struct gy_val column(struct gy_stmt *st, int i, enum gy_val_kind want)
+static struct gy_val read_column(struct gy_stmt *st, int column, enum gy_val_kind want)
 {
     struct gy_val v;
-    st->db->ops->column(st->st, i, want, &v);
+    st->db->ops->column(st->st, column, want, &v);
     return v;
 }
 
-int64_t gy_col_i64(struct gy_stmt *st, int i)
+int64_t gy_col_i64(struct gy_stmt *st, int column)
 {
-    return column(st, i, GY_VAL_INT).i;
+    return read_column(st, column, GY_VAL_INT).i;
 }
 
-double gy_col_f64(struct gy_stmt *st, int i)
+double gy_col_f64(struct gy_stmt *st, int column)
 {
-    return column(st, i, GY_VAL_REAL).f;
+    return read_column(st, column, GY_VAL_REAL).f;
 }
 
-struct gy_str gy_col_str(struct gy_stmt *st, int i)
+struct gy_str gy_col_str(struct gy_stmt *st, int column)
 {
-    return column(st, i, GY_VAL_TEXT).s;
+    return read_column(st, column, GY_VAL_TEXT).s;
 }
 
-struct gy_str gy_col_blob(struct gy_stmt *st, int i)
+struct gy_str gy_col_blob(struct gy_stmt *st, int column)
 {
-    return column(st, i, GY_VAL_BLOB).s;
+    return read_column(st, column, GY_VAL_BLOB).s;
 }
 
-bool gy_col_null(struct gy_stmt *st, int i)
+bool gy_col_null(struct gy_stmt *st, int column)
 {
-    return column(st, i, GY_VAL_NULL).kind == GY_VAL_NULL;
+    return read_column(st, column, GY_VAL_NULL).kind == GY_VAL_NULL;
 }
 
-struct gy_str gy_col_dup(struct gy_stmt *st, int i, struct gy_arena *a)
+struct gy_str gy_col_dup(struct gy_stmt *st, int column, struct gy_arena *a)
 {
-    struct gy_str s = gy_col_str(st, i);
+    struct gy_str s = gy_col_str(st, column);
     return s.p ? gy_arena_str(a, s) : GY_STR_NULL;
 }
 
-gy_status gy_col_copy(struct gy_stmt *st, int i, struct gy_arena *a, struct gy_str *ret,
+gy_status gy_col_copy(struct gy_stmt *st, int column, struct gy_arena *a, struct gy_str *ret,
                       struct gy_err *err)
 {
-    struct gy_val v = column(st, i, GY_VAL_TEXT);
+    struct gy_val v = read_column(st, column, GY_VAL_TEXT);
     *ret = GY_STR_NULL;
     if (v.kind == GY_VAL_NULL) {
         return GY_OK;
@@ -278,7 +278,7 @@ gy_status gy_col_copy(struct gy_stmt *st, int i, struct gy_arena *a, struct gy_s
     if (v.s.p) {
         *ret = gy_arena_str(a, v.s);
     }
-    return ret->p ? GY_OK : gy_err_set(err, GY_E_NOMEM, "reading column %d", i);
+    return ret->p ? GY_OK : gy_err_set(err, GY_E_NOMEM, "reading column %d", column);
 }
 
 gy_status gy_db_get_i64(struct gy_db *db, const char *sql, const struct gy_val *vals, size_t n_vals,
