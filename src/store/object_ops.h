@@ -36,6 +36,10 @@ struct gy_objects_ops {
 GY_CHECKED gy_status gy_objects_new(const struct gy_objects_ops *ops, void *self,
                                     struct gy_objects **ret, struct gy_err *err);
 
+/* The other way round: free o alone and hand over its backend, so that it can be wrapped. */
+void gy_objects_take_backend(struct gy_objects *o, const struct gy_objects_ops **ret_ops,
+                             void **ret_self);
+
 /* The backends. folder: made when absent. */
 GY_CHECKED gy_status gy_objects_open_folder(const char *path, struct gy_objects **ret,
                                             struct gy_err *err);

@@ -31,6 +31,14 @@ gy_status gy_objects_new(const struct gy_objects_ops *ops, void *self, struct gy
     return GY_OK;
 }
 
+void gy_objects_take_backend(struct gy_objects *o, const struct gy_objects_ops **ret_ops,
+                             void **ret_self)
+{
+    *ret_ops = o->ops;
+    *ret_self = o->self;
+    gy_free(o);
+}
+
 gy_status gy_objects_open(const char *url, struct gy_objects **ret, struct gy_err *err)
 {
     struct gy_str u = gy_str_c(url), file = GY_STR("file://");
