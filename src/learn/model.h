@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gy_model: what stands in model.json (format "gyre.model/1"): the whole prediction path of a
+ * package, and how it came about (split, data digest). Written by training, read by the predictor
+ * and by evaluation. The text holds no time and no id: equal data, params and seed give equal
+ * bytes. Strings and arrays live in the model's arena. One owner. */
+#ifndef GY_LEARN_MODEL_H
+#define GY_LEARN_MODEL_H
+
+#include "base/arena.h"
+#include "base/hash.h"
+#include "learn/features.h"
+#include "learn/predictor.h"
+
+#define GY_MODEL_FORMAT "gyre.model/1"
+#define GY_MODEL_MAX_BYTES (64 * GY_MIB)
+#define GY_MODEL_MAX_CLASSES 1000
+
+enum gy_learner { GY_LEARNER_MAJORITY, GY_LEARNER_LOGISTIC, GY_LEARNER_XGBOOST };
+
+struct gy_model {
+    struct gy_arena arena;
+    enum gy_task task;
+    enum gy_learner learner;
+    struct gy_str target;
+    struct gy_predictor_input *inputs;
+    struct gy_features features; /* one step an input */
+    size_t n_inputs;
+    struct gy_str *classes;
+    size_t n_classes;
+    double threshold;
+    /* MAJORITY: n_values probabilities (binary: 1) or the mean; LOGISTIC: the weights, then the
+     * intercept; XGBOOST: none. */
+    double *values;
+    size_t n_values;
+    /* XGBOOST */
+    struct gy_str file, file_sha256;
+    int64_t n_trees;
+    struct gy_str params_json; /* the learner's parameters, an object */
+    /* where it comes from */
+    uint64_t seed;
+    double holdout;
+    struct gy_str split_by,
+        split_key; /* "hash" or "none"; the id column, absent: the whole record */
+    struct gy_str data_sha256;
+    int64_t rows_train, rows_held_out;
+};
+
+void gy_model_init(struct gy_model *m); /* zeroed, with an arena */
+void gy_model_done(struct gy_model *m);
+GY_DEFINE_AUTO_DONE(struct gy_model, gy_model_done);
+
+const char *gy_learner_name(enum gy_learner learner);
+GY_CHECKED gy_status gy_learner_parse(struct gy_str name, enum gy_learner *ret, struct gy_err *err);
+const char *gy_task_name(enum gy_task task);
+GY_CHECKED gy_status gy_task_parse(struct gy_str name, enum gy_task *ret, struct gy_err *err);
+
+/* The JSON text, pretty, with a final newline. Fails: NOMEM, TOOBIG. */
+GY_CHECKED gy_status gy_model_write(const struct gy_model *m, struct gy_buf *out,
+                                    struct gy_err *err);
+/* Read into a model that was initialised. Fails: NOTSERVABLE (another format, an unknown learner),
+ * CORRUPT (a field missing or out of range), NOMEM. */
+GY_CHECKED gy_status gy_model_parse(struct gy_str text, struct gy_model *m, struct gy_err *err);
+GY_CHECKED gy_status gy_model_read(const char *dir, struct gy_model *m, struct gy_err *err);
+
+#endif

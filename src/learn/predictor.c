@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "learn/predictor.h"
+
+#include <math.h>
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "learn/model.h"
+#include "learn/runtime/runtime.h"
+#include "learn/runtime/trees.h"
+
+#define MAX_EXAMPLE_BYTES (1 * GY_MIB)
+
+struct gy_predictor {
+    struct gy_model model;
+    struct gy_predictor_info info;
+    const struct gy_runtime_ops *ops;
+    void *runtime;
+    char digest[GY_SHA256_HEX];
+    struct gy_buf example;
+};
+
+static size_t aligned(size_t bytes)
+{
+    return (bytes + 63) & ~(size_t)63;
+}
+
+/* ---- loading ---- */
+
+/* The model file must be the one that model.json was written for. */
+static gy_status load_trees(const char *dir, struct gy_predictor *p, struct gy_err *err)
+{
+    const struct gy_model *m = &p->model;
+    char path[GY_MAX_PATH];
+    char sha256[GY_SHA256_HEX];
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf bytes;
+    gy_buf_init(&bytes, (size_t)512 * GY_MIB);
+    GY_TRY(gy_path_join(path, sizeof path, dir, m->file.p, err));
+    GY_TRY(gy_file_read(path, &bytes, err));
+    GY_TRY(gy_sha256_hex(gy_buf_str(&bytes), sha256, err));
+    if (!gy_str_eqc(m->file_sha256, sha256)) {
+        return gy_err_set(err, GY_E_CORRUPT, "%s is not the file that model.json was written for",
+                          path);
+    }
+    struct gy_trees *trees = NULL;
+    GY_TRY(gy_trees_parse(gy_buf_str(&bytes), &trees, err));
+    p->runtime = trees;
+    p->ops = &gy_trees_ops;
+    const struct gy_trees_info *t = gy_trees_get_info(trees);
+    bool fits = t->n_features == m->n_inputs && t->n_outputs == p->info.n_outputs &&
+                (m->task != GY_TASK_BINARY || t->output == GY_TREES_SIGMOID) &&
+                (m->task == GY_TASK_MULTICLASS) == (t->output == GY_TREES_SOFTMAX);
+    if (!fits) {
+        return gy_err_set(err, GY_E_CORRUPT,
+                          "%s does not fit the inputs and the task of model.json", path);
+    }
+    p->info.n_trees = t->n_trees;
+    return GY_OK;
+}
+
+static gy_status load_runtime(const char *dir, struct gy_predictor *p, struct gy_err *err)
+{
+    const struct gy_model *m = &p->model;
+    switch (m->learner) {
+    case GY_LEARNER_MAJORITY:
+        p->ops = &gy_constant_ops;
+        return gy_constant_new(m->values, m->n_values, &p->runtime, err);
+    case GY_LEARNER_LOGISTIC:
+        p->ops = &gy_linear_ops;
+        return gy_linear_new(m->values, m->n_inputs, m->values[m->n_inputs],
+                             m->task == GY_TASK_BINARY, &p->runtime, err);
+    case GY_LEARNER_XGBOOST:
+        return load_trees(dir, p, err);
+    }
+    return gy_err_set(err, GY_E_NOTSERVABLE, "unknown learner");
+}
+
+/* {"HR": 104, ...}: the raw form of input_example.json's only row, kept as text. */
+static gy_status load_example(const char *dir, struct gy_predictor *p, struct gy_err *err)
+{
+    char path[GY_MAX_PATH];
+    GY_TRY(gy_path_join(path, sizeof path, dir, "input_example.json", err));
+    if (!gy_path_exists(path)) {
+        return GY_OK;
+    }
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    GY_TRY(gy_json_read_file(path, MAX_EXAMPLE_BYTES, &doc, err));
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    yyjson_val *columns = gy_json_get(root, "columns");
+    yyjson_val *row = yyjson_arr_get_first(gy_json_get(root, "data"));
+    size_t n = yyjson_arr_size(columns);
+    if (n == 0 || yyjson_arr_size(row) != n) {
+        return gy_err_set(err, GY_E_CORRUPT, "%s: no row that fits its columns", path);
+    }
+    struct gy_jw w;
+    gy_jw_init(&w, &p->example);
+    gy_jw_obj(&w);
+    for (size_t i = 0; i < n; i++) {
+        gy_jw_keys(&w, gy_json_val_str(yyjson_arr_get(columns, i)));
+        gy_jw_val(&w, yyjson_arr_get(row, i));
+    }
+    gy_jw_obj_end(&w);
+    GY_TRY(gy_buf_check(&p->example, "the input example", err));
+    p->info.input_example = gy_buf_str(&p->example);
+    return GY_OK;
+}
+
+static void fill_info(struct gy_predictor *p)
+{
+    const struct gy_model *m = &p->model;
+    p->info = (struct gy_predictor_info){
+        .task = m->task,
+        .learner = gy_str_c(gy_learner_name(m->learner)),
+        .target = m->target,
+        .inputs = m->inputs,
+        .n_inputs = m->n_inputs,
+        .classes = m->classes,
+        .n_classes = m->n_classes,
+        .n_outputs = m->task == GY_TASK_MULTICLASS ? m->n_classes : 1,
+        .threshold = m->threshold,
+        .digest = gy_str_c(p->digest),
+    };
+}
+
+gy_status gy_predictor_load(const char *dir, struct gy_predictor **ret, struct gy_err *err)
+{
+    GY_AUTO(gy_predictor_free) struct gy_predictor *p = gy_calloc(1, sizeof *p);
+    if (!p) {
+        return gy_err_set(err, GY_E_NOMEM, "loading a model");
+    }
+    gy_model_init(&p->model);
+    gy_buf_init(&p->example, MAX_EXAMPLE_BYTES);
+    if (!gy_path_is_dir(dir)) {
+        return gy_err_set(err, GY_E_NOTFOUND, "no model package in %s", dir);
+    }
+    char path[GY_MAX_PATH];
+    GY_TRY(gy_path_join(path, sizeof path, dir, "model.json", err));
+    if (!gy_path_exists(path)) {
+        return gy_err_set(
+            err, GY_E_NOTSERVABLE,
+            "the package has no model.json: only packages with the gyre flavor are served");
+    }
+    GY_TRY(gy_model_read(dir, &p->model, err));
+    GY_TRY(gy_package_digest(dir, p->digest, err));
+    fill_info(p);
+    GY_TRY(load_runtime(dir, p, err));
+    GY_TRY(load_example(dir, p, err));
+    *ret = GY_TAKE(p);
+    return GY_OK;
+}
+
+const struct gy_predictor_info *gy_predictor_info(const struct gy_predictor *p)
+{
+    return &p->info;
+}
+
+void gy_predictor_free(struct gy_predictor *p)
+{
+    if (p) {
+        if (p->ops) {
+            p->ops->free(p->runtime);
+        }
+        gy_buf_done(&p->example);
+        gy_model_done(&p->model);
+        gy_free(p);
+    }
+}
+
+/* ---- predicting ---- */
+
+size_t gy_predictor_scratch(const struct gy_predictor *p, size_t n_rows)
+{
+    size_t block = n_rows < GY_RUNTIME_BLOCK ? n_rows : GY_RUNTIME_BLOCK;
+    return aligned(block * p->info.n_inputs * sizeof(double)) + p->ops->scratch(p->runtime, block);
+}
+
+void gy_predictor_run(const struct gy_predictor *p, const double *rows, size_t n_rows, double *out,
+                      void *scratch)
+{
+    size_t block = n_rows < GY_RUNTIME_BLOCK ? n_rows : GY_RUNTIME_BLOCK;
+    double *x = scratch;
+    char *rest = (char *)scratch + aligned(block * p->info.n_inputs * sizeof(double));
+    for (size_t done = 0; done < n_rows; done += block) {
+        size_t n = n_rows - done < block ? n_rows - done : block;
+        gy_features_apply(&p->model.features, rows + done * p->info.n_inputs, n, x);
+        p->ops->run(p->runtime, x, n, out + done * p->info.n_outputs, rest);
+    }
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "learn/xgb.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "base/dl.h"
+
+/* From xgboost/c_api.h, which is not needed to build Gyre. */
+typedef void *dmatrix;
+typedef void *booster;
+
+static struct {
+    void (*version)(int *, int *, int *);
+    const char *(*last_error)(void);
+    int (*set_global)(const char *);
+    int (*matrix_new)(const float *, uint64_t, uint64_t, float, dmatrix *, int);
+    int (*matrix_floats)(dmatrix, const char *, const float *, uint64_t);
+    int (*matrix_strings)(dmatrix, const char *, const char **, uint64_t);
+    int (*matrix_free)(dmatrix);
+    int (*booster_new)(const dmatrix *, uint64_t, booster *);
+    int (*booster_free)(booster);
+    int (*set_param)(booster, const char *, const char *);
+    int (*update)(booster, int, dmatrix);
+    int (*predict)(booster, dmatrix, const char *, const uint64_t **, uint64_t *, const float **);
+    int (*load)(booster, const void *, uint64_t);
+    int (*save)(booster, const char *, uint64_t *, const char **);
+} g_xgb;
+
+static void *g_handle;
+
+#define SYMBOL(field, name)                 \
+    {                                       \
+        name, (void **)(void *)&g_xgb.field \
+    }
+
+static gy_status open_library(struct gy_err *err)
+{
+    static const struct gy_dl_symbol symbols[] = {
+        SYMBOL(version, "XGBoostVersion"),
+        SYMBOL(last_error, "XGBGetLastError"),
+        SYMBOL(set_global, "XGBSetGlobalConfig"),
+        SYMBOL(matrix_new, "XGDMatrixCreateFromMat_omp"),
+        SYMBOL(matrix_floats, "XGDMatrixSetFloatInfo"),
+        SYMBOL(matrix_strings, "XGDMatrixSetStrFeatureInfo"),
+        SYMBOL(matrix_free, "XGDMatrixFree"),
+        SYMBOL(booster_new, "XGBoosterCreate"),
+        SYMBOL(booster_free, "XGBoosterFree"),
+        SYMBOL(set_param, "XGBoosterSetParam"),
+        SYMBOL(update, "XGBoosterUpdateOneIter"),
+        SYMBOL(predict, "XGBoosterPredictFromDMatrix"),
+        SYMBOL(load, "XGBoosterLoadModelFromBuffer"),
+        SYMBOL(save, "XGBoosterSaveModelToBuffer"),
+    };
+    return gy_dl_open(&g_handle, "libxgboost.so.0", "libxgboost0", symbols,
+                      sizeof symbols / sizeof symbols[0], err);
+}
+
+gy_status gy_xgb_open(int ret_version[3], struct gy_err *err)
+{
+    GY_TRY(open_library(err));
+    g_xgb.version(&ret_version[0], &ret_version[1], &ret_version[2]);
+    if (ret_version[0] < 1 || (ret_version[0] == 1 && ret_version[1] < 7)) {
+        return gy_err_set(err, GY_E_VERSION, "libxgboost %d.%d.%d is older than 1.7",
+                          ret_version[0], ret_version[1], ret_version[2]);
+    }
+    return GY_OK;
+}
+
+/* The first line of libxgboost's message, without its time and source file: "[01:02:03] a.cc:1: x".
+ */
+static gy_status failed(gy_status code, const char *what, struct gy_err *err)
+{
+    struct gy_str message = gy_str_c(g_xgb.last_error());
+    (void)gy_str_cut(message, '\n', &message, &(struct gy_str){0});
+    size_t at = gy_str_find_str(message, GY_STR("] "));
+    if (at != SIZE_MAX) {
+        message = gy_str_sub(message, at + 2, message.n);
+    }
+    at = gy_str_find_str(message, GY_STR(": "));
+    if (at != SIZE_MAX && gy_str_find(gy_str_sub(message, 0, at), '/') != SIZE_MAX) {
+        message = gy_str_sub(message, at + 2, message.n);
+    }
+    return gy_err_set(err, code, "libxgboost: %s: %" GY_STR_F, what, GY_STR_A(message));
+}
+
+static gy_status make_matrix(const struct gy_xgb_matrix *data, int n_threads, dmatrix *ret,
+                             struct gy_err *err)
+{
+    if (g_xgb.matrix_new(data->x, data->n_rows, data->n_features, NAN, ret, n_threads) != 0) {
+        return failed(GY_E_INVALID, "the data", err);
+    }
+    if (data->y && g_xgb.matrix_floats(*ret, "label", data->y, data->n_rows) != 0) {
+        return failed(GY_E_INVALID, "the labels", err);
+    }
+    if (data->feature_names &&
+        g_xgb.matrix_strings(*ret, "feature_name", (const char **)(uintptr_t)data->feature_names,
+                             data->n_features) != 0) {
+        return failed(GY_E_INVALID, "the names of the features", err);
+    }
+    return GY_OK;
+}
+
+static gy_status set_params(booster b, const struct gy_xgb_param *params, size_t n, int n_threads,
+                            struct gy_err *err)
+{
+    char threads[16];
+    (void)snprintf(threads, sizeof threads, "%d", n_threads);
+    if (g_xgb.set_param(b, "verbosity", "0") != 0 || g_xgb.set_param(b, "nthread", threads) != 0) {
+        return failed(GY_E_INVALID, "nthread", err);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (g_xgb.set_param(b, params[i].name, params[i].value) != 0) {
+            return failed(GY_E_INVALID, params[i].name, err);
+        }
+    }
+    return GY_OK;
+}
+
+static gy_status boost(booster b, dmatrix m, int n_rounds, struct gy_buf *model, struct gy_err *err)
+{
+    for (int i = 0; i < n_rounds; i++) {
+        if (g_xgb.update(b, i, m) != 0) {
+            return failed(GY_E_INVALID, "training", err);
+        }
+    }
+    uint64_t n = 0;
+    const char *bytes = NULL;
+    if (g_xgb.save(b, "{\"format\": \"ubj\"}", &n, &bytes) != 0) {
+        return failed(GY_E_FAILED, "saving the model", err);
+    }
+    gy_buf_add_bytes(model, bytes, n);
+    return gy_buf_check(model, "the model", err);
+}
+
+gy_status gy_xgb_train(const struct gy_xgb_matrix *data, const struct gy_xgb_param *params,
+                       size_t n_params, int n_rounds, int n_threads, struct gy_buf *model,
+                       struct gy_err *err)
+{
+    int version[3];
+    dmatrix m = NULL;
+    booster b = NULL;
+    GY_TRY(gy_xgb_open(version, err));
+    (void)g_xgb.set_global("{\"verbosity\": 0}"); /* of this thread; only messages depend on it */
+    gy_status status = make_matrix(data, n_threads, &m, err);
+    if (status == GY_OK && g_xgb.booster_new(&m, 1, &b) != 0) {
+        status = failed(GY_E_FAILED, "a new booster", err);
+    }
+    if (status == GY_OK) {
+        status = set_params(b, params, n_params, n_threads, err);
+    }
+    if (status == GY_OK) {
+        status = boost(b, m, n_rounds, model, err);
+    }
+    if (b) {
+        (void)g_xgb.booster_free(b);
+    }
+    if (m) {
+        (void)g_xgb.matrix_free(m);
+    }
+    return status;
+}
+
+static gy_status predict(booster b, dmatrix m, bool margin, float *out, size_t n_out,
+                         struct gy_err *err)
+{
+    char config[160];
+    const uint64_t *shape = NULL;
+    uint64_t dims = 0;
+    const float *result = NULL;
+    (void)snprintf(config, sizeof config,
+                   "{\"type\": %d, \"training\": false, \"iteration_begin\": 0, "
+                   "\"iteration_end\": 0, \"strict_shape\": false}",
+                   margin ? 1 : 0);
+    if (g_xgb.predict(b, m, config, &shape, &dims, &result) != 0) {
+        return failed(GY_E_CORRUPT, "predicting", err);
+    }
+    uint64_t n = 1;
+    for (uint64_t i = 0; i < dims; i++) {
+        n *= shape[i];
+    }
+    if (n != n_out) {
+        return gy_err_set(err, GY_E_CORRUPT, "libxgboost gave %llu values where %zu belong",
+                          (unsigned long long)n, n_out);
+    }
+    memcpy(out, result, n_out * sizeof *out);
+    return GY_OK;
+}
+
+gy_status gy_xgb_predict(struct gy_str model, const struct gy_xgb_matrix *data, bool margin,
+                         float *out, size_t n_out, struct gy_err *err)
+{
+    int version[3];
+    dmatrix m = NULL;
+    booster b = NULL;
+    GY_TRY(gy_xgb_open(version, err));
+    (void)g_xgb.set_global("{\"verbosity\": 0}");
+    gy_status status = make_matrix(data, 1, &m, err);
+    if (status == GY_OK && g_xgb.booster_new(NULL, 0, &b) != 0) {
+        status = failed(GY_E_FAILED, "a new booster", err);
+    }
+    if (status == GY_OK && g_xgb.load(b, model.p, model.n) != 0) {
+        status = failed(GY_E_CORRUPT, "loading the model", err);
+    }
+    if (status == GY_OK) {
+        status = set_params(b, NULL, 0, 1, err);
+    }
+    if (status == GY_OK) {
+        status = predict(b, m, margin, out, n_out, err);
+    }
+    if (b) {
+        (void)g_xgb.booster_free(b);
+    }
+    if (m) {
+        (void)g_xgb.matrix_free(m);
+    }
+    return status;
+}

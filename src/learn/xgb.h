@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gy_xgb: libxgboost, opened on first use. It trains, and it is the reference that the flat walker
+ * is compared with; it never answers a served prediction. The number of threads is always set (its
+ * OpenMP threads spin when there are more of them than free cores); the model bytes do not depend
+ * on it. Thread safe: every call has its own booster. */
+#ifndef GY_LEARN_XGB_H
+#define GY_LEARN_XGB_H
+
+#include "base/buf.h"
+
+struct gy_xgb_param {
+    const char *name, *value;
+};
+
+struct gy_xgb_matrix {
+    const float *x; /* n_rows x n_features, row-major, NaN = missing */
+    size_t n_rows, n_features;
+    const float *y;                   /* n_rows; NULL for prediction */
+    const char *const *feature_names; /* n_features; NULL: none are kept in the model */
+};
+
+/* Fails: MISSINGDEP with the name of the Debian package; VERSION when older than 1.7. */
+GY_CHECKED gy_status gy_xgb_open(int ret_version[3], struct gy_err *err);
+
+/* Boost n_rounds rounds and append the model in UBJSON. params go to the booster in order. Fails:
+ * MISSINGDEP, INVALID (a parameter libxgboost refuses, with its message), NOMEM, TOOBIG. */
+GY_CHECKED gy_status gy_xgb_train(const struct gy_xgb_matrix *data,
+                                  const struct gy_xgb_param *params, size_t n_params, int n_rounds,
+                                  int n_threads, struct gy_buf *model, struct gy_err *err);
+
+/* Predict with a saved model on one thread; out has n_out values and must be exactly what the model
+ * gives. Fails: MISSINGDEP, CORRUPT (libxgboost does not read it, or another number of values). */
+GY_CHECKED gy_status gy_xgb_predict(struct gy_str model, const struct gy_xgb_matrix *data,
+                                    bool margin, float *out, size_t n_out, struct gy_err *err);
+
+#endif
