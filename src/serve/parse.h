@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading a prediction request. Two readers with one meaning: a scanner that writes numbers
+ * straight into the row buffer (what clients really send), and a general one over yyjson that knows
+ * every legal form and has every error message. The scanner never judges: whatever it does not
+ * expect (escapes, unknown keys, wrong types ...) it gives up on, and the general reader decides.
+ * Where the scanner accepts, the general reader accepts with the same values, bit for bit
+ * (tests/fuzz/fuzz_infer.c).
+ *
+ * Two forms. OIP v2: {"id"?, "inputs": [tensor...], "outputs"?: [{"name"}]}: one tensor of shape
+ * [n, inputs] in the model's input order, or one tensor an input, named as it, of shape [n] or [n,
+ * 1]; data flat or nested; columns that only rules read may come as further named tensors. Flat
+ * object (alias routes): {"hr": 104, "resp": 22, "temp": 38.9} is one row. Keys that are not known
+ * are ignored; a known key twice is refused. null is a missing value: refused where the schema
+ * requires the input, else imputed by the model. */
+#ifndef GY_SERVE_PARSE_H
+#define GY_SERVE_PARSE_H
+
+#include "base/buf.h"
+#include "base/limits.h"
+
+#define GY_INFER_MAX_BODY (8 * GY_MIB) /* a prediction request */
+#define GY_INFER_MAX_ROWS 100000       /* rows of one request */
+#define GY_INFER_MAX_ID 128            /* bytes of the caller's id */
+
+struct gy_infer_field {
+    struct gy_str name; /* of the model input or column */
+    struct gy_str key;  /* what the flat form calls it */
+    bool required;      /* null is refused */
+};
+
+/* What a request must look like: the model's inputs, then the columns that only rules read. */
+struct gy_infer_shape {
+    const struct gy_infer_field *fields;
+    size_t n_inputs, n_fields;
+    const struct gy_str *outputs; /* names that a request may select; at most 32 */
+    size_t n_outputs;
+};
+
+/* One request as read. Reused from request to request (its buffer only grows). */
+struct gy_infer_request {
+    double *values; /* n_rows x n_fields, NaN = missing */
+    size_t capacity;
+    size_t n_rows;
+    uint32_t outputs;             /* bit i: outputs[i] was asked for; all when none was named */
+    char id[GY_INFER_MAX_ID + 1]; /* the caller's id, empty when none */
+    size_t id_bytes;
+};
+void gy_infer_request_done(struct gy_infer_request *q); /* frees the buffer; NULL allowed */
+GY_DEFINE_AUTO_DONE(struct gy_infer_request, gy_infer_request_done);
+
+enum gy_infer_form { GY_INFER_V2, GY_INFER_FLAT };
+
+/* Read body into q: the scanner, then the general reader. Fails: PARSE (not JSON), INVALID (not
+ * what the model takes; the message names tensor or field), TOOBIG (rows), NOMEM. */
+GY_CHECKED gy_status gy_infer_parse(enum gy_infer_form form, const struct gy_infer_shape *shape,
+                                    struct gy_str body, struct gy_infer_request *q,
+                                    struct gy_err *err);
+/* The two alone (tests compare them). The scanner says false when it gives up. */
+bool gy_infer_scan(enum gy_infer_form form, const struct gy_infer_shape *shape, struct gy_str body,
+                   struct gy_infer_request *q);
+GY_CHECKED gy_status gy_infer_read(enum gy_infer_form form, const struct gy_infer_shape *shape,
+                                   struct gy_str body, struct gy_infer_request *q,
+                                   struct gy_err *err);
+
+/* Integer datatypes of OIP and the values they hold; false: not a datatype whose JSON form is
+ * numbers. *ret_integer false for FP32 and FP64. */
+bool gy_infer_datatype(struct gy_str name, bool *ret_integer, double *ret_min, double *ret_max);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the scanner (scan.c) and the general reader (parse.c) share. */
+#ifndef GY_SERVE_PARSE_INTERNAL_H
+#define GY_SERVE_PARSE_INTERNAL_H
+
+#include "serve/parse.h"
+
+/* Which fields were given, one bit each. */
+#define GY_SEEN_WORDS ((GY_MAX_FEATURES + 64) / 64 + 2)
+struct gy_seen {
+    uint64_t bits[GY_SEEN_WORDS];
+};
+static inline bool gy_seen_test_set(struct gy_seen *s, size_t i)
+{
+    uint64_t bit = (uint64_t)1 << (i & 63);
+    bool was = (s->bits[i >> 6] & bit) != 0;
+    s->bits[i >> 6] |= bit;
+    return was;
+}
+static inline bool gy_seen_has(const struct gy_seen *s, size_t i)
+{
+    return (s->bits[i >> 6] >> (i & 63) & 1) != 0;
+}
+
+/* Make room for n_rows and set every value to missing. Fails: TOOBIG, NOMEM. */
+GY_CHECKED gy_status gy_infer_rows(struct gy_infer_request *q, const struct gy_infer_shape *shape,
+                                   size_t n_rows, struct gy_err *err);
+/* The field of that name (by_key: as the flat form calls it), looked for from `hint` on, around;
+ * SIZE_MAX when there is none. */
+size_t gy_infer_field_find(const struct gy_infer_shape *shape, struct gy_str name, size_t hint,
+                           bool by_key);
+void gy_infer_request_reset(struct gy_infer_request *q);
+
+#endif

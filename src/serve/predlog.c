@@ -1,0 +1,569 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "serve/predlog.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/time.h"
+#include "serve/predlog_internal.h"
+#include "serve/ring.h"
+
+#define RING_BYTES (4 * GY_MIB)
+#define SEGMENT_BYTES (16 * GY_MIB)
+#define TICK_MS_MAX 25 /* the flusher looks at least so often */
+
+/* One ring and the segment it flows into. `mu` of the log guards fd, number and the byte counts
+ * between flusher and syncer; the flusher alone changes them. */
+struct stream {
+    struct gy_ring *ring;
+    char ring_path[GY_MAX_PATH];
+    atomic_uint_fast64_t refused;
+    int fd; /* of the open segment, -1: none yet */
+    uint32_t number;
+    uint64_t bytes;  /* written to it */
+    uint64_t synced; /* of these on the disk */
+};
+
+struct gy_predlog {
+    struct gy_predlog_options o;
+    char dir[GY_MAX_PATH];
+    unsigned char boot[16];
+    size_t n_streams;
+    size_t max_frame;
+    struct stream *streams;
+    pthread_mutex_t shared; /* producers of the last ring */
+    pthread_mutex_t mu;     /* all below, and segments between flusher and syncer */
+    pthread_cond_t flusher_wakes, syncer_wakes, done;
+    bool stop, syncer_stop;
+    uint64_t flush_asked, flush_done;
+    uint64_t sync_asked, sync_done;
+    gy_status failed; /* of the last drain or sync; GY_OK again when one succeeds */
+    struct gy_err failure;
+    gy_status sync_failed;  /* of the last sync */
+    int64_t dirty_since_us; /* oldest bytes that no sync has taken yet, 0: none */
+    int64_t syncing_since_us; /* the same for the sync that runs */
+    struct gy_predlog_stats stats;
+    pthread_t flusher, syncer;
+    bool flusher_runs, syncer_runs;
+};
+
+/* ---- the request path ---- */
+
+bool gy_predlog_waits(const struct gy_predlog *l)
+{
+    return l->o.sync_ms == 0;
+}
+
+static bool append_parts(struct stream *s, const struct gy_record *r, size_t max_frame)
+{
+    uint32_t fit = gy_record_rows_fit(r, max_frame);
+    struct gy_record part = *r;
+    for (uint32_t row = 0; row < r->n_rows; row += fit) {
+        part.first_row = row;
+        part.n_rows = r->n_rows - row < fit ? r->n_rows - row : fit;
+        part.inputs = r->inputs + (size_t)row * r->n_inputs;
+        part.outputs = r->outputs + (size_t)row * r->n_outputs;
+        part.rules = r->rules ? r->rules + row : NULL;
+        if (!gy_ring_append(s->ring, &part)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool gy_predlog_append(struct gy_predlog *l, int loop, struct gy_record *r)
+{
+    struct stream *s = &l->streams[loop];
+    size_t bytes = gy_record_frame_bytes(r);
+    r->first_row = 0;
+    r->total_rows = r->n_rows;
+    bool fits;
+    if (bytes <= l->max_frame) {
+        fits = gy_ring_append(s->ring, r);
+    } else {
+        /* All parts or none: room for them, their headers and one wrap. */
+        size_t parts = bytes / (l->max_frame / 2) + 1;
+        fits = gy_ring_has_room(s->ring, bytes + parts * 1024, l->max_frame) &&
+               append_parts(s, r, l->max_frame);
+    }
+    if (!fits) {
+        atomic_fetch_add_explicit(&s->refused, 1, memory_order_relaxed);
+    }
+    return fits || l->o.drop_when_full;
+}
+
+static gy_status append_waiting(struct gy_predlog *l, struct stream *s, const struct gy_record *r,
+                                struct gy_err *err)
+{
+    uint32_t fit = gy_record_rows_fit(r, l->max_frame);
+    struct gy_record part = *r;
+    for (uint32_t row = 0; row < r->n_rows; row += fit) {
+        part.first_row = row;
+        part.n_rows = r->n_rows - row < fit ? r->n_rows - row : fit;
+        part.inputs = r->inputs + (size_t)row * r->n_inputs;
+        part.outputs = r->outputs + (size_t)row * r->n_outputs;
+        part.rules = r->rules ? r->rules + row : NULL;
+        if (gy_record_frame_bytes(&part) > l->o.ring_bytes / 2) {
+            return gy_err_set(err, GY_E_TOOBIG, "one row does not fit the prediction log");
+        }
+        while (!gy_ring_append(s->ring, &part)) {
+            GY_TRY(gy_predlog_flush(l, false, err));
+        }
+    }
+    return GY_OK;
+}
+
+gy_status gy_predlog_append_wait(struct gy_predlog *l, struct gy_record *r, struct gy_err *err)
+{
+    struct stream *s = &l->streams[l->n_streams - 1];
+    r->first_row = 0;
+    r->total_rows = r->n_rows;
+    pthread_mutex_lock(&l->shared);
+    gy_status st = append_waiting(l, s, r, err);
+    pthread_mutex_unlock(&l->shared);
+    if (st == GY_OK && l->o.sync_ms == 0) {
+        st = gy_predlog_flush(l, true, err);
+    }
+    if (st != GY_OK) {
+        atomic_fetch_add_explicit(&s->refused, 1, memory_order_relaxed);
+    }
+    return st;
+}
+
+gy_status gy_predlog_flush(struct gy_predlog *l, bool durable, struct gy_err *err)
+{
+    pthread_mutex_lock(&l->mu);
+    uint64_t mine = ++l->flush_asked;
+    pthread_cond_signal(&l->flusher_wakes);
+    while (l->flush_done < mine && !l->stop) {
+        pthread_cond_wait(&l->done, &l->mu);
+    }
+    if (durable && l->failed == GY_OK) {
+        mine = ++l->sync_asked;
+        pthread_cond_signal(&l->syncer_wakes);
+        while (l->sync_done < mine && !l->stop) {
+            pthread_cond_wait(&l->done, &l->mu);
+        }
+    }
+    gy_status st = l->failed == GY_OK && durable ? l->sync_failed : l->failed;
+    if (st != GY_OK && err) {
+        *err = l->failure;
+    }
+    pthread_mutex_unlock(&l->mu);
+    return st;
+}
+
+/* ---- segments ---- */
+
+static gy_status segment_path(const struct gy_predlog *l, const struct stream *s,
+                              char out[GY_MAX_PATH], struct gy_err *err)
+{
+    char name[128];
+    gy_segment_name(l->boot, gy_ring_number(s->ring), s->number, ".seg", name);
+    return gy_path_join(out, GY_MAX_PATH, l->dir, name, err);
+}
+
+gy_status gy_predlog_write_all(int fd, const char *p, size_t n, struct gy_err *err)
+{
+    while (n > 0) {
+        ssize_t wrote = write(fd, p, n);
+        if (wrote < 0 && errno == EINTR) {
+            continue;
+        }
+        if (wrote <= 0) {
+            return gy_err_sys(err, wrote < 0 ? errno : EIO, "writing the prediction log");
+        }
+        p += wrote;
+        n -= (size_t)wrote;
+    }
+    return GY_OK;
+}
+
+static gy_status open_segment(struct gy_predlog *l, struct stream *s, struct gy_err *err)
+{
+    char path[GY_MAX_PATH];
+    GY_TRY(segment_path(l, s, path, err));
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd < 0) {
+        return gy_err_sys(err, errno, "open %s", path);
+    }
+    char header[GY_SEGMENT_HEADER];
+    gy_segment_header(l->boot, gy_ring_number(s->ring), s->number, header);
+    gy_status st = gy_predlog_write_all(fd, header, sizeof header, err);
+    if (st == GY_OK) {
+        st = gy_dir_sync(l->dir, err);
+    }
+    if (st != GY_OK) {
+        (void)close(fd);
+        (void)unlink(path);
+        return st;
+    }
+    pthread_mutex_lock(&l->mu);
+    s->fd = fd;
+    s->bytes = sizeof header;
+    s->synced = 0;
+    l->stats.segments++;
+    pthread_mutex_unlock(&l->mu);
+    return GY_OK;
+}
+
+/* Sync and close the open segment and write its index. */
+static gy_status close_segment(struct gy_predlog *l, struct stream *s, struct gy_err *err)
+{
+    if (s->fd < 0) {
+        return GY_OK;
+    }
+    char path[GY_MAX_PATH];
+    GY_TRY(segment_path(l, s, path, err));
+    pthread_mutex_lock(&l->mu);
+    int failed = fdatasync(s->fd) == 0 ? 0 : errno;
+    (void)close(s->fd);
+    s->fd = -1;
+    s->number++;
+    pthread_mutex_unlock(&l->mu);
+    if (failed) {
+        return gy_err_sys(err, failed, "syncing %s", path);
+    }
+    struct gy_segment_info info;
+    GY_TRY(gy_segment_seal(path, &info, err));
+    pthread_mutex_lock(&l->mu);
+    l->stats.holes += info.holes;
+    l->stats.bad += info.bad;
+    pthread_mutex_unlock(&l->mu);
+    return GY_OK;
+}
+
+static gy_status drain_stream(struct gy_predlog *l, struct stream *s, struct gy_err *err)
+{
+    for (;;) {
+        size_t n;
+        const char *run = gy_ring_peek(s->ring, &n);
+        if (n == 0) {
+            return GY_OK;
+        }
+        if (s->fd < 0) {
+            GY_TRY(open_segment(l, s, err));
+        }
+        gy_status st = gy_predlog_write_all(s->fd, run, n, err);
+        if (st != GY_OK) {
+            /* Half a run would be read twice after the next try. */
+            if (ftruncate(s->fd, (off_t)s->bytes) != 0 ||
+                lseek(s->fd, (off_t)s->bytes, SEEK_SET) < 0) {
+                return gy_err_sys(err, errno, "writing the prediction log");
+            }
+            return st;
+        }
+        gy_ring_consume(s->ring, n);
+        pthread_mutex_lock(&l->mu);
+        s->bytes += n;
+        l->stats.appended_bytes += n;
+        if (l->dirty_since_us == 0) {
+            l->dirty_since_us = gy_now_us();
+        }
+        pthread_mutex_unlock(&l->mu);
+        if (s->bytes >= l->o.segment_bytes) {
+            GY_TRY(close_segment(l, s, err));
+        }
+    }
+}
+
+/* ---- threads ---- */
+
+static void deadline_in(int ms, struct timespec *ts)
+{
+    (void)clock_gettime(CLOCK_MONOTONIC, ts);
+    ts->tv_nsec += (long)ms * 1000000;
+    ts->tv_sec += ts->tv_nsec / 1000000000;
+    ts->tv_nsec %= 1000000000;
+}
+
+/* With mu held. */
+static void note_result(struct gy_predlog *l, gy_status *kept, gy_status st,
+                        const struct gy_err *err)
+{
+    if (st != GY_OK) {
+        l->stats.write_failures++;
+        if (*kept == GY_OK) {
+            gy_log_err(GY_LOG_ERROR, "predlog", "the prediction log can not be written", err);
+        }
+        l->failure = *err;
+    }
+    *kept = st;
+}
+
+static int tick_ms(const struct gy_predlog *l)
+{
+    int tick = l->o.sync_ms / 2;
+    return tick < 1 || tick > TICK_MS_MAX ? TICK_MS_MAX : tick;
+}
+
+static gy_status drain_all(struct gy_predlog *l, struct gy_err *err)
+{
+    gy_status first = GY_OK;
+    for (size_t i = 0; i < l->n_streams; i++) {
+        gy_status st = drain_stream(l, &l->streams[i], first == GY_OK ? err : NULL);
+        first = first == GY_OK ? st : first;
+    }
+    return first;
+}
+
+static void *flusher_main(void *arg)
+{
+    struct gy_predlog *l = arg;
+    pthread_mutex_lock(&l->mu);
+    for (bool last = false; !last;) {
+        last = l->stop;
+        uint64_t asked = l->flush_asked;
+        pthread_mutex_unlock(&l->mu);
+        struct gy_err err = GY_ERR_INIT;
+        gy_status st = drain_all(l, &err);
+        pthread_mutex_lock(&l->mu);
+        note_result(l, &l->failed, st, &err);
+        l->flush_done = asked;
+        pthread_cond_broadcast(&l->done);
+        if (!l->stop && l->flush_asked == asked) {
+            struct timespec until;
+            deadline_in(tick_ms(l), &until);
+            (void)pthread_cond_timedwait(&l->flusher_wakes, &l->mu, &until);
+        }
+    }
+    pthread_mutex_unlock(&l->mu);
+    return NULL;
+}
+
+/* With mu held; released around each fdatasync of a duplicate, so that draining goes on. */
+static gy_status sync_streams(struct gy_predlog *l, struct gy_err *err)
+{
+    gy_status first = GY_OK;
+    for (size_t i = 0; i < l->n_streams; i++) {
+        struct stream *s = &l->streams[i];
+        if (s->fd < 0 || s->synced == s->bytes) {
+            continue;
+        }
+        uint64_t bytes = s->bytes;
+        uint32_t number = s->number;
+        int fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
+        pthread_mutex_unlock(&l->mu);
+        int failed = fd < 0 || fdatasync(fd) != 0 ? errno : 0;
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        pthread_mutex_lock(&l->mu);
+        l->stats.syncs++;
+        if (failed) {
+            first = gy_err_sys(err, failed, "syncing the prediction log");
+        } else if (s->number == number) {
+            s->synced = bytes;
+        }
+    }
+    return first;
+}
+
+static void *syncer_main(void *arg)
+{
+    struct gy_predlog *l = arg;
+    pthread_mutex_lock(&l->mu);
+    while (!l->syncer_stop) {
+        if (l->sync_asked == l->sync_done) {
+            struct timespec until;
+            deadline_in(tick_ms(l), &until);
+            (void)pthread_cond_timedwait(&l->syncer_wakes, &l->mu, &until);
+        }
+        uint64_t asked = l->sync_asked;
+        l->syncing_since_us = l->dirty_since_us;
+        l->dirty_since_us = 0; /* what is written meanwhile sets it again */
+        struct gy_err err = GY_ERR_INIT;
+        gy_status st = sync_streams(l, &err);
+        note_result(l, &l->sync_failed, st, &err);
+        if (st == GY_OK) {
+            l->syncing_since_us = 0;
+        } else {
+            l->dirty_since_us = l->syncing_since_us;
+        }
+        l->sync_done = asked;
+        pthread_cond_broadcast(&l->done);
+    }
+    pthread_mutex_unlock(&l->mu);
+    return NULL;
+}
+
+/* ---- life ---- */
+
+static gy_status make_ring(struct gy_predlog *l, struct stream *s, const char *ring_dir,
+                           uint32_t number, struct gy_err *err)
+{
+    char name[128];
+    char boot[GY_UUID_TEXT];
+    char key[17];
+    gy_uuid_text(l->boot, boot);
+    GY_TRY(gy_predlog_key(l->dir, key, err));
+    (void)snprintf(name, sizeof name, GY_RING_PREFIX "%s-%s-%02u.ring", key, boot, number);
+    GY_TRY(gy_path_join(s->ring_path, sizeof s->ring_path, ring_dir, name, err));
+    return gy_ring_create(s->ring_path, l->boot, number, l->o.ring_bytes, &s->ring, err);
+}
+
+static gy_status make_rings(struct gy_predlog *l, struct gy_err *err)
+{
+    for (size_t i = 0; i < l->n_streams; i++) {
+        struct stream *s = &l->streams[i];
+        const char *dir = l->o.ring_dir ? l->o.ring_dir : GY_RING_DIR;
+        gy_status st = make_ring(l, s, dir, (uint32_t)i, err);
+        if (st != GY_OK && st != GY_E_NOMEM && !l->o.ring_dir) {
+            /* No usable tmpfs: beside the segments a ring is as safe, but the disk may stall it. */
+            st = make_ring(l, s, l->dir, (uint32_t)i, err);
+        }
+        GY_TRY(st);
+    }
+    return GY_OK;
+}
+
+static gy_status start_threads(struct gy_predlog *l, struct gy_err *err)
+{
+    int failed = pthread_create(&l->flusher, NULL, flusher_main, l);
+    l->flusher_runs = failed == 0;
+    if (!failed) {
+        failed = pthread_create(&l->syncer, NULL, syncer_main, l);
+        l->syncer_runs = failed == 0;
+    }
+    return failed ? gy_err_sys(err, failed, "starting the log threads") : GY_OK;
+}
+
+static void init_sync(struct gy_predlog *l)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_mutex_init(&l->shared, NULL);
+    pthread_mutex_init(&l->mu, NULL);
+    pthread_cond_init(&l->flusher_wakes, &attr);
+    pthread_cond_init(&l->syncer_wakes, &attr);
+    pthread_cond_init(&l->done, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+static gy_status open_log(struct gy_predlog *l, struct gy_err *err)
+{
+    GY_TRY(gy_dir_make(l->dir, err));
+    struct gy_uuid_gen gen;
+    GY_TRY(gy_uuid_gen_init(&gen, err));
+    gy_uuid7(&gen, l->boot);
+    struct gy_predlog_recovery found = {0};
+    GY_TRY(gy_predlog_recover(l->dir, l->o.ring_dir, &found, err));
+    l->stats.recovered = found.records;
+    l->stats.holes = found.holes;
+    l->stats.bad = found.bad;
+    l->stats.segments = found.segments;
+    GY_TRY(make_rings(l, err));
+    return start_threads(l, err);
+}
+
+gy_status gy_predlog_open(const struct gy_predlog_options *o, struct gy_predlog **ret,
+                          struct gy_err *err)
+{
+    if (o->n_loops < 0 || o->n_loops >= GY_PREDLOG_MAX_RINGS) {
+        return gy_err_set(err, GY_E_INVALID, "the prediction log takes at most %d loops",
+                          GY_PREDLOG_MAX_RINGS - 1);
+    }
+    struct gy_predlog *l = gy_calloc(1, sizeof *l);
+    if (!l) {
+        return gy_err_set(err, GY_E_NOMEM, "the prediction log");
+    }
+    l->o = *o;
+    l->o.ring_bytes = o->ring_bytes ? o->ring_bytes : RING_BYTES;
+    l->o.segment_bytes = o->segment_bytes ? o->segment_bytes : SEGMENT_BYTES;
+    l->max_frame = GY_RECORD_MAX_BYTES;
+    while (l->max_frame > l->o.ring_bytes / 8) {
+        l->max_frame /= 2;
+    }
+    init_sync(l);
+    l->streams = gy_calloc((size_t)o->n_loops + 1, sizeof *l->streams);
+    gy_status st = GY_OK;
+    if (!l->streams) {
+        st = gy_err_set(err, GY_E_NOMEM, "the prediction log");
+    } else if (gy_path_join(l->dir, sizeof l->dir, o->dir, "", err) != GY_OK) {
+        st = GY_E_TOOBIG;
+    }
+    if (st == GY_OK) {
+        l->n_streams = (size_t)o->n_loops + 1;
+        for (size_t i = 0; i < l->n_streams; i++) {
+            l->streams[i].fd = -1;
+        }
+        st = open_log(l, err);
+    }
+    if (st != GY_OK) {
+        gy_predlog_close(l);
+        return st;
+    }
+    *ret = l;
+    return GY_OK;
+}
+
+static void stop_threads(struct gy_predlog *l)
+{
+    pthread_mutex_lock(&l->mu);
+    l->stop = true;
+    pthread_cond_broadcast(&l->flusher_wakes);
+    pthread_cond_broadcast(&l->done);
+    pthread_mutex_unlock(&l->mu);
+    if (l->flusher_runs) {
+        (void)pthread_join(l->flusher, NULL);
+    }
+    pthread_mutex_lock(&l->mu);
+    l->syncer_stop = true;
+    pthread_cond_broadcast(&l->syncer_wakes);
+    pthread_mutex_unlock(&l->mu);
+    if (l->syncer_runs) {
+        (void)pthread_join(l->syncer, NULL);
+    }
+}
+
+void gy_predlog_close(struct gy_predlog *l)
+{
+    if (!l) {
+        return;
+    }
+    stop_threads(l);
+    for (size_t i = 0; i < l->n_streams; i++) {
+        struct stream *s = &l->streams[i];
+        struct gy_err err = GY_ERR_INIT;
+        if (s->fd >= 0 && close_segment(l, s, &err) != GY_OK) {
+            gy_log_err(GY_LOG_ERROR, "predlog", "a log segment could not be sealed", &err);
+        }
+        if (s->ring && gy_ring_used(s->ring) == 0) {
+            (void)unlink(s->ring_path);
+        }
+        gy_ring_close(s->ring);
+    }
+    pthread_cond_destroy(&l->flusher_wakes);
+    pthread_cond_destroy(&l->syncer_wakes);
+    pthread_cond_destroy(&l->done);
+    pthread_mutex_destroy(&l->mu);
+    pthread_mutex_destroy(&l->shared);
+    gy_free(l->streams);
+    gy_free(l);
+}
+
+void gy_predlog_get_stats(struct gy_predlog *l, struct gy_predlog_stats *ret)
+{
+    pthread_mutex_lock(&l->mu);
+    *ret = l->stats;
+    int64_t since = l->syncing_since_us ? l->syncing_since_us : l->dirty_since_us;
+    ret->lag_us = since ? gy_now_us() - since : 0;
+    pthread_mutex_unlock(&l->mu);
+    ret->ring_capacity = l->o.ring_bytes;
+    for (size_t i = 0; i < l->n_streams; i++) {
+        size_t used = gy_ring_used(l->streams[i].ring);
+        ret->ring_used_max = used > ret->ring_used_max ? used : ret->ring_used_max;
+        ret->refused += atomic_load_explicit(&l->streams[i].refused, memory_order_relaxed);
+    }
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "serve/record.h"
+
+#include <stdio.h>
+
+#include "base/hash.h"
+#include "base/id.h"
+
+#define FRAME_HEADER 8
+#define FIXED_BYTES 72
+#define RECORD_VERSION 1
+#define FLAG_RULES 1
+#define RULE_BYTES 8
+
+static size_t pad8(size_t n)
+{
+    return (n + 7) & ~(size_t)7;
+}
+
+static size_t text_bytes(const struct gy_record *r)
+{
+    return pad8(r->endpoint.n + r->model_version.n + r->request_id.n);
+}
+
+static size_t row_bytes(const struct gy_record *r)
+{
+    return ((size_t)r->n_inputs + r->n_outputs) * sizeof(double) + (r->rules ? RULE_BYTES : 0);
+}
+
+size_t gy_record_frame_bytes(const struct gy_record *r)
+{
+    return FRAME_HEADER + FIXED_BYTES + text_bytes(r) + r->n_rows * row_bytes(r);
+}
+
+uint32_t gy_record_rows_fit(const struct gy_record *r, size_t max_bytes)
+{
+    size_t fixed = FRAME_HEADER + FIXED_BYTES + text_bytes(r);
+    size_t rows = max_bytes > fixed ? (max_bytes - fixed) / row_bytes(r) : 0;
+    return rows < 1 ? 1 : rows > UINT32_MAX ? UINT32_MAX : (uint32_t)rows;
+}
+
+static inline char *put(char *to, const void *from, size_t n)
+{
+    if (n) {
+        memcpy(to, from, n);
+    }
+    return to + n;
+}
+
+static void write_fixed(const struct gy_record *r, char *to)
+{
+    to[0] = RECORD_VERSION;
+    to[1] = r->rules ? FLAG_RULES : 0;
+    memcpy(to + 2, &r->status, 2);
+    memcpy(to + 4, &r->latency_ns, 4);
+    memcpy(to + 8, &r->seq, 8);
+    memcpy(to + 16, r->id, 16);
+    memcpy(to + 32, &r->time_us, 8);
+    memcpy(to + 40, &r->revision, 4);
+    memcpy(to + 44, &r->first_row, 4);
+    memcpy(to + 48, &r->n_rows, 4);
+    memcpy(to + 52, &r->total_rows, 4);
+    const uint16_t counts[8] = {r->n_inputs,
+                                r->n_outputs,
+                                (uint16_t)r->endpoint.n,
+                                (uint16_t)r->model_version.n,
+                                (uint16_t)r->request_id.n,
+                                0,
+                                0,
+                                0};
+    memcpy(to + 56, counts, sizeof counts);
+}
+
+void gy_record_write(const struct gy_record *r, char *to)
+{
+    char *payload = to + FRAME_HEADER;
+    write_fixed(r, payload);
+    char *p = payload + FIXED_BYTES;
+    char *text = p;
+    p = put(p, r->endpoint.p, r->endpoint.n);
+    p = put(p, r->model_version.p, r->model_version.n);
+    p = put(p, r->request_id.p, r->request_id.n);
+    size_t text_n = text_bytes(r);
+    memset(p, 0, text_n - (size_t)(p - text));
+    p = text + text_n;
+    p = put(p, r->inputs, r->n_rows * (size_t)r->n_inputs * sizeof(double));
+    p = put(p, r->outputs, r->n_rows * (size_t)r->n_outputs * sizeof(double));
+    for (uint32_t i = 0; r->rules && i < r->n_rows; i++) {
+        memcpy(p, &r->rules[i], RULE_BYTES);
+        p += RULE_BYTES;
+    }
+    uint32_t length = (uint32_t)(p - payload);
+    uint32_t crc = gy_crc32c(0, payload, length);
+    memcpy(to, &length, 4);
+    memcpy(to + 4, &crc, 4);
+}
+
+enum gy_frame gy_frame_look(const char *bytes, size_t n, size_t at, size_t *ret_bytes)
+{
+    if (at + FRAME_HEADER > n) {
+        return GY_FRAME_END;
+    }
+    uint32_t length;
+    uint32_t crc;
+    memcpy(&length, bytes + at, 4);
+    memcpy(&crc, bytes + at + 4, 4);
+    if (length == GY_FRAME_WRAP_MARK) {
+        return GY_FRAME_WRAP;
+    }
+    if (length < FIXED_BYTES || length > GY_RECORD_MAX_BYTES || (length & 7)) {
+        return GY_FRAME_BAD;
+    }
+    if (at + FRAME_HEADER + length > n) {
+        return GY_FRAME_END;
+    }
+    if (gy_crc32c(0, bytes + at + FRAME_HEADER, length) != crc) {
+        return GY_FRAME_BAD;
+    }
+    *ret_bytes = FRAME_HEADER + length;
+    return GY_FRAME_GOOD;
+}
+
+size_t gy_frame_resync(const char *bytes, size_t n, size_t at)
+{
+    /* Frames start at multiples of 8. The version byte keeps the search from checksumming at every
+     * step. */
+    for (; at + FRAME_HEADER + FIXED_BYTES <= n; at += 8) {
+        size_t got;
+        if (bytes[at + FRAME_HEADER] == RECORD_VERSION &&
+            gy_frame_look(bytes, n, at, &got) == GY_FRAME_GOOD) {
+            return at;
+        }
+    }
+    return n;
+}
+
+void gy_record_peek(const char *frame, unsigned char ret_id[16], uint64_t *ret_seq)
+{
+    memcpy(ret_seq, frame + FRAME_HEADER + 8, 8);
+    memcpy(ret_id, frame + FRAME_HEADER + 16, 16);
+}
+
+static gy_status copy_arrays(const char *p, struct gy_arena *a, bool has_rules, struct gy_record *r,
+                             struct gy_err *err)
+{
+    size_t n_in = (size_t)r->n_rows * r->n_inputs * sizeof(double);
+    size_t n_out = (size_t)r->n_rows * r->n_outputs * sizeof(double);
+    size_t n_rules = has_rules ? r->n_rows * sizeof(struct gy_rule_outcome) : 0;
+    char *to = gy_arena_alloc(a, n_in + n_out + n_rules + 1);
+    if (!to) {
+        return gy_err_set(err, GY_E_NOMEM, "a record of the prediction log");
+    }
+    memcpy(to, p, n_in + n_out + n_rules);
+    r->inputs = (const double *)(const void *)to;
+    r->outputs = (const double *)(const void *)(to + n_in);
+    r->rules = has_rules ? (const struct gy_rule_outcome *)(const void *)(to + n_in + n_out) : NULL;
+    return GY_OK;
+}
+
+gy_status gy_record_read(const char *frame, size_t n, struct gy_arena *a, struct gy_record *ret,
+                         struct gy_err *err)
+{
+    const char *p = frame + FRAME_HEADER;
+    if (n < FRAME_HEADER + FIXED_BYTES || p[0] != RECORD_VERSION) {
+        return gy_err_set(err, GY_E_CORRUPT, "a record of the prediction log has version %d",
+                          n > FRAME_HEADER ? p[0] : -1);
+    }
+    struct gy_record r = {0};
+    uint16_t counts[8];
+    bool has_rules = p[1] & FLAG_RULES;
+    memcpy(&r.status, p + 2, 2);
+    memcpy(&r.latency_ns, p + 4, 4);
+    memcpy(&r.seq, p + 8, 8);
+    memcpy(r.id, p + 16, 16);
+    memcpy(&r.time_us, p + 32, 8);
+    memcpy(&r.revision, p + 40, 4);
+    memcpy(&r.first_row, p + 44, 4);
+    memcpy(&r.n_rows, p + 48, 4);
+    memcpy(&r.total_rows, p + 52, 4);
+    memcpy(counts, p + 56, sizeof counts);
+    r.n_inputs = counts[0];
+    r.n_outputs = counts[1];
+    size_t text = (size_t)counts[2] + counts[3] + counts[4];
+    size_t a_row =
+        ((size_t)r.n_inputs + r.n_outputs) * sizeof(double) + (has_rules ? RULE_BYTES : 0);
+    if (FRAME_HEADER + FIXED_BYTES + pad8(text) + r.n_rows * a_row != n) {
+        return gy_err_set(err, GY_E_CORRUPT, "a record of the prediction log has a wrong length");
+    }
+    p += FIXED_BYTES;
+    r.endpoint = gy_arena_str(a, gy_str_n(p, counts[2]));
+    r.model_version = gy_arena_str(a, gy_str_n(p + counts[2], counts[3]));
+    r.request_id = gy_arena_str(a, gy_str_n(p + counts[2] + counts[3], counts[4]));
+    if (!r.endpoint.p || !r.model_version.p || !r.request_id.p) {
+        return gy_err_set(err, GY_E_NOMEM, "a record of the prediction log");
+    }
+    GY_TRY(copy_arrays(p + pad8(text), a, has_rules, &r, err));
+    *ret = r;
+    return GY_OK;
+}
+
+void gy_segment_name(const unsigned char boot[16], uint32_t ring, uint32_t number,
+                     const char *suffix, char out[128])
+{
+    char text[GY_UUID_TEXT];
+    gy_uuid_text(boot, text);
+    (void)snprintf(out, 128, "%s-%02u-%06u%s", text, ring, number, suffix);
+}
+
+bool gy_segment_parse_name(const char *name, unsigned char boot[16], uint32_t *ring,
+                           uint32_t *number)
+{
+    struct gy_str s = gy_str_c(name);
+    struct gy_str tail;
+    struct gy_str a;
+    struct gy_str b;
+    if (s.n < GY_UUID_TEXT + 4 || !gy_str_ends(s, GY_STR(".seg")) || s.p[GY_UUID_TEXT - 1] != '-') {
+        return false;
+    }
+    tail = gy_str_n(s.p + GY_UUID_TEXT, s.n - GY_UUID_TEXT - 4);
+    int64_t ring_no;
+    int64_t seg_no;
+    if (gy_uuid_parse(gy_str_n(s.p, GY_UUID_TEXT - 1), boot, NULL) != GY_OK ||
+        !gy_str_cut(tail, '-', &a, &b) || gy_parse_i64(a, 0, 9999, &ring_no, NULL) != GY_OK ||
+        gy_parse_i64(b, 0, UINT32_MAX, &seg_no, NULL) != GY_OK) {
+        return false;
+    }
+    *ring = (uint32_t)ring_no;
+    *number = (uint32_t)seg_no;
+    return true;
+}

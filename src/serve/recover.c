@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "serve/predlog_internal.h"
+#include "serve/ring.h"
+
+#define MAX_NAMES_BYTES (64 * GY_MIB)
+
+gy_status gy_predlog_key(const char *dir, char out[17], struct gy_err *err)
+{
+    struct stat st;
+    if (stat(dir, &st) != 0) {
+        return gy_err_sys(err, errno, "stat %s", dir);
+    }
+    (void)snprintf(out, 17, "%016llx",
+                   (unsigned long long)st.st_ino ^ (unsigned long long)st.st_dev << 44);
+    return GY_OK;
+}
+
+/* ---- segments left open ---- */
+
+struct sealing {
+    const char *dir;
+    struct gy_predlog_recovery *found;
+};
+
+static gy_status seal_one(void *ctx, const char *name, bool is_dir, struct gy_err *err)
+{
+    struct sealing *s = ctx;
+    unsigned char boot[16];
+    uint32_t ring;
+    uint32_t number;
+    if (is_dir || !gy_segment_parse_name(name, boot, &ring, &number)) {
+        return GY_OK;
+    }
+    char path[GY_MAX_PATH];
+    GY_TRY(gy_path_join(path, sizeof path, s->dir, name, err));
+    struct gy_segment_info info = {0};
+    if (gy_segment_sealed(path, &info, NULL) != GY_OK) {
+        struct gy_err why = GY_ERR_INIT;
+        gy_status st = gy_segment_seal(path, &info, &why);
+        if (st == GY_E_CORRUPT) {
+            /* Killed between making the file and writing its header, or damaged beyond reading: it
+             * stays where it is for a person to look at, and counts. */
+            gy_log_err(GY_LOG_WARN, "predlog", "a log segment can not be read", &why);
+            s->found->bad++;
+            return GY_OK;
+        }
+        if (st != GY_OK) {
+            if (err) {
+                *err = why;
+            }
+            return st;
+        }
+    }
+    s->found->segments++;
+    s->found->holes += info.holes;
+    s->found->bad += info.bad;
+    return GY_OK;
+}
+
+/* ---- rings left behind ---- */
+
+struct last {
+    const unsigned char *boot;
+    uint32_t ring;
+    const char *dir;
+    bool any;
+    uint32_t number;
+    uint64_t seq;
+};
+
+/* The newest segment of a ring: its number and last record. */
+static gy_status find_last(void *ctx, const char *name, bool is_dir, struct gy_err *err)
+{
+    struct last *l = ctx;
+    unsigned char boot[16];
+    uint32_t ring;
+    uint32_t number;
+    if (is_dir || !gy_segment_parse_name(name, boot, &ring, &number) || ring != l->ring ||
+        memcmp(boot, l->boot, 16) != 0) {
+        return GY_OK;
+    }
+    char path[GY_MAX_PATH];
+    GY_TRY(gy_path_join(path, sizeof path, l->dir, name, err));
+    struct gy_segment_info info = {0};
+    if (!l->any || number > l->number) {
+        l->number = number;
+    }
+    l->any = true;
+    if (gy_segment_sealed(path, &info, NULL) == GY_OK && info.records && info.last_seq > l->seq) {
+        l->seq = info.last_seq;
+    }
+    return GY_OK;
+}
+
+struct draining {
+    struct gy_buf out;
+    uint64_t after; /* records up to here are in a segment already */
+    uint64_t records;
+};
+
+static gy_status drain_frame(void *ctx, const char *frame, size_t n, struct gy_err *err)
+{
+    struct draining *d = ctx;
+    unsigned char id[16];
+    uint64_t seq;
+    gy_record_peek(frame, id, &seq);
+    if (seq <= d->after) {
+        return GY_OK;
+    }
+    gy_buf_add_bytes(&d->out, frame, n);
+    d->records++;
+    return gy_buf_check(&d->out, "a ring of the prediction log", err);
+}
+
+static gy_status write_segment(const char *path, const struct gy_ring *ring, uint32_t number,
+                               struct gy_str records, struct gy_err *err)
+{
+    char header[GY_SEGMENT_HEADER];
+    gy_segment_header(gy_ring_boot(ring), gy_ring_number(ring), number, header);
+    GY_AUTO(gy_file_writer_free) struct gy_file_writer *w = NULL;
+    GY_TRY(gy_file_writer_open(path, 0644, &w, err));
+    GY_TRY(gy_file_writer_write(w, gy_str_n(header, sizeof header), err));
+    GY_TRY(gy_file_writer_write(w, records, err));
+    return gy_file_writer_commit(w, NULL, err);
+}
+
+static gy_status drain_ring(const char *dir, struct gy_ring *ring,
+                            struct gy_predlog_recovery *found, struct gy_err *err)
+{
+    struct last last = {.boot = gy_ring_boot(ring), .ring = gy_ring_number(ring), .dir = dir};
+    GY_TRY(gy_dir_each(dir, find_last, &last, err));
+    struct draining d = {.after = last.seq};
+    gy_buf_init(&d.out, 2 * GY_GIB);
+    uint64_t bad = 0;
+    gy_status st = gy_ring_each(ring, drain_frame, &d, &bad, err);
+    found->bad += bad;
+    if (st == GY_OK && d.records > 0) {
+        uint32_t number = last.any ? last.number + 1 : 0;
+        char name[128];
+        char path[GY_MAX_PATH];
+        struct gy_segment_info info = {0};
+        gy_segment_name(last.boot, last.ring, number, ".seg", name);
+        st = gy_path_join(path, sizeof path, dir, name, err);
+        if (st == GY_OK) {
+            st = write_segment(path, ring, number, gy_buf_str(&d.out), err);
+        }
+        if (st == GY_OK) {
+            st = gy_segment_seal(path, &info, err);
+        }
+        found->segments += st == GY_OK;
+        found->records += st == GY_OK ? d.records : 0;
+        found->holes += info.holes;
+    }
+    gy_buf_done(&d.out);
+    return st;
+}
+
+struct rings {
+    const char *dir;
+    const char *ring_dir;
+    char prefix[32];
+    struct gy_predlog_recovery *found;
+};
+
+static gy_status recover_ring(void *ctx, const char *name, bool is_dir, struct gy_err *err)
+{
+    struct rings *r = ctx;
+    struct gy_str s = gy_str_c(name);
+    if (is_dir || !gy_str_starts(s, gy_str_c(r->prefix)) || !gy_str_ends(s, GY_STR(".ring"))) {
+        return GY_OK;
+    }
+    char path[GY_MAX_PATH];
+    GY_TRY(gy_path_join(path, sizeof path, r->ring_dir, name, err));
+    GY_AUTO(gy_ring_close) struct gy_ring *ring = NULL;
+    struct gy_err why = GY_ERR_INIT;
+    gy_status st = gy_ring_open(path, &ring, &why);
+    if (st == GY_E_CORRUPT) {
+        /* Killed while it was made: nothing can be in it. A damaged one is as unreadable. */
+        gy_log_err(GY_LOG_WARN, "predlog", "a log ring can not be read", &why);
+        r->found->bad++;
+        (void)unlink(path);
+        return GY_OK;
+    }
+    if (st == GY_OK) {
+        st = drain_ring(r->dir, ring, r->found, &why);
+    }
+    if (st != GY_OK) {
+        if (err) {
+            *err = why;
+        }
+        return gy_err_wrap(err, "recovering %s", path);
+    }
+    r->found->rings++;
+    return unlink(path) == 0 ? GY_OK : gy_err_sys(err, errno, "unlink %s", path);
+}
+
+static gy_status recover_rings_in(const char *dir, const char *ring_dir,
+                                  struct gy_predlog_recovery *found, struct gy_err *err)
+{
+    struct rings r = {.dir = dir, .ring_dir = ring_dir, .found = found};
+    char key[17];
+    GY_TRY(gy_predlog_key(dir, key, err));
+    (void)snprintf(r.prefix, sizeof r.prefix, GY_RING_PREFIX "%s-", key);
+    return gy_path_is_dir(ring_dir) ? gy_dir_each(ring_dir, recover_ring, &r, err) : GY_OK;
+}
+
+gy_status gy_predlog_recover(const char *dir, const char *ring_dir, struct gy_predlog_recovery *ret,
+                             struct gy_err *err)
+{
+    struct sealing s = {dir, ret};
+    GY_TRY(gy_dir_each(dir, seal_one, &s, err));
+    GY_TRY(recover_rings_in(dir, ring_dir ? ring_dir : GY_RING_DIR, ret, err));
+    GY_TRY(recover_rings_in(dir, dir, ret, err)); /* where there was no tmpfs */
+    if (ret->rings) {
+        gy_log(GY_LOG_INFO, "predlog", "recovered rings", GY_KV_I("rings", ret->rings),
+               GY_KV_I("records", ret->records), GY_KV_I("bad", ret->bad));
+    }
+    return GY_OK;
+}
+
+/* ---- looking things up ---- */
+
+struct names {
+    struct gy_arena *a;
+    struct name {
+        struct gy_str text;
+        struct name *next;
+    } * newest;
+};
+
+static gy_status collect(void *ctx, const char *name, bool is_dir, struct gy_err *err)
+{
+    struct names *n = ctx;
+    unsigned char boot[16];
+    uint32_t ring;
+    uint32_t number;
+    if (is_dir || !gy_segment_parse_name(name, boot, &ring, &number)) {
+        return GY_OK;
+    }
+    struct name *one = gy_arena_alloc(n->a, sizeof *one);
+    if (!one || !(one->text = gy_arena_str(n->a, gy_str_c(name))).p) {
+        return gy_err_set(err, GY_E_NOMEM, "names of log segments");
+    }
+    one->next = n->newest;
+    n->newest = one;
+    return GY_OK;
+}
+
+struct wanted {
+    const unsigned char *id;
+    struct gy_arena *a;
+    struct gy_record *out;
+    size_t n;
+};
+
+static bool complete(const struct wanted *w)
+{
+    uint64_t rows = 0;
+    for (size_t i = 0; i < w->n; i++) {
+        rows += w->out[i].n_rows;
+    }
+    return w->n > 0 && rows >= w->out[0].total_rows;
+}
+
+static gy_status find_in_segments(const char *dir, struct wanted *w, struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
+    gy_arena_init(&a, MAX_NAMES_BYTES);
+    struct names names = {.a = &a};
+    GY_TRY(gy_dir_each(dir, collect, &names, err));
+    for (struct name *one = names.newest; one && !complete(w); one = one->next) {
+        unsigned char boot[16];
+        uint32_t ring;
+        uint32_t number;
+        /* The first 6 bytes of both are milliseconds: a server gives no id before it started. */
+        if (!gy_segment_parse_name(one->text.p, boot, &ring, &number) ||
+            memcmp(boot, w->id, 6) > 0) {
+            continue;
+        }
+        char path[GY_MAX_PATH];
+        GY_TRY(gy_path_join(path, sizeof path, dir, one->text.p, err));
+        gy_status st = gy_segment_find(path, w->id, w->a, w->out, GY_PREDLOG_MAX_PARTS, &w->n, err);
+        if (st != GY_OK && st != GY_E_CORRUPT) {
+            return st;
+        }
+    }
+    return GY_OK;
+}
+
+static gy_status match_frame(void *ctx, const char *frame, size_t n, struct gy_err *err)
+{
+    struct wanted *w = ctx;
+    unsigned char id[16];
+    uint64_t seq;
+    gy_record_peek(frame, id, &seq);
+    if (memcmp(id, w->id, 16) != 0 || w->n == GY_PREDLOG_MAX_PARTS) {
+        return GY_OK;
+    }
+    GY_TRY(gy_record_read(frame, n, w->a, &w->out[w->n], err));
+    w->n++;
+    return GY_OK;
+}
+
+struct looking {
+    const char *ring_dir;
+    char prefix[32];
+    struct wanted *w;
+};
+
+static gy_status look_in_ring(void *ctx, const char *name, bool is_dir, struct gy_err *err)
+{
+    struct looking *k = ctx;
+    struct gy_str s = gy_str_c(name);
+    if (is_dir || !gy_str_starts(s, gy_str_c(k->prefix)) || !gy_str_ends(s, GY_STR(".ring")) ||
+        complete(k->w)) {
+        return GY_OK;
+    }
+    char path[GY_MAX_PATH];
+    uint64_t bad;
+    GY_TRY(gy_path_join(path, sizeof path, k->ring_dir, name, err));
+    GY_AUTO(gy_ring_close) struct gy_ring *ring = NULL;
+    if (gy_ring_open(path, &ring, NULL) != GY_OK) {
+        return GY_OK; /* being made, or drained and removed meanwhile */
+    }
+    return gy_ring_each(ring, match_frame, k->w, &bad, err);
+}
+
+static gy_status find_in_rings(const char *dir, const char *ring_dir, struct wanted *w,
+                               struct gy_err *err)
+{
+    struct looking k = {.ring_dir = ring_dir, .w = w};
+    char key[17];
+    GY_TRY(gy_predlog_key(dir, key, err));
+    (void)snprintf(k.prefix, sizeof k.prefix, GY_RING_PREFIX "%s-", key);
+    return gy_path_is_dir(ring_dir) ? gy_dir_each(ring_dir, look_in_ring, &k, err) : GY_OK;
+}
+
+static void sort_parts(struct gy_record *r, size_t n)
+{
+    for (size_t i = 1; i < n; i++) { /* nearly always in order */
+        for (size_t k = i; k > 0 && r[k].first_row < r[k - 1].first_row; k--) {
+            struct gy_record swap = r[k];
+            r[k] = r[k - 1];
+            r[k - 1] = swap;
+        }
+    }
+}
+
+gy_status gy_predlog_find(struct gy_predlog *live, const char *dir, const char *ring_dir,
+                          const unsigned char id[16], struct gy_arena *a, struct gy_record **ret,
+                          size_t *ret_n, struct gy_err *err)
+{
+    struct wanted w = {.id = id, .a = a};
+    w.out = gy_arena_calloc(a, GY_PREDLOG_MAX_PARTS, sizeof *w.out);
+    if (!w.out) {
+        return gy_err_set(err, GY_E_NOMEM, "looking up a prediction");
+    }
+    if (live) {
+        GY_TRY(gy_predlog_flush(live, false, err));
+    }
+    if (gy_path_is_dir(dir)) {
+        GY_TRY(find_in_segments(dir, &w, err));
+        if (!complete(&w) && !live) {
+            GY_TRY(find_in_rings(dir, ring_dir ? ring_dir : GY_RING_DIR, &w, err));
+            GY_TRY(find_in_rings(dir, dir, &w, err));
+        }
+    }
+    if (w.n == 0) {
+        char text[GY_UUID_TEXT];
+        gy_uuid_text(id, text);
+        (void)gy_err_set(err, GY_E_NOTFOUND, "no prediction %s in the log", text);
+        (void)gy_err_hint(err, "the id is in each answer: prediction_id, or the header "
+                               "Gyre-Prediction-Id");
+        return GY_E_NOTFOUND;
+    }
+    sort_parts(w.out, w.n);
+    *ret = w.out;
+    *ret_n = w.n;
+    return GY_OK;
+}
+
+struct each {
+    const char *dir;
+    gy_record_fn fn;
+    void *ctx;
+};
+
+static gy_status each_segment(void *ctx, const char *name, bool is_dir, struct gy_err *err)
+{
+    struct each *e = ctx;
+    unsigned char boot[16];
+    uint32_t ring;
+    uint32_t number;
+    if (is_dir || !gy_segment_parse_name(name, boot, &ring, &number)) {
+        return GY_OK;
+    }
+    char path[GY_MAX_PATH];
+    GY_TRY(gy_path_join(path, sizeof path, e->dir, name, err));
+    return gy_segment_each(path, e->fn, e->ctx, err);
+}
+
+gy_status gy_predlog_each(const char *dir, gy_record_fn fn, void *ctx, struct gy_err *err)
+{
+    struct each e = {dir, fn, ctx};
+    return gy_dir_each(dir, each_segment, &e, err);
+}
