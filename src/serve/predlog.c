@@ -49,8 +49,8 @@ struct gy_predlog {
     uint64_t sync_asked, sync_done;
     gy_status failed; /* of the last drain or sync; GY_OK again when one succeeds */
     struct gy_err failure;
-    gy_status sync_failed;  /* of the last sync */
-    int64_t dirty_since_us; /* oldest bytes that no sync has taken yet, 0: none */
+    gy_status sync_failed;    /* of the last sync */
+    int64_t dirty_since_us;   /* oldest bytes that no sync has taken yet, 0: none */
     int64_t syncing_since_us; /* the same for the sync that runs */
     struct gy_predlog_stats stats;
     pthread_t flusher, syncer;

@@ -45,11 +45,14 @@ static gy_status seal_one(void *ctx, const char *name, bool is_dir, struct gy_er
     GY_TRY(gy_path_join(path, sizeof path, s->dir, name, err));
     struct gy_segment_info info = {0};
     if (gy_segment_sealed(path, &info, NULL) != GY_OK) {
+        /* A file shorter than its header was being made when the process died: nothing is in it. */
         struct gy_err why = GY_ERR_INIT;
         gy_status st = gy_segment_seal(path, &info, &why);
+        if (st == GY_E_CORRUPT && gy_file_size(path) < GY_SEGMENT_HEADER) {
+            return unlink(path) == 0 ? GY_OK : gy_err_sys(err, errno, "unlink %s", path);
+        }
         if (st == GY_E_CORRUPT) {
-            /* Killed between making the file and writing its header, or damaged beyond reading: it
-             * stays where it is for a person to look at, and counts. */
+            /* It stays where it is for a person to look at, and counts. */
             gy_log_err(GY_LOG_WARN, "predlog", "a log segment can not be read", &why);
             s->found->bad++;
             return GY_OK;
@@ -406,7 +409,15 @@ static gy_status each_segment(void *ctx, const char *name, bool is_dir, struct g
     }
     char path[GY_MAX_PATH];
     GY_TRY(gy_path_join(path, sizeof path, e->dir, name, err));
-    return gy_segment_each(path, e->fn, e->ctx, err);
+    struct gy_err why = GY_ERR_INIT;
+    gy_status st = gy_segment_each(path, e->fn, e->ctx, &why);
+    if (st == GY_OK || st == GY_E_CORRUPT) {
+        return GY_OK; /* what can not be read was counted at recovery */
+    }
+    if (err) {
+        *err = why;
+    }
+    return st;
 }
 
 gy_status gy_predlog_each(const char *dir, gy_record_fn fn, void *ctx, struct gy_err *err)

@@ -84,7 +84,7 @@ gy_status gy_ring_create(const char *path, const unsigned char boot[16], uint32_
         return gy_err_set(err, GY_E_INVALID, "the log ring must be a power of two from %zu bytes",
                           RING_MIN_BYTES);
     }
-    int fd;
+    int fd = -1;
     GY_TRY(create_file(path, RING_HEADER + capacity_bytes, &fd, err));
     gy_status st = map_ring(fd, RING_HEADER + capacity_bytes, path, ret, err);
     (void)close(fd);
