@@ -62,7 +62,7 @@ static inline struct gy_val gy_vi(int64_t i)
 {
     return (struct gy_val){.kind = GY_VAL_INT, .i = i};
 }
-static inline struct gy_val gy_vf(double f)
+static inline struct gy_val gy_vf(double f) /* NaN is stored as NULL; infinities stay */
 {
     return (struct gy_val){.kind = GY_VAL_REAL, .f = f};
 }

@@ -75,5 +75,9 @@ gy_status faulty_objects(struct faulty_objects *f, struct gy_objects **inner,
 /* Register FAULT_VFS over the default one (again: does nothing) and give its only fault. code
  * NOSPACE: writes fail as on a full disk; else as a broken one. */
 struct fault *fault_vfs(void);
+/* Power loss: remember the old bytes of each write until its file is synced. Then, with every
+ * connection closed, take back about half of them, by seed; returns how many. Off at first. */
+void fault_vfs_track(bool on);
+int fault_vfs_lose_unsynced(uint64_t seed);
 
 #endif
