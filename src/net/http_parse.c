@@ -61,6 +61,7 @@ static int on_message_begin(llhttp_t *ll)
     p->n = 0;
     p->target = (struct gy_http_span){0, 0};
     p->head.n_headers = 0;
+    p->head.method = p->head.path = p->head.query = GY_STR_NULL;
     p->extension_bytes = 0;
     p->in_value = p->in_body = false;
     p->begun = true;

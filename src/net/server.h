@@ -46,19 +46,23 @@ struct gy_fast_ops {
 };
 
 struct gy_server_options {
-    const char *host;        /* "127.0.0.1" */
-    int port;                /* 0: any free one, see gy_server_port */
-    const char *unix_path;   /* NULL: none; made 0600; the peer's user is the actor */
-    int n_loops;             /* 0: number of CPUs, at most 8 */
-    int n_workers;           /* blocking handlers; 0: 8 */
-    size_t max_queue;        /* waiting for a worker; beyond: 503; 0: 1024 */
-    int max_connections;     /* 0: 4096; beyond: accepted, answered 503, closed */
-    int header_timeout_ms;   /* 0: 10000 */
-    int idle_timeout_ms;     /* 0: 75000 */
-    int body_min_bytes_s;    /* 0: 1024, after a grace of 10 s: slower senders get 408 */
-    int drain_timeout_ms;    /* 0: 30000 */
+    const char *host;      /* "127.0.0.1" */
+    int port;              /* 0: any free one, see gy_server_port */
+    const char *unix_path; /* NULL: none; made 0600; the peer's user is the actor */
+    int n_loops;           /* 0: number of CPUs, at most 8 */
+    int n_workers;         /* blocking handlers; 0: 8 */
+    size_t max_queue;      /* waiting for a worker; beyond: 503; 0: 1024 */
+    int max_connections;   /* 0: 4096; beyond: accepted, answered 503, closed */
+    int header_timeout_ms; /* 0: 10000 */
+    int idle_timeout_ms;   /* 0: 75000 */
+    int body_min_bytes_s;  /* 0: 1024; a body slower than this gets 408 */
+    int body_window_ms;    /* 0: 10000; over which that rate is measured, also the first grace */
+    int drain_delay_ms;    /* between "draining" and closing the listeners: lets a load balancer see
+                              it; 0: none */
+    int drain_timeout_ms;  /* 0: 30000 */
     size_t max_header_bytes; /* 0: 32 KiB */
-    bool access_log;
+    bool access_log; /* one line a request; answers below 400 of the fast path at debug level only
+                        (the prediction log has them) */
     struct gy_router *router;       /* not owned */
     const struct gy_fast_ops *fast; /* MAY be NULL */
     void *fast_self;
@@ -84,9 +88,9 @@ GY_DEFINE_AUTO(struct gy_server *, gy_server_free);
 /* Counters for /metrics; monotonic unless named otherwise. */
 struct gy_server_stats {
     uint64_t accepted, closed, refused, requests, parse_errors, timeouts, bytes_in, bytes_out;
-    uint64_t by_class[6]; /* answers by status / 100 */
-    int64_t open_connections, in_flight, queued;
-    int64_t loop_lag_us_max; /* since the last call */
+    uint64_t by_class[6];                        /* answers by status / 100 */
+    int64_t open_connections, in_flight, queued; /* now; in_flight: with a worker */
+    int64_t loop_lag_us_max;                     /* since the last call */
 };
 void gy_server_get_stats(struct gy_server *s, struct gy_server_stats *ret);
 

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One request that is answered by a worker thread: the bridge between its connection (on a loop)
+ * and its handler (on a pool). Bytes cross in both directions through bounded buffers: a slow
+ * handler stops the reading of the socket, a slow client stops the handler's writing. Reference
+ * counted: a client that goes away leaves the handler an exchange that answers NETWORK. */
+#ifndef GY_NET_EXCHANGE_H
+#define GY_NET_EXCHANGE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "net/http_parse.h"
+#include "net/server.h"
+
+enum {
+    GY_EXCHANGE_HIGH = 256 * 1024, /* bytes waiting in one direction before the giver must wait */
+    GY_EXCHANGE_PIECE = 64 * 1024, /* written at a time */
+    GY_EXCHANGE_FLUSH = 32 * 1024, /* an answer of known size is sent in pieces of about this */
+};
+
+struct gy_net_loop;
+struct gy_conn;
+
+struct gy_exchange {
+    _Atomic int refs; /* the connection, the worker, the inbox of the loop while posted */
+    struct gy_net_loop *loop;
+    struct gy_conn *conn; /* loop thread only; NULL once the connection is gone */
+
+    /* the worker's: */
+    struct gy_arena arena;
+    struct gy_request req;
+    struct gy_reader reader;
+    struct gy_reply reply;
+    struct gy_buf current; /* body bytes taken out of `in` */
+    size_t current_at;
+    int64_t promised, given; /* body bytes of the answer; promised -1: not known */
+    bool head_only, http10, keep_alive, chunked, deferred;
+
+    pthread_mutex_t lock; /* guards what follows: */
+    pthread_cond_t changed;
+    struct gy_buf in; /* body bytes that came in */
+    bool in_end, in_paused;
+    gy_status in_failed;
+    const char *in_why;
+    struct gy_buf out; /* framed bytes to go out */
+    bool out_end, broken, gone;
+    bool close; /* the connection ends with this answer */
+    int status;
+    int64_t body_bytes; /* of the answer, for the log */
+
+    bool posted; /* guarded by the loop's lock */
+    struct gy_exchange *next;
+};
+
+/* A copy of everything the head says; refs = 1. Loop thread. Fails (NULL) without memory. */
+struct gy_exchange *gy_exchange_new(struct gy_net_loop *loop, const struct gy_http_head *head,
+                                    struct gy_str request_id, struct gy_str actor,
+                                    enum gy_peer_kind peer);
+void gy_exchange_ref(struct gy_exchange *ex);
+void gy_exchange_unref(struct gy_exchange *ex);
+
+/* ---- loop thread ---- */
+/* Body bytes; true when the socket should not be read for now (the exchange posts itself when there
+ * is room again). */
+bool gy_exchange_give(struct gy_exchange *ex, struct gy_str bytes);
+bool gy_exchange_has_room(struct gy_exchange *ex); /* for body bytes */
+/* The body ends: status GY_OK, or why it breaks off (why is static). */
+void gy_exchange_end_in(struct gy_exchange *ex, gy_status status, const char *why);
+void gy_exchange_gone(struct gy_exchange *ex); /* the client went away */
+enum gy_exchange_out { GY_OUT_NOTHING, GY_OUT_BYTES, GY_OUT_END, GY_OUT_BROKEN };
+/* What is to be sent: BYTES were swapped into *buf (given empty). */
+enum gy_exchange_out gy_exchange_take(struct gy_exchange *ex, struct gy_buf *buf);
+
+/* ---- worker ---- */
+void gy_exchange_run(void *exchange); /* the pool's function; drops the worker's reference */
+
+/* ---- heads of answers, any thread ---- */
+struct gy_head_out {
+    int status;
+    const char *date, *content_type; /* content_type NULL: none, or among the headers */
+    const struct gy_header *headers; /* those of the connection itself are dropped */
+    size_t n_headers;
+    const char *extra;  /* complete lines; NULL: none */
+    int64_t body_bytes; /* -1: chunked (or, close set and http10, up to the end) */
+    struct gy_str request_id;
+    bool close, http10;
+};
+void gy_head_write(struct gy_buf *out, const struct gy_head_out *h);
+
+#endif

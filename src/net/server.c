@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "net/server_internal.h"
+
+static void set_default(int *value, int otherwise)
+{
+    if (*value <= 0) {
+        *value = otherwise;
+    }
+}
+
+static void fill_defaults(struct gy_server_options *o)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    o->host = o->host ? o->host : "127.0.0.1";
+    set_default(&o->n_loops, cpus < 1 ? 1 : cpus > 8 ? 8 : (int)cpus);
+    o->n_loops = o->n_loops > GY_NET_MAX_LOOPS ? GY_NET_MAX_LOOPS : o->n_loops;
+    set_default(&o->n_workers, 8);
+    set_default(&o->max_connections, 4096);
+    set_default(&o->header_timeout_ms, 10000);
+    set_default(&o->idle_timeout_ms, 75000);
+    set_default(&o->body_min_bytes_s, 1024);
+    set_default(&o->body_window_ms, 10000);
+    set_default(&o->drain_timeout_ms, 30000);
+    o->max_queue = o->max_queue ? o->max_queue : 1024;
+    o->max_header_bytes = o->max_header_bytes ? o->max_header_bytes : 32 * GY_KIB;
+}
+
+/* ---- tasks on all loops ---- */
+
+struct everywhere {
+    pthread_mutex_t lock;
+    pthread_cond_t done;
+    int left;
+    void (*fn)(void *ctx, struct gy_net_loop *loop);
+    void *ctx;
+};
+
+static void run_one(void *ctx, struct gy_net_loop *loop)
+{
+    struct everywhere *e = ctx;
+    e->fn(e->ctx, loop);
+    (void)pthread_mutex_lock(&e->lock);
+    if (--e->left == 0) {
+        (void)pthread_cond_signal(&e->done);
+    }
+    (void)pthread_mutex_unlock(&e->lock);
+}
+
+static void on_all_loops(struct gy_server *s, void (*fn)(void *ctx, struct gy_net_loop *loop),
+                         void *ctx)
+{
+    struct gy_loop_task tasks[GY_NET_MAX_LOOPS];
+    struct everywhere e = {.left = s->n_loops, .fn = fn, .ctx = ctx};
+    (void)pthread_mutex_init(&e.lock, NULL);
+    (void)pthread_cond_init(&e.done, NULL);
+    for (int i = 0; i < s->n_loops; i++) {
+        tasks[i] = (struct gy_loop_task){NULL, run_one, &e};
+        gy_net_loop_task(&s->loops[i], &tasks[i]);
+    }
+    (void)pthread_mutex_lock(&e.lock);
+    while (e.left > 0) {
+        (void)pthread_cond_wait(&e.done, &e.lock);
+    }
+    (void)pthread_mutex_unlock(&e.lock);
+    (void)pthread_cond_destroy(&e.done);
+    (void)pthread_mutex_destroy(&e.lock);
+}
+
+struct on_loops_call {
+    void (*fn)(void *ctx, int loop);
+    void *ctx;
+};
+
+static void call_with_index(void *ctx, struct gy_net_loop *loop)
+{
+    struct on_loops_call *c = ctx;
+    c->fn(c->ctx, loop->index);
+}
+
+gy_status gy_server_on_loops(struct gy_server *s, void (*fn)(void *ctx, int loop), void *ctx,
+                             struct gy_err *err)
+{
+    struct on_loops_call c = {fn, ctx};
+    if (atomic_load(&s->stopped)) {
+        return gy_err_set(err, GY_E_UNAVAILABLE, "the server has stopped");
+    }
+    on_all_loops(s, call_with_index, &c);
+    return GY_OK;
+}
+
+/* ---- start ---- */
+
+static gy_status start_loops(struct gy_server *s, struct gy_err *err)
+{
+    s->loops = gy_calloc((size_t)s->o.n_loops, sizeof *s->loops);
+    if (!s->loops) {
+        return gy_err_set(err, GY_E_NOMEM, "starting the server");
+    }
+    for (int i = 0; i < s->o.n_loops; i++) {
+        GY_TRY(gy_net_loop_init(&s->loops[i], s, i, err));
+        s->n_loops = i + 1;
+        GY_TRY(gy_net_loop_start(&s->loops[i], err));
+    }
+    return GY_OK;
+}
+
+static gy_status start_acceptor(struct gy_server *s, struct gy_err *err)
+{
+    sigset_t all, old;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &old);
+    int failed = pthread_create(&s->acceptor, NULL, gy_accept_loop, s);
+    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (failed) {
+        return gy_err_set(err, GY_E_FAILED, "no thread for the acceptor: %s", strerror(failed));
+    }
+    s->acceptor_runs = true;
+    return GY_OK;
+}
+
+static gy_status start(struct gy_server *s, struct gy_err *err)
+{
+    if (snprintf(s->host, sizeof s->host, "%s", s->o.host) >= (int)sizeof s->host) {
+        return gy_err_set(err, GY_E_INVALID, "the host name is too long");
+    }
+    s->check_host = gy_guard_is_loopback(s->host);
+    GY_TRY(gy_listen_tcp(s->host, s->o.port, &s->listen_fd, &s->port, err));
+    if (s->o.unix_path) {
+        GY_TRY(gy_listen_unix(s->o.unix_path, &s->unix_fd, err));
+        (void)snprintf(s->unix_path, sizeof s->unix_path, "%s", s->o.unix_path);
+    }
+    if (pipe2(s->wake_fds, O_CLOEXEC) != 0) {
+        s->wake_fds[0] = s->wake_fds[1] = -1;
+        return gy_err_sys(err, errno, "starting the server");
+    }
+    s->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    GY_TRY(gy_pool_new("http", s->o.n_workers, s->o.max_queue, &s->workers, err));
+    if (s->o.fast) {
+        GY_TRY(gy_pool_new("infer", s->o.n_loops, s->o.max_queue, &s->infer, err));
+    }
+    GY_TRY(start_loops(s, err));
+    return start_acceptor(s, err);
+}
+
+gy_status gy_server_start(const struct gy_server_options *o, struct gy_server **ret,
+                          struct gy_err *err)
+{
+    GY_AUTO(gy_server_free) struct gy_server *s = gy_calloc(1, sizeof *s);
+    if (!s) {
+        return gy_err_set(err, GY_E_NOMEM, "starting the server");
+    }
+    s->o = *o;
+    fill_defaults(&s->o);
+    s->listen_fd = s->unix_fd = s->spare_fd = s->wake_fds[0] = s->wake_fds[1] = -1;
+    (void)pthread_mutex_init(&s->lock, NULL);
+    (void)pthread_cond_init(&s->emptied, NULL);
+    GY_TRY(start(s, err));
+    s->o.host = s->host; /* the caller's strings may go now */
+    s->o.unix_path = NULL;
+    *ret = GY_TAKE(s);
+    return GY_OK;
+}
+
+int gy_server_port(const struct gy_server *s)
+{
+    return s->port;
+}
+
+int gy_server_loops(const struct gy_server *s)
+{
+    return s->n_loops;
+}
+
+bool gy_server_draining(const struct gy_server *s)
+{
+    return atomic_load(&s->draining);
+}
+
+/* ---- stop ---- */
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0) {
+        (void)close(*fd);
+        *fd = -1;
+    }
+}
+
+static void stop_accepting(struct gy_server *s)
+{
+    if (s->acceptor_runs) {
+        (void)!write(s->wake_fds[1], "", 1); /* an empty pipe takes a byte */
+        (void)pthread_join(s->acceptor, NULL);
+        s->acceptor_runs = false;
+    }
+    close_fd(&s->listen_fd);
+    if (s->unix_fd >= 0) {
+        (void)unlink(s->unix_path);
+    }
+    close_fd(&s->unix_fd);
+}
+
+static void drain_loop(void *ctx, struct gy_net_loop *l)
+{
+    (void)ctx;
+    l->draining = true;
+    for (struct gy_conn *c = l->conns, *next; c; c = next) {
+        next = c->next;
+        gy_conn_drain(c);
+    }
+}
+
+static void close_all(void *ctx, struct gy_net_loop *l)
+{
+    (void)ctx;
+    while (l->conns) {
+        gy_conn_close(l->conns);
+    }
+}
+
+/* Until no connection is open; false when that took longer. */
+static bool wait_empty(struct gy_server *s, int timeout_ms)
+{
+    struct timespec until;
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += timeout_ms / 1000;
+    until.tv_nsec += timeout_ms % 1000 * 1000000L;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000L;
+    }
+    int failed = 0;
+    (void)pthread_mutex_lock(&s->lock);
+    while (atomic_load(&s->n_open) > 0 && failed == 0) {
+        failed = pthread_cond_timedwait(&s->emptied, &s->lock, &until);
+    }
+    bool empty = atomic_load(&s->n_open) == 0;
+    (void)pthread_mutex_unlock(&s->lock);
+    return empty;
+}
+
+void gy_server_stop(struct gy_server *s)
+{
+    if (atomic_exchange(&s->draining, true)) {
+        return; /* stopped already, or by another thread just now */
+    }
+    if (s->o.drain_delay_ms > 0 && s->acceptor_runs) {
+        struct timespec delay = {s->o.drain_delay_ms / 1000, s->o.drain_delay_ms % 1000 * 1000000L};
+        (void)nanosleep(&delay, NULL);
+    }
+    bool served = s->acceptor_runs;
+    stop_accepting(s);
+    if (served) {
+        on_all_loops(s, drain_loop, NULL);
+        if (!wait_empty(s, s->o.drain_timeout_ms)) {
+            on_all_loops(s, close_all, NULL);
+            (void)wait_empty(s, 5000); /* closing needs one turn of each loop */
+        }
+    }
+    atomic_store(&s->stopped, true);
+    gy_pool_free(s->workers);
+    gy_pool_free(s->infer);
+    s->workers = s->infer = NULL;
+    for (int i = 0; i < s->n_loops; i++) {
+        gy_net_loop_done(&s->loops[i]);
+    }
+}
+
+void gy_server_free(struct gy_server *s)
+{
+    if (!s) {
+        return;
+    }
+    gy_server_stop(s);
+    close_fd(&s->spare_fd);
+    close_fd(&s->wake_fds[0]);
+    close_fd(&s->wake_fds[1]);
+    (void)pthread_cond_destroy(&s->emptied);
+    (void)pthread_mutex_destroy(&s->lock);
+    gy_free(s->loops);
+    gy_free(s);
+}
+
+/* ---- counters ---- */
+
+void gy_server_get_stats(struct gy_server *s, struct gy_server_stats *ret)
+{
+    *ret = (struct gy_server_stats){.accepted = atomic_load(&s->n_accepted),
+                                    .refused = atomic_load(&s->n_turned_away),
+                                    .open_connections = atomic_load(&s->n_open)};
+    for (int i = 0; i < s->n_loops; i++) {
+        struct gy_loop_stats *l = &s->loops[i].stats;
+        ret->closed += atomic_load(&l->closed);
+        ret->refused += atomic_load(&l->refused);
+        ret->requests += atomic_load(&l->requests);
+        ret->parse_errors += atomic_load(&l->parse_errors);
+        ret->timeouts += atomic_load(&l->timeouts);
+        ret->bytes_in += atomic_load(&l->bytes_in);
+        ret->bytes_out += atomic_load(&l->bytes_out);
+        ret->in_flight += atomic_load(&l->in_flight);
+        for (int k = 0; k < 6; k++) {
+            ret->by_class[k] += atomic_load(&l->by_class[k]);
+        }
+        int64_t lag = atomic_exchange(&l->lag_us_max, 0);
+        ret->loop_lag_us_max = lag > ret->loop_lag_us_max ? lag : ret->loop_lag_us_max;
+    }
+    if (!atomic_load(&s->stopped)) {
+        ret->queued = (int64_t)gy_pool_queued(s->workers);
+        ret->queued += s->infer ? (int64_t)gy_pool_queued(s->infer) : 0;
+    }
+}
