@@ -335,6 +335,12 @@ static enum gy_http_event refuse(struct gy_http_parser *p, llhttp_errno_t code)
         bad(p, 400, "a method that is not known");
         break;
     case HPE_INVALID_VERSION:
+        if (strstr(llhttp_get_error_reason(&p->ll), "CRLF")) {
+            bad(p, 400, "a request line that does not end in CRLF");
+            break;
+        }
+        bad(p, 505, "only HTTP/1.1 and HTTP/1.0 are spoken here");
+        break;
     case HPE_PAUSED_H2_UPGRADE:
         bad(p, 505, "only HTTP/1.1 and HTTP/1.0 are spoken here");
         break;
