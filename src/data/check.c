@@ -30,6 +30,7 @@ struct gy_checker {
     struct gy_csv_field *fields; /* of the record at hand; n_fields + 1 */
     struct gy_buf scratch;
     bool any_unique;
+    bool missing_starts[256]; /* first bytes of the missing markers */
 };
 
 const char *gy_dead_name(enum gy_dead_code code)
@@ -171,6 +172,11 @@ gy_status gy_checker_new(const struct gy_schema *schema, struct gy_str environme
     c->schema = schema;
     c->n_fields = n_header;
     gy_buf_init(&c->scratch, GY_MAX_CSV_RECORD);
+    for (size_t i = 0; i < schema->n_missing; i++) {
+        if (schema->missing[i].n > 0) {
+            c->missing_starts[(unsigned char)schema->missing[i].p[0]] = true;
+        }
+    }
     c->targets = gy_calloc(schema->n_columns, sizeof *c->targets);
     c->fields = gy_calloc(n_header + 1, sizeof *c->fields);
     size_t *places = gy_calloc(schema->n_columns, sizeof *places);
@@ -304,7 +310,8 @@ static void check_value(const struct gy_checker *c, struct target *t, struct gy_
         ((unsigned char)text.p[0] <= ' ' || (unsigned char)text.p[text.n - 1] <= ' ')) {
         bare = gy_str_trim(text);
     }
-    if (gy_schema_is_missing(c->schema, bare)) {
+    if (bare.n == 0 ||
+        (c->missing_starts[(unsigned char)bare.p[0]] && gy_schema_is_missing(c->schema, bare))) {
         if (column->required) {
             gy_buf_addc(reason(r, GY_DEAD_REQUIRED, column), "the value is missing");
         }
@@ -323,10 +330,18 @@ static void check_value(const struct gy_checker *c, struct target *t, struct gy_
         show(b, t->text);
         gy_buf_addc(b, " is not one of the allowed values");
     }
-    if (t->unique && gy_unique_has(t->unique, t->text)) {
-        struct gy_buf *b = reason(r, GY_DEAD_UNIQUE, column);
-        show(b, t->text);
-        gy_buf_addc(b, " was in an accepted record before");
+}
+
+/* Last of all, so that the look-up had time to arrive. */
+static void check_unique(struct gy_checker *c, struct gy_reasons *r)
+{
+    for (size_t i = 0; i < c->n_targets; i++) {
+        struct target *t = &c->targets[i];
+        if (t->unique && t->kept.n > 0 && gy_unique_has(t->unique, gy_buf_str(&t->kept))) {
+            struct gy_buf *b = reason(r, GY_DEAD_UNIQUE, t->column);
+            show(b, gy_buf_str(&t->kept));
+            gy_buf_addc(b, " was in an accepted record before");
+        }
     }
 }
 
@@ -345,38 +360,75 @@ static void check_whole(const struct gy_csv_item *item, struct gy_reasons *r)
     }
 }
 
-/* All columns: reasons, and the canonical line. */
-static gy_status check_fields(struct gy_checker *c, bool utf8, struct gy_buf *out,
+/* Append a field that needs no quotes: room for it is there. */
+static char *put(char *to, struct gy_str text)
+{
+    memcpy(to, text.p, text.n);
+    return to + text.n;
+}
+
+static char *put_string(char *to, struct gy_str text)
+{
+    if (text.n == 0) {
+        return to;
+    }
+    if (!memchr(text.p, ',', text.n) && !memchr(text.p, '"', text.n) &&
+        !memchr(text.p, '\n', text.n) && !memchr(text.p, '\r', text.n)) {
+        return put(to, text);
+    }
+    *to++ = '"';
+    for (size_t i = 0; i < text.n; i++) {
+        if (text.p[i] == '"') {
+            *to++ = '"';
+        }
+        *to++ = text.p[i];
+    }
+    *to++ = '"';
+    return to;
+}
+
+/* All columns: reasons, and the canonical line. The line is at most twice the record (a quote in an
+ * unquoted field becomes two), two quotes and a comma a field, and the rewritten numbers. */
+static gy_status check_fields(struct gy_checker *c, size_t raw_bytes, bool utf8, struct gy_buf *out,
                               struct gy_reasons *r, struct gy_err *err)
 {
+    char *const line = gy_buf_reserve(out, 2 * raw_bytes + c->n_targets * (GY_VALUE_TEXT + 3) + 3);
+    if (!line) {
+        return gy_buf_check(out, "the canonical records", err);
+    }
+    char *to = line;
     for (size_t i = 0; i < c->n_targets; i++) {
         struct target *t = &c->targets[i];
         struct gy_str text = GY_STR("");
         if (t->field != NO_FIELD) {
-            text = gy_csv_text(&c->fields[t->field], &c->scratch);
+            const struct gy_csv_field *f = &c->fields[t->field];
+            text = f->escaped ? gy_csv_text(f, &c->scratch) : gy_str_n(f->p, f->n);
             if (!text.p) {
                 return no_memory(err);
             }
         }
         check_value(c, t, text, utf8, r);
         if (i) {
-            gy_buf_add_char(out, ',');
+            *to++ = ',';
         }
-        if (t->column->type == GY_TYPE_STRING) {
-            gy_csv_add_field(out, t->text);
-        } else {
-            gy_buf_add(out, t->text);
-        }
+        to = t->column->type == GY_TYPE_STRING ? put_string(to, t->text) : put(to, t->text);
         if (t->unique) {
             gy_buf_reset(&t->kept);
             gy_buf_add(&t->kept, t->text);
             GY_TRY(gy_buf_check(&t->kept, "a unique value", err));
+            gy_unique_ask(t->unique, gy_buf_str(&t->kept));
         }
     }
-    if (c->n_targets == 1 && c->targets[0].text.n == 0) {
-        gy_buf_addc(out, "\"\""); /* an empty line would be a blank line, not a record */
+    if (c->any_unique) {
+        check_unique(c, r);
     }
-    gy_buf_add_char(out, '\n');
+    if (to == line && c->n_targets == 1) {
+        to = put(to, GY_STR("\"\"")); /* an empty line would be a blank line, not a record */
+    }
+    *to++ = '\n';
+    if (r->codes == 0) {
+        gy_buf_commit(out, (size_t)(to - line));
+    }
     return GY_OK;
 }
 
@@ -410,15 +462,9 @@ gy_status gy_checker_record(struct gy_checker *c, const struct gy_csv_item *item
         check_whole(item, r);
         return GY_OK;
     }
-    const size_t before = out->n;
     bool utf8 = is_ascii(item->raw) || gy_str_is_utf8(item->raw);
-    GY_TRY(check_fields(c, utf8, out, r, err));
-    if (out->failed) {
-        return gy_buf_check(out, "the canonical records", err);
-    }
+    GY_TRY(check_fields(c, item->raw.n, utf8, out, r, err));
     if (r->codes) {
-        out->n = before;
-        out->p[before] = '\0';
         return GY_OK;
     }
     return c->any_unique ? remember(c, err) : GY_OK;

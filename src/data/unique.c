@@ -58,9 +58,21 @@ static size_t slot_of(const struct gy_unique *u, struct gy_str text, uint64_t ha
     }
 }
 
-bool gy_unique_has(const struct gy_unique *u, struct gy_str text)
+void gy_unique_ask(struct gy_unique *u, struct gy_str text)
 {
-    return u->n > 0 && u->slots[slot_of(u, text, gy_str_hash(text, u->seed))] != 0;
+    u->asked = gy_str_hash(text, u->seed);
+    if (u->slots) {
+        __builtin_prefetch(&u->slots[u->asked & (u->n_slots - 1)]);
+    }
+}
+
+bool gy_unique_has(struct gy_unique *u, struct gy_str text)
+{
+    if (u->n == 0) {
+        return false;
+    }
+    u->place = slot_of(u, text, u->asked);
+    return u->slots[u->place] != 0;
 }
 
 static gy_status grow(struct gy_unique *u, struct gy_err *err)
@@ -89,6 +101,7 @@ gy_status gy_unique_add(struct gy_unique *u, struct gy_str text, struct gy_err *
 {
     if (u->n + 1 > u->n_slots / 4 * 3) {
         GY_TRY(grow(u, err));
+        u->place = slot_of(u, text, u->asked);
     }
     size_t start = u->pool.n;
     char *p = gy_buf_reserve(&u->pool, text.n + 10);
@@ -106,8 +119,7 @@ gy_status gy_unique_add(struct gy_unique *u, struct gy_str text, struct gy_err *
         memcpy(p + n, text.p, text.n);
     }
     gy_buf_commit(&u->pool, n + text.n);
-    uint64_t hash = gy_str_hash(text, u->seed);
-    u->slots[slot_of(u, text, hash)] = (hash & ~PLACE_MASK) | (start + 1);
+    u->slots[u->place] = (u->asked & ~PLACE_MASK) | (start + 1);
     u->n++;
     return GY_OK;
 }

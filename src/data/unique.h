@@ -14,13 +14,19 @@ struct gy_unique {
     uint64_t *slots;    /* 24 bits of the hash over 40 bits of place + 1; 0: free */
     size_t n_slots, n;
     uint64_t seed;
+    uint64_t asked; /* hash of the text that was asked for last */
+    size_t place;   /* its free slot */
 };
 
 /* Fails: IO (no random seed). */
 GY_CHECKED gy_status gy_unique_init(struct gy_unique *u, struct gy_err *err);
 void gy_unique_done(struct gy_unique *u);
-bool gy_unique_has(const struct gy_unique *u, struct gy_str text);
-/* text must not be there. Fails: NOMEM, TOOBIG; the set is unchanged then. */
+/* A look-up in two steps, because the table is larger than the caches: ask starts to fetch the
+ * place of text, has answers for the text that was asked last. */
+void gy_unique_ask(struct gy_unique *u, struct gy_str text);
+bool gy_unique_has(struct gy_unique *u, struct gy_str text);
+/* Add text, which gy_unique_has has just told absent. Fails: NOMEM, TOOBIG; the set is unchanged
+ * then. */
 GY_CHECKED gy_status gy_unique_add(struct gy_unique *u, struct gy_str text, struct gy_err *err);
 
 #endif

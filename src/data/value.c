@@ -121,7 +121,7 @@ static bool float_canonical(struct gy_str s, char out[GY_VALUE_TEXT], struct gy_
     if (!plain) {
         return float_slow(s, out, ret, ret_num);
     }
-    double value = (double)mantissa / POW10[decimals];
+    double value = decimals ? (double)mantissa / POW10[decimals] : (double)mantissa;
     if (mantissa == 0) {
         *ret = GY_STR("0");
         *ret_num = 0;
