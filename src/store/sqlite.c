@@ -18,9 +18,15 @@
     (64 * 1024 * 1024) /* the log file is cut back to this when it starts over \
                         */
 
+/* What the writer says for every closure, prepared once. */
+enum fixed { BEGIN_READ, BEGIN_WRITE, COMMIT, SAVEPOINT, RELEASE, N_FIXED };
+static const char *const fixed_sql[N_FIXED] = {"BEGIN", "BEGIN IMMEDIATE", "COMMIT",
+                                               "SAVEPOINT closure", "RELEASE closure"};
+
 struct sqlite_conn {
     sqlite3 *db;
-    int wal_frames; /* in the log after the last commit of this connection */
+    sqlite3_stmt *fixed[N_FIXED]; /* prepared on first use */
+    int wal_frames;               /* in the log after the last commit of this connection */
     int page_bytes;
     bool query_only;
 };
@@ -159,6 +165,9 @@ static gy_status configure(struct sqlite_conn *c, const struct gy_sql_config *cf
 static void sqlite_close(void *conn)
 {
     struct sqlite_conn *c = conn;
+    for (int i = 0; i < N_FIXED; i++) {
+        (void)sqlite3_finalize(c->fixed[i]); /* repeats the status of its last step */
+    }
     int rc = sqlite3_close(c->db);
     GY_REQUIRE(rc == SQLITE_OK); /* a statement was not finalized */
     gy_free(c);
@@ -338,6 +347,21 @@ static int64_t sqlite_last_id(void *conn)
     return sqlite3_last_insert_rowid(((struct sqlite_conn *)conn)->db);
 }
 
+static gy_status run_fixed(struct sqlite_conn *c, enum fixed which, struct gy_err *err)
+{
+    sqlite3_stmt **st = &c->fixed[which];
+    int rc = SQLITE_OK;
+    if (!*st) {
+        rc = sqlite3_prepare_v3(c->db, fixed_sql[which], -1, SQLITE_PREPARE_PERSISTENT, st, NULL);
+    }
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_step(*st);
+    }
+    gy_status status = rc == SQLITE_DONE ? GY_OK : fail_as(c, rc, err, fixed_sql[which]);
+    (void)sqlite3_reset(*st); /* repeats the status of the step; NULL allowed */
+    return status;
+}
+
 /* Readers ask for query_only once; the shared connection of a memory database changes sides. */
 static gy_status sqlite_begin(void *conn, bool write, struct gy_err *err)
 {
@@ -346,12 +370,12 @@ static gy_status sqlite_begin(void *conn, bool write, struct gy_err *err)
         GY_TRY(sqlite_exec(c, write ? "PRAGMA query_only=OFF" : "PRAGMA query_only=ON", err));
         c->query_only = !write;
     }
-    return sqlite_exec(conn, write ? "BEGIN IMMEDIATE" : "BEGIN", err);
+    return run_fixed(c, write ? BEGIN_WRITE : BEGIN_READ, err);
 }
 
 static gy_status sqlite_commit(void *conn, struct gy_err *err)
 {
-    return sqlite_exec(conn, "COMMIT", err);
+    return run_fixed(conn, COMMIT, err);
 }
 
 static bool sqlite_in_transaction(void *conn)
@@ -369,12 +393,12 @@ static void sqlite_rollback(void *conn)
 
 static gy_status sqlite_savepoint(void *conn, struct gy_err *err)
 {
-    return sqlite_exec(conn, "SAVEPOINT closure", err);
+    return run_fixed(conn, SAVEPOINT, err);
 }
 
 static gy_status sqlite_release(void *conn, struct gy_err *err)
 {
-    return sqlite_exec(conn, "RELEASE closure", err);
+    return run_fixed(conn, RELEASE, err);
 }
 
 static gy_status sqlite_rollback_to(void *conn, struct gy_err *err)
