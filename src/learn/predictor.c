@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "learn/evaluate.h"
 #include "learn/model.h"
 #include "learn/runtime/runtime.h"
 #include "learn/runtime/trees.h"
@@ -153,6 +154,11 @@ gy_status gy_predictor_load(const char *dir, struct gy_predictor **ret, struct g
 const struct gy_predictor_info *gy_predictor_info(const struct gy_predictor *p)
 {
     return &p->info;
+}
+
+const struct gy_model *gy_predictor_model(const struct gy_predictor *p)
+{
+    return &p->model;
 }
 
 void gy_predictor_free(struct gy_predictor *p)

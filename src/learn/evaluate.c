@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "learn/evaluate.h"
+
+#include <math.h>
+
+#include "base/expr.h"
+#include "base/mem.h"
+#include "learn/split.h"
+
+#define MAX_ARENA (64 * GY_MIB)
+
+/* ---- which rows ---- */
+
+/* held[i] for every row of the table, by the model's own split. */
+static gy_status split_of(const struct gy_model *m, const struct gy_table *t, bool *held,
+                          struct gy_err *err)
+{
+    const struct gy_split s = {.seed = m->seed, .holdout = m->holdout};
+    if (!gy_str_eqc(m->split_by, "hash")) {
+        return gy_err_set(err, GY_E_INVALID, "the package does not say how its data was split");
+    }
+    bool by_id = m->split_key.p != NULL;
+    if (by_id && (!t->id || !gy_str_eq(t->id->name, m->split_key))) {
+        (void)gy_err_set(err, GY_E_INVALID,
+                         "the model's data was split by the id column '%" GY_STR_F
+                         "', which this table's schema does not have",
+                         GY_STR_A(m->split_key));
+        return gy_err_hint(err, "pass the schema that training used");
+    }
+    if (!by_id && t->id) {
+        (void)gy_err_set(err, GY_E_INVALID,
+                         "the model's data was split by whole records, this "
+                         "table's schema has an id column");
+        return gy_err_hint(err, "evaluate with the schema that training used");
+    }
+    return gy_split_rows(&s, gy_table_key, t, t->n_rows, held, err);
+}
+
+gy_status gy_eval_rows(const struct gy_model *m, const struct gy_table *t, enum gy_eval_which which,
+                       uint32_t **ret_rows, size_t *ret_n, struct gy_err *err)
+{
+    GY_AUTO(gy_free) char *held = gy_malloc(t->n_rows);
+    GY_AUTO(gy_free) char *room = gy_reallocarray(NULL, t->n_rows, sizeof(uint32_t));
+    if (!held || !room) {
+        return gy_err_set(err, GY_E_NOMEM, "choosing rows");
+    }
+    bool *is_held = (bool *)held;
+    uint32_t *rows = (uint32_t *)(void *)room;
+    size_t n = 0;
+    if (which != GY_EVAL_ALL) {
+        GY_TRY(split_of(m, t, is_held, err));
+    }
+    for (size_t i = 0; i < t->n_rows; i++) {
+        if (which == GY_EVAL_ALL || is_held[i] == (which == GY_EVAL_HELD_OUT)) {
+            rows[n++] = (uint32_t)i;
+        }
+    }
+    *ret_rows = (uint32_t *)(void *)GY_TAKE(room);
+    *ret_n = n;
+    return GY_OK;
+}
+
+/* How many of these rows the model has been trained on, when its split can be told on this table.
+ */
+static gy_status count_trained_on(const struct gy_model *m, const struct gy_table *t,
+                                  const uint32_t *rows, size_t n, size_t *ret, struct gy_err *err)
+{
+    *ret = 0;
+    GY_AUTO(gy_free) char *room = gy_malloc(t->n_rows);
+    if (!room) {
+        return gy_err_set(err, GY_E_NOMEM, "choosing rows");
+    }
+    bool *held = (bool *)room;
+    gy_status status = split_of(m, t, held, NULL);
+    if (status == GY_E_INVALID) {
+        return GY_OK; /* another key: nothing can be said */
+    }
+    if (status != GY_OK) {
+        return gy_err_set(err, status, "choosing rows");
+    }
+    for (size_t i = 0; i < n; i++) {
+        *ret += !held[rows[i]];
+    }
+    return GY_OK;
+}
+
+/* ---- predicting ---- */
+
+gy_status gy_predict_table(const struct gy_predictor *p, const struct gy_table *t,
+                           const uint32_t *rows, size_t n_rows, double *out, struct gy_err *err)
+{
+    const struct gy_predictor_info *info = gy_predictor_info(p);
+    const struct gy_model *m = gy_predictor_model(p);
+    GY_AUTO(gy_free)
+    char *names_room = gy_reallocarray(NULL, info->n_inputs, sizeof(struct gy_str));
+    GY_AUTO(gy_free) char *in_room = gy_reallocarray(NULL, n_rows, info->n_inputs * sizeof(double));
+    size_t scratch_bytes = gy_predictor_scratch(p, n_rows);
+    GY_AUTO(gy_free) char *scratch = gy_malloc(scratch_bytes + 63);
+    if (!names_room || !in_room || !scratch) {
+        return gy_err_set(err, GY_E_NOMEM, "predicting %zu rows", n_rows);
+    }
+    struct gy_str *names = (struct gy_str *)(void *)names_room;
+    double *in = (double *)(void *)in_room;
+    for (size_t i = 0; i < info->n_inputs; i++) {
+        names[i] = m->inputs[i].name;
+    }
+    GY_TRY(gy_table_matrix(t, names, info->n_inputs, rows, n_rows, in, err));
+    void *aligned = (void *)(((uintptr_t)scratch + 63) & ~(uintptr_t)63);
+    gy_predictor_run(p, in, n_rows, out, aligned);
+    return GY_OK;
+}
+
+/* The class index or value of each row; NaN = no label. */
+static gy_status read_truth(const struct gy_model *m, const struct gy_table *t,
+                            const uint32_t *rows, size_t n, double *truth, struct gy_err *err)
+{
+    const struct gy_table_column *c = gy_table_column(t, m->target);
+    if (!c || (m->task == GY_TASK_REGRESSION && !c->numeric)) {
+        return gy_err_set(err, GY_E_NOTFOUND,
+                          "the table has no column '%" GY_STR_F "' to compare with",
+                          GY_STR_A(m->target));
+    }
+    for (size_t i = 0; i < n; i++) {
+        char scratch[32];
+        struct gy_str text = gy_table_text(c, rows[i], scratch);
+        if (m->task == GY_TASK_REGRESSION || !text.p) {
+            truth[i] = text.p ? c->num[rows[i]] : NAN;
+            continue;
+        }
+        size_t k = 0;
+        while (k < m->n_classes && !gy_str_eq(m->classes[k], text)) {
+            k++;
+        }
+        if (k == m->n_classes) {
+            return gy_err_set(err, GY_E_INVALID,
+                              "row %u has the label '%" GY_STR_F "', which the model does not know",
+                              (unsigned)rows[i], GY_STR_A(text));
+        }
+        truth[i] = (double)k;
+    }
+    return GY_OK;
+}
+
+/* ---- slices ---- */
+
+static bool resolve_column(void *ctx, struct gy_str name, size_t *ret_slot,
+                           enum gy_expr_type *ret_type)
+{
+    const struct gy_table *t = ctx;
+    const struct gy_table_column *c = gy_table_column(t, name);
+    if (!c) {
+        return false;
+    }
+    *ret_slot = (size_t)(c - t->columns);
+    *ret_type = c->numeric ? GY_EXPR_NUM : GY_EXPR_STR;
+    return true;
+}
+
+static struct gy_expr_value cell(const struct gy_table_column *c, size_t row)
+{
+    if (c->numeric) {
+        return isnan(c->num[row]) ? (struct gy_expr_value){.type = GY_EXPR_NULL}
+                                  : (struct gy_expr_value){.type = GY_EXPR_NUM, .num = c->num[row]};
+    }
+    return c->text[row].p ? (struct gy_expr_value){.type = GY_EXPR_STR, .str = c->text[row]}
+                          : (struct gy_expr_value){.type = GY_EXPR_NULL};
+}
+
+struct scoring {
+    const struct gy_table *t;
+    const struct gy_eval_options *o;
+    struct gy_scored all; /* the labelled rows */
+    const uint32_t *rows; /* of the table, one a scored row */
+    double *truth, *out;  /* room for one slice */
+    size_t n_outputs;
+    struct gy_eval *ret;
+};
+
+static gy_status measure(const struct scoring *s, const struct gy_scored *scored,
+                         struct gy_eval_group *g, struct gy_err *err)
+{
+    if (scored->n_rows == 0) {
+        g->empty = true;
+        return GY_OK;
+    }
+    return gy_metrics_compute(scored, s->o->replicates, s->o->seed, s->o->n_threads, &g->metrics,
+                              err);
+}
+
+static gy_status measure_slice(const struct scoring *s, struct gy_str text, struct gy_eval_group *g,
+                               struct gy_err *err)
+{
+    GY_AUTO(gy_expr_free) struct gy_expr *e = NULL;
+    size_t slots[GY_EXPR_MAX_NAMES];
+    struct gy_scored part = s->all;
+    if (gy_expr_compile(text, resolve_column, (void *)(uintptr_t)s->t, &e, err) != GY_OK) {
+        return gy_err_wrap(err, "slice '%" GY_STR_F "'", GY_STR_A(text));
+    }
+    struct gy_expr_value *values = gy_arena_calloc(&s->ret->arena, s->t->n_columns, sizeof *values);
+    g->slice = gy_arena_str(&s->ret->arena, text);
+    if (!values || !g->slice.p) {
+        return gy_err_set(err, GY_E_NOMEM, "a slice");
+    }
+    size_t n_slots = gy_expr_slots(e, slots, GY_EXPR_MAX_NAMES);
+    part.n_rows = 0;
+    part.truth = s->truth;
+    part.out = s->out;
+    for (size_t i = 0; i < s->all.n_rows; i++) {
+        struct gy_expr_value hit;
+        for (size_t k = 0; k < n_slots; k++) {
+            values[slots[k]] = cell(&s->t->columns[slots[k]], s->rows[i]);
+        }
+        GY_TRY(gy_expr_eval(e, values, s->t->n_columns, &hit, err));
+        if (hit.type == GY_EXPR_BOOL && hit.b) {
+            s->truth[part.n_rows] = s->all.truth[i];
+            memcpy(s->out + part.n_rows * s->n_outputs, s->all.out + i * s->n_outputs,
+                   s->n_outputs * sizeof(double));
+            part.n_rows++;
+        }
+    }
+    return measure(s, &part, g, err);
+}
+
+static gy_status measure_all(struct scoring *s, struct gy_err *err)
+{
+    struct gy_eval *e = s->ret;
+    e->n_groups = 1 + s->o->n_slices;
+    e->groups = gy_arena_calloc(&e->arena, e->n_groups, sizeof *e->groups);
+    if (!e->groups) {
+        return gy_err_set(err, GY_E_NOMEM, "evaluating");
+    }
+    GY_TRY(measure(s, &s->all, &e->groups[0], err));
+    for (size_t i = 0; i < s->o->n_slices; i++) {
+        GY_TRY(measure_slice(s, s->o->slices[i], &e->groups[i + 1], err));
+    }
+    return GY_OK;
+}
+
+/* ---- the whole ---- */
+
+/* Keep the labelled rows; rows is an own copy. */
+static size_t drop_unlabelled(uint32_t *rows, double *truth, double *out, size_t n,
+                              size_t n_outputs)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!isnan(truth[i])) {
+            rows[kept] = rows[i];
+            truth[kept] = truth[i];
+            memmove(out + kept * n_outputs, out + i * n_outputs, n_outputs * sizeof *out);
+            kept++;
+        }
+    }
+    return kept;
+}
+
+static gy_status evaluate(const struct gy_predictor *p, const struct gy_table *t,
+                          const uint32_t *rows, size_t n, const struct gy_eval_options *o,
+                          struct gy_eval *ret, struct gy_err *err)
+{
+    const struct gy_model *m = gy_predictor_model(p);
+    size_t no = gy_predictor_info(p)->n_outputs;
+    GY_AUTO(gy_free) char *doubles = gy_reallocarray(NULL, n, 2 * (no + 1) * sizeof(double));
+    GY_AUTO(gy_free) char *copy = gy_reallocarray(NULL, n, sizeof(uint32_t));
+    if (!doubles || !copy) {
+        return gy_err_set(err, GY_E_NOMEM, "evaluating %zu rows", n);
+    }
+    double *truth = (double *)(void *)doubles;
+    double *out = truth + n;
+    uint32_t *kept = (uint32_t *)(void *)copy;
+    memcpy(kept, rows, n * sizeof *rows);
+    GY_TRY(read_truth(m, t, rows, n, truth, err));
+    GY_TRY(gy_predict_table(p, t, rows, n, out, err));
+    size_t labelled = drop_unlabelled(kept, truth, out, n, no);
+    if (labelled == 0) {
+        return gy_err_set(err, GY_E_INVALID, "there is no labelled row to evaluate on");
+    }
+    ret->n_rows = labelled;
+    ret->n_unlabelled = n - labelled;
+    GY_TRY(count_trained_on(m, t, kept, labelled, &ret->n_trained_on, err));
+    struct scoring s = {.t = t,
+                        .o = o,
+                        .all = {.task = m->task,
+                                .n_rows = labelled,
+                                .n_classes = m->n_classes,
+                                .truth = truth,
+                                .out = out,
+                                .threshold = m->threshold},
+                        .rows = kept,
+                        .truth = out + n * no,
+                        .out = out + n * no + n,
+                        .n_outputs = no,
+                        .ret = ret};
+    return measure_all(&s, err);
+}
+
+gy_status gy_evaluate(const struct gy_predictor *p, const struct gy_table *t, const uint32_t *rows,
+                      size_t n_rows, const struct gy_eval_options *o, struct gy_eval *ret,
+                      struct gy_err *err)
+{
+    if (o->n_slices > GY_EVAL_MAX_SLICES) {
+        return gy_err_set(err, GY_E_TOOBIG, "more than %d slices", GY_EVAL_MAX_SLICES);
+    }
+    memset(ret, 0, sizeof *ret);
+    gy_arena_init(&ret->arena, MAX_ARENA);
+    ret->task = gy_predictor_model(p)->task;
+    memcpy(ret->data_sha256, t->sha256, sizeof ret->data_sha256);
+    struct gy_str digest = gy_predictor_info(p)->digest;
+    memcpy(ret->digest, digest.p, digest.n < GY_SHA256_HEX ? digest.n : 0);
+    gy_status status = evaluate(p, t, rows, n_rows, o, ret, err);
+    if (status != GY_OK) {
+        gy_eval_done(ret);
+    }
+    return status;
+}
+
+void gy_eval_done(struct gy_eval *e)
+{
+    if (e) {
+        gy_arena_done(&e->arena);
+        e->groups = NULL;
+        e->n_groups = 0;
+    }
+}
+
+gy_status gy_evaluate_package(const char *dir, const struct gy_model *split_of_model,
+                              const struct gy_table *t, const struct gy_eval_options *o,
+                              struct gy_eval *ret, struct gy_err *err)
+{
+    GY_AUTO(gy_predictor_free) struct gy_predictor *p = NULL;
+    uint32_t *rows = NULL;
+    size_t n = 0;
+    GY_TRY(gy_predictor_load(dir, &p, err));
+    const struct gy_model *m = split_of_model ? split_of_model : gy_predictor_model(p);
+    GY_TRY(gy_eval_rows(m, t, GY_EVAL_HELD_OUT, &rows, &n, err));
+    gy_status status = gy_evaluate(p, t, rows, n, o, ret, err);
+    gy_free(rows);
+    return status;
+}
+
+const struct gy_metric *gy_eval_metric(const struct gy_eval *e, struct gy_str slice,
+                                       struct gy_str name)
+{
+    for (size_t i = 0; i < e->n_groups; i++) {
+        const struct gy_eval_group *g = &e->groups[i];
+        if (i == 0 ? slice.p == NULL : slice.p && gy_str_eq(g->slice, slice)) {
+            return gy_metrics_get(&g->metrics, name);
+        }
+    }
+    return NULL;
+}
+
+/* ---- as JSON ---- */
+
+static void number_or_null(struct gy_jw *w, const char *key, double v)
+{
+    if (isnan(v)) {
+        gy_jw_kv_null(w, key);
+    } else {
+        gy_jw_kv_f64(w, key, v);
+    }
+}
+
+void gy_metrics_write(struct gy_jw *w, const struct gy_metrics *m, enum gy_task task)
+{
+    gy_jw_key(w, "metrics");
+    gy_jw_obj(w);
+    for (size_t i = 0; i < m->n; i++) {
+        gy_jw_key(w, m->items[i].name);
+        gy_jw_obj(w);
+        number_or_null(w, "value", m->items[i].value);
+        number_or_null(w, "low", m->items[i].low);
+        number_or_null(w, "high", m->items[i].high);
+        gy_jw_obj_end(w);
+    }
+    gy_jw_obj_end(w);
+    if (task == GY_TASK_BINARY && m->n > 0) {
+        gy_jw_key(w, "confusion");
+        gy_jw_obj(w);
+        gy_jw_kv_i64(w, "tp", m->tp);
+        gy_jw_kv_i64(w, "fp", m->fp);
+        gy_jw_kv_i64(w, "tn", m->tn);
+        gy_jw_kv_i64(w, "fn", m->fn);
+        gy_jw_obj_end(w);
+    }
+}
+
+void gy_eval_write(struct gy_jw *w, const struct gy_eval *e)
+{
+    gy_jw_kv_i64(w, "rows", (int64_t)e->n_rows);
+    gy_jw_kv_i64(w, "unlabelled", (int64_t)e->n_unlabelled);
+    gy_jw_kv_i64(w, "trained_on", (int64_t)e->n_trained_on);
+    gy_metrics_write(w, &e->groups[0].metrics, e->task);
+    gy_jw_key(w, "slices");
+    gy_jw_arr(w);
+    for (size_t i = 1; i < e->n_groups; i++) {
+        gy_jw_obj(w);
+        gy_jw_kv_str(w, "slice", e->groups[i].slice);
+        gy_jw_kv_i64(w, "rows", (int64_t)e->groups[i].metrics.n_rows);
+        gy_metrics_write(w, &e->groups[i].metrics, e->task);
+        gy_jw_obj_end(w);
+    }
+    gy_jw_arr_end(w);
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gy_package_prove: is a package servable? A "no" is an answer, with its reason; a failure means
+ * that the question could not be put. */
+#include <math.h>
+#include <stdio.h>
+
+#include "base/file.h"
+#include "base/id.h"
+#include "base/mem.h"
+#include "learn/evaluate.h"
+#include "learn/runtime/trees.h"
+#include "learn/runtime/trees_internal.h"
+#include "learn/runtime/ubj.h"
+#include "learn/xgb.h"
+
+#define MAX_ROWS ((size_t)1 << 20)
+
+struct proof {
+    const char *dir;
+    const struct gy_predictor *p;
+    const struct gy_predictor_info *info;
+    size_t n_rows;
+    bool *servable;
+    char *reason;
+};
+
+static gy_status refuse(struct proof *p, const char *why)
+{
+    *p->servable = false;
+    (void)snprintf(p->reason, 512, "%s", why);
+    return GY_OK;
+}
+
+static void *align64(char *p)
+{
+    return (void *)(((uintptr_t)p + 63) & ~(uintptr_t)63);
+}
+
+/* ---- the input example ---- */
+
+static gy_status dry_run(struct proof *p, struct gy_err *err)
+{
+    size_t n = p->info->n_inputs + p->info->n_outputs;
+    GY_AUTO(gy_free) char *values = gy_reallocarray(NULL, n, sizeof(double));
+    GY_AUTO(gy_free) char *scratch = gy_malloc(gy_predictor_scratch(p->p, 1) + 63);
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    if (!values || !scratch) {
+        return gy_err_set(err, GY_E_NOMEM, "proving a package");
+    }
+    if (!p->info->input_example.p) {
+        return refuse(p, "the package has no input example to try");
+    }
+    GY_TRY(gy_json_parse(p->info->input_example, &doc, err));
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    double *in = (double *)(void *)values;
+    double *out = in + p->info->n_inputs;
+    for (size_t i = 0; i < p->info->n_inputs; i++) {
+        yyjson_val *v = gy_json_get(root, p->info->inputs[i].name.p);
+        if (!v) {
+            return refuse(p, "the input example lacks an input");
+        }
+        in[i] = yyjson_is_num(v) ? yyjson_get_num(v) : NAN;
+    }
+    gy_predictor_run(p->p, in, 1, out, align64(scratch));
+    for (size_t i = 0; i < p->info->n_outputs; i++) {
+        if (!isfinite(out[i])) {
+            return refuse(p, "the answer to the input example is not a finite number");
+        }
+    }
+    return GY_OK;
+}
+
+/* ---- trees against libxgboost ---- */
+
+/* Raw rows over what training saw and beyond, a tenth missing, a third on or next to a split. */
+static void make_rows(const struct proof *p, const struct gy_trees *t, double *rows)
+{
+    struct gy_rng r;
+    gy_rng_init(&r, 20261121);
+    size_t nf = p->info->n_inputs;
+    for (size_t i = 0; i < p->n_rows * nf; i++) {
+        const struct gy_predictor_input *in = &p->info->inputs[i % nf];
+        double low = isfinite(in->min) ? in->min : -1000;
+        double high = isfinite(in->max) ? in->max : 1000;
+        double v = low + (gy_rng_f64(&r) * 1.4 - 0.2) * (high - low + 1e-9);
+        const struct gy_tree_node *node = &t->nodes[gy_rng_below(&r, t->info.n_nodes)];
+        uint64_t kind = gy_rng_below(&r, 30);
+        if (kind < 3) {
+            v = NAN;
+        } else if (kind < 13 && isfinite(node->split)) {
+            float s = node->split;
+            v = (double)(kind < 6   ? s
+                         : kind < 9 ? nextafterf(s, INFINITY)
+                                    : nextafterf(s, -INFINITY));
+        } else if (in->integer) {
+            v = round(v);
+        }
+        rows[i] = v;
+    }
+}
+
+/* Since 3.1 base_score is a list of one, "[5E-1]", which libxgboost 1.7 ignores without a word:
+ * give it the bare number, padded with zeros in front so that no length in the file changes. */
+static void bare_base_score(const struct gy_trees_info *info, struct gy_buf *file)
+{
+    char *at = file->p + info->base_score_offset;
+    bool negative = at[1] == '-';
+    memmove(at + 2, at + 1, info->base_score_length - 2);
+    at[0] = negative ? '-' : '0';
+    at[1] = '0';
+    at[2] = negative ? '0' : at[2];
+}
+
+/* Arrays of one comparison, in one block. */
+struct bench {
+    double *raw, *ready, *ours;
+    float *x, *theirs;
+    char *memory, *scratch;
+};
+
+static gy_status allocate(const struct proof *p, struct bench *b, struct gy_err *err)
+{
+    size_t in = p->n_rows * p->info->n_inputs;
+    size_t out = p->n_rows * p->info->n_outputs;
+    b->memory = gy_malloc((2 * in + out) * sizeof(double) + (in + out) * sizeof(float));
+    b->scratch = gy_malloc(gy_predictor_scratch(p->p, p->n_rows) + 63);
+    if (!b->memory || !b->scratch) {
+        return gy_err_set(err, GY_E_NOMEM, "proving a package");
+    }
+    b->raw = (double *)(void *)b->memory;
+    b->ready = b->raw + in;
+    b->ours = b->ready + in;
+    b->x = (float *)(void *)(b->ours + out);
+    b->theirs = b->x + in;
+    return GY_OK;
+}
+
+static gy_status compare(struct proof *p, const struct gy_trees *t, struct gy_str file,
+                         const struct bench *b, struct gy_err *err)
+{
+    size_t n = p->n_rows;
+    size_t no = p->info->n_outputs;
+    make_rows(p, t, b->raw);
+    gy_features_apply(&gy_predictor_model(p->p)->features, b->raw, n, b->ready);
+    for (size_t i = 0; i < n * p->info->n_inputs; i++) {
+        b->x[i] = (float)b->ready[i];
+    }
+    const struct gy_xgb_matrix data = {.x = b->x, .n_rows = n, .n_features = p->info->n_inputs};
+    GY_TRY(gy_xgb_predict(file, &data, false, b->theirs, n * no, err));
+    gy_predictor_run(p->p, b->raw, n, b->ours, align64(b->scratch));
+    for (size_t i = 0; i < n * no; i++) {
+        double want = (double)b->theirs[i];
+        if (memcmp(&b->ours[i], &want, sizeof want) != 0) {
+            char why[160];
+            (void)snprintf(why, sizeof why, "on row %zu the walker says %.9g, libxgboost %.9g",
+                           i / no, b->ours[i], want);
+            return refuse(p, why);
+        }
+    }
+    return GY_OK;
+}
+
+static gy_status prove_trees(struct proof *p, struct gy_err *err)
+{
+    char path[GY_MAX_PATH];
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf file;
+    GY_AUTO(gy_trees_free) struct gy_trees *t = NULL;
+    gy_buf_init(&file, GY_MAX_MODEL_FILE);
+    GY_TRY(gy_path_join(path, sizeof path, p->dir, gy_predictor_model(p->p)->file.p, err));
+    GY_TRY(gy_file_read(path, &file, err));
+    GY_TRY(gy_trees_parse(gy_buf_str(&file), &t, err));
+    const struct gy_trees_info *info = gy_trees_get_info(t);
+    if (info->base_score_length > 0) {
+        if (info->base_score_offset == 0) {
+            return refuse(p, "JSON of XGBoost 3.1 or later can not be compared with libxgboost");
+        }
+        bare_base_score(info, &file);
+    }
+    struct bench b = {0};
+    gy_status status = allocate(p, &b, err);
+    if (status == GY_OK) {
+        status = compare(p, t, gy_buf_str(&file), &b, err);
+    }
+    gy_free(b.memory);
+    gy_free(b.scratch);
+    return status;
+}
+
+static gy_status prove(struct proof *p, struct gy_err *err)
+{
+    GY_TRY(dry_run(p, err));
+    if (*p->servable && p->info->n_trees > 0) {
+        GY_TRY(prove_trees(p, err));
+    }
+    return GY_OK;
+}
+
+gy_status gy_package_prove(const char *dir, size_t n_rows, bool *ret_servable, char reason[512],
+                           struct gy_err *err)
+{
+    GY_AUTO(gy_predictor_free) struct gy_predictor *predictor = NULL;
+    struct gy_err why = GY_ERR_INIT;
+    struct proof p = {.dir = dir,
+                      .n_rows = n_rows < 1          ? 1
+                                : n_rows > MAX_ROWS ? MAX_ROWS
+                                                    : n_rows,
+                      .servable = ret_servable,
+                      .reason = reason};
+    *ret_servable = true;
+    reason[0] = '\0';
+    gy_status status = gy_predictor_load(dir, &predictor, &why);
+    if (status == GY_OK) {
+        p.p = predictor;
+        p.info = gy_predictor_info(predictor);
+        status = prove(&p, &why);
+    }
+    switch ((int)status) {
+    case GY_OK:
+        return GY_OK;
+    case GY_E_NOMEM:
+    case GY_E_IO:
+    case GY_E_DENIED:
+    case GY_E_MISSINGDEP:
+    case GY_E_VERSION: /* of libxgboost */
+        if (err) {
+            *err = why;
+        }
+        return status;
+    default:
+        return refuse(&p, why.msg);
+    }
+}

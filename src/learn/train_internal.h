@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The steps of gy_train: train.c goes through them, fit.c has the learners, card.c the files that
+ * people read. */
+#ifndef GY_LEARN_TRAIN_INTERNAL_H
+#define GY_LEARN_TRAIN_INTERNAL_H
+
+#include "learn/train.h"
+
+/* Rows of a table as the learner gets them. */
+struct gy_fit {
+    const struct gy_train_params *p;
+    struct gy_model *m; /* task, inputs, classes set; the fitted parameters go here */
+    const double *x;    /* n_rows x n_inputs after the feature steps */
+    const double *y;    /* class index or value */
+    size_t n_rows;
+    struct gy_buf *file; /* XGBOOST: the model file */
+};
+
+GY_CHECKED gy_status gy_fit_learner(struct gy_fit *f, struct gy_err *err);
+
+/* Fill m->inputs, m->classes and m->task of the columns; y: one value a table row, NaN = no label.
+ */
+GY_CHECKED gy_status gy_train_columns(const struct gy_table *t, const struct gy_train_params *p,
+                                      struct gy_model *m, double *y, struct gy_err *err);
+
+/* input_example.json: the training row nearest to typical: every input at its median. */
+GY_CHECKED gy_status gy_write_example(const struct gy_model *m, const struct gy_table *t,
+                                      const uint32_t *rows, size_t n, const char *dir,
+                                      struct gy_err *err);
+GY_CHECKED gy_status gy_write_metrics(const struct gy_trained *t, const char *dir,
+                                      struct gy_err *err);
+GY_CHECKED gy_status gy_write_card(const struct gy_trained *t, const char *dir, struct gy_err *err);
+/* dir/name */
+GY_CHECKED gy_status gy_package_put(const char *dir, const char *name, struct gy_str bytes,
+                                    struct gy_err *err);
+
+#endif
