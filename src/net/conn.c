@@ -459,6 +459,7 @@ static void dispatch(struct gy_conn *c, bool whole, bool deferred)
     gy_buf_init(&c->body, SIZE_MAX / 2);
     ex->in_end = whole;
     ex->deferred = deferred;
+    ex->keep_alive = !c->close_after;
     ex->conn = c;
     c->ex = ex;
     atomic_fetch_add_explicit(&c->loop->stats.in_flight, 1, memory_order_relaxed);

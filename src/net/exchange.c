@@ -106,8 +106,9 @@ static gy_status reply_begin(struct gy_reply *self, int status, const struct gy_
     ex->promised = body_bytes;
     ex->chunked = body_bytes < 0 && !ex->http10;
     ex->head_only = ex->head_only || status == 204 || status == 304;
-    /* What is left of a body would be read as the next request. */
-    ex->close = !ex->keep_alive || !ex->in_end || ex->in_failed != GY_OK ||
+    /* A refusal before the body is here means that nobody will read the rest, which could only be
+     * taken for the next request. A success may still come to the body's end. */
+    ex->close = !ex->keep_alive || ex->in_failed != GY_OK || (!ex->in_end && status >= 400) ||
                 (body_bytes < 0 && ex->http10) || atomic_load(&ex->loop->server->draining);
     gy_head_write(&ex->out, &(struct gy_head_out){.status = status,
                                                   .date = date,
