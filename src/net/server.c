@@ -133,11 +133,13 @@ static gy_status start(struct gy_server *s, struct gy_err *err)
     if (snprintf(s->host, sizeof s->host, "%s", s->o.host) >= (int)sizeof s->host) {
         return gy_err_set(err, GY_E_INVALID, "the host name is too long");
     }
+    s->o.host = s->host; /* the caller's strings may go once the server runs */
     s->check_host = gy_guard_is_loopback(s->host);
     GY_TRY(gy_listen_tcp(s->host, s->o.port, &s->listen_fd, &s->port, err));
     if (s->o.unix_path) {
         GY_TRY(gy_listen_unix(s->o.unix_path, &s->unix_fd, err));
         (void)snprintf(s->unix_path, sizeof s->unix_path, "%s", s->o.unix_path);
+        s->o.unix_path = s->unix_path;
     }
     if (pipe2(s->wake_fds, O_CLOEXEC) != 0) {
         s->wake_fds[0] = s->wake_fds[1] = -1;
@@ -148,8 +150,7 @@ static gy_status start(struct gy_server *s, struct gy_err *err)
     if (s->o.fast) {
         GY_TRY(gy_pool_new("infer", s->o.n_loops, s->o.max_queue, &s->infer, err));
     }
-    GY_TRY(start_loops(s, err));
-    return start_acceptor(s, err);
+    return start_loops(s, err);
 }
 
 gy_status gy_server_start(const struct gy_server_options *o, struct gy_server **ret,
@@ -165,9 +166,13 @@ gy_status gy_server_start(const struct gy_server_options *o, struct gy_server **
     (void)pthread_mutex_init(&s->lock, NULL);
     (void)pthread_cond_init(&s->emptied, NULL);
     GY_TRY(start(s, err));
-    s->o.host = s->host; /* the caller's strings may go now */
-    s->o.unix_path = NULL;
-    *ret = GY_TAKE(s);
+    *ret = s; /* before the first request: its handler may ask for the server */
+    gy_status status = start_acceptor(s, err);
+    if (status != GY_OK) {
+        *ret = NULL;
+        return status;
+    }
+    (void)GY_TAKE(s);
     return GY_OK;
 }
 

@@ -68,8 +68,8 @@ struct gy_server_options {
     void *fast_self;
 };
 
-/* Bind, start all threads, return at once. Fails: NETWORK/DENIED ("address already in use", with a
- * hint), NOMEM. */
+/* Bind, start all threads, return at once. *ret is set before the first request is served. Fails:
+ * NETWORK/DENIED ("address already in use", with a hint), NOMEM. */
 GY_CHECKED gy_status gy_server_start(const struct gy_server_options *o, struct gy_server **ret,
                                      struct gy_err *err);
 int gy_server_port(const struct gy_server *s);
