@@ -42,7 +42,7 @@ static gy_status note_origin(struct gy_db *db, struct gy_str run_id, const struc
         return GY_OK;
     }
     snprintf(to, sizeof to, "run:%" GY_STR_F, GY_STR_A(run_id));
-    return gy_lineage_add(db, gy_str_c(from), gy_str_c(rel), gy_str_c(to), actor, err);
+    return gy_lineage_add(db, gy_str_c(from), rel, gy_str_c(to), actor, err);
 }
 
 static gy_status put_tag(struct gy_db *db, int64_t seq, struct gy_str run_id,
