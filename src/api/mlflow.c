@@ -201,8 +201,10 @@ static gy_status update_error(struct gy_request *req, struct gy_reply *reply,
     return gy_mf_error(req, reply, failed, err);
 }
 
-#define UPDATE(prefix) \
-    {"POST", prefix "/experiments/update", h_update, update_error, 0, "Rename an experiment"}
+#define UPDATE(prefix)                                                                          \
+    {                                                                                           \
+        "POST", prefix "/experiments/update", h_update, update_error, 0, "Rename an experiment" \
+    }
 
 static const struct gy_route g_routes[] = {
     GY_MF_ROUTE("POST", "/experiments/create", h_create, "Create an experiment"),
@@ -244,8 +246,7 @@ static gy_status h_server_info(void *ctx, struct gy_request *req, struct gy_repl
     (void)ctx;
     (void)req;
     return gy_reply_send(reply, 200, "application/json",
-                         GY_STR("{\"store_type\":\"SqlStore\",\"workspaces_enabled\":false}"),
-                         err);
+                         GY_STR("{\"store_type\":\"SqlStore\",\"workspaces_enabled\":false}"), err);
 }
 
 static const struct gy_route g_server_routes[] = {

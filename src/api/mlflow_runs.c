@@ -290,7 +290,8 @@ static gy_status parse_batch(struct gy_mf_call *c, struct gy_err *err)
     struct gy_run_batch *b = &((struct target *)c->in)->batch;
     struct gy_mf_list l;
     struct gy_tag *params = NULL, *tags = NULL;
-    /* Longer lists are refused below, with MLflow's words; the bound here is on work, not on use. */
+    /* Longer lists are refused below, with MLflow's words; the bound here is on work, not on use.
+     */
     GY_TRY(gy_mf_list(c, c->args, "metrics", 1000000, &l, err));
     struct gy_metric *metrics =
         gy_arena_calloc(c->arena, l.n <= GY_TRACK_MAX_BATCH_METRICS ? l.n + 1 : 1, sizeof *metrics);

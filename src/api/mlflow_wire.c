@@ -215,8 +215,8 @@ gy_status gy_mf_args(struct gy_request *req, struct gy_arena *a, yyjson_doc **re
                      bool *ret_from_query, struct gy_err *err)
 {
     GY_TRY(check_content_type(req, err));
-    *ret_from_query = req->query.n > 0 && (gy_str_eqc(req->method, "GET") ||
-                                           gy_str_eqc(req->method, "HEAD"));
+    *ret_from_query =
+        req->query.n > 0 && (gy_str_eqc(req->method, "GET") || gy_str_eqc(req->method, "HEAD"));
     if (!*ret_from_query) {
         return body_json(req, ret_doc, err);
     }

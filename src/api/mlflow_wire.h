@@ -98,20 +98,22 @@ GY_CHECKED gy_status gy_mf_add_logged(struct gy_router *r, struct gy_app *app, s
 
 /* Route tables: an operation is served below four prefixes. GY_MF_HANDLER(name) defines h_name from
  * op_name. */
-#define GY_MF_HANDLER(name)                                                                  \
-    static gy_status h_##name(void *ctx, struct gy_request *req, struct gy_reply *reply,     \
-                              struct gy_err *err)                                            \
-    {                                                                                        \
-        return gy_mf_handle(ctx, req, reply, &op_##name, err);                               \
-    }                                                                                        \
+#define GY_MF_HANDLER(name)                                                              \
+    static gy_status h_##name(void *ctx, struct gy_request *req, struct gy_reply *reply, \
+                              struct gy_err *err)                                        \
+    {                                                                                    \
+        return gy_mf_handle(ctx, req, reply, &op_##name, err);                           \
+    }                                                                                    \
     struct gy_mf_semicolon_
-#define GY_MF_OP(name, parse_fn, run_fn, is_write)                                           \
-    static const struct gy_mf_op op_##name = {(parse_fn), (run_fn), (is_write)};             \
+#define GY_MF_OP(name, parse_fn, run_fn, is_write)                               \
+    static const struct gy_mf_op op_##name = {(parse_fn), (run_fn), (is_write)}; \
     GY_MF_HANDLER(name)
-#define GY_MF_ROUTE(method, path, handler, title)                                            \
-    {(method), "/api/2.0/mlflow" path, (handler), gy_mf_error, 0, (title)},                  \
-        {(method), "/ajax-api/2.0/mlflow" path, (handler), gy_mf_error, 0, (title)},         \
-        {(method), "/api/3.0/mlflow" path, (handler), gy_mf_error, 0, (title)},              \
-        {(method), "/ajax-api/3.0/mlflow" path, (handler), gy_mf_error, 0, (title)}
+#define GY_MF_ROUTE(method, path, handler, title)                                    \
+    {(method), "/api/2.0/mlflow" path, (handler), gy_mf_error, 0, (title)},          \
+        {(method), "/ajax-api/2.0/mlflow" path, (handler), gy_mf_error, 0, (title)}, \
+        {(method), "/api/3.0/mlflow" path, (handler), gy_mf_error, 0, (title)},      \
+    {                                                                                \
+        (method), "/ajax-api/3.0/mlflow" path, (handler), gy_mf_error, 0, (title)    \
+    }
 
 #endif

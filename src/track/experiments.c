@@ -9,8 +9,7 @@
 #include "base/time.h"
 #include "track/search.h"
 
-#define COLUMNS \
-    "e.id, e.name, e.artifact_location, e.deleted, e.actor, e.created_us, e.updated_us"
+#define COLUMNS "e.id, e.name, e.artifact_location, e.deleted, e.actor, e.created_us, e.updated_us"
 
 /* ---- making ---- */
 
@@ -107,12 +106,12 @@ gy_status gy_experiment_create(struct gy_db *db, struct gy_str name, struct gy_s
         location = gy_str_c(place);
     }
     int64_t now = gy_now_us();
-    GY_TRY(gy_db_exec(db,
-                      "INSERT INTO experiments (id, name, artifact_location, actor, created_us, "
-                      "updated_us) VALUES (?, ?, ?, ?, ?, ?)",
-                      GY_VALS(gy_vi(id), gy_vs(name), gy_vs(location), gy_vs(actor), gy_vi(now),
-                              gy_vi(now)),
-                      NULL, err));
+    GY_TRY(gy_db_exec(
+        db,
+        "INSERT INTO experiments (id, name, artifact_location, actor, created_us, "
+        "updated_us) VALUES (?, ?, ?, ?, ?, ?)",
+        GY_VALS(gy_vi(id), gy_vs(name), gy_vs(location), gy_vs(actor), gy_vi(now), gy_vi(now)),
+        NULL, err));
     for (size_t i = 0; i < n_tags; i++) {
         GY_TRY(put_tag(db, id, tags[i].key, tags[i].value, err));
     }
@@ -306,8 +305,8 @@ gy_status gy_experiment_search(struct gy_db *db, const struct gy_experiment_quer
     struct gy_search_order *order = NULL;
     int64_t offset = 0;
     GY_TRY(gy_search_parse(GY_SEARCH_EXPERIMENTS, q->filter, a, &filter, err));
-    GY_TRY(gy_search_parse_order(GY_SEARCH_EXPERIMENTS, q->order_by, q->n_order_by, a, &order,
-                                 err));
+    GY_TRY(
+        gy_search_parse_order(GY_SEARCH_EXPERIMENTS, q->order_by, q->n_order_by, a, &order, err));
     GY_TRY(gy_track_page_offset(q->page_token, &offset, err));
     GY_AUTO_DONE(gy_sql_done) struct gy_sql_builder b;
     gy_sql_init(&b, a);

@@ -11,8 +11,8 @@
 #include "track/search.h"
 
 #define NAME_TAG "mlflow.runName"
-#define COLUMNS                                                                                   \
-    "r.seq, r.id, r.experiment_id, r.name, r.user_id, r.status, r.start_ms, r.end_ms, "           \
+#define COLUMNS                                                                         \
+    "r.seq, r.id, r.experiment_id, r.name, r.user_id, r.status, r.start_ms, r.end_ms, " \
     "r.artifact_uri, r.deleted, r.actor"
 
 /* ---- lineage of tags ---- */
@@ -79,12 +79,11 @@ static gy_status choose_name(const struct gy_run_new *in, char made[32], struct 
         }
     }
     if (in->name.n > 0 && tagged.n > 0 && !gy_str_eq(in->name, tagged)) {
-        return gy_err_set(err, GY_E_INVALID,
-                          "Both 'run_name' argument and 'mlflow.runName' tag are specified, but "
-                          "with different values (run_name='%" GY_STR_F
-                          "', mlflow.runName='%" GY_STR_F "').",
-                          GY_STR_A(gy_str_sub(in->name, 0, 100)),
-                          GY_STR_A(gy_str_sub(tagged, 0, 100)));
+        return gy_err_set(
+            err, GY_E_INVALID,
+            "Both 'run_name' argument and 'mlflow.runName' tag are specified, but "
+            "with different values (run_name='%" GY_STR_F "', mlflow.runName='%" GY_STR_F "').",
+            GY_STR_A(gy_str_sub(in->name, 0, 100)), GY_STR_A(gy_str_sub(tagged, 0, 100)));
     }
     *ret_in_tags = tagged.n > 0;
     if (in->name.n > 0 || tagged.n > 0) {
@@ -506,12 +505,12 @@ static gy_status put_models(struct gy_db *db, int64_t seq, const char *kind,
                             const struct gy_run_model *models, size_t n, struct gy_err *err)
 {
     for (size_t i = 0; i < n; i++) {
-        GY_TRY(gy_db_exec(db,
-                          "INSERT INTO run_models (run, kind, model_id, step) VALUES (?, ?, ?, ?) "
-                          "ON CONFLICT DO NOTHING",
-                          GY_VALS(gy_vi(seq), gy_vc(kind), gy_vs(models[i].model_id),
-                                  gy_vi(models[i].step)),
-                          NULL, err));
+        GY_TRY(gy_db_exec(
+            db,
+            "INSERT INTO run_models (run, kind, model_id, step) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT DO NOTHING",
+            GY_VALS(gy_vi(seq), gy_vc(kind), gy_vs(models[i].model_id), gy_vi(models[i].step)),
+            NULL, err));
     }
     return GY_OK;
 }

@@ -65,13 +65,20 @@ struct entity_name {
     enum gy_search_entity entity;
 };
 static const struct entity_name run_entities[] = {
-    {"metric", GY_SEARCH_METRIC},       {"metrics", GY_SEARCH_METRIC},
-    {"param", GY_SEARCH_PARAM},         {"params", GY_SEARCH_PARAM},
-    {"parameter", GY_SEARCH_PARAM},     {"parameters", GY_SEARCH_PARAM},
-    {"tag", GY_SEARCH_TAG},             {"tags", GY_SEARCH_TAG},
-    {"attribute", GY_SEARCH_ATTRIBUTE}, {"attributes", GY_SEARCH_ATTRIBUTE},
-    {"attr", GY_SEARCH_ATTRIBUTE},      {"run", GY_SEARCH_ATTRIBUTE},
-    {"dataset", GY_SEARCH_DATASET},     {"datasets", GY_SEARCH_DATASET},
+    {"metric", GY_SEARCH_METRIC},
+    {"metrics", GY_SEARCH_METRIC},
+    {"param", GY_SEARCH_PARAM},
+    {"params", GY_SEARCH_PARAM},
+    {"parameter", GY_SEARCH_PARAM},
+    {"parameters", GY_SEARCH_PARAM},
+    {"tag", GY_SEARCH_TAG},
+    {"tags", GY_SEARCH_TAG},
+    {"attribute", GY_SEARCH_ATTRIBUTE},
+    {"attributes", GY_SEARCH_ATTRIBUTE},
+    {"attr", GY_SEARCH_ATTRIBUTE},
+    {"run", GY_SEARCH_ATTRIBUTE},
+    {"dataset", GY_SEARCH_DATASET},
+    {"datasets", GY_SEARCH_DATASET},
     {NULL, GY_SEARCH_ATTRIBUTE},
 };
 static const struct entity_name plain_entities[] = {
@@ -219,10 +226,9 @@ static void lex_name(struct lexer *l)
 static void lex_number(struct lexer *l)
 {
     size_t end = l->at + 1;
-    while (end < l->text.n &&
-           (word_byte(l->text.p[end]) || l->text.p[end] == '.' ||
-            ((l->text.p[end] == '-' || l->text.p[end] == '+') &&
-             (l->text.p[end - 1] == 'e' || l->text.p[end - 1] == 'E')))) {
+    while (end < l->text.n && (word_byte(l->text.p[end]) || l->text.p[end] == '.' ||
+                               ((l->text.p[end] == '-' || l->text.p[end] == '+') &&
+                                (l->text.p[end - 1] == 'e' || l->text.p[end - 1] == 'E')))) {
         end++;
     }
     l->t.kind = T_NUMBER;
@@ -360,14 +366,12 @@ static gy_status resolve_name(struct parser *p, const struct token *t, bool orde
             e++;
         }
         if (!e->name) {
-            return gy_err_set(p->err, GY_E_INVALID,
-                              "Invalid entity type '%" GY_STR_F "'. Valid values are %s",
-                              GY_STR_A(shown(t->entity)),
-                              p->kind == GY_SEARCH_RUNS
-                                  ? "['metric', 'parameter', 'tag', 'attribute', 'dataset']"
-                              : p->kind == GY_SEARCH_LOGGED_MODELS
-                                  ? "['attributes', 'metrics', 'params', 'tags']"
-                                  : "('attribute', 'tag', 'tags')");
+            return gy_err_set(
+                p->err, GY_E_INVALID, "Invalid entity type '%" GY_STR_F "'. Valid values are %s",
+                GY_STR_A(shown(t->entity)),
+                p->kind == GY_SEARCH_RUNS ? "['metric', 'parameter', 'tag', 'attribute', 'dataset']"
+                : p->kind == GY_SEARCH_LOGGED_MODELS ? "['attributes', 'metrics', 'params', 'tags']"
+                                                     : "('attribute', 'tag', 'tags')");
         }
         *ret_entity = e->entity;
     }
@@ -391,8 +395,8 @@ static gy_status parse_op(struct parser *p, enum gy_search_op *ret, struct gy_st
         const char *text;
         enum gy_search_op op;
     } ops[] = {
-        {"=", GY_SEARCH_EQ},      {"!=", GY_SEARCH_NE},      {"<", GY_SEARCH_LT},
-        {"<=", GY_SEARCH_LE},     {">", GY_SEARCH_GT},       {">=", GY_SEARCH_GE},
+        {"=", GY_SEARCH_EQ},      {"!=", GY_SEARCH_NE},       {"<", GY_SEARCH_LT},
+        {"<=", GY_SEARCH_LE},     {">", GY_SEARCH_GT},        {">=", GY_SEARCH_GE},
         {"LIKE", GY_SEARCH_LIKE}, {"ILIKE", GY_SEARCH_ILIKE}, {"IN", GY_SEARCH_IN},
     };
     struct token t = p->lex.t;
@@ -422,8 +426,7 @@ static gy_status parse_op(struct parser *p, enum gy_search_op *ret, struct gy_st
         return GY_OK;
     }
     for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
-        bool same = t.kind == T_OP ? gy_str_eqc(t.text, ops[i].text)
-                                   : is_keyword(&t, ops[i].text);
+        bool same = t.kind == T_OP ? gy_str_eqc(t.text, ops[i].text) : is_keyword(&t, ops[i].text);
         if (same) {
             *ret = ops[i].op;
             lex_next(&p->lex);

@@ -3,8 +3,8 @@
  * parameters.
  *   filter := [clause (AND clause)*]
  *   clause := ident op value | ident [NOT] IN ('a', 'b') | ident IS [NOT] NULL
- *   ident  := [entity.]key           key in `backticks` or "double quotes" when it is no plain word;
- *   op     := = != < <= > >= LIKE ILIKE        the first dot splits, a bare key is an attribute
+ *   ident  := [entity.]key           key in `backticks` or "double quotes" when it is no plain
+ * word; op     := = != < <= > >= LIKE ILIKE        the first dot splits, a bare key is an attribute
  *   value  := 'text' | "text" | number
  *   order  := ident [ASC|DESC]
  * Keywords in any case; no OR, NOT, parentheses or ';'. What each kind of search allows (entities,

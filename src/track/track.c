@@ -163,17 +163,17 @@ struct gy_str gy_track_uri_join(struct gy_arena *a, struct gy_str base, const ch
 gy_status gy_track_random_name(char out[32], struct gy_err *err)
 {
     static const char *const adjectives[] = {
-        "able",   "amused", "bold",  "brave",  "bright", "calm",   "clean",  "clever", "crisp",
-        "eager",  "fair",   "fine",  "gentle", "glad",   "grand",  "honest", "humble", "keen",
-        "kind",   "lively", "loyal", "lucky",  "merry",  "mighty", "noble",  "polite", "proud",
-        "quiet",  "rapid",  "rare",  "sincere", "smart", "sunny",  "swift",  "tidy",   "wise",
+        "able",  "amused", "bold",  "brave",   "bright", "calm",   "clean",  "clever", "crisp",
+        "eager", "fair",   "fine",  "gentle",  "glad",   "grand",  "honest", "humble", "keen",
+        "kind",  "lively", "loyal", "lucky",   "merry",  "mighty", "noble",  "polite", "proud",
+        "quiet", "rapid",  "rare",  "sincere", "smart",  "sunny",  "swift",  "tidy",   "wise",
     };
     static const char *const nouns[] = {
-        "ant",   "bear",  "bee",   "bird",  "calf",  "carp",  "cod",   "crab",  "crane",
-        "crow",  "deer",  "dove",  "duck",  "finch", "fish",  "fox",   "frog",  "goat",
-        "gull",  "hare",  "hawk",  "hen",   "horse", "koi",   "lamb",  "lark",  "loon",
-        "mole",  "moth",  "mouse", "newt",  "otter", "owl",   "panda", "quail", "rook",
-        "seal",  "shark", "sheep", "shrew", "swan",  "toad",  "trout", "whale", "wren",
+        "ant",  "bear",  "bee",   "bird",  "calf",  "carp", "cod",   "crab",  "crane",
+        "crow", "deer",  "dove",  "duck",  "finch", "fish", "fox",   "frog",  "goat",
+        "gull", "hare",  "hawk",  "hen",   "horse", "koi",  "lamb",  "lark",  "loon",
+        "mole", "moth",  "mouse", "newt",  "otter", "owl",  "panda", "quail", "rook",
+        "seal", "shark", "sheep", "shrew", "swan",  "toad", "trout", "whale", "wren",
     };
     uint32_t r[3];
     GY_TRY(gy_random_bytes(r, sizeof r, err));

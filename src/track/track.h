@@ -59,7 +59,8 @@ GY_CHECKED gy_status gy_track_page_offset(struct gy_str token, int64_t *ret, str
 GY_CHECKED gy_status gy_track_page_token(struct gy_arena *a, int64_t offset, struct gy_str *ret,
                                          struct gy_err *err);
 
-/* key, value rows of a query (columns 0 and 1) as an array in the arena; NULL and 0 without rows. */
+/* key, value rows of a query (columns 0 and 1) as an array in the arena; NULL and 0 without rows.
+ */
 GY_CHECKED gy_status gy_track_tags(struct gy_db *db, const char *sql, struct gy_val id,
                                    struct gy_arena *a, struct gy_tag **ret, size_t *ret_n,
                                    struct gy_err *err);

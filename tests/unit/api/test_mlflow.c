@@ -76,8 +76,8 @@ static void test_experiment_lifecycle(void **state)
     refuse(h, "POST", M "/experiments/set-experiment-tag",
            "{\"experiment_id\":\"1\",\"key\":\"k\",\"value\":\"v\"}", 400,
            "INVALID_PARAMETER_VALUE", "The experiment 1 must be in the 'active' state");
-    refuse(h, "POST", M "/runs/create", "{\"experiment_id\":\"1\"}", 400,
-           "INVALID_PARAMETER_VALUE", "must be in the 'active' state");
+    refuse(h, "POST", M "/runs/create", "{\"experiment_id\":\"1\"}", 400, "INVALID_PARAMETER_VALUE",
+           "must be in the 'active' state");
     want(h, "POST", M "/experiments/search", "{\"view_type\":\"DELETED_ONLY\",\"max_results\":5}",
          200, NULL);
     assert_string_equal(text_at(h, "/experiments/0/name"), "x");
@@ -96,8 +96,9 @@ static void test_search_experiments(void **state)
                  i % 2 ? "Exp" : "exp", i, i);
         want(h, "POST", M "/experiments/create", body, 200, NULL);
     }
-    want(h, "GET", M "/experiments/search?max_results=1000&filter=name%20LIKE%20%27exp%25%27"
-                     "&order_by=name%20DESC",
+    want(h, "GET",
+         M "/experiments/search?max_results=1000&filter=name%20LIKE%20%27exp%25%27"
+           "&order_by=name%20DESC",
          NULL, 200, NULL);
     assert_int_equal(yyjson_arr_size(at(h, "/experiments")), 3);
     assert_string_equal(text_at(h, "/experiments/0/name"), "exp4");
@@ -335,15 +336,14 @@ static void test_metrics(void **state)
     struct harness *h = *state;
     char id[40], text[4096];
     make_run(h, id);
-    const char *batch =
-        "{\"run_id\":\"@@\",\"metrics\":["
-        "{\"key\":\"m\",\"value\":2.5,\"timestamp\":10,\"step\":2},"
-        "{\"key\":\"m\",\"value\":1,\"timestamp\":20,\"step\":1},"
-        "{\"key\":\"m\",\"value\":\"0.5\",\"timestamp\":\"5\",\"step\":\"-3\"},"
-        "{\"key\":\"m\",\"value\":2.5,\"timestamp\":10,\"step\":2},"
-        "{\"key\":\"nan\",\"value\":\"NaN\",\"timestamp\":1},"
-        "{\"key\":\"inf\",\"value\":\"Infinity\",\"timestamp\":1},"
-        "{\"key\":\"inf\",\"value\":\"-Infinity\",\"timestamp\":0}]}";
+    const char *batch = "{\"run_id\":\"@@\",\"metrics\":["
+                        "{\"key\":\"m\",\"value\":2.5,\"timestamp\":10,\"step\":2},"
+                        "{\"key\":\"m\",\"value\":1,\"timestamp\":20,\"step\":1},"
+                        "{\"key\":\"m\",\"value\":\"0.5\",\"timestamp\":\"5\",\"step\":\"-3\"},"
+                        "{\"key\":\"m\",\"value\":2.5,\"timestamp\":10,\"step\":2},"
+                        "{\"key\":\"nan\",\"value\":\"NaN\",\"timestamp\":1},"
+                        "{\"key\":\"inf\",\"value\":\"Infinity\",\"timestamp\":1},"
+                        "{\"key\":\"inf\",\"value\":\"-Infinity\",\"timestamp\":0}]}";
     want(h, "POST", M "/runs/log-batch", fmt(text, batch, id), 200, "{}");
     want(h, "POST", M "/runs/log-batch", fmt(text, batch, id), 200, "{}"); /* a retry */
     want(h, "GET", fmt(text, M "/metrics/get-history?run_id=@@&metric_key=m", id), NULL, 200,
@@ -570,11 +570,20 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, harness_setup, harness_teardown)
     const struct CMUnitTest tests[] = {
-        T(test_server),          T(test_experiments),         T(test_experiment_lifecycle),
-        T(test_content_type),    T(test_search_experiments),  T(test_bad_values),
-        T(test_run),             T(test_params_and_tags),     T(test_long_values_are_cut),
-        T(test_metrics),         T(test_history_pages),       T(test_search_runs),
-        T(test_search_pages),    T(test_inputs),
+        T(test_server),
+        T(test_experiments),
+        T(test_experiment_lifecycle),
+        T(test_content_type),
+        T(test_search_experiments),
+        T(test_bad_values),
+        T(test_run),
+        T(test_params_and_tags),
+        T(test_long_values_are_cut),
+        T(test_metrics),
+        T(test_history_pages),
+        T(test_search_runs),
+        T(test_search_pages),
+        T(test_inputs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The search grammar: what it takes, what it refuses and with which words, and the tree it makes. */
+/* The search grammar: what it takes, what it refuses and with which words, and the tree it makes.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,8 +34,8 @@ static const struct good good[] = {
     {GY_SEARCH_RUNS, "metric.acc>=100", GY_SEARCH_METRIC, "acc", GY_SEARCH_GE, NULL, 100},
     {GY_SEARCH_RUNS, "metrics.acc < -1", GY_SEARCH_METRIC, "acc", GY_SEARCH_LT, NULL, -1},
     {GY_SEARCH_RUNS, "metrics.loss <= 1e-3", GY_SEARCH_METRIC, "loss", GY_SEARCH_LE, NULL, 1e-3},
-    {GY_SEARCH_RUNS, "metrics.\"accuracy.2.0\" > 5", GY_SEARCH_METRIC, "accuracy.2.0",
-     GY_SEARCH_GT, NULL, 5},
+    {GY_SEARCH_RUNS, "metrics.\"accuracy.2.0\" > 5", GY_SEARCH_METRIC, "accuracy.2.0", GY_SEARCH_GT,
+     NULL, 5},
     {GY_SEARCH_RUNS, "metrics.`spacey name` != 5", GY_SEARCH_METRIC, "spacey name", GY_SEARCH_NE,
      NULL, 5},
     {GY_SEARCH_RUNS, "params.\"p.a.r.a.m\" = \"m.a.s.t.e.r\"", GY_SEARCH_PARAM, "p.a.r.a.m",
@@ -311,11 +312,12 @@ static void test_sql_is_bound(void **state)
     (void)state;
     GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
     struct gy_search s;
-    assert_int_equal(parse(GY_SEARCH_RUNS,
-                           "params.`evil\"key` = \"'; DROP TABLE runs; --\" AND metrics.evilmetric > "
-                           "77 AND run_id IN ('evilid')",
-                           &a, &s, NULL),
-                     GY_OK);
+    assert_int_equal(
+        parse(GY_SEARCH_RUNS,
+              "params.`evil\"key` = \"'; DROP TABLE runs; --\" AND metrics.evilmetric > "
+              "77 AND run_id IN ('evilid')",
+              &a, &s, NULL),
+        GY_OK);
     GY_AUTO_DONE(gy_sql_done) struct gy_sql_builder b;
     gy_sql_init(&b, &a);
     gy_search_where(&b, GY_SEARCH_RUNS, &s, NULL, 0);
@@ -348,10 +350,10 @@ static void test_memory_failures(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_clause),   cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_many_clauses), cmocka_unit_test(test_nothing_is_all),
-        cmocka_unit_test(test_limits),       cmocka_unit_test(test_order),
-        cmocka_unit_test(test_order_twice),  cmocka_unit_test(test_sql_is_bound),
+        cmocka_unit_test(test_one_clause),      cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_many_clauses),    cmocka_unit_test(test_nothing_is_all),
+        cmocka_unit_test(test_limits),          cmocka_unit_test(test_order),
+        cmocka_unit_test(test_order_twice),     cmocka_unit_test(test_sql_is_bound),
         cmocka_unit_test(test_memory_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
