@@ -16,7 +16,6 @@
 static const struct gy_verb_table *const g_tables[] = {
     &gy_cmd_demo,
     &gy_cmd_init,
-    &gy_cmd_server,
     &gy_cmd_version,
 };
 
