@@ -474,17 +474,17 @@ static gy_status error_of_answer(const struct gy_collect *out, struct gy_err *er
                       gy_http_reason(out->status));
 }
 
-gy_status gy_call_json(struct gy_caller *c, const char *method, const char *path,
-                       struct gy_str body, struct gy_collect *out, struct gy_err *err)
+gy_status gy_call_body(struct gy_caller *c, const char *method, const char *path,
+                       const char *content_type, struct gy_reader *body, struct gy_collect *out,
+                       struct gy_err *err)
 {
     GY_AUTO_DONE(gy_arena_done) struct gy_arena arena;
-    struct gy_mem_reader reader;
     struct gy_header headers[2] = {{GY_STR("Accept"), GY_STR("application/json")},
-                                   {GY_STR("Content-Type"), GY_STR("application/json")}};
+                                   {GY_STR("Content-Type"), gy_str_c(content_type)}};
     struct gy_request req = {.method = gy_str_c(method),
                              .headers = headers,
-                             .n_headers = body.p ? 2 : 1,
-                             .body = body.p ? gy_mem_reader_init(&reader, body) : NULL,
+                             .n_headers = body ? 2 : 1,
+                             .body = body,
                              .peer = GY_PEER_LOCAL,
                              .arena = &arena};
     gy_arena_init(&arena, GY_MAX_REQUEST_ARENA);
@@ -492,4 +492,12 @@ gy_status gy_call_json(struct gy_caller *c, const char *method, const char *path
     gy_collect_reset(out);
     GY_TRY(gy_call(c, &req, &out->reply, err));
     return out->status >= 400 ? error_of_answer(out, err) : GY_OK;
+}
+
+gy_status gy_call_json(struct gy_caller *c, const char *method, const char *path,
+                       struct gy_str body, struct gy_collect *out, struct gy_err *err)
+{
+    struct gy_mem_reader reader;
+    return gy_call_body(c, method, path, "application/json",
+                        body.p ? gy_mem_reader_init(&reader, body) : NULL, out, err);
 }

@@ -151,5 +151,9 @@ struct gy_reader *gy_fd_reader_init(struct gy_fd_reader *f, int fd, int64_t size
  * status. path may hold a query. On GY_OK the body is in out->body; out is reset first. */
 GY_CHECKED gy_status gy_call_json(struct gy_caller *c, const char *method, const char *path,
                                   struct gy_str body, struct gy_collect *out, struct gy_err *err);
+/* The same with a streamed body (NULL: none) of another type: uploads. */
+GY_CHECKED gy_status gy_call_body(struct gy_caller *c, const char *method, const char *path,
+                                  const char *content_type, struct gy_reader *body,
+                                  struct gy_collect *out, struct gy_err *err);
 
 #endif
