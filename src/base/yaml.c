@@ -893,12 +893,11 @@ void gy_yaml_add_scalar(struct gy_buf *out, struct gy_str s)
         gy_buf_add(out, s);
         return;
     }
-    gy_buf_add_char(out, '\'');
-    for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] == '\'') {
-            gy_buf_add_char(out, '\'');
-        }
-        gy_buf_add_char(out, s.p[i]);
+    if (gy_str_find(s, '\'') != SIZE_MAX) { /* as ruamel does, which writes DVC's files */
+        add_double_quoted(out, s);
+        return;
     }
+    gy_buf_add_char(out, '\'');
+    gy_buf_add(out, s);
     gy_buf_add_char(out, '\'');
 }

@@ -267,7 +267,7 @@ static void test_add_scalar_reads_back(void **state)
         {"null", "'null'"},
         {"yes", "'yes'"},
         {"it's", "it's"},
-        {"'quoted'", "'''quoted'''"},
+        {"'quoted'", "\"'quoted'\""},
         {"a: b", "'a: b'"},
         {"a:b", "a:b"},
         {"a #b", "'a #b'"},
