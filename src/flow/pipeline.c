@@ -711,6 +711,18 @@ size_t gy_flow_find(const struct gy_flow *f, struct gy_str name)
     return SIZE_MAX;
 }
 
+bool gy_flow_is_output(const struct gy_flow *f, struct gy_str full)
+{
+    for (size_t i = 0; i < f->n_stages; i++) {
+        for (size_t k = 0; k < f->stages[i].n_outs; k++) {
+            if (overlap(f->stages[i].outs[k].full, full)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 gy_status gy_flow_select(const struct gy_flow *f, const char *const *names, size_t n,
                          bool *selected, struct gy_err *err)
 {

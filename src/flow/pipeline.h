@@ -66,6 +66,8 @@ GY_DEFINE_AUTO(struct gy_flow *, gy_flow_free);
 
 /* Index of a stage, SIZE_MAX when there is none. */
 size_t gy_flow_find(const struct gy_flow *f, struct gy_str name);
+/* Some stage makes this path, a part of it, or what it is a part of. */
+bool gy_flow_is_output(const struct gy_flow *f, struct gy_str full);
 /* Mark (n_stages bools) the named stages and everything upstream of them; no name: all. Fails:
  * NOTFOUND. */
 GY_CHECKED gy_status gy_flow_select(const struct gy_flow *f, const char *const *names, size_t n,

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "flow/git.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/proc.h"
+
+/* Run git in dir; its first MiB of output, trimmed by nobody. *ret_code 127 when there is no git.
+ */
+static gy_status git(const char *dir, const char *const *argv, struct gy_buf *out, int *ret_code,
+                     struct gy_err *err)
+{
+    static const char *const quiet[] = {"GIT_OPTIONAL_LOCKS=0", "LC_ALL=C", NULL};
+    struct gy_err why = GY_ERR_INIT;
+    int nowhere =
+        open("/dev/null",
+             O_WRONLY | O_CLOEXEC); /* its complaints are part of the answer "unversioned" */
+    struct gy_proc_options o = {.argv = argv,
+                                .cwd = dir,
+                                .env_add = quiet,
+                                .stdin_fd = -1,
+                                .stdout_fd = -1,
+                                .stderr_fd = nowhere};
+    gy_status status = gy_proc_capture(&o, out, ret_code, &why);
+    if (nowhere >= 0) {
+        (void)close(nowhere); /* nothing was written by us */
+    }
+    if (status == GY_E_NOTFOUND || status == GY_E_FAILED) {
+        *ret_code = 127;
+        return GY_OK;
+    }
+    if (status == GY_E_TOOBIG) { /* a long list of changes is a list of changes */
+        *ret_code = 0;
+        return GY_OK;
+    }
+    if (status != GY_OK && err) {
+        *err = why;
+    }
+    return status;
+}
+
+gy_status gy_code_revision(const char *dir, char ret[GY_CODE_REVISION], struct gy_err *err)
+{
+    static const char *const head[] = {"git", "rev-parse", "--verify", "--quiet", "HEAD", NULL};
+    static const char *const changes[] = {"git", "status", "--porcelain", "--untracked-files=no",
+                                          NULL};
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
+    gy_buf_init(&out, GY_MIB);
+    int code = 0;
+    (void)snprintf(ret, GY_CODE_REVISION, "unversioned");
+    GY_TRY(git(dir, head, &out, &code, err));
+    struct gy_str rev = gy_str_trim(gy_buf_str(&out));
+    if (code != 0 || rev.n < 40 || rev.n + 7 > GY_CODE_REVISION) {
+        return GY_OK;
+    }
+    char text[GY_CODE_REVISION];
+    (void)snprintf(text, sizeof text, "%" GY_STR_F, GY_STR_A(rev));
+    gy_buf_reset(&out);
+    GY_TRY(git(dir, changes, &out, &code, err));
+    (void)snprintf(ret, GY_CODE_REVISION, "%.56s%s", text, out.n > 0 ? "+dirty" : "");
+    return GY_OK;
+}
+
+gy_status gy_git_ignore(const char *dir, struct gy_str full, struct gy_err *err)
+{
+    char path[GY_MAX_PATH];
+    char ignore[GY_MAX_PATH];
+    int n = snprintf(path, sizeof path, "%" GY_STR_F, GY_STR_A(full));
+    if (n < 0 || n >= (int)sizeof path) {
+        return gy_err_set(err, GY_E_TOOBIG, "a path is too long");
+    }
+    const char *const argv[] = {"git", "check-ignore", "--quiet", "--", path, NULL};
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
+    gy_buf_init(&out, GY_MIB);
+    int code = 0;
+    GY_TRY(git(dir, argv, &out, &code, err));
+    if (code != 1) { /* 0: ignored already; 128: no repository; 127: no git */
+        return GY_OK;
+    }
+    const char *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+    n = snprintf(ignore, sizeof ignore, "%s/%.*s.gitignore", dir, (int)(name - path), path);
+    if (n < 0 || n >= (int)sizeof ignore) {
+        return gy_err_set(err, GY_E_TOOBIG, "a path is too long");
+    }
+    gy_buf_reset(&out);
+    if (gy_path_exists(ignore)) {
+        GY_TRY(gy_file_read(ignore, &out, err));
+    }
+    if (out.n > 0 && out.p[out.n - 1] != '\n') {
+        gy_buf_add_char(&out, '\n');
+    }
+    gy_buf_addf(&out, "/%s\n", name);
+    GY_TRY(gy_buf_check(&out, ignore, err));
+    return gy_file_write(ignore, gy_buf_str(&out), 0644, err);
+}

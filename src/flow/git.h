@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which code this is: asked of git itself, so that worktrees, submodules and packed refs are git's
+ * business. */
+#ifndef GY_FLOW_GIT_H
+#define GY_FLOW_GIT_H
+
+#include "base/buf.h"
+
+#define GY_CODE_REVISION 64
+
+/* "<40 hex digits>", with "+dirty" when tracked files differ from it, or "unversioned" without a
+ * repository, a commit or git. Fails: NOMEM. */
+GY_CHECKED gy_status gy_code_revision(const char *dir, char ret[GY_CODE_REVISION],
+                                      struct gy_err *err);
+/* Append "/name" to the .gitignore beside full (relative to dir) unless git ignores it already;
+ * nothing without a repository. As DVC does for outputs it keeps. Fails: IO, DENIED, NOMEM. */
+GY_CHECKED gy_status gy_git_ignore(const char *dir, struct gy_str full, struct gy_err *err);
+
+#endif
