@@ -14,7 +14,9 @@
 #include "cli/transport.h"
 
 static const struct gy_verb_table *const g_tables[] = {
+    &gy_cmd_data,
     &gy_cmd_demo,
+    &gy_cmd_dlq,
     &gy_cmd_init,
     &gy_cmd_version,
 };
