@@ -201,7 +201,8 @@ static gy_status recover_ring(void *ctx, const char *name, bool is_dir, struct g
         if (err) {
             *err = why;
         }
-        return gy_err_wrap(err, "recovering %s", path);
+        (void)gy_err_wrap(err, "recovering %s", path);
+        return st;
     }
     r->found->rings++;
     return unlink(path) == 0 ? GY_OK : gy_err_sys(err, errno, "unlink %s", path);

@@ -144,7 +144,8 @@ static gy_status compile_condition(struct gy_rules *r, const struct gy_rule_name
             return gy_err_set(err, GY_E_TOOBIG, "rules read more than %d columns",
                               GY_RULES_MAX_COLUMNS);
         }
-        return gy_err_wrap(err, "condition \"%" GY_STR_F "\"", GY_STR_A(gy_json_val_str(text)));
+        (void)gy_err_wrap(err, "condition \"%" GY_STR_F "\"", GY_STR_A(gy_json_val_str(text)));
+        return st;
     }
     rule->info.n_conditions++;
     return GY_OK;
@@ -219,10 +220,12 @@ gy_status gy_rules_compile(yyjson_val *list, const struct gy_rule_names *names,
     yyjson_val *object;
     yyjson_arr_foreach(list, i, n, object)
     {
-        if (compile_rule(r, names, object, err) != GY_OK) {
+        gy_status st = compile_rule(r, names, object, err);
+        if (st != GY_OK) {
             struct gy_str name = gy_json_str(object, "name");
-            return name.p ? gy_err_wrap(err, "rule '%" GY_STR_F "'", GY_STR_A(name))
-                          : gy_err_wrap(err, "rule %zu", i + 1);
+            (void)(name.p ? gy_err_wrap(err, "rule '%" GY_STR_F "'", GY_STR_A(name))
+                          : gy_err_wrap(err, "rule %zu", i + 1));
+            return st;
         }
         r->n_conditions += r->rules[i].info.n_conditions;
     }

@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "serve/endpoint.h"
+
+#include <math.h>
+
+#include "base/mem.h"
+#include "base/time.h"
+
+static const struct gy_str output_names[GY_N_OUTPUTS] = {
+    {"prediction", 10},
+    {"probability", 11},
+    {"rule", 4},
+};
+
+static gy_status no_memory(struct gy_err *err)
+{
+    return gy_err_set(err, GY_E_NOMEM, "loading an endpoint");
+}
+
+static bool name_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
+}
+
+gy_status gy_endpoint_check_name(struct gy_str name, struct gy_err *err)
+{
+    bool good =
+        name.n > 0 && name.n <= GY_ENDPOINT_MAX_NAME && name.p[0] != '.' && name.p[0] != '-';
+    for (size_t i = 0; good && i < name.n; i++) {
+        good = name_char(name.p[i]);
+    }
+    return good
+               ? GY_OK
+               : gy_err_set(err, GY_E_INVALID,
+                            "'%" GY_STR_F "' can not name an endpoint: letters, digits, . _ - only",
+                            GY_STR_A(name));
+}
+
+gy_status gy_endpoint_check_path(struct gy_str path, struct gy_err *err)
+{
+    static const char *const own[] = {"/api",     "/ajax-api", "/v1",      "/v2",
+                                      "/metrics", "/version",  "/health",  "/get-artifact",
+                                      "/docs",    "/ui",       "/graphql", "/static-files"};
+    bool good = path.n > 1 && path.n <= GY_MAX_NAME && path.p[0] == '/';
+    for (size_t i = 1; good && i < path.n; i++) {
+        good = name_char(path.p[i]) || (path.p[i] == '/' && path.p[i - 1] != '/');
+    }
+    if (!good) {
+        return gy_err_set(err, GY_E_INVALID, "'%" GY_STR_F "' can not be an alias path",
+                          GY_STR_A(path));
+    }
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+        size_t n = strlen(own[i]);
+        if (gy_str_starts(path, gy_str_c(own[i])) && (path.n == n || path.p[n] == '/')) {
+            return gy_err_set(err, GY_E_INVALID, "alias path '%" GY_STR_F "' is one of Gyre's own",
+                              GY_STR_A(path));
+        }
+    }
+    return GY_OK;
+}
+
+/* s as JSON text in the arena, with what follows it. */
+static gy_status json_text(struct gy_arena *a, struct gy_str s, const char *then,
+                           struct gy_str *ret, struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf b;
+    gy_buf_init(&b, 64 * GY_KIB);
+    struct gy_jw w;
+    gy_jw_init(&w, &b);
+    gy_jw_str(&w, s);
+    gy_buf_addc(&b, then);
+    GY_TRY(gy_buf_check(&b, "a text of an endpoint", err));
+    *ret = gy_arena_str(a, gy_buf_str(&b));
+    return ret->p ? GY_OK : no_memory(err);
+}
+
+static gy_status copy(struct gy_arena *a, struct gy_str s, struct gy_str *ret, struct gy_err *err)
+{
+    *ret = gy_arena_str(a, s);
+    return ret->p ? GY_OK : no_memory(err);
+}
+
+/* ---- classes ---- */
+
+static gy_status build_classes(struct gy_endpoint *e, struct gy_err *err)
+{
+    const struct gy_predictor_info *info = e->info;
+    e->n_log_outputs = 1 + (info->task == GY_TASK_REGRESSION ? 0 : info->n_outputs);
+    e->class_values = gy_arena_calloc(&e->arena, info->n_classes + 1, sizeof *e->class_values);
+    e->class_json = gy_arena_calloc(&e->arena, info->n_classes + 1, sizeof *e->class_json);
+    if (!e->class_values || !e->class_json) {
+        return no_memory(err);
+    }
+    e->numeric_classes = true;
+    for (size_t i = 0; i < info->n_classes; i++) {
+        int64_t value;
+        e->numeric_classes = e->numeric_classes && gy_parse_i64(info->classes[i], -1000000000,
+                                                                1000000000, &value, NULL) == GY_OK;
+    }
+    for (size_t i = 0; i < info->n_classes; i++) {
+        if (e->numeric_classes) {
+            GY_TRY(gy_parse_f64(info->classes[i], &e->class_values[i], err));
+            GY_TRY(copy(&e->arena, info->classes[i], &e->class_json[i], err));
+        } else {
+            e->class_values[i] = (double)i;
+            GY_TRY(json_text(&e->arena, info->classes[i], "", &e->class_json[i], err));
+        }
+    }
+    return GY_OK;
+}
+
+/* ---- rules ---- */
+
+static gy_status plan_prediction(const struct gy_endpoint *e, const struct gy_rule_info *rule,
+                                 struct gy_rule_plan *plan, struct gy_err *err)
+{
+    const struct gy_predictor_info *info = e->info;
+    if (info->task == GY_TASK_REGRESSION) {
+        if (gy_parse_f64(rule->prediction, &plan->prediction, NULL) != GY_OK ||
+            !isfinite(plan->prediction)) {
+            return gy_err_set(err, GY_E_INVALID,
+                              "rule '%" GY_STR_F "': prediction must be a number",
+                              GY_STR_A(rule->name));
+        }
+        return GY_OK;
+    }
+    for (size_t i = 0; i < info->n_classes; i++) {
+        if (gy_str_eq(info->classes[i], rule->prediction)) {
+            plan->prediction = (double)i;
+            return GY_OK;
+        }
+    }
+    return gy_err_set(err, GY_E_INVALID,
+                      "rule '%" GY_STR_F "': '%" GY_STR_F "' is not a class of the model",
+                      GY_STR_A(rule->name), GY_STR_A(rule->prediction));
+}
+
+static gy_status build_plan(struct gy_endpoint *e, size_t i, struct gy_err *err)
+{
+    const struct gy_rule_info *rule = gy_rules_at(e->rules, i);
+    struct gy_rule_plan *plan = &e->plans[i];
+    plan->decides = rule->prediction.p != NULL;
+    plan->skip_model = rule->skip_model;
+    if (plan->decides) {
+        GY_TRY(plan_prediction(e, rule, plan, err));
+    }
+    struct gy_str reason;
+    GY_TRY(json_text(&e->arena, rule->name, "", &plan->name_json, err));
+    GY_TRY(json_text(&e->arena, rule->reason, "", &reason, err));
+    plan->json = gy_str_c(
+        gy_arena_printf(&e->arena, "\"name\":%s,\"reason\":%s", plan->name_json.p, reason.p));
+    return plan->json.p ? GY_OK : no_memory(err);
+}
+
+static gy_status build_rules(struct gy_endpoint *e, yyjson_val *config, struct gy_err *err)
+{
+    const struct gy_predictor_info *info = e->info;
+    yyjson_val *columns = gy_json_get(config, "columns");
+    size_t n_columns = yyjson_arr_size(columns);
+    if (n_columns > GY_MAX_COLUMNS) {
+        return gy_err_set(err, GY_E_TOOBIG, "more than %d columns", GY_MAX_COLUMNS);
+    }
+    struct gy_str *inputs = gy_arena_calloc(&e->arena, info->n_inputs + 1, sizeof *inputs);
+    struct gy_str *names = gy_arena_calloc(&e->arena, n_columns + 1, sizeof *names);
+    if (!inputs || !names) {
+        return no_memory(err);
+    }
+    for (size_t i = 0; i < info->n_inputs; i++) {
+        inputs[i] = info->inputs[i].name;
+    }
+    for (size_t i = 0; i < n_columns; i++) {
+        names[i] = gy_json_val_str(yyjson_arr_get(columns, i));
+    }
+    const struct gy_rule_names known = {inputs, info->n_inputs, names, n_columns};
+    GY_TRY(gy_rules_compile(gy_json_get(config, "rules"), &known, &e->rules, err));
+    e->n_rules = gy_rules_count(e->rules);
+    e->plans = gy_arena_calloc(&e->arena, e->n_rules + 1, sizeof *e->plans);
+    if (!e->plans) {
+        return no_memory(err);
+    }
+    for (size_t i = 0; i < e->n_rules; i++) {
+        GY_TRY(build_plan(e, i, err));
+    }
+    return GY_OK;
+}
+
+/* ---- shapes and aliases ---- */
+
+static gy_status build_shape(struct gy_endpoint *e, struct gy_infer_shape *shape,
+                             struct gy_err *err)
+{
+    const struct gy_str *columns;
+    size_t n_columns = gy_rules_columns(e->rules, &columns);
+    size_t n_inputs = e->info->n_inputs;
+    struct gy_infer_field *f = gy_arena_calloc(&e->arena, n_inputs + n_columns, sizeof *f);
+    if (!f) {
+        return no_memory(err);
+    }
+    for (size_t i = 0; i < n_inputs + n_columns; i++) {
+        f[i].name = i < n_inputs ? e->info->inputs[i].name : columns[i - n_inputs];
+        f[i].key = f[i].name;
+        f[i].required = i < n_inputs && e->info->inputs[i].required;
+    }
+    *shape = (struct gy_infer_shape){f, n_inputs, n_inputs + n_columns, output_names, GY_N_OUTPUTS};
+    return GY_OK;
+}
+
+static gy_status alias_inputs(struct gy_endpoint *e, struct gy_alias *alias, yyjson_val *map,
+                              struct gy_err *err)
+{
+    GY_TRY(build_shape(e, &alias->shape, err));
+    struct gy_infer_field *fields = (struct gy_infer_field *)alias->shape.fields; /* ours so far */
+    size_t i, n;
+    yyjson_val *key, *value;
+    yyjson_obj_foreach(map, i, n, key, value)
+    {
+        struct gy_str name = gy_json_val_str(key);
+        size_t at = 0;
+        while (at < alias->shape.n_fields && !gy_str_eq(fields[at].name, name)) {
+            at++;
+        }
+        if (at == alias->shape.n_fields) {
+            return gy_err_set(err, GY_E_INVALID,
+                              "input: '%" GY_STR_F "' is not an input of the model",
+                              GY_STR_A(name));
+        }
+        if (!yyjson_is_str(value) || yyjson_get_len(value) == 0) {
+            return gy_err_set(err, GY_E_INVALID, "input: '%" GY_STR_F "' must name a field",
+                              GY_STR_A(name));
+        }
+        GY_TRY(copy(&e->arena, gy_json_val_str(value), &fields[at].key, err));
+    }
+    for (i = 0; i < alias->shape.n_fields; i++) {
+        for (size_t k = 0; k < i; k++) {
+            if (gy_str_eq(fields[i].key, fields[k].key)) {
+                return gy_err_set(err, GY_E_INVALID, "input: field '%" GY_STR_F "' stands for two",
+                                  GY_STR_A(fields[i].key));
+            }
+        }
+    }
+    return GY_OK;
+}
+
+static gy_status alias_output(struct gy_endpoint *e, struct gy_alias *alias, struct gy_str key,
+                              struct gy_str what, struct gy_err *err)
+{
+    for (int i = 0; i < GY_N_OUTPUTS; i++) {
+        if (gy_str_eq(output_names[i], what)) {
+            struct gy_alias_output *o = &alias->outputs[alias->n_outputs++];
+            o->what = (enum gy_output)i;
+            return json_text(&e->arena, key, ":", &o->key, err);
+        }
+    }
+    return gy_err_set(err, GY_E_INVALID,
+                      "output: '%" GY_STR_F "' is not prediction, probability or rule",
+                      GY_STR_A(what));
+}
+
+static gy_status alias_outputs(struct gy_endpoint *e, struct gy_alias *alias, yyjson_val *map,
+                               struct gy_err *err)
+{
+    size_t n_keys = yyjson_obj_size(map);
+    if (n_keys > 32) {
+        return gy_err_set(err, GY_E_TOOBIG, "more than 32 outputs");
+    }
+    alias->outputs = gy_arena_calloc(&e->arena, n_keys + 1, sizeof *alias->outputs);
+    if (!alias->outputs) {
+        return no_memory(err);
+    }
+    if (n_keys == 0) {
+        return alias_output(e, alias, output_names[0], output_names[0], err);
+    }
+    size_t i, n;
+    yyjson_val *key, *value;
+    yyjson_obj_foreach(map, i, n, key, value)
+    {
+        GY_TRY(alias_output(e, alias, gy_json_val_str(key), gy_json_val_str(value), err));
+    }
+    return GY_OK;
+}
+
+static gy_status build_alias(struct gy_endpoint *e, yyjson_val *object, struct gy_alias *alias,
+                             struct gy_err *err)
+{
+    struct gy_str path;
+    GY_TRY(gy_json_need_str(object, "path", &path, err));
+    GY_TRY(gy_endpoint_check_path(path, err));
+    GY_TRY(copy(&e->arena, path, &alias->path, err));
+    gy_status st = alias_inputs(e, alias, gy_json_get(object, "input"), err);
+    if (st == GY_OK) {
+        st = alias_outputs(e, alias, gy_json_get(object, "output"), err);
+    }
+    if (st != GY_OK) {
+        (void)gy_err_wrap(err, "alias %" GY_STR_F, GY_STR_A(path));
+    }
+    return st;
+}
+
+static gy_status build_aliases(struct gy_endpoint *e, yyjson_val *list, struct gy_err *err)
+{
+    if (list && !yyjson_is_null(list) && !yyjson_is_arr(list)) {
+        return gy_err_set(err, GY_E_INVALID, "'aliases' must be a list");
+    }
+    size_t count = yyjson_arr_size(list);
+    if (count > GY_ENDPOINT_MAX_ALIASES) {
+        return gy_err_set(err, GY_E_TOOBIG, "more than %d aliases", GY_ENDPOINT_MAX_ALIASES);
+    }
+    e->aliases = gy_arena_calloc(&e->arena, count + 1, sizeof *e->aliases);
+    if (!e->aliases) {
+        return no_memory(err);
+    }
+    size_t i, n;
+    yyjson_val *one;
+    yyjson_arr_foreach(list, i, n, one)
+    {
+        GY_TRY(build_alias(e, one, &e->aliases[i], err));
+        e->n_aliases++;
+        for (size_t k = 0; k < i; k++) {
+            if (gy_str_eq(e->aliases[k].path, e->aliases[i].path)) {
+                return gy_err_set(err, GY_E_INVALID, "alias %" GY_STR_F " is there twice",
+                                  GY_STR_A(e->aliases[i].path));
+            }
+        }
+    }
+    return GY_OK;
+}
+
+/* ---- texts and the measurement ---- */
+
+static gy_status build_texts(struct gy_endpoint *e, struct gy_err *err)
+{
+    e->v2_head = gy_str_c(gy_arena_printf(
+        &e->arena, "{\"model_name\":\"%" GY_STR_F "\",\"model_version\":\"%" GY_STR_F "\"",
+        GY_STR_A(e->name), GY_STR_A(e->version)));
+    e->headers = gy_str_c(gy_arena_printf(
+        &e->arena, "Gyre-Revision: %" GY_STR_F "/%u\r\nGyre-Model-Version: %" GY_STR_F "\r\n",
+        GY_STR_A(e->name), e->revision, GY_STR_A(e->version)));
+    return e->v2_head.p && e->headers.p ? GY_OK : no_memory(err);
+}
+
+static gy_status read_threshold(struct gy_endpoint *e, yyjson_val *config, struct gy_err *err)
+{
+    e->threshold = e->info->threshold;
+    yyjson_val *v = gy_json_get(config, "threshold");
+    if (!v || yyjson_is_null(v)) {
+        return GY_OK;
+    }
+    double t = yyjson_is_num(v) ? yyjson_get_num(v) : -1;
+    if (e->info->task != GY_TASK_BINARY || !(t >= 0 && t <= 1)) {
+        return gy_err_set(err, GY_E_INVALID,
+                          "'threshold' must be from 0 to 1, and the model have two classes");
+    }
+    e->threshold = t;
+    return GY_OK;
+}
+
+static size_t aligned(size_t n)
+{
+    return (n + 63) & ~(size_t)63;
+}
+
+/* Time per row of a full chunk, the best of a few: what decides where a request is answered. */
+static gy_status measure(struct gy_endpoint *e, struct gy_err *err)
+{
+    const struct gy_predictor_info *info = e->info;
+    e->predictor_scratch = aligned(gy_predictor_scratch(e->predictor, GY_ENDPOINT_CHUNK));
+    size_t raw = aligned(GY_ENDPOINT_CHUNK * info->n_outputs * sizeof(double));
+    size_t rows = aligned(GY_ENDPOINT_CHUNK * info->n_inputs * sizeof(double));
+    e->scratch_bytes = e->predictor_scratch + raw + rows;
+    char *memory = gy_calloc(1, e->scratch_bytes + 64);
+    if (!memory) {
+        return no_memory(err);
+    }
+    char *at = memory + (64 - ((uintptr_t)memory & 63));
+    double *out = (double *)(void *)(at + e->predictor_scratch);
+    double *in = (double *)(void *)(at + e->predictor_scratch + raw);
+    for (size_t i = 0; i < GY_ENDPOINT_CHUNK * info->n_inputs; i++) {
+        const struct gy_predictor_input *input = &info->inputs[i % info->n_inputs];
+        double share = (double)(i / info->n_inputs) / GY_ENDPOINT_CHUNK;
+        bool known = isfinite(input->min) && isfinite(input->max);
+        in[i] = known ? input->min + (input->max - input->min) * share : share;
+    }
+    int64_t best = INT64_MAX;
+    for (int round = 0; round < 5; round++) {
+        int64_t start = gy_mono_ns();
+        gy_predictor_run(e->predictor, in, GY_ENDPOINT_CHUNK, out, at);
+        int64_t took = gy_mono_ns() - start;
+        best = took < best ? took : best;
+    }
+    gy_free(memory);
+    e->row_ns = (double)(best > 0 ? best : 1) / GY_ENDPOINT_CHUNK;
+    double rows_inline = GY_ENDPOINT_INLINE_NS / e->row_ns;
+    e->inline_rows = rows_inline < 1e6 ? (size_t)rows_inline : 1000000;
+    return GY_OK;
+}
+
+static gy_status build(struct gy_endpoint *e, const struct gy_endpoint_spec *spec,
+                       struct gy_err *err)
+{
+    GY_TRY(gy_endpoint_check_name(spec->name, err));
+    GY_TRY(copy(&e->arena, spec->name, &e->name, err));
+    GY_TRY(copy(&e->arena, spec->model_name, &e->model_name, err));
+    GY_TRY(copy(&e->arena, spec->version, &e->version, err));
+    GY_TRY(copy(&e->arena, spec->digest, &e->digest, err));
+    e->revision = spec->revision;
+    GY_TRY(gy_predictor_load(spec->package_dir, &e->predictor, err));
+    e->info = gy_predictor_info(e->predictor);
+    if (!gy_str_eq(e->info->digest, spec->digest)) {
+        return gy_err_set(err, GY_E_CORRUPT, "the package in %s is not the one that was registered",
+                          spec->package_dir);
+    }
+    if (e->info->n_inputs == 0 || e->info->n_inputs + GY_RULES_MAX_COLUMNS > GY_MAX_FEATURES) {
+        return gy_err_set(err, GY_E_NOTSERVABLE, "a model with %zu inputs is not served",
+                          e->info->n_inputs);
+    }
+    GY_TRY(read_threshold(e, spec->config, err));
+    GY_TRY(build_classes(e, err));
+    GY_TRY(build_rules(e, spec->config, err));
+    GY_TRY(build_shape(e, &e->shape, err));
+    GY_TRY(build_aliases(e, gy_json_get(spec->config, "aliases"), err));
+    GY_TRY(build_texts(e, err));
+    return measure(e, err);
+}
+
+gy_status gy_endpoint_build(const struct gy_endpoint_spec *spec, struct gy_endpoint **ret,
+                            struct gy_err *err)
+{
+    GY_AUTO(gy_endpoint_unref) struct gy_endpoint *e = gy_calloc(1, sizeof *e);
+    if (!e) {
+        return no_memory(err);
+    }
+    atomic_init(&e->refs, 1);
+    gy_arena_init(&e->arena,
+                  GY_ENDPOINT_MAX_BYTES + GY_MAX_FEATURES * 64 * GY_ENDPOINT_MAX_ALIASES);
+    gy_status st = build(e, spec, err);
+    if (st != GY_OK) {
+        (void)gy_err_wrap(err, "endpoint '%" GY_STR_F "'", GY_STR_A(spec->name));
+        return st;
+    }
+    *ret = GY_TAKE(e);
+    return GY_OK;
+}
+
+struct gy_endpoint *gy_endpoint_ref(struct gy_endpoint *e)
+{
+    atomic_fetch_add_explicit(&e->refs, 1, memory_order_relaxed);
+    return e;
+}
+
+void gy_endpoint_unref(struct gy_endpoint *e)
+{
+    if (!e || atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    gy_rules_free(e->rules);
+    gy_predictor_free(e->predictor);
+    gy_arena_done(&e->arena);
+    gy_free(e);
+}

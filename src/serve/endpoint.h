@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gy_endpoint: one revision of an endpoint, loaded: predictor, compiled rules, alias routes, and
+ * everything an answer is made of, ready as text. Immutable once built and counted by references,
+ * so that any number of event loops read it without a lock; see serving.h for how it gets there.
+ * Fields are public to the serving code, read-only. */
+#ifndef GY_SERVE_ENDPOINT_H
+#define GY_SERVE_ENDPOINT_H
+
+#include <stdatomic.h>
+
+#include "base/arena.h"
+#include "learn/predictor.h"
+#include "serve/parse.h"
+#include "serve/rules.h"
+#include "serve/stats.h"
+
+#define GY_ENDPOINT_MAX_NAME 100
+#define GY_ENDPOINT_MAX_ALIASES 32
+#define GY_ENDPOINT_CHUNK 64         /* rows a predictor call */
+#define GY_ENDPOINT_INLINE_NS 1e5    /* rows x time per row: beyond it, off the event loop */
+#define GY_ENDPOINT_MAX_BYTES GY_MIB /* texts of one endpoint */
+
+/* What an answer can hold, by position in the shape's `outputs`. */
+enum gy_output { GY_OUT_PREDICTION, GY_OUT_PROBABILITY, GY_OUT_RULE, GY_N_OUTPUTS };
+
+struct gy_alias_output {
+    struct gy_str key; /* JSON text with quotes and colon: "\"isSepsis\":" */
+    enum gy_output what;
+};
+/* {path, input: {HR: hr}, output: {isSepsis: prediction}} */
+struct gy_alias {
+    struct gy_str path;
+    struct gy_infer_shape shape; /* keys as the route's body calls them */
+    struct gy_alias_output *outputs;
+    size_t n_outputs;
+};
+
+/* What a rule decides. */
+struct gy_rule_plan {
+    bool decides; /* it has a prediction */
+    bool skip_model;
+    double prediction;       /* class index, or the value of a regression */
+    struct gy_str json;      /* "name":"sirs","reason":"..." */
+    struct gy_str name_json; /* "\"sirs\"" */
+};
+
+struct gy_endpoint {
+    _Atomic uint32_t refs;
+    struct gy_arena arena;
+    struct gy_str name, model_name, version, digest; /* version: text of the number */
+    uint32_t revision;
+    struct gy_predictor *predictor;
+    const struct gy_predictor_info *info;
+    double threshold;
+    struct gy_rules *rules;
+    size_t n_rules;
+    struct gy_rule_plan *plans;
+    struct gy_infer_shape shape; /* OIP v2 */
+    struct gy_alias *aliases;
+    size_t n_aliases;
+    bool numeric_classes;      /* every class label is a whole number */
+    double *class_values;      /* what is logged: the label's number, else the class index */
+    struct gy_str *class_json; /* what is answered */
+    size_t n_log_outputs;      /* values a row in the log: prediction, then probabilities */
+    size_t predictor_scratch, scratch_bytes;
+    double row_ns; /* measured when loaded */
+    size_t inline_rows;
+    struct gy_str v2_head;           /* {"model_name":"sepsis","model_version":"3" */
+    struct gy_str headers;           /* Gyre-... lines */
+    struct gy_endpoint_stats *stats; /* set by serving before publishing */
+};
+
+/* What to build. config: the endpoint section of gyre.yaml as JSON: rules, aliases, threshold;
+ * `columns`: names of the schema that rules may read. Copied. */
+struct gy_endpoint_spec {
+    struct gy_str name, model_name, version, digest;
+    uint32_t revision;
+    const char *package_dir;
+    yyjson_val *config; /* MAY be NULL */
+};
+/* Load and compile; runs the predictor to measure it. *ret has one reference. Fails: INVALID (what
+ * is wrong in config), NOTSERVABLE, CORRUPT, NOTFOUND, TOOBIG, NOMEM. */
+GY_CHECKED gy_status gy_endpoint_build(const struct gy_endpoint_spec *spec,
+                                       struct gy_endpoint **ret, struct gy_err *err);
+struct gy_endpoint *gy_endpoint_ref(struct gy_endpoint *e);
+void gy_endpoint_unref(struct gy_endpoint *e); /* NULL allowed; any thread */
+GY_DEFINE_AUTO(struct gy_endpoint *, gy_endpoint_unref);
+
+/* Letters, digits, '.', '_', '-', starting with a letter or digit. INVALID otherwise. */
+GY_CHECKED gy_status gy_endpoint_check_name(struct gy_str name, struct gy_err *err);
+/* A path an alias may have: not one of Gyre's own. INVALID otherwise. */
+GY_CHECKED gy_status gy_endpoint_check_path(struct gy_str path, struct gy_err *err);
+
+#endif

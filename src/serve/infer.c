@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "serve/infer.h"
+
+#include <math.h>
+
+#include "base/mem.h"
+
+void gy_infer_work_done(struct gy_infer_work *w)
+{
+    if (!w) {
+        return;
+    }
+    gy_infer_request_done(&w->q);
+    gy_free(w->out);
+    gy_free(w->classes);
+    gy_free(w->rules);
+    gy_free(w->scratch_memory);
+    memset(w, 0, sizeof *w);
+}
+
+static gy_status reserve_scratch(struct gy_infer_work *w, size_t bytes)
+{
+    if (bytes <= w->scratch_bytes) {
+        return GY_OK;
+    }
+    char *memory = gy_malloc(bytes + 64);
+    if (!memory) {
+        return GY_E_NOMEM;
+    }
+    gy_free(w->scratch_memory);
+    w->scratch_memory = memory;
+    w->scratch = memory + (64 - ((uintptr_t)memory & 63));
+    w->scratch_bytes = bytes;
+    return GY_OK;
+}
+
+static gy_status reserve_rows(const struct gy_endpoint *e, struct gy_infer_work *w)
+{
+    size_t n = w->q.n_rows;
+    if (n > w->row_capacity) {
+        double *classes = gy_reallocarray(w->classes, n, sizeof *classes);
+        w->classes = classes ? classes : w->classes;
+        struct gy_rule_outcome *rules = gy_reallocarray(w->rules, n, sizeof *rules);
+        w->rules = rules ? rules : w->rules;
+        if (!classes || !rules) {
+            return GY_E_NOMEM;
+        }
+        w->row_capacity = n;
+    }
+    if (n * e->n_log_outputs > w->out_capacity) {
+        double *out = gy_reallocarray(w->out, n * e->n_log_outputs, sizeof *out);
+        if (!out) {
+            return GY_E_NOMEM;
+        }
+        w->out = out;
+        w->out_capacity = n * e->n_log_outputs;
+    }
+    return reserve_scratch(w, e->scratch_bytes);
+}
+
+/* Which rows of [first, first + n) the model must see: false when rules skip it for all. */
+static bool apply_rules(const struct gy_endpoint *e, struct gy_infer_work *w, size_t first,
+                        size_t n)
+{
+    bool ask_model = e->n_rules == 0;
+    for (size_t i = first; e->n_rules && i < first + n; i++) {
+        gy_rules_eval(e->rules, w->q.values + i * e->shape.n_fields, e->shape.n_fields,
+                      &w->rules[i]);
+        ask_model = ask_model || w->rules[i].rule < 0 || !e->plans[w->rules[i].rule].skip_model;
+    }
+    return ask_model;
+}
+
+static void check_ranges(const struct gy_endpoint *e, struct gy_infer_work *w, size_t first,
+                         size_t n)
+{
+    for (size_t i = first; i < first + n; i++) {
+        const double *row = w->q.values + i * e->shape.n_fields;
+        for (size_t k = 0; k < e->info->n_inputs; k++) {
+            /* A missing value (NaN) is in no range and outside of none. */
+            if (row[k] < e->info->inputs[k].min || row[k] > e->info->inputs[k].max) {
+                if (w->out_of_range++ == 0) {
+                    w->range_row = i;
+                    w->range_input = k;
+                }
+            }
+        }
+    }
+}
+
+static void run_model(const struct gy_endpoint *e, struct gy_infer_work *w, size_t first, size_t n,
+                      double *raw)
+{
+    const double *rows = w->q.values + first * e->shape.n_fields;
+    size_t n_inputs = e->shape.n_inputs;
+    if (n_inputs != e->shape.n_fields) {
+        double *packed = raw + GY_ENDPOINT_CHUNK * e->info->n_outputs;
+        for (size_t i = 0; i < n; i++) {
+            memcpy(packed + i * n_inputs, rows + i * e->shape.n_fields, n_inputs * sizeof *packed);
+        }
+        rows = packed;
+    }
+    gy_predictor_run(e->predictor, rows, n, raw, w->scratch);
+}
+
+static double class_of(const struct gy_endpoint *e, const double *probability)
+{
+    switch (e->info->task) {
+    case GY_TASK_REGRESSION:
+        return probability[0];
+    case GY_TASK_BINARY:
+        return probability[0] >= e->threshold ? 1 : 0;
+    case GY_TASK_MULTICLASS:
+        break;
+    }
+    size_t best = 0;
+    for (size_t i = 1; i < e->info->n_outputs; i++) {
+        best = probability[i] > probability[best] ? i : best;
+    }
+    return (double)best;
+}
+
+/* One row: what the model says (raw, NULL when it was not asked) and what a rule overrides. */
+static bool decide(const struct gy_endpoint *e, struct gy_infer_work *w, size_t i,
+                   const double *raw)
+{
+    const struct gy_rule_plan *plan = NULL;
+    if (e->n_rules && w->rules[i].rule >= 0) {
+        plan = &e->plans[w->rules[i].rule];
+    }
+    bool asked = raw && !(plan && plan->skip_model);
+    bool finite = true;
+    double *out = w->out + i * e->n_log_outputs;
+    for (size_t k = 1; k < e->n_log_outputs; k++) {
+        out[k] = asked ? raw[k - 1] : NAN;
+        finite = finite && (!asked || isfinite(out[k]));
+    }
+    double class = asked ? class_of(e, raw) : 0;
+    finite = finite && isfinite(class);
+    class = plan && plan->decides ? plan->prediction : class;
+    w->classes[i] = class;
+    out[0] = e->info->task == GY_TASK_REGRESSION ? class : e->class_values[(size_t) class];
+    return finite;
+}
+
+gy_status gy_infer_run(const struct gy_endpoint *e, struct gy_infer_work *w, struct gy_err *err)
+{
+    w->out_of_range = 0;
+    if (reserve_rows(e, w) != GY_OK) {
+        return gy_err_set(err, GY_E_NOMEM, "memory for a prediction");
+    }
+    double *raw = (double *)(void *)(w->scratch + e->predictor_scratch);
+    for (size_t first = 0; first < w->q.n_rows; first += GY_ENDPOINT_CHUNK) {
+        size_t left = w->q.n_rows - first;
+        size_t n = left < GY_ENDPOINT_CHUNK ? left : GY_ENDPOINT_CHUNK;
+        bool ask = apply_rules(e, w, first, n);
+        check_ranges(e, w, first, n);
+        if (ask) {
+            run_model(e, w, first, n, raw);
+        }
+        for (size_t i = 0; i < n; i++) {
+            if (!decide(e, w, first + i, ask ? raw + i * e->info->n_outputs : NULL)) {
+                return gy_err_set(
+                    err, GY_E_INVALID,
+                    "the model gives no finite number for row %zu: its values are too "
+                    "large",
+                    first + i);
+            }
+        }
+    }
+    return GY_OK;
+}
+
+void gy_infer_record(const struct gy_endpoint *e, const struct gy_infer_work *w,
+                     struct gy_str request_id, struct gy_record *ret)
+{
+    struct gy_str id = w->q.id_bytes ? gy_str_n(w->q.id, w->q.id_bytes) : request_id;
+    id.n = id.n < 256 ? id.n : 256;
+    ret->revision = e->revision;
+    ret->n_rows = (uint32_t)w->q.n_rows;
+    ret->first_row = 0;
+    ret->total_rows = ret->n_rows;
+    ret->status = 200;
+    ret->n_inputs = (uint16_t)e->shape.n_fields;
+    ret->n_outputs = (uint16_t)e->n_log_outputs;
+    ret->endpoint = e->name;
+    ret->model_version = e->version;
+    ret->request_id = id.p ? id : GY_STR("");
+    ret->inputs = w->q.values;
+    ret->outputs = w->out;
+    ret->rules = e->n_rules ? w->rules : NULL;
+}
+
+void gy_infer_count(const struct gy_endpoint *e, const struct gy_infer_work *w,
+                    struct gy_stat_block *block, uint64_t latency_ns)
+{
+    size_t n = w->q.n_rows;
+    gy_stat_add(&block->ok, 1);
+    gy_stat_add(&block->rows, n);
+    gy_stat_latency(block, latency_ns);
+    if (w->out_of_range) {
+        gy_stat_add(&block->out_of_range, w->out_of_range);
+    }
+    for (size_t i = 0; i < n && e->n_rules; i++) {
+        if (w->rules[i].rule >= 0) {
+            gy_stat_add(&block->rule_hits, 1);
+            gy_stat_add(&block->model_skipped, e->plans[w->rules[i].rule].skip_model);
+        }
+    }
+    for (size_t i = 0; i < n && e->info->task != GY_TASK_REGRESSION; i++) {
+        size_t class = (size_t)w->classes[i];
+        gy_stat_add(&block->classes[class < GY_STATS_CLASSES ? class : GY_STATS_CLASSES - 1], 1);
+    }
+}
+
+int gy_infer_http(gy_status status)
+{
+    /* A request with too many rows is as wrong as any other; 413 is for bodies the server refused
+     * to read. */
+    return status == GY_E_TOOBIG ? 400 : gy_status_http(status);
+}

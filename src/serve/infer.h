@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Answering one prediction request: rules, then the model, then the text of the answer. The work
+ * memory belongs to one thread and only grows, so that a steady state allocates nothing. Nothing
+ * here blocks. */
+#ifndef GY_SERVE_INFER_H
+#define GY_SERVE_INFER_H
+
+#include "base/id.h"
+#include "serve/endpoint.h"
+#include "serve/record.h"
+
+struct gy_infer_work {
+    struct gy_infer_request q;
+    double *out;                   /* n_rows x n_log_outputs: what is logged */
+    double *classes;               /* n_rows: class index, or the value of a regression */
+    struct gy_rule_outcome *rules; /* n_rows */
+    size_t out_capacity, row_capacity;
+    char *scratch; /* 64-byte aligned inside scratch_memory */
+    char *scratch_memory;
+    size_t scratch_bytes;
+    size_t out_of_range;           /* values outside of what training saw */
+    size_t range_row, range_input; /* the first of them */
+};
+void gy_infer_work_done(struct gy_infer_work *w); /* NULL allowed */
+GY_DEFINE_AUTO_DONE(struct gy_infer_work, gy_infer_work_done);
+
+/* Predict w->q (already read). Fails: INVALID (the model gives no finite number), NOMEM. */
+GY_CHECKED gy_status gy_infer_run(const struct gy_endpoint *e, struct gy_infer_work *w,
+                                  struct gy_err *err);
+/* The record of what was predicted; views into e and w. */
+void gy_infer_record(const struct gy_endpoint *e, const struct gy_infer_work *w,
+                     struct gy_str request_id, struct gy_record *ret);
+/* The answer, appended to out; alias NULL: the v2 form. */
+void gy_infer_answer(const struct gy_endpoint *e, const struct gy_alias *alias,
+                     const struct gy_infer_work *w, const char prediction_id[GY_UUID_TEXT],
+                     struct gy_buf *out);
+/* {"error": "..."} of inference routes, and its HTTP status. */
+void gy_infer_error(const struct gy_err *failed, struct gy_buf *out);
+int gy_infer_http(gy_status status);
+/* Count one answer. */
+void gy_infer_count(const struct gy_endpoint *e, const struct gy_infer_work *w,
+                    struct gy_stat_block *block, uint64_t latency_ns);
+
+#endif

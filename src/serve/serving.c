@@ -1,0 +1,487 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "serve/serving.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/time.h"
+#include "serve/infer.h"
+#include "serve/table.h"
+
+#define LOG_SYNC_MS 50
+#define MAX_DEFAULT_LOOPS 8
+
+/* What one loop thread owns. Nobody else reads it, except for counters. */
+struct loop {
+    _Alignas(64) struct gy_table *table; /* counted by the serving, not here */
+    struct gy_infer_work work;
+    struct gy_uuid_gen ids;
+    _Atomic uint64_t unknown;
+};
+
+struct gy_serving {
+    int n_loops;
+    struct loop *loops;
+    void *loops_memory;
+    struct gy_predlog *log;
+    /* The pool threads' share of it. */
+    pthread_mutex_t shared;
+    struct gy_uuid_gen shared_ids;
+    _Atomic uint64_t shared_unknown;
+    /* Control: one publisher at a time. */
+    pthread_mutex_t publishing;
+    pthread_mutex_t mu; /* table, server, swaps, and the head of stats */
+    struct gy_table *table;
+    struct gy_table *kept; /* tables that loops may still hold: a server that went down mid-swap */
+    struct gy_server *server;
+    struct gy_endpoint_stats *stats;
+    uint64_t swaps;
+};
+
+/* ---- life ---- */
+
+static gy_status make_loops(struct gy_serving *s, struct gy_err *err)
+{
+    s->loops_memory = gy_calloc(1, (size_t)s->n_loops * sizeof(struct loop) + 64);
+    if (!s->loops_memory) {
+        return gy_err_set(err, GY_E_NOMEM, "the serving");
+    }
+    uintptr_t at = ((uintptr_t)s->loops_memory + 63) & ~(uintptr_t)63;
+    s->loops = (struct loop *)at;
+    for (int i = 0; i < s->n_loops; i++) {
+        GY_TRY(gy_uuid_gen_init(&s->loops[i].ids, err));
+    }
+    return gy_uuid_gen_init(&s->shared_ids, err);
+}
+
+static int default_loops(void)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    return cpus < 1 ? 1 : cpus > MAX_DEFAULT_LOOPS ? MAX_DEFAULT_LOOPS : (int)cpus;
+}
+
+gy_status gy_serving_open(const struct gy_serving_options *o, struct gy_serving **ret,
+                          struct gy_err *err)
+{
+    struct gy_serving *s = gy_calloc(1, sizeof *s);
+    if (!s) {
+        return gy_err_set(err, GY_E_NOMEM, "the serving");
+    }
+    pthread_mutex_init(&s->shared, NULL);
+    pthread_mutex_init(&s->publishing, NULL);
+    pthread_mutex_init(&s->mu, NULL);
+    s->n_loops = o->n_loops > 0 ? o->n_loops : default_loops();
+    const struct gy_predlog_options log = {.dir = o->log_dir,
+                                           .ring_dir = o->ring_dir,
+                                           .n_loops = s->n_loops,
+                                           .ring_bytes = o->log_ring_bytes,
+                                           .sync_ms =
+                                               o->log_sync_ms < 0 ? LOG_SYNC_MS : o->log_sync_ms,
+                                           .drop_when_full = o->log_drop_when_full};
+    gy_status st = make_loops(s, err);
+    if (st == GY_OK) {
+        st = gy_predlog_open(&log, &s->log, err);
+    }
+    if (st == GY_OK) {
+        st = gy_serving_publish(s, NULL, 0, err);
+    }
+    if (st != GY_OK) {
+        gy_serving_close(s);
+        return st;
+    }
+    *ret = s;
+    return GY_OK;
+}
+
+void gy_serving_close(struct gy_serving *s)
+{
+    if (!s) {
+        return;
+    }
+    gy_predlog_close(s->log);
+    gy_table_unref(s->table);
+    gy_table_unref_all(s->kept);
+    for (int i = 0; s->loops && i < s->n_loops; i++) {
+        gy_infer_work_done(&s->loops[i].work);
+    }
+    gy_free(s->loops_memory);
+    while (s->stats) {
+        struct gy_endpoint_stats *next = s->stats->next;
+        gy_endpoint_stats_free(s->stats);
+        s->stats = next;
+    }
+    pthread_mutex_destroy(&s->shared);
+    pthread_mutex_destroy(&s->publishing);
+    pthread_mutex_destroy(&s->mu);
+    gy_free(s);
+}
+
+int gy_serving_loops(const struct gy_serving *s)
+{
+    return s->n_loops;
+}
+
+void gy_serving_attach(struct gy_serving *s, struct gy_server *server)
+{
+    pthread_mutex_lock(&s->publishing); /* not in the middle of a swap */
+    s->server = server;
+    pthread_mutex_unlock(&s->publishing);
+}
+
+struct gy_predlog *gy_serving_log(struct gy_serving *s)
+{
+    return s->log;
+}
+
+const struct gy_endpoint_stats *gy_serving_stats(struct gy_serving *s)
+{
+    pthread_mutex_lock(&s->mu);
+    const struct gy_endpoint_stats *head = s->stats;
+    pthread_mutex_unlock(&s->mu);
+    return head;
+}
+
+uint64_t gy_serving_unknown(struct gy_serving *s)
+{
+    uint64_t n = atomic_load_explicit(&s->shared_unknown, memory_order_relaxed);
+    for (int i = 0; i < s->n_loops; i++) {
+        n += atomic_load_explicit(&s->loops[i].unknown, memory_order_relaxed);
+    }
+    return n;
+}
+
+uint64_t gy_serving_swaps(struct gy_serving *s)
+{
+    pthread_mutex_lock(&s->mu);
+    uint64_t n = s->swaps;
+    pthread_mutex_unlock(&s->mu);
+    return n;
+}
+
+struct gy_table *gy_serving_table(struct gy_serving *s)
+{
+    pthread_mutex_lock(&s->mu);
+    struct gy_table *t = gy_table_ref(s->table);
+    pthread_mutex_unlock(&s->mu);
+    return t;
+}
+
+/* ---- publishing ---- */
+
+/* The counters of an endpoint and version: found or made, never removed. */
+static gy_status give_stats(struct gy_serving *s, struct gy_endpoint *e, struct gy_err *err)
+{
+    if (e->stats) {
+        return GY_OK; /* published before: loops may be reading it */
+    }
+    for (struct gy_endpoint_stats *one = s->stats; one; one = one->next) {
+        if (gy_str_eq(one->endpoint, e->name) && gy_str_eq(one->version, e->version)) {
+            e->stats = one;
+            return GY_OK;
+        }
+    }
+    struct gy_endpoint_stats *made =
+        gy_endpoint_stats_new(e->name, e->version, (size_t)s->n_loops + 1);
+    if (!made) {
+        return gy_err_set(err, GY_E_NOMEM, "counters of an endpoint");
+    }
+    pthread_mutex_lock(&s->mu);
+    made->next = s->stats;
+    s->stats = made;
+    pthread_mutex_unlock(&s->mu);
+    e->stats = made;
+    return GY_OK;
+}
+
+struct swap {
+    struct gy_serving *serving;
+    struct gy_table *table;
+};
+
+static void swap_loop(void *ctx, int loop)
+{
+    struct swap *swap = ctx;
+    if (loop < swap->serving->n_loops) {
+        swap->serving->loops[loop].table = swap->table;
+    }
+}
+
+static gy_status swap_tables(struct gy_serving *s, struct gy_table *table, struct gy_err *err)
+{
+    struct swap swap = {s, table};
+    if (s->server) {
+        GY_TRY(gy_server_on_loops(s->server, swap_loop, &swap, err));
+    } else {
+        for (int i = 0; i < s->n_loops; i++) {
+            swap_loop(&swap, i);
+        }
+    }
+    pthread_mutex_lock(&s->mu);
+    struct gy_table *old = s->table;
+    s->table = table;
+    s->swaps++;
+    pthread_mutex_unlock(&s->mu);
+    gy_table_unref(old);
+    return GY_OK;
+}
+
+gy_status gy_serving_publish(struct gy_serving *s, struct gy_endpoint *const *endpoints, size_t n,
+                             struct gy_err *err)
+{
+    struct gy_table *table = NULL;
+    GY_TRY(gy_table_new(endpoints, n, &table, err));
+    pthread_mutex_lock(&s->publishing);
+    gy_status st = GY_OK;
+    for (size_t i = 0; st == GY_OK && i < n; i++) {
+        st = give_stats(s, endpoints[i], err);
+    }
+    if (st != GY_OK) {
+        gy_table_unref(table);
+    } else {
+        st = swap_tables(s, table, err);
+        if (st != GY_OK) {
+            /* Some loops may have it, some the old one: both live until the end. */
+            gy_table_keep(&s->kept, table);
+        }
+    }
+    pthread_mutex_unlock(&s->publishing);
+    return st;
+}
+
+/* ---- the request path ---- */
+
+struct target {
+    const struct gy_endpoint *endpoint;
+    const struct gy_alias *alias; /* NULL: v2 */
+    enum gy_infer_form form;
+};
+
+#define V2_PREFIX "/v2/models/"
+#define V2_SUFFIX "/infer"
+
+static bool is_v2(struct gy_str path)
+{
+    return path.n > sizeof V2_PREFIX - 1 + sizeof V2_SUFFIX - 1 &&
+           memcmp(path.p, V2_PREFIX, sizeof V2_PREFIX - 1) == 0 &&
+           memcmp(path.p + path.n - (sizeof V2_SUFFIX - 1), V2_SUFFIX, sizeof V2_SUFFIX - 1) == 0;
+}
+
+/* Fills err when there is nothing to answer the request. */
+static gy_status find_v2(const struct gy_table *t, struct gy_str path, struct target *ret,
+                         struct gy_err *err)
+{
+    struct gy_str name = gy_str_n(path.p + sizeof V2_PREFIX - 1,
+                                  path.n - (sizeof V2_PREFIX - 1) - (sizeof V2_SUFFIX - 1));
+    struct gy_str version = GY_STR_NULL;
+    struct gy_str rest;
+    if (gy_str_cut(name, '/', &name, &rest)) {
+        if (!gy_str_starts(rest, GY_STR("versions/")) || rest.n == 9) {
+            return gy_err_set(err, GY_E_NOTFOUND, "Not Found");
+        }
+        version = gy_str_n(rest.p + 9, rest.n - 9);
+    }
+    const struct gy_endpoint *e = gy_table_find(t, name);
+    if (!e) {
+        return gy_err_set(err, GY_E_NOTFOUND, "Model '%.*s' not found",
+                          (int)(name.n < 100 ? name.n : 100), name.p);
+    }
+    if (version.p && !gy_str_eq(version, e->version)) {
+        return gy_err_set(err, GY_E_NOTFOUND, "Model '%.*s' with version '%.*s' not found",
+                          (int)name.n, name.p, (int)(version.n < 100 ? version.n : 100), version.p);
+    }
+    *ret = (struct target){e, NULL, GY_INFER_V2};
+    return GY_OK;
+}
+
+static gy_status find_target(const struct gy_table *t, const struct gy_request *req,
+                             struct target *ret, struct gy_fast_reply *out, struct gy_err *err)
+{
+    if (is_v2(req->path)) {
+        return find_v2(t, req->path, ret, err);
+    }
+    const struct gy_alias *alias = NULL;
+    const struct gy_endpoint *e = gy_table_alias(t, req->path, &alias);
+    if (!e) {
+        return gy_err_set(err, GY_E_NOTFOUND, "Not Found");
+    }
+    if (!gy_str_eqc(req->method, "POST")) {
+        (void)snprintf(out->extra_headers, sizeof out->extra_headers, "Allow: POST\r\n");
+        return gy_err_set(err, GY_E_METHOD, "Method Not Allowed");
+    }
+    *ret = (struct target){e, alias, GY_INFER_FLAT};
+    return GY_OK;
+}
+
+static const struct gy_infer_shape *shape_of(const struct target *t)
+{
+    return t->alias ? &t->alias->shape : &t->endpoint->shape;
+}
+
+static void fail(struct gy_fast_reply *out, const struct gy_err *err)
+{
+    out->status = gy_infer_http(err->code);
+    out->content_type = "application/json";
+    gy_infer_error(err, out->body);
+}
+
+static void fail_counted(struct gy_fast_reply *out, const struct gy_err *err,
+                         struct gy_stat_block *block)
+{
+    fail(out, err);
+    gy_stat_add(out->status < 500 ? &block->refused : &block->failed, 1);
+}
+
+static void add_headers(const struct gy_endpoint *e, const char *id, struct gy_fast_reply *out)
+{
+    static const char name[] = "Gyre-Prediction-Id: ";
+    char *to = out->extra_headers;
+    memcpy(to, name, sizeof name - 1);
+    to += sizeof name - 1;
+    memcpy(to, id, GY_UUID_TEXT - 1);
+    to += GY_UUID_TEXT - 1;
+    memcpy(to, "\r\n", 2);
+    to += 2;
+    memcpy(to, e->headers.p, e->headers.n); /* names are short: it always fits */
+    to[e->headers.n] = '\0';
+}
+
+static void succeed(const struct target *t, const struct gy_infer_work *w, const unsigned char *id,
+                    struct gy_fast_reply *out)
+{
+    char text[GY_UUID_TEXT];
+    gy_uuid_text(id, text);
+    out->status = 200;
+    out->content_type = "application/json";
+    gy_infer_answer(t->endpoint, t->alias, w, text, out->body);
+    add_headers(t->endpoint, text, out);
+}
+
+static uint32_t saturated(int64_t ns)
+{
+    return ns < 0 ? 0 : ns > UINT32_MAX ? UINT32_MAX : (uint32_t)ns;
+}
+
+static bool claims(void *self, int loop, struct gy_str method, struct gy_str path)
+{
+    struct gy_serving *s = self;
+    if (loop >= s->n_loops) {
+        return false;
+    }
+    if (is_v2(path)) {
+        return gy_str_eqc(method, "POST");
+    }
+    const struct gy_alias *alias;
+    return gy_table_alias(s->loops[loop].table, path, &alias) != NULL;
+}
+
+static gy_status log_full(struct gy_err *err)
+{
+    return gy_err_set(err, GY_E_UNAVAILABLE, "the prediction log is full, try again");
+}
+
+static enum gy_fast_result run(void *self, int loop, const struct gy_request *req,
+                               struct gy_str body, struct gy_fast_reply *out)
+{
+    struct gy_serving *s = self;
+    struct loop *l = &s->loops[loop];
+    int64_t start = gy_mono_ns();
+    struct target t;
+    struct gy_err err;
+    err.hint[0] = '\0';
+    if (find_target(l->table, req, &t, out, &err) != GY_OK) {
+        gy_stat_add(&l->unknown, 1);
+        fail(out, &err);
+        return GY_FAST_DONE;
+    }
+    struct gy_stat_block *block = &t.endpoint->stats->blocks[loop];
+    if (body.n > GY_SERVING_INLINE_BODY || gy_predlog_waits(s->log)) {
+        return GY_FAST_DEFER;
+    }
+    if (gy_infer_parse(t.form, shape_of(&t), body, &l->work.q, &err) != GY_OK) {
+        fail_counted(out, &err, block);
+        return GY_FAST_DONE;
+    }
+    if (l->work.q.n_rows > t.endpoint->inline_rows) {
+        return GY_FAST_DEFER;
+    }
+    struct gy_record r;
+    if (gy_infer_run(t.endpoint, &l->work, &err) != GY_OK) {
+        fail_counted(out, &err, block);
+        return GY_FAST_DONE;
+    }
+    gy_infer_record(t.endpoint, &l->work, req->request_id, &r);
+    gy_uuid7(&l->ids, r.id);
+    r.time_us = gy_now_us();
+    r.latency_ns = saturated(gy_mono_ns() - start);
+    if (!gy_predlog_append(s->log, loop, &r)) {
+        (void)log_full(&err);
+        fail_counted(out, &err, block);
+        return GY_FAST_DONE;
+    }
+    succeed(&t, &l->work, r.id, out);
+    gy_infer_count(t.endpoint, &l->work, block, (uint64_t)(gy_mono_ns() - start));
+    return GY_FAST_DONE;
+}
+
+/* On a pool thread, with memory of its own. */
+static gy_status answer(struct gy_serving *s, const struct target *t, const struct gy_request *req,
+                        struct gy_str body, struct gy_infer_work *w, int64_t start,
+                        struct gy_fast_reply *out, struct gy_err *err)
+{
+    struct gy_record r;
+    GY_TRY(gy_infer_parse(t->form, shape_of(t), body, &w->q, err));
+    GY_TRY(gy_infer_run(t->endpoint, w, err));
+    gy_infer_record(t->endpoint, w, req->request_id, &r);
+    pthread_mutex_lock(&s->shared);
+    gy_uuid7(&s->shared_ids, r.id);
+    pthread_mutex_unlock(&s->shared);
+    r.time_us = gy_now_us();
+    r.latency_ns = saturated(gy_mono_ns() - start);
+    GY_TRY(gy_predlog_append_wait(s->log, &r, err));
+    succeed(t, w, r.id, out);
+    return GY_OK;
+}
+
+void gy_serving_answer(struct gy_serving *s, const struct gy_request *req, struct gy_str body,
+                       struct gy_fast_reply *out)
+{
+    int64_t start = gy_mono_ns();
+    GY_AUTO(gy_table_unref) struct gy_table *table = gy_serving_table(s);
+    struct target t;
+    struct gy_err err = GY_ERR_INIT;
+    if (find_target(table, req, &t, out, &err) != GY_OK) {
+        pthread_mutex_lock(&s->shared);
+        gy_stat_add(&s->shared_unknown, 1);
+        pthread_mutex_unlock(&s->shared);
+        fail(out, &err);
+        return;
+    }
+    GY_AUTO_DONE(gy_infer_work_done) struct gy_infer_work work = {0};
+    struct gy_stat_block *block = &t.endpoint->stats->blocks[s->n_loops];
+    gy_status st = answer(s, &t, req, body, &work, start, out, &err);
+    pthread_mutex_lock(&s->shared);
+    if (st == GY_OK) {
+        gy_infer_count(t.endpoint, &work, block, (uint64_t)(gy_mono_ns() - start));
+    } else {
+        fail_counted(out, &err, block);
+    }
+    pthread_mutex_unlock(&s->shared);
+}
+
+static void deferred(void *self, int loop, const struct gy_request *req, struct gy_str body,
+                     struct gy_fast_reply *out)
+{
+    (void)loop;
+    gy_serving_answer(self, req, body, out);
+}
+
+const struct gy_fast_ops gy_serving_fast = {
+    .version = 1,
+    .max_body = GY_INFER_MAX_BODY,
+    .claims = claims,
+    .run = run,
+    .deferred = deferred,
+};

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gy_serving: what this process serves. It owns the table of loaded endpoints, the memory of each
+ * event loop, the counters and the prediction log.
+ *
+ * The table is immutable and counted. Publishing builds a new one and has every loop swap its own
+ * pointer between two requests (gy_server_on_loops); when all have acknowledged, the old one is let
+ * go. So a request sees one whole table from its first to its last byte, and takes no lock and no
+ * atomic operation for it; and when publishing returns, no loop answers from the old table.
+ *
+ * Lifecycle: gy_serving_open -> gy_server_start(fast = &gy_serving_fast, fast_self = serving) ->
+ * gy_serving_attach -> ... -> gy_server_stop -> gy_serving_close. */
+#ifndef GY_SERVE_SERVING_H
+#define GY_SERVE_SERVING_H
+
+#include "net/server.h"
+#include "serve/endpoint.h"
+#include "serve/predlog.h"
+
+#define GY_SERVING_MAX_ENDPOINTS 1000
+#define GY_SERVING_INLINE_BODY (32 * GY_KIB) /* longer bodies are read off the loop */
+
+struct gy_serving;
+
+struct gy_serving_options {
+    const char *log_dir; /* .gyre/log */
+    const char *ring_dir;
+    int n_loops;     /* as the server has; 0: number of CPUs, at most 8 */
+    int log_sync_ms; /* -1: 50; 0: each answer waits until it is on the disk */
+    size_t log_ring_bytes;
+    bool log_drop_when_full;
+};
+/* Opens (and recovers) the prediction log; serves nothing yet. Fails as gy_predlog_open. */
+GY_CHECKED gy_status gy_serving_open(const struct gy_serving_options *o, struct gy_serving **ret,
+                                     struct gy_err *err);
+void gy_serving_close(struct gy_serving *s); /* after the server stopped; drains the log */
+GY_DEFINE_AUTO(struct gy_serving *, gy_serving_close);
+int gy_serving_loops(const struct gy_serving *s);
+/* From now on publishing goes through the loops of this server. NULL: it is about to stop. */
+void gy_serving_attach(struct gy_serving *s, struct gy_server *server);
+
+/* Serve exactly these endpoints (references are taken). Returns after every loop has the new table.
+ * Fails: CONFLICT (two claim one alias path), TOOBIG, NOMEM, UNAVAILABLE (the server is going
+ * down); then the old table stays. */
+GY_CHECKED gy_status gy_serving_publish(struct gy_serving *s, struct gy_endpoint *const *endpoints,
+                                        size_t n, struct gy_err *err);
+
+/* The current table, for handlers on pool threads. One reference. */
+struct gy_table;
+struct gy_table *gy_serving_table(struct gy_serving *s);
+void gy_table_unref(struct gy_table *t);
+GY_DEFINE_AUTO(struct gy_table *, gy_table_unref);
+size_t gy_table_count(const struct gy_table *t);
+const struct gy_endpoint *gy_table_at(const struct gy_table *t, size_t i); /* sorted by name */
+const struct gy_endpoint *gy_table_find(const struct gy_table *t, struct gy_str name);
+/* The endpoint whose alias has that path, and the alias; NULL when none has. */
+const struct gy_endpoint *gy_table_alias(const struct gy_table *t, struct gy_str path,
+                                         const struct gy_alias **ret_alias);
+
+/* For gy_server_options.fast, with fast_self = the serving. */
+extern const struct gy_fast_ops gy_serving_fast;
+/* Answer a prediction request on a pool thread (MAY block): what the router falls back to. */
+void gy_serving_answer(struct gy_serving *s, const struct gy_request *req, struct gy_str body,
+                       struct gy_fast_reply *out);
+
+/* For metrics. The list is append-only and lives as long as the serving. */
+struct gy_predlog *gy_serving_log(struct gy_serving *s);
+const struct gy_endpoint_stats *gy_serving_stats(struct gy_serving *s);
+uint64_t gy_serving_unknown(struct gy_serving *s); /* requests for endpoints that are not there */
+uint64_t gy_serving_swaps(struct gy_serving *s);   /* tables published */
+
+#endif
