@@ -59,11 +59,11 @@ gy_status gy_err_hint(struct gy_err *err, const char *fmt, ...) GY_PRINTF(2, 3);
 #if defined(__clang_analyzer__) && !defined(GY_ERR_IMPLEMENTATION)
 /* The analyzer does not see into err.c: tell it that these never return GY_OK, else every caller
  * looks as if it went on with an out-parameter that was not set. */
-static inline gy_status gy_err_analyzed(gy_status seen, gy_status code)
-{
-    (void)seen;
-    return code;
-}
+#define gy_err_analyzed(call, code) \
+    ({                              \
+        (void)(call);               \
+        (gy_status)(code);          \
+    })
 #undef gy_err_set
 #undef gy_err_sys
 #define gy_err_set(err, code, ...) \

@@ -128,8 +128,8 @@ static void choose_fields(struct gy_corruptor *c, const struct gy_column *const 
     for (int kind = 0; kind < N_KINDS; kind++) {
         c->field_of[kind] = NOWHERE;
         for (size_t i = 0; i < c->n_fields; i++) {
-            bool better =
-                !c->column_of[kind] || (columns[i]->required && !c->column_of[kind]->required);
+            bool better = c->field_of[kind] == NOWHERE ||
+                          (columns[i]->required && !c->column_of[kind]->required);
             if (fits((enum kind)kind, columns[i]) && better) {
                 c->field_of[kind] = i;
                 c->column_of[kind] = columns[i];

@@ -6,8 +6,9 @@
 #include "base/mem.h"
 #include "learn/train_internal.h"
 
-#define MAX_AUTO_CLASSES 20 /* more distinct whole numbers than this are a quantity, not classes \
-                             */
+#define MAX_AUTO_CLASSES                                                    \
+    20 /* more distinct whole numbers than this are a quantity, not classes \
+        */
 
 static gy_status no_memory(struct gy_err *err)
 {

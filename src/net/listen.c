@@ -32,13 +32,16 @@ static gy_status bind_failed(int errnum, const char *what, int port, struct gy_e
 
 static int port_of(int fd)
 {
-    struct sockaddr_storage at;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } at = {.v6 = {0}};
     socklen_t n = sizeof at;
-    if (getsockname(fd, (struct sockaddr *)&at, &n) != 0) {
+    if (getsockname(fd, &at.any, &n) != 0) {
         return 0;
     }
-    return at.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)(void *)&at)->sin6_port)
-                                    : ntohs(((struct sockaddr_in *)(void *)&at)->sin_port);
+    return ntohs(at.any.sa_family == AF_INET6 ? at.v6.sin6_port : at.v4.sin_port);
 }
 
 gy_status gy_listen_tcp(const char *host, int port, int *ret_fd, int *ret_port, struct gy_err *err)
