@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "learn/publish.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "base/file.h"
+#include "base/time.h"
+#include "learn/package.h"
+#include "net/call.h"
+
+#define MAX_ANSWER (16 * GY_MIB)
+#define MAX_FILES 10000
+#define ARTIFACTS "mlflow-artifacts:/"
+
+/* One publication in progress. */
+struct job {
+    struct gy_caller *c;
+    const char *dir;
+    const struct gy_trained *t;
+    const struct gy_train_params *p;
+    const struct gy_publish_options *o;
+    struct gy_published *ret;
+    struct gy_collect answer;
+    struct gy_buf body;
+    struct gy_arena arena;
+    struct gy_str artifact_uri;
+};
+
+/* ---- asking ---- */
+
+static gy_status ask(struct job *j, const char *method, const char *path, struct gy_str body,
+                     yyjson_doc **ret, struct gy_err *err)
+{
+    GY_TRY(gy_call_json(j->c, method, path, body, &j->answer, err));
+    return ret ? gy_json_parse(gy_buf_str(&j->answer.body), ret, err) : GY_OK;
+}
+
+static gy_status post(struct job *j, const char *path, yyjson_doc **ret, struct gy_err *err)
+{
+    GY_TRY(gy_buf_check(&j->body, "a request", err));
+    return ask(j, "POST", path, gy_buf_str(&j->body), ret, err);
+}
+
+static struct gy_jw new_body(struct job *j)
+{
+    struct gy_jw w;
+    gy_buf_reset(&j->body);
+    gy_jw_init(&w, &j->body);
+    gy_jw_obj(&w);
+    return w;
+}
+
+static void add_pair(struct gy_jw *w, const char *key, struct gy_str value)
+{
+    gy_jw_obj(w);
+    gy_jw_kv_strc(w, "key", key);
+    gy_jw_kv_str(w, "value", value);
+    gy_jw_obj_end(w);
+}
+
+static gy_status copy_id(char *out, size_t size, struct gy_str s, const char *what,
+                         struct gy_err *err)
+{
+    if (s.n == 0 || s.n >= size) {
+        return gy_err_set(err, GY_E_NETWORK, "the server's answer has no %s", what);
+    }
+    memcpy(out, s.p, s.n);
+    out[s.n] = '\0';
+    return GY_OK;
+}
+
+/* ---- experiment and run ---- */
+
+static gy_status find_experiment(struct job *j, struct gy_err *err)
+{
+    struct gy_str name = j->o->experiment.p ? j->o->experiment : GY_STR("Default");
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf path;
+    gy_buf_init(&path, GY_MAX_PATH);
+    gy_buf_addc(&path, "/api/2.0/mlflow/experiments/get-by-name?experiment_name=");
+    gy_url_encode(&path, name, false);
+    GY_TRY(gy_buf_check(&path, "the name of the experiment", err));
+    struct gy_err missing = GY_ERR_INIT;
+    gy_status status = ask(j, "GET", path.p, GY_STR_NULL, &doc, &missing);
+    if (status == GY_OK) {
+        yyjson_val *e = gy_json_get(yyjson_doc_get_root(doc), "experiment");
+        return copy_id(j->ret->experiment_id, sizeof j->ret->experiment_id,
+                       gy_json_str(e, "experiment_id"), "experiment_id", err);
+    }
+    if (status != GY_E_NOTFOUND) {
+        if (err) {
+            *err = missing;
+        }
+        return status;
+    }
+    struct gy_jw w = new_body(j);
+    gy_jw_kv_str(&w, "name", name);
+    gy_jw_obj_end(&w);
+    GY_TRY(post(j, "/api/2.0/mlflow/experiments/create", &doc, err));
+    return copy_id(j->ret->experiment_id, sizeof j->ret->experiment_id,
+                   gy_json_str(yyjson_doc_get_root(doc), "experiment_id"), "experiment_id", err);
+}
+
+static gy_status create_run(struct job *j, struct gy_err *err)
+{
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    struct gy_jw w = new_body(j);
+    gy_jw_kv_strc(&w, "experiment_id", j->ret->experiment_id);
+    gy_jw_kv_i64(&w, "start_time", j->o->start_us / 1000);
+    if (j->o->run_name.p) {
+        gy_jw_kv_str(&w, "run_name", j->o->run_name);
+    }
+    gy_jw_key(&w, "tags");
+    gy_jw_arr(&w);
+    add_pair(&w, "gyre.data_sha256", j->t->model.data_sha256);
+    add_pair(&w, "gyre.learner", gy_str_c(gy_learner_name(j->t->model.learner)));
+    add_pair(&w, "mlflow.source.name", GY_STR("gyre train"));
+    add_pair(&w, "mlflow.source.type", GY_STR("LOCAL"));
+    if (j->o->code_revision.p) {
+        add_pair(&w, "gyre.code_revision", j->o->code_revision);
+        add_pair(&w, "mlflow.source.git.commit", j->o->code_revision);
+    }
+    if (j->o->dataset.p) {
+        add_pair(&w, "gyre.dataset", j->o->dataset);
+    }
+    gy_jw_arr_end(&w);
+    gy_jw_obj_end(&w);
+    GY_TRY(post(j, "/api/2.0/mlflow/runs/create", &doc, err));
+    yyjson_val *info = gy_json_get(gy_json_get(yyjson_doc_get_root(doc), "run"), "info");
+    GY_TRY(
+        copy_id(j->ret->run_id, sizeof j->ret->run_id, gy_json_str(info, "run_id"), "run_id", err));
+    j->artifact_uri = gy_arena_str(&j->arena, gy_json_str(info, "artifact_uri"));
+    if (!gy_str_starts(j->artifact_uri, GY_STR(ARTIFACTS))) {
+        return gy_err_set(err, GY_E_UNSUPPORTED,
+                          "the server keeps artifacts at '%" GY_STR_F "', not behind itself",
+                          GY_STR_A(j->artifact_uri));
+    }
+    return GY_OK;
+}
+
+static gy_status end_run(struct job *j, const char *status, struct gy_err *err)
+{
+    struct gy_jw w = new_body(j);
+    gy_jw_kv_strc(&w, "run_id", j->ret->run_id);
+    gy_jw_kv_strc(&w, "status", status);
+    gy_jw_kv_i64(&w, "end_time", gy_now_us() / 1000);
+    gy_jw_obj_end(&w);
+    return post(j, "/api/2.0/mlflow/runs/update", NULL, err);
+}
+
+/* ---- params and metrics ---- */
+
+static void add_metric(struct gy_jw *w, const char *prefix, const char *name, const char *suffix,
+                       double value)
+{
+    if (isnan(value)) {
+        return;
+    }
+    gy_jw_obj(w);
+    gy_jw_key(w, "key");
+    gy_jw_strf(w, "%s%s%s", prefix, name, suffix);
+    gy_jw_kv_f64(w, "value", value);
+    gy_jw_kv_i64(w, "timestamp", gy_now_us() / 1000);
+    gy_jw_kv_i64(w, "step", 0);
+    gy_jw_obj_end(w);
+}
+
+static void add_metrics(struct gy_jw *w, const char *prefix, const struct gy_eval *e)
+{
+    if (e->n_groups == 0) {
+        return;
+    }
+    const struct gy_metrics *m = &e->groups[0].metrics;
+    for (size_t i = 0; i < m->n; i++) {
+        add_metric(w, prefix, m->items[i].name, "", m->items[i].value);
+        if (!*prefix) {
+            add_metric(w, prefix, m->items[i].name, "_low", m->items[i].low);
+            add_metric(w, prefix, m->items[i].name, "_high", m->items[i].high);
+        }
+    }
+}
+
+static gy_status add_params(struct job *j, struct gy_jw *w, struct gy_err *err)
+{
+    const struct gy_model *m = &j->t->model;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
+    gy_buf_init(&text, GY_MAX_YAML);
+    for (size_t i = 0; i < m->n_inputs; i++) {
+        gy_buf_addf(&text, "%s%" GY_STR_F, i ? "," : "", GY_STR_A(m->inputs[i].name));
+    }
+    GY_TRY(gy_buf_check(&text, "parameters", err));
+    add_pair(w, "learner", gy_str_c(gy_learner_name(m->learner)));
+    add_pair(w, "task", gy_str_c(gy_task_name(m->task)));
+    add_pair(w, "target", m->target);
+    add_pair(w, "features", gy_buf_str(&text));
+    add_pair(w, "impute", gy_str_c(gy_impute_name(m->features.items[0].impute)));
+    add_pair(w, "scale", m->features.items[0].scale ? GY_STR("zscore") : GY_STR("none"));
+    gy_buf_reset(&text);
+    gy_buf_addf(&text, "%llu", (unsigned long long)m->seed);
+    add_pair(w, "seed", gy_buf_str(&text));
+    char number[32];
+    add_pair(w, "holdout", gy_str_n(number, gy_fmt_f64(m->holdout, number)));
+    if (!m->params_json.p) {
+        return GY_OK;
+    }
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    GY_TRY(gy_json_parse(m->params_json, &doc, err));
+    size_t i;
+    size_t max;
+    yyjson_val *key;
+    yyjson_val *v;
+    yyjson_obj_foreach(yyjson_doc_get_root(doc), i, max, key, v)
+    {
+        struct gy_str name = gy_json_val_str(key);
+        if (gy_str_eqc(name, "seed")) {
+            continue; /* said above */
+        }
+        struct gy_str value = yyjson_is_str(v)
+                                  ? gy_json_val_str(v)
+                                  : gy_str_n(number, gy_fmt_f64_trim(yyjson_get_num(v), number));
+        add_pair(w, name.p, value);
+    }
+    return GY_OK;
+}
+
+static gy_status log_batch(struct job *j, struct gy_err *err)
+{
+    struct gy_jw w = new_body(j);
+    gy_jw_kv_strc(&w, "run_id", j->ret->run_id);
+    gy_jw_key(&w, "params");
+    gy_jw_arr(&w);
+    GY_TRY(add_params(j, &w, err));
+    gy_jw_arr_end(&w);
+    gy_jw_key(&w, "metrics");
+    gy_jw_arr(&w);
+    add_metrics(&w, "", &j->t->eval);
+    add_metrics(&w, "baseline_", &j->t->baseline);
+    add_metric(&w, "", "training_seconds", "", j->t->seconds);
+    gy_jw_arr_end(&w);
+    gy_jw_obj_end(&w);
+    return post(j, "/api/2.0/mlflow/runs/log-batch", NULL, err);
+}
+
+/* ---- artifacts ---- */
+
+static gy_status upload(void *ctx, const char *name, bool is_dir, struct gy_err *err)
+{
+    struct job *j = ctx;
+    char file[GY_MAX_PATH];
+    if (is_dir) {
+        return gy_err_set(err, GY_E_INVALID, "%s holds a folder: not a package", j->dir);
+    }
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf bytes;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf path;
+    gy_buf_init(&bytes, 512 * GY_MIB);
+    gy_buf_init(&path, GY_MAX_PATH);
+    GY_TRY(gy_path_join(file, sizeof file, j->dir, name, err));
+    GY_TRY(gy_file_read(file, &bytes, err));
+    gy_buf_addc(&path, "/api/2.0/mlflow-artifacts/artifacts/");
+    gy_url_encode(&path, gy_str_sub(j->artifact_uri, sizeof ARTIFACTS - 1, j->artifact_uri.n),
+                  true);
+    gy_buf_addc(&path, "/model/");
+    gy_url_encode(&path, gy_str_c(name), false);
+    GY_TRY(gy_buf_check(&path, "the path of an artifact", err));
+    if (ask(j, "PUT", path.p, gy_buf_str(&bytes), NULL, err) != GY_OK) {
+        return gy_err_wrap(err, "storing %s", name);
+    }
+    return GY_OK;
+}
+
+/* The folder must be sealed first: the run's id is in it. */
+static gy_status send_package(struct job *j, struct gy_err *err)
+{
+    const struct gy_package_ids ids = {.run_id = gy_str_c(j->ret->run_id)};
+    GY_TRY(gy_package_seal(j->dir, &j->t->model, &ids, err));
+    GY_TRY(gy_package_digest(j->dir, j->ret->digest, err));
+    return gy_dir_each(j->dir, upload, j, err);
+}
+
+/* ---- the registry ---- */
+
+static gy_status create_model(struct job *j, struct gy_err *err)
+{
+    struct gy_err local = GY_ERR_INIT;
+    struct gy_jw w = new_body(j);
+    gy_jw_kv_str(&w, "name", j->o->register_as);
+    gy_jw_obj_end(&w);
+    gy_status status = post(j, "/api/2.0/mlflow/registered-models/create", NULL, &local);
+    if (status == GY_E_EXISTS) {
+        return GY_OK;
+    }
+    if (status != GY_OK && err) {
+        *err = local;
+    }
+    return status;
+}
+
+static gy_status create_version(struct job *j, struct gy_err *err)
+{
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    struct gy_jw w = new_body(j);
+    gy_jw_kv_str(&w, "name", j->o->register_as);
+    gy_jw_key(&w, "source");
+    gy_jw_strf(&w, "%" GY_STR_F "/model", GY_STR_A(j->artifact_uri));
+    gy_jw_kv_strc(&w, "run_id", j->ret->run_id);
+    gy_jw_obj_end(&w);
+    GY_TRY(post(j, "/api/2.0/mlflow/model-versions/create", &doc, err));
+    yyjson_val *version =
+        gy_json_get(gy_json_get(yyjson_doc_get_root(doc), "model_version"), "version");
+    if (yyjson_is_int(version)) {
+        j->ret->version = yyjson_get_sint(version);
+        return GY_OK;
+    }
+    return gy_parse_i64(gy_json_val_str(version), 1, INT64_MAX, &j->ret->version, err);
+}
+
+static gy_status version_path(struct job *j, const char *tail, struct gy_buf *path,
+                              struct gy_err *err)
+{
+    gy_buf_addc(path, "/api/gyre/v1/models/");
+    gy_url_encode(path, j->o->register_as, false);
+    gy_buf_addf(path, "/versions/%lld%s", (long long)j->ret->version, tail);
+    return gy_buf_check(path, "the path of a version", err);
+}
+
+/* What the server took in must be what was proven here. */
+static gy_status check_digest(struct job *j, struct gy_err *err)
+{
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf path;
+    gy_buf_init(&path, GY_MAX_PATH);
+    GY_TRY(version_path(j, "", &path, err));
+    GY_TRY(ask(j, "GET", path.p, GY_STR_NULL, &doc, err));
+    struct gy_str digest = gy_json_str(yyjson_doc_get_root(doc), "digest");
+    if (!gy_str_eqc(digest, j->ret->digest)) {
+        return gy_err_set(err, GY_E_CORRUPT,
+                          "the server counts the package as %" GY_STR_F
+                          ", here it is %.16s: it was not stored whole",
+                          GY_STR_A(digest), j->ret->digest);
+    }
+    return GY_OK;
+}
+
+static gy_status prove(struct job *j, struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf path;
+    gy_buf_init(&path, GY_MAX_PATH);
+    GY_TRY(gy_package_prove(j->dir, GY_PUBLISH_PROOF_ROWS, &j->ret->servable, j->ret->reason, err));
+    GY_TRY(version_path(j, "/proof", &path, err));
+    struct gy_jw w = new_body(j);
+    gy_jw_kv_bool(&w, "servable", j->ret->servable);
+    gy_jw_kv_strc(&w, "reason", j->ret->reason);
+    gy_jw_obj_end(&w);
+    return post(j, path.p, NULL, err);
+}
+
+static gy_status register_model(struct job *j, struct gy_err *err)
+{
+    if (!j->o->register_as.p) {
+        return GY_OK;
+    }
+    GY_TRY(create_model(j, err));
+    GY_TRY(create_version(j, err));
+    GY_TRY(check_digest(j, err));
+    return prove(j, err);
+}
+
+/* ---- the whole ---- */
+
+static gy_status publish(struct job *j, struct gy_err *err)
+{
+    GY_TRY(find_experiment(j, err));
+    GY_TRY(create_run(j, err));
+    gy_status status = send_package(j, err);
+    if (status == GY_OK) {
+        status = log_batch(j, err);
+    }
+    if (status != GY_OK) {
+        (void)end_run(j, "FAILED", NULL); /* the first failure is the one to tell */
+        return status;
+    }
+    GY_TRY(end_run(j, "FINISHED", err));
+    return register_model(j, err);
+}
+
+gy_status gy_publish(struct gy_caller *c, const char *dir, const struct gy_trained *t,
+                     const struct gy_train_params *p, const struct gy_publish_options *o,
+                     struct gy_published *ret, struct gy_err *err)
+{
+    struct job j = {.c = c, .dir = dir, .t = t, .p = p, .o = o, .ret = ret};
+    memset(ret, 0, sizeof *ret);
+    gy_collect_init(&j.answer, MAX_ANSWER);
+    gy_buf_init(&j.body, MAX_ANSWER);
+    gy_arena_init(&j.arena, MAX_ANSWER);
+    gy_status status = publish(&j, err);
+    gy_collect_done(&j.answer);
+    gy_buf_done(&j.body);
+    gy_arena_done(&j.arena);
+    return status;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gy_publish: a training as an MLflow run, a model version and its proof, through the call seam: in
+ * this process, over the socket or over HTTP, always by the same routes that any MLflow client
+ * uses. The other direction, gy_package_fetch, brings a registered package back into a folder. */
+#ifndef GY_LEARN_PUBLISH_H
+#define GY_LEARN_PUBLISH_H
+
+#include "learn/train.h"
+
+#define GY_PUBLISH_PROOF_ROWS 5000
+
+struct gy_caller;
+
+struct gy_publish_options {
+    struct gy_str experiment;    /* made when absent; absent: "Default" */
+    struct gy_str run_name;      /* absent: the server names it */
+    struct gy_str register_as;   /* model name; absent: not registered */
+    struct gy_str dataset;       /* "name@3"; absent: found by the data's digest, if registered */
+    struct gy_str code_revision; /* absent: not known */
+    int64_t start_us;
+};
+
+struct gy_published {
+    char run_id[64];
+    char experiment_id[32];
+    char digest[GY_SHA256_HEX];
+    int64_t version; /* 0: not registered */
+    bool servable;   /* registered ones are proven at once */
+    char reason[512];
+};
+
+/* dir: the folder that gy_train filled; it is sealed here with the run's id. Fails: as the
+ * transport and the server do; CORRUPT when the server's digest of the package is another one. A
+ * run that was begun is then marked FAILED. */
+GY_CHECKED gy_status gy_publish(struct gy_caller *c, const char *dir, const struct gy_trained *t,
+                                const struct gy_train_params *p, const struct gy_publish_options *o,
+                                struct gy_published *ret, struct gy_err *err);
+
+/* A registered version: "models:/sepsis@champion", "sepsis/3", ... */
+struct gy_package_ref {
+    struct gy_arena arena;
+    struct gy_str name, digest, run_id;
+    int64_t version;
+};
+void gy_package_ref_done(struct gy_package_ref *r);
+GY_DEFINE_AUTO_DONE(struct gy_package_ref, gy_package_ref_done);
+/* Put its files into root/<digest> (complete or not at all; one that is there already is checked
+ * and used). ret_dir of GY_MAX_PATH; ret MAY be NULL. Fails: NOTFOUND, CORRUPT (digests), as the
+ * transport does. */
+GY_CHECKED gy_status gy_package_fetch(struct gy_caller *c, struct gy_str ref, const char *root,
+                                      char *ret_dir, struct gy_package_ref *ret,
+                                      struct gy_err *err);
+
+/* The commit that the working folder is at: HEAD of the nearest .git upwards, read from its files.
+ * false when there is none. */
+bool gy_code_revision(const char *dir, char ret[65]);
+
+#endif
