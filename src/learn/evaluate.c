@@ -60,6 +60,11 @@ gy_status gy_eval_rows(const struct gy_model *m, const struct gy_table *t, enum 
     return GY_OK;
 }
 
+void gy_eval_rows_free(uint32_t *rows)
+{
+    gy_free(rows);
+}
+
 /* How many of these rows the model has been trained on, when its split can be told on this table.
  */
 static gy_status count_trained_on(const struct gy_model *m, const struct gy_table *t,
@@ -305,6 +310,7 @@ gy_status gy_evaluate(const struct gy_predictor *p, const struct gy_table *t, co
     gy_arena_init(&ret->arena, MAX_ARENA);
     ret->task = gy_predictor_model(p)->task;
     memcpy(ret->data_sha256, t->sha256, sizeof ret->data_sha256);
+    ret->same_data = gy_str_eqc(gy_predictor_model(p)->data_sha256, t->sha256);
     struct gy_str digest = gy_predictor_info(p)->digest;
     memcpy(ret->digest, digest.p, digest.n < GY_SHA256_HEX ? digest.n : 0);
     gy_status status = evaluate(p, t, rows, n_rows, o, ret, err);
@@ -334,7 +340,7 @@ gy_status gy_evaluate_package(const char *dir, const struct gy_model *split_of_m
     const struct gy_model *m = split_of_model ? split_of_model : gy_predictor_model(p);
     GY_TRY(gy_eval_rows(m, t, GY_EVAL_HELD_OUT, &rows, &n, err));
     gy_status status = gy_evaluate(p, t, rows, n, o, ret, err);
-    gy_free(rows);
+    gy_eval_rows_free(rows);
     return status;
 }
 
@@ -390,6 +396,7 @@ void gy_eval_write(struct gy_jw *w, const struct gy_eval *e)
     gy_jw_kv_i64(w, "rows", (int64_t)e->n_rows);
     gy_jw_kv_i64(w, "unlabelled", (int64_t)e->n_unlabelled);
     gy_jw_kv_i64(w, "trained_on", (int64_t)e->n_trained_on);
+    gy_jw_kv_bool(w, "trained_on_this_data", e->same_data);
     gy_metrics_write(w, &e->groups[0].metrics, e->task);
     gy_jw_key(w, "slices");
     gy_jw_arr(w);

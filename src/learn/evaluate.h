@@ -25,7 +25,10 @@ struct gy_eval {
     char data_sha256[GY_SHA256_HEX]; /* of the table's file */
     size_t n_rows;
     size_t n_unlabelled; /* rows without a label, left out */
-    size_t n_trained_on; /* of n_rows: rows that this model's own split put into its training */
+    size_t
+        n_trained_on; /* of n_rows: rows that this model's own split puts into its training. On
+                         another table than it was trained on that is a possibility, not a fact */
+    bool same_data;   /* the model was trained on this very table */
     struct gy_eval_group *groups; /* groups[0]: all rows; then the slices in the order given */
     size_t n_groups;
 };
@@ -44,11 +47,13 @@ enum gy_eval_which {
     GY_EVAL_ALL
 };
 
-/* The rows of t that are to be evaluated on, ascending; *ret_rows by gy_free. Fails: INVALID (the
- * model says no split), NOMEM. */
+/* The rows of t that are to be evaluated on, ascending; *ret_rows by gy_eval_rows_free. Fails:
+ * INVALID (the model says no split), NOMEM. */
 GY_CHECKED gy_status gy_eval_rows(const struct gy_model *m, const struct gy_table *t,
                                   enum gy_eval_which which, uint32_t **ret_rows, size_t *ret_n,
                                   struct gy_err *err);
+
+void gy_eval_rows_free(uint32_t *rows);
 
 /* ret is initialised here; gy_eval_done frees. Fails: NOTFOUND (a column), INVALID (a slice, a
  * label the model does not know, no labelled row), NOMEM. */

@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gyre train, gyre evaluate, gyre predict: computed here, beside the server; what is to be kept
+ * goes through the call seam. */
+#include "cli/cli_internal.h"
+
+#include <math.h>
+
+#include "base/file.h"
+#include "base/id.h"
+#include "base/time.h"
+#include "base/yaml.h"
+#include "cli/model_input.h"
+#include "learn/publish.h"
+
+struct train_opts {
+    const char *target, *learner, *params, *features, *register_as, *experiment, *out, *schema,
+        *run_name;
+    int64_t seed, threads;
+    struct gy_opt_list slices;
+};
+
+static const struct gy_opt train_options[] = {
+    {"target", 0, GY_OPT_STR, offsetof(struct train_opts, target), "COLUMN", NULL,
+     "the column to predict"},
+    {"learner", 0, GY_OPT_STR, offsetof(struct train_opts, learner), "NAME", NULL,
+     "majority, logistic or xgboost (the usual one)"},
+    {"params", 0, GY_OPT_STR, offsetof(struct train_opts, params), "FILE", NULL,
+     "params.yaml: seed, holdout, train"},
+    {"features", 0, GY_OPT_STR, offsetof(struct train_opts, features), "A,B", NULL,
+     "the input columns; else every numeric one"},
+    {"register", 0, GY_OPT_STR, offsetof(struct train_opts, register_as), "NAME", NULL,
+     "register the model under this name"},
+    {"experiment", 0, GY_OPT_STR, offsetof(struct train_opts, experiment), "NAME", NULL,
+     "the experiment of the run"},
+    {"run-name", 0, GY_OPT_STR, offsetof(struct train_opts, run_name), "NAME", NULL,
+     "the name of the run"},
+    {"out", 'o', GY_OPT_STR, offsetof(struct train_opts, out), "DIR", NULL,
+     "keep the model package in this folder"},
+    {"schema", 0, GY_OPT_STR, offsetof(struct train_opts, schema), "FILE", NULL,
+     "schema.yaml; else the nearest one"},
+    {"slice", 0, GY_OPT_LIST, offsetof(struct train_opts, slices), "EXPR", NULL,
+     "measure where this holds, too: 'HR > 90' (repeatable)"},
+    {"seed", 0, GY_OPT_INT, offsetof(struct train_opts, seed), "N", "-1",
+     "of the split and the learner; -1: that of params.yaml, else 0"},
+    {"threads", 0, GY_OPT_INT, offsetof(struct train_opts, threads), "N", "0",
+     "0: that of params.yaml, else 1; the model does not depend on it"},
+};
+
+/* ---- train ---- */
+
+static gy_status copy_list(struct gy_train_params *p, const char *commas, struct gy_err *err)
+{
+    struct gy_str rest = gy_str_c(commas);
+    struct gy_str piece;
+    size_t n = 0;
+    p->features = gy_arena_calloc(&p->arena, rest.n + 1, sizeof *p->features);
+    if (!p->features) {
+        return gy_err_set(err, GY_E_NOMEM, "features");
+    }
+    while (gy_str_next(&rest, ',', &piece)) {
+        p->features[n++] = gy_str_trim(piece);
+    }
+    p->n_features = n;
+    return GY_OK;
+}
+
+/* params.yaml first, the command line over it. */
+static gy_status read_params(const struct train_opts *o, struct gy_train_params *p,
+                             struct gy_err *err)
+{
+    GY_AUTO(gy_yaml_free) struct gy_yaml *y = NULL;
+    if (o->learner) {
+        p->learner_fixed = true;
+        if (gy_learner_parse(gy_str_c(o->learner), &p->learner, err) != GY_OK) {
+            return gy_err_wrap(err, "--learner");
+        }
+    }
+    if (o->params) {
+        GY_TRY(gy_yaml_read_file(o->params, &y, err));
+        GY_TRY(gy_train_params_read(p, y, err));
+    }
+    if (o->target) {
+        p->target = gy_str_c(o->target);
+    }
+    if (!p->target.p) {
+        return gy_err_set(err, GY_E_USAGE, "what is to be predicted? --target COLUMN");
+    }
+    if (o->features) {
+        GY_TRY(copy_list(p, o->features, err));
+    }
+    if (o->seed < -1 || o->threads < 0 || o->threads > GY_TRAIN_MAX_THREADS) {
+        return gy_err_set(err, GY_E_USAGE, "--seed must not be negative, --threads be 1 to %d",
+                          GY_TRAIN_MAX_THREADS);
+    }
+    p->seed = o->seed >= 0 ? (uint64_t)o->seed : p->seed;
+    p->n_threads = o->threads > 0 ? (int)o->threads : p->n_threads;
+    if (o->slices.n > 0) {
+        p->slices = gy_arena_calloc(&p->arena, o->slices.n, sizeof *p->slices);
+        if (!p->slices) {
+            return gy_err_set(err, GY_E_NOMEM, "slices");
+        }
+        for (size_t i = 0; i < o->slices.n; i++) {
+            p->slices[i] = gy_str_c(o->slices.items[i]);
+        }
+        p->n_slices = o->slices.n;
+    }
+    return GY_OK;
+}
+
+/* --out: a folder that holds nothing or an older package of ours; anything else is not emptied. */
+static gy_status clear_out(const char *dir, struct gy_err *err)
+{
+    static const char *const ours[] = {"model.json", "MLmodel", NULL};
+    char path[GY_MAX_PATH];
+    if (!gy_path_exists(dir)) {
+        return GY_OK;
+    }
+    for (const char *const *name = ours; *name; name++) {
+        GY_TRY(gy_path_join(path, sizeof path, dir, *name, err));
+        if (gy_path_exists(path)) {
+            return gy_dir_remove(dir, err);
+        }
+    }
+    bool empty = true;
+    GY_TRY(gy_cli_dir_is_empty(dir, &empty, err));
+    if (!empty) {
+        return gy_err_set(err, GY_E_EXISTS, "%s holds other things than a model package", dir);
+    }
+    return GY_OK;
+}
+
+static gy_status temporary_out(struct gy_cli *cli, char out[GY_MAX_PATH], struct gy_err *err)
+{
+    struct gy_home home;
+    char id[GY_UUID_TEXT];
+    GY_TRY(gy_cli_home(cli, &home, err));
+    GY_TRY(gy_new_id(id, err));
+    const char *name = gy_arena_printf(&cli->arena, "cache/train-%s", id);
+    gy_status status = name ? gy_home_path(&home, name, out, err)
+                            : gy_err_set(err, GY_E_NOMEM, "a temporary folder");
+    gy_home_done(&home);
+    return status;
+}
+
+static void say_metrics(const struct gy_cli *cli, const struct gy_metrics *m,
+                        const struct gy_eval *baseline)
+{
+    for (size_t i = 0; i < m->n; i++) {
+        const struct gy_metric *x = &m->items[i];
+        const struct gy_metric *b =
+            baseline && baseline->n_groups ? &baseline->groups[0].metrics.items[i] : NULL;
+        gy_cli_say(cli, "  %-10s %7.4f  [%.4f, %.4f]", x->name, x->value, x->low, x->high);
+        if (b) {
+            gy_cli_say(cli, "  (majority %.4f)", b->value);
+        }
+        gy_cli_say(cli, "\n");
+    }
+}
+
+static gy_status answer_train(struct gy_cli *cli, const struct train_opts *o,
+                              const struct gy_trained *t, const struct gy_published *p,
+                              struct gy_err *err)
+{
+    if (!cli->json) {
+        gy_cli_say(cli, "%s for %.*s: %lld rows trained on, %lld held out (%.1f s)\n",
+                   gy_learner_name(t->model.learner), (int)t->model.target.n, t->model.target.p,
+                   (long long)t->model.rows_train, (long long)t->model.rows_held_out, t->seconds);
+        say_metrics(cli, &t->eval.groups[0].metrics, &t->baseline);
+        gy_cli_say(cli, "run %s\n", p->run_id);
+        if (p->version > 0) {
+            gy_cli_say(cli, "registered as %s, version %lld: %s%s\n", o->register_as,
+                       (long long)p->version,
+                       p->servable ? "servable" : "not servable: ", p->reason);
+        }
+        return GY_OK;
+    }
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
+    struct gy_jw w;
+    gy_buf_init(&out, 16 * GY_MIB);
+    gy_jw_init(&w, &out);
+    gy_jw_obj(&w);
+    gy_jw_kv_strc(&w, "run_id", p->run_id);
+    gy_jw_kv_strc(&w, "experiment_id", p->experiment_id);
+    gy_jw_kv_strc(&w, "model", o->register_as);
+    if (p->version > 0) {
+        gy_jw_kv_i64(&w, "version", p->version);
+        gy_jw_kv_bool(&w, "servable", p->servable);
+        gy_jw_kv_strc(&w, "reason", p->reason);
+    } else {
+        gy_jw_kv_null(&w, "version");
+        gy_jw_kv_null(&w, "servable");
+    }
+    gy_jw_kv_strc(&w, "digest", p->digest);
+    gy_jw_kv_strc(&w, "learner", gy_learner_name(t->model.learner));
+    gy_jw_kv_str(&w, "data_sha256", t->model.data_sha256);
+    gy_jw_kv_strc(&w, "out", o->out);
+    gy_metrics_write(&w, &t->eval.groups[0].metrics, t->model.task);
+    gy_jw_key(&w, "rows");
+    gy_jw_obj(&w);
+    gy_jw_kv_i64(&w, "train", t->model.rows_train);
+    gy_jw_kv_i64(&w, "held_out", t->model.rows_held_out);
+    gy_jw_obj_end(&w);
+    if (t->baseline.n_groups > 0) {
+        gy_jw_key(&w, "baseline");
+        gy_jw_obj(&w);
+        gy_metrics_write(&w, &t->baseline.groups[0].metrics, t->model.task);
+        gy_jw_obj_end(&w);
+    }
+    gy_jw_kv_f64(&w, "seconds", t->seconds);
+    gy_jw_obj_end(&w);
+    return gy_cli_print_json(cli, &out, err);
+}
+
+static gy_status train_and_publish(struct gy_cli *cli, const struct train_opts *o,
+                                   const struct gy_cli_table *in, const struct gy_train_params *p,
+                                   const char *dir, struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_trained_done) struct gy_trained trained = {0};
+    struct gy_published published;
+    struct gy_caller *caller = NULL;
+    char revision[65];
+    struct gy_publish_options publish = {.experiment = gy_str_c(o->experiment),
+                                         .run_name = gy_str_c(o->run_name),
+                                         .register_as = gy_str_c(o->register_as),
+                                         .dataset = in->dataset,
+                                         .start_us = gy_now_us()};
+    GY_TRY(gy_cli_caller(cli, &caller, err)); /* before the work: no server, no training */
+    GY_TRY(gy_train(in->table, p, dir, &trained, err));
+    if (gy_code_revision(".", revision)) {
+        publish.code_revision = gy_str_c(revision);
+    }
+    GY_TRY(gy_publish(caller, dir, &trained, p, &publish, &published, err));
+    return answer_train(cli, o, &trained, &published, err);
+}
+
+static gy_status run_train(struct gy_cli *cli, void *opts, struct gy_err *err)
+{
+    const struct train_opts *o = opts;
+    char dir[GY_MAX_PATH];
+    GY_AUTO_DONE(gy_cli_table_done) struct gy_cli_table in = {0};
+    GY_AUTO_DONE(gy_train_params_done) struct gy_train_params params;
+    gy_train_params_init(&params);
+    GY_TRY(read_params(o, &params, err));
+    GY_TRY(gy_cli_table_open(cli, cli->argv[0], o->schema, &in, err));
+    if (o->out) {
+        GY_TRY(clear_out(o->out, err));
+        return train_and_publish(cli, o, &in, &params, o->out, err);
+    }
+    GY_TRY(temporary_out(cli, dir, err));
+    gy_status status = train_and_publish(cli, o, &in, &params, dir, err);
+    gy_status cleaned = gy_dir_remove(dir, status == GY_OK ? err : NULL);
+    return status == GY_OK ? cleaned : status;
+}
+
+/* ---- evaluate ---- */
+
+struct evaluate_opts {
+    const char *schema;
+    struct gy_opt_list slices;
+    bool training, all_rows;
+    int64_t replicates, threads;
+};
+
+static const struct gy_opt evaluate_options[] = {
+    {"schema", 0, GY_OPT_STR, offsetof(struct evaluate_opts, schema), "FILE", NULL,
+     "schema.yaml; else the nearest one"},
+    {"slice", 0, GY_OPT_LIST, offsetof(struct evaluate_opts, slices), "EXPR", NULL,
+     "measure where this holds, too (repeatable)"},
+    {"training-rows", 0, GY_OPT_FLAG, offsetof(struct evaluate_opts, training), NULL, NULL,
+     "on the rows the model was trained on (flatters)"},
+    {"all-rows", 0, GY_OPT_FLAG, offsetof(struct evaluate_opts, all_rows), NULL, NULL,
+     "on every row: for a table that training did not see"},
+    {"replicates", 0, GY_OPT_INT, offsetof(struct evaluate_opts, replicates), "N", "1000",
+     "bootstrap replicates of the intervals; 0: none"},
+    {"threads", 0, GY_OPT_INT, offsetof(struct evaluate_opts, threads), "N", "1",
+     "the numbers do not depend on it"},
+};
+
+static gy_status answer_evaluate(struct gy_cli *cli, const struct gy_eval *e, const char *on,
+                                 struct gy_err *err)
+{
+    if (!cli->json) {
+        gy_cli_say(cli, "%zu rows (%s)\n", e->n_rows, on);
+        say_metrics(cli, &e->groups[0].metrics, NULL);
+        for (size_t i = 1; i < e->n_groups; i++) {
+            gy_cli_say(cli, "%.*s: %zu rows\n", (int)e->groups[i].slice.n, e->groups[i].slice.p,
+                       e->groups[i].metrics.n_rows);
+            say_metrics(cli, &e->groups[i].metrics, NULL);
+        }
+        if (e->n_trained_on > 0) {
+            gy_cli_note(cli, "%zu of these rows %s trained on: the numbers flatter\n",
+                        e->n_trained_on, e->same_data ? "were" : "may have been");
+        }
+        return GY_OK;
+    }
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
+    struct gy_jw w;
+    gy_buf_init(&out, 16 * GY_MIB);
+    gy_jw_init(&w, &out);
+    gy_jw_obj(&w);
+    gy_jw_kv_strc(&w, "digest", e->digest);
+    gy_jw_kv_strc(&w, "data_sha256", e->data_sha256);
+    gy_jw_kv_strc(&w, "on", on);
+    gy_eval_write(&w, e);
+    gy_jw_obj_end(&w);
+    return gy_cli_print_json(cli, &out, err);
+}
+
+static gy_status run_evaluate(struct gy_cli *cli, void *opts, struct gy_err *err)
+{
+    const struct evaluate_opts *o = opts;
+    char dir[GY_MAX_PATH];
+    GY_AUTO_DONE(gy_cli_table_done) struct gy_cli_table in = {0};
+    GY_AUTO(gy_predictor_free) struct gy_predictor *p = NULL;
+    GY_AUTO_DONE(gy_eval_done) struct gy_eval eval = {0};
+    struct gy_str slices[GY_EVAL_MAX_SLICES];
+    if (o->training && o->all_rows) {
+        return gy_err_set(err, GY_E_USAGE, "--training-rows and --all-rows exclude each other");
+    }
+    if (o->slices.n > GY_EVAL_MAX_SLICES || o->replicates < 0 || o->threads < 1) {
+        return gy_err_set(err, GY_E_USAGE, "at most %d slices, replicates not negative, 1 thread",
+                          GY_EVAL_MAX_SLICES);
+    }
+    for (size_t i = 0; i < o->slices.n; i++) {
+        slices[i] = gy_str_c(o->slices.items[i]);
+    }
+    GY_TRY(gy_cli_model_dir(cli, cli->argv[0], dir, err));
+    GY_TRY(gy_predictor_load(dir, &p, err));
+    GY_TRY(gy_cli_table_open(cli, cli->argv[1], o->schema, &in, err));
+    const struct gy_eval_options options = {.slices = slices,
+                                            .n_slices = o->slices.n,
+                                            .replicates = (size_t)o->replicates,
+                                            .seed = gy_predictor_model(p)->seed,
+                                            .n_threads = (int)o->threads};
+    enum gy_eval_which which = o->training   ? GY_EVAL_TRAINING
+                               : o->all_rows ? GY_EVAL_ALL
+                                             : GY_EVAL_HELD_OUT;
+    static const char *const names[] = {"held_out", "training", "all"};
+    uint32_t *rows = NULL;
+    size_t n = 0;
+    GY_TRY(gy_eval_rows(gy_predictor_model(p), in.table, which, &rows, &n, err));
+    gy_status status = gy_evaluate(p, in.table, rows, n, &options, &eval, err);
+    gy_eval_rows_free(rows);
+    return status == GY_OK ? answer_evaluate(cli, &eval, names[which], err) : status;
+}
+
+/* ---- predict ---- */
+
+struct predict_opts {
+    const char *out, *schema;
+};
+
+static const struct gy_opt predict_options[] = {
+    {"out", 'o', GY_OPT_STR, offsetof(struct predict_opts, out), "FILE", NULL,
+     "where the answers go (.jsonl: JSON lines, else CSV); else stdout"},
+    {"schema", 0, GY_OPT_STR, offsetof(struct predict_opts, schema), "FILE", NULL,
+     "schema.yaml; else the nearest one"},
+};
+
+static gy_status run_predict(struct gy_cli *cli, void *opts, struct gy_err *err)
+{
+    const struct predict_opts *o = opts;
+    char dir[GY_MAX_PATH];
+    struct gy_cli_predicted done;
+    GY_AUTO_DONE(gy_cli_table_done) struct gy_cli_table in = {0};
+    GY_AUTO(gy_predictor_free) struct gy_predictor *p = NULL;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
+    gy_buf_init(&out, (size_t)4 * GY_GIB);
+    if (cli->json && !o->out) {
+        return gy_err_set(err, GY_E_USAGE,
+                          "--json prints a summary: say where the rows go with -o");
+    }
+    GY_TRY(gy_cli_model_dir(cli, cli->argv[0], dir, err));
+    GY_TRY(gy_predictor_load(dir, &p, err));
+    GY_TRY(gy_cli_table_open(cli, cli->argv[1], o->schema, &in, err));
+    bool lines = o->out && gy_str_ends(gy_str_c(o->out), GY_STR(".jsonl"));
+    GY_TRY(gy_cli_predict(p, in.table, lines, &out, &done, err));
+    if (o->out) {
+        GY_TRY(gy_file_write(o->out, gy_buf_str(&out), 0644, err));
+    } else if (fwrite(out.p, 1, out.n, stdout) != out.n) {
+        return gy_err_set(err, GY_E_IO, "writing the answers");
+    }
+    if (cli->json) {
+        gy_buf_reset(&out);
+        struct gy_jw w;
+        gy_jw_init(&w, &out);
+        gy_jw_obj(&w);
+        gy_jw_kv_i64(&w, "rows", (int64_t)done.rows);
+        gy_jw_kv_i64(&w, "predicted", (int64_t)done.predicted);
+        gy_jw_kv_i64(&w, "refused", (int64_t)(done.rows - done.predicted));
+        gy_jw_kv_i64(&w, "positive", (int64_t)done.positive);
+        gy_jw_kv_str(&w, "digest", gy_predictor_info(p)->digest);
+        gy_jw_kv_strc(&w, "out", o->out);
+        gy_jw_obj_end(&w);
+        return gy_cli_print_json(cli, &out, err);
+    }
+    gy_cli_note(cli, "%zu rows, %zu predicted\n", done.rows, done.predicted);
+    return GY_OK;
+}
+
+static const struct gy_verb verbs[] = {
+    {.noun = "train",
+     .args = "TABLE",
+     .min_args = 1,
+     .max_args = 1,
+     .summary = "train a model and measure it on held-out rows",
+     .details =
+         "TABLE is a CSV file or a dataset (NAME, NAME@VERSION). The run, its numbers and the\n"
+         "package are kept as an MLflow run; --register makes it a version and proves it.",
+     .examples = "  gyre train data/patients/data.csv --target isSepsis --features HR,Resp,Temp\n"
+                 "  gyre train sepsis@1 --target isSepsis --params params.yaml --register sepsis",
+     GY_OPTS(train_options),
+     .opts_bytes = sizeof(struct train_opts),
+     .run = run_train},
+    {.noun = "evaluate",
+     .args = "MODEL TABLE",
+     .min_args = 2,
+     .max_args = 2,
+     .summary = "measure a model on the rows its training held out",
+     .details =
+         "MODEL is a package folder or a registered model (models:/NAME@ALIAS, NAME/VERSION).",
+     .examples = "  gyre evaluate models/challenger data/patients/data.csv --slice 'HR > 90'\n"
+                 "  gyre evaluate models:/sepsis@champion sepsis@2 --json",
+     GY_OPTS(evaluate_options),
+     .opts_bytes = sizeof(struct evaluate_opts),
+     .run = run_evaluate},
+    {.noun = "predict",
+     .args = "MODEL TABLE",
+     .min_args = 2,
+     .max_args = 2,
+     .summary = "answer every row of a table",
+     .examples = "  gyre predict models/challenger data/new.csv -o answers.csv\n"
+                 "  gyre predict models:/sepsis@champion data/new.csv -o answers.jsonl --json",
+     GY_OPTS(predict_options),
+     .opts_bytes = sizeof(struct predict_opts),
+     .run = run_predict},
+};
+
+const struct gy_verb_table gy_cmd_train = GY_VERB_TABLE(verbs);

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/model_input.h"
+
+#include <math.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "data/records.h"
+#include "data/schema.h"
+#include "learn/publish.h"
+
+void gy_cli_table_done(struct gy_cli_table *t)
+{
+    if (t) {
+        gy_table_free(t->table);
+        gy_schema_free(t->schema);
+    }
+}
+
+/* ---- tables ---- */
+
+static gy_status find_schema(struct gy_cli *cli, const char *file, const char *given,
+                             struct gy_schema **ret, struct gy_err *err)
+{
+    char path[GY_MAX_PATH];
+    if (given) {
+        return gy_schema_read(given, ret, err);
+    }
+    const char *slash = strrchr(file, '/');
+    const char *dir =
+        slash ? gy_arena_strdup(&cli->arena, gy_str_n(file, (size_t)(slash - file) + 1)) : ".";
+    if (!dir) {
+        return gy_err_set(err, GY_E_NOMEM, "looking for schema.yaml");
+    }
+    if (gy_schema_find(dir, path, NULL) != GY_OK) {
+        return GY_OK; /* a table without a schema: types are told from its values */
+    }
+    return gy_schema_read(path, ret, err);
+}
+
+/* The registered version with these bytes, if any: lineage then names it. */
+static gy_status find_dataset(struct gy_cli *cli, struct gy_cli_table *t, struct gy_err *err)
+{
+    struct gy_caller *c = NULL;
+    GY_AUTO_DONE(gy_collect_done) struct gy_collect answer;
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    gy_collect_init(&answer, 64 * GY_MIB);
+    GY_TRY(gy_cli_caller(cli, &c, err));
+    GY_TRY(gy_call_json(c, "GET", "/api/gyre/v1/datasets", GY_STR_NULL, &answer, err));
+    GY_TRY(gy_json_parse(gy_buf_str(&answer.body), &doc, err));
+    size_t i;
+    size_t max;
+    yyjson_val *v;
+    yyjson_arr_foreach(gy_json_get(yyjson_doc_get_root(doc), "datasets"), i, max, v)
+    {
+        struct gy_str name = gy_json_str(v, "name");
+        if (gy_str_eqc(gy_json_str(v, "sha256"), t->table->sha256) && name.p) {
+            t->dataset = gy_str_c(gy_arena_printf(&cli->arena, "%.*s@%lld", (int)name.n, name.p,
+                                                  (long long)gy_json_i64(v, "version", 0)));
+        }
+    }
+    return GY_OK;
+}
+
+/* "name", "name@3", "name@v3". */
+static gy_status open_dataset(struct gy_cli *cli, const char *what, struct gy_cli_table *ret,
+                              struct gy_err *err)
+{
+    struct gy_caller *c = NULL;
+    struct gy_str name;
+    struct gy_str version = GY_STR_NULL;
+    GY_AUTO_DONE(gy_collect_done) struct gy_collect answer;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf url;
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    gy_collect_init(&answer, GY_TABLE_MAX_BYTES);
+    gy_buf_init(&url, GY_MAX_PATH);
+    GY_TRY(gy_cli_caller(cli, &c, err));
+    (void)gy_str_cut(gy_str_c(what), '@', &name, &version);
+    if (version.n > 1 && version.p[0] == 'v') {
+        version = gy_str_sub(version, 1, version.n);
+    }
+    gy_buf_addc(&url, "/api/gyre/v1/datasets/");
+    gy_url_encode(&url, name, false);
+    gy_buf_addc(&url, "/versions/");
+    gy_url_encode(&url, version.p ? version : GY_STR("latest"), false);
+    GY_TRY(gy_buf_check(&url, "the name of a dataset", err));
+    GY_TRY(gy_call_json(c, "GET", url.p, GY_STR_NULL, &answer, err));
+    GY_TRY(gy_json_parse(gy_buf_str(&answer.body), &doc, err));
+    yyjson_val *v = yyjson_doc_get_root(doc);
+    yyjson_val *schema = gy_json_get(v, "schema");
+    struct gy_str sha256 = GY_STR_NULL;
+    GY_TRY(gy_json_need_str(v, "sha256", &sha256, err));
+    if (schema && !yyjson_is_null(schema)) {
+        GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
+        struct gy_jw w;
+        gy_buf_init(&text, GY_MAX_YAML);
+        gy_jw_init(&w, &text);
+        gy_jw_val(&w, schema);
+        GY_TRY(gy_buf_check(&text, "a schema", err));
+        GY_TRY(gy_schema_parse(gy_buf_str(&text), what, &ret->schema, err));
+    }
+    gy_buf_reset(&url);
+    gy_buf_addf(&url, "/api/gyre/v1/objects/%.64s", sha256.p);
+    GY_TRY(gy_buf_check(&url, "the name of a dataset", err));
+    ret->dataset = gy_str_c(gy_arena_printf(&cli->arena, "%.*s@%lld", (int)name.n, name.p,
+                                            (long long)gy_json_i64(v, "version", 0)));
+    GY_TRY(gy_call_json(c, "GET", url.p, GY_STR_NULL, &answer, err));
+    return gy_table_parse(gy_buf_str(&answer.body), what, ret->schema, &ret->table, err);
+}
+
+gy_status gy_cli_table_open(struct gy_cli *cli, const char *what, const char *schema_path,
+                            struct gy_cli_table *ret, struct gy_err *err)
+{
+    if (!gy_path_exists(what)) {
+        struct gy_str s = gy_str_c(what);
+        if (gy_str_find(s, '/') != SIZE_MAX || gy_str_ends(s, GY_STR(".csv"))) {
+            return gy_err_set(err, GY_E_NOTFOUND, "no such file: %s", what);
+        }
+        return open_dataset(cli, what, ret, err);
+    }
+    GY_TRY(find_schema(cli, what, schema_path, &ret->schema, err));
+    GY_TRY(gy_table_load(what, ret->schema, &ret->table, err));
+    return find_dataset(cli, ret, err);
+}
+
+/* ---- models ---- */
+
+gy_status gy_cli_model_dir(struct gy_cli *cli, const char *what, char *ret, struct gy_err *err)
+{
+    if (gy_path_is_dir(what)) {
+        return gy_path_join(ret, GY_MAX_PATH, what, ".", err);
+    }
+    struct gy_caller *c = NULL;
+    struct gy_home home;
+    char root[GY_MAX_PATH];
+    GY_TRY(gy_cli_caller(cli, &c, err));
+    GY_TRY(gy_cli_home(cli, &home, err));
+    gy_status status = gy_home_path(&home, "cache/models", root, err);
+    gy_home_done(&home);
+    GY_TRY(status);
+    return gy_package_fetch(c, gy_str_c(what), root, ret, NULL, err);
+}
+
+static gy_status not_empty(void *ctx, const char *name, bool is_dir, struct gy_err *err)
+{
+    (void)name;
+    (void)is_dir;
+    (void)err;
+    *(bool *)ctx = false;
+    return GY_OK;
+}
+
+gy_status gy_cli_dir_is_empty(const char *dir, bool *ret, struct gy_err *err)
+{
+    *ret = true;
+    return gy_dir_each(dir, not_empty, ret, err);
+}
+
+/* ---- predicting a table ---- */
+
+struct answers {
+    const struct gy_predictor_info *info;
+    const struct gy_table *t;
+    const double *out; /* n_rows x n_outputs */
+    struct gy_buf *buf;
+    struct gy_cli_predicted *ret;
+};
+
+static bool lacks_required(const struct answers *a, size_t row)
+{
+    for (size_t i = 0; i < a->info->n_inputs; i++) {
+        const struct gy_predictor_input *in = &a->info->inputs[i];
+        if (in->required && isnan(gy_table_column(a->t, in->name)->num[row])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The predicted class (index) or SIZE_MAX for a regression; *ret_p: its probability or the value.
+ */
+static size_t decide(const struct answers *a, size_t row, double *ret_p)
+{
+    const double *out = a->out + row * a->info->n_outputs;
+    size_t best = 0;
+    *ret_p = out[0];
+    switch (a->info->task) {
+    case GY_TASK_REGRESSION:
+        return SIZE_MAX;
+    case GY_TASK_BINARY:
+        return out[0] >= a->info->threshold;
+    case GY_TASK_MULTICLASS:
+        for (size_t c = 1; c < a->info->n_classes; c++) {
+            best = out[c] > out[best] ? c : best;
+        }
+        *ret_p = out[best];
+        return best;
+    }
+    return SIZE_MAX;
+}
+
+static struct gy_str predicted_text(const struct answers *a, size_t best, double p, char room[32])
+{
+    return best == SIZE_MAX ? gy_str_n(room, gy_fmt_f64_trim(p, room)) : a->info->classes[best];
+}
+
+static void csv_row(const struct answers *a, size_t row, bool refused, size_t best, double p)
+{
+    char room[32];
+    for (size_t c = 0; c < a->t->n_columns; c++) {
+        gy_csv_add_field(a->buf, gy_table_text(&a->t->columns[c], row, room));
+        gy_buf_add_char(a->buf, ',');
+    }
+    if (!refused) {
+        gy_csv_add_field(a->buf, predicted_text(a, best, p, room));
+    }
+    if (a->info->task != GY_TASK_REGRESSION) {
+        gy_buf_add_char(a->buf, ',');
+        if (!refused) {
+            gy_buf_add_bytes(a->buf, room, gy_fmt_f64_trim(p, room));
+        }
+    }
+    gy_buf_add_char(a->buf, '\n');
+}
+
+static void json_row(const struct answers *a, size_t row, bool refused, size_t best, double p)
+{
+    char room[32];
+    struct gy_jw w;
+    gy_jw_init(&w, a->buf);
+    gy_jw_obj(&w);
+    gy_jw_kv_i64(&w, "row", (int64_t)row);
+    if (a->t->id) {
+        gy_jw_kv_str(&w, a->t->id->name.p, a->t->id_text[row]);
+    }
+    if (refused) {
+        gy_jw_kv_null(&w, "prediction");
+        gy_jw_kv_strc(&w, "error", "a required input is missing");
+    } else if (best == SIZE_MAX) {
+        gy_jw_kv_f64(&w, "prediction", p);
+    } else {
+        gy_jw_kv_str(&w, "prediction", predicted_text(a, best, p, room));
+        gy_jw_kv_f64(&w, "probability", p);
+    }
+    gy_jw_obj_end(&w);
+    gy_buf_add_char(a->buf, '\n');
+}
+
+static void csv_header(const struct answers *a)
+{
+    for (size_t c = 0; c < a->t->n_columns; c++) {
+        gy_csv_add_field(a->buf, a->t->columns[c].name);
+        gy_buf_add_char(a->buf, ',');
+    }
+    gy_buf_addc(a->buf,
+                a->info->task == GY_TASK_REGRESSION ? "prediction\n" : "prediction,probability\n");
+}
+
+gy_status gy_cli_predict(const struct gy_predictor *p, const struct gy_table *t, bool json_lines,
+                         struct gy_buf *out, struct gy_cli_predicted *ret, struct gy_err *err)
+{
+    const struct gy_predictor_info *info = gy_predictor_info(p);
+    GY_AUTO(gy_free) char *rows_room = gy_reallocarray(NULL, t->n_rows, sizeof(uint32_t));
+    GY_AUTO(gy_free)
+    char *out_room = gy_reallocarray(NULL, t->n_rows, info->n_outputs * sizeof(double));
+    if (!rows_room || !out_room) {
+        return gy_err_set(err, GY_E_NOMEM, "predicting %zu rows", t->n_rows);
+    }
+    uint32_t *rows = (uint32_t *)(void *)rows_room;
+    for (size_t i = 0; i < t->n_rows; i++) {
+        rows[i] = (uint32_t)i;
+    }
+    struct answers a = {
+        .info = info, .t = t, .out = (double *)(void *)out_room, .buf = out, .ret = ret};
+    GY_TRY(gy_predict_table(p, t, rows, t->n_rows, (double *)(void *)out_room, err));
+    *ret = (struct gy_cli_predicted){.rows = t->n_rows};
+    if (!json_lines) {
+        csv_header(&a);
+    }
+    for (size_t i = 0; i < t->n_rows; i++) {
+        double probability = 0;
+        size_t best = decide(&a, i, &probability);
+        bool refused = lacks_required(&a, i);
+        ret->predicted += !refused;
+        ret->positive += !refused && info->task == GY_TASK_BINARY && best == 1;
+        if (json_lines) {
+            json_row(&a, i, refused, best, probability);
+        } else {
+            csv_row(&a, i, refused, best, probability);
+        }
+    }
+    return gy_buf_check(out, "the answers", err);
+}

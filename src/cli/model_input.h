@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the commands that work on models take: tables (files or datasets) and models (folders or
+ * registered versions). Main thread only. */
+#ifndef GY_CLI_MODEL_INPUT_H
+#define GY_CLI_MODEL_INPUT_H
+
+#include "cli/cli_internal.h"
+#include "learn/evaluate.h"
+
+struct gy_schema;
+
+struct gy_cli_table {
+    struct gy_table *table;
+    struct gy_schema *schema; /* NULL: none was found */
+    struct gy_str dataset;    /* "name@3" when registered; in cli->arena */
+};
+void gy_cli_table_done(struct gy_cli_table *t);
+GY_DEFINE_AUTO_DONE(struct gy_cli_table, gy_cli_table_done);
+
+/* what: an existing file, with the schema at schema_path, else the nearest schema.yaml, else none;
+ * or a dataset "name", "name@3" with the schema of that version. Fails: NOTFOUND, SCHEMA, as the
+ * transport does. */
+GY_CHECKED gy_status gy_cli_table_open(struct gy_cli *cli, const char *what,
+                                       const char *schema_path, struct gy_cli_table *ret,
+                                       struct gy_err *err);
+/* The package folder of `what`: the folder itself, or a registered model brought into the home's
+ * cache. ret of GY_MAX_PATH. */
+GY_CHECKED gy_status gy_cli_model_dir(struct gy_cli *cli, const char *what, char *ret,
+                                      struct gy_err *err);
+GY_CHECKED gy_status gy_cli_dir_is_empty(const char *dir, bool *ret, struct gy_err *err);
+
+struct gy_cli_predicted {
+    size_t rows, predicted, positive; /* positive: BINARY, class 1 */
+};
+/* Answer every row of the table into out: the row's columns, then prediction and probability. A row
+ * that lacks a required input is refused: its prediction stays empty. */
+GY_CHECKED gy_status gy_cli_predict(const struct gy_predictor *p, const struct gy_table *t,
+                                    bool json_lines, struct gy_buf *out,
+                                    struct gy_cli_predicted *ret, struct gy_err *err);
+
+#endif
