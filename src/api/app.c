@@ -10,6 +10,7 @@
 typedef gy_status (*add_fn)(struct gy_router *r, struct gy_app *app, struct gy_err *err);
 static const add_fn add_routes[] = {
     gy_api_data_add,
+    gy_api_mlflow_add,
     gy_api_openapi_add,
 };
 

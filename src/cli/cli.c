@@ -18,6 +18,7 @@ static const struct gy_verb_table *const g_tables[] = {
     &gy_cmd_demo,
     &gy_cmd_dlq,
     &gy_cmd_init,
+    &gy_cmd_server,
     &gy_cmd_train,
     &gy_cmd_version,
 };

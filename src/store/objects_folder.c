@@ -10,10 +10,11 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/time.h"
 #include "store/object_ops.h"
 
-#define NAME_ROOM \
-    80 /* of "/ab/" and the rest of a name, or of "/tmp/put" and what the writer adds */
+#define STALE_S (24 * 3600) /* an unfinished put of this age has lost its process */
+#define NAME_ROOM 80        /* of "/ab/" and the rest, or of "/tmp/put" and what the writer adds */
 
 struct folder {
     char dir[GY_MAX_PATH - NAME_ROOM];
@@ -170,6 +171,19 @@ static const struct gy_objects_ops folder_ops = {
     .free = folder_free,
 };
 
+/* A crash leaves its unfinished put behind. One that somebody may still be writing is younger than
+ * this. */
+static gy_status remove_stale(void *ctx, const char *name, bool is_dir, struct gy_err *err)
+{
+    char path[GY_MAX_PATH];
+    struct stat st;
+    GY_TRY(gy_path_join(path, sizeof path, ctx, name, err));
+    if (!is_dir && stat(path, &st) == 0 && gy_now_us() / 1000000 - st.st_mtime > STALE_S) {
+        (void)unlink(path); /* another process may have been faster */
+    }
+    return GY_OK;
+}
+
 /* The folder and tmp/ in it, both durable. */
 static gy_status make_folder(const char *path, struct gy_err *err)
 {
@@ -178,7 +192,10 @@ static gy_status make_folder(const char *path, struct gy_err *err)
     GY_TRY(gy_path_join(tmp, sizeof tmp, path, "tmp", err));
     GY_TRY(gy_path_join(parent, sizeof parent, path, "..", err));
     GY_TRY(gy_dir_make(tmp, err));
-    return made ? gy_dir_sync(parent, err) : GY_OK;
+    if (made) {
+        GY_TRY(gy_dir_sync(parent, err));
+    }
+    return gy_dir_each(tmp, remove_stale, tmp, err);
 }
 
 gy_status gy_objects_open_folder(const char *path, struct gy_objects **ret, struct gy_err *err)

@@ -13,7 +13,10 @@
 #ifndef GY_STORE_SQL_H
 #define GY_STORE_SQL_H
 
+#include "base/limits.h"
 #include "store/store.h"
+
+#define GY_SQL_MAX_VALUE (256 * GY_MIB) /* bytes of a text, a blob or a row: TOOBIG beyond */
 
 enum gy_sql_dialect { GY_SQL_SQLITE, GY_SQL_POSTGRES };
 
@@ -24,7 +27,8 @@ struct gy_sql_config {
 };
 
 /* Errors, all functions: EXISTS (unique constraint), CONFLICT (another constraint), INVALID (SQL or
- * parameters), BUSY, NOSPACE, NOMEM, CORRUPT (damaged or no database), DENIED (read only), IO. */
+ * parameters), BUSY, NOSPACE, NOMEM, TOOBIG, CORRUPT (damaged or no database), DENIED (read only),
+ * IO. */
 struct gy_sql_ops {
     uint32_t version; /* 1; the table grows at its end only */
     const char *name;

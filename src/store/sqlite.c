@@ -147,13 +147,15 @@ static gy_status configure(struct sqlite_conn *c, const struct gy_sql_config *cf
     (void)sqlite3_extended_result_codes(c->db, 1);
     (void)sqlite3_busy_timeout(c->db, cfg->busy_timeout_ms);
     (void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    (void)sqlite3_limit(c->db, SQLITE_LIMIT_LENGTH, (int)GY_SQL_MAX_VALUE);
     (void)sqlite3_limit(c->db, SQLITE_LIMIT_ATTACHED, 1); /* VACUUM INTO takes one */
     if (sqlite_is_memory(NULL, cfg)) {
-        return sqlite_exec(c, "PRAGMA foreign_keys=ON", err);
+        return sqlite_exec(c, "PRAGMA foreign_keys=ON; PRAGMA case_sensitive_like=ON", err);
     }
     char sql[256];
     snprintf(sql, sizeof sql,
              "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
+             "PRAGMA case_sensitive_like=ON;" /* as PostgreSQL's LIKE */
              "PRAGMA journal_size_limit=%d; PRAGMA cache_size=-8000",
              WAL_FILE_KEEP);
     GY_TRY(sqlite_exec(c, sql, err));

@@ -15,6 +15,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/time.h"
 #include "faulty.h"
 #include "net/call.h"
 #include "scratch.h"
@@ -371,6 +372,22 @@ static void a_second_putter_syncs_what_the_first_may_not_have(void **state)
     assert_int_equal(status, GY_E_IO); /* not acknowledged without a sync of its own */
 }
 
+/* Opened a day later, the leavings of a crash are gone; a put that is under way stays. */
+static void leavings_of_a_crash_go(void **state)
+{
+    struct world *w = *state;
+    char path[256];
+    snprintf(path, sizeof path, "%s/tmp/put.0123456789abcdef.tmp", w->folder);
+    assert_int_equal(gy_file_write(path, GY_STR("half of an obj"), 0444, NULL), GY_OK);
+    for (int days = 0; days < 2; days++) {
+        gy_objects_free(w->o);
+        gy_time_set_fake(gy_now_us() + days * 25 * 3600 * INT64_C(1000000));
+        assert_int_equal(gy_objects_open(w->folder, &w->o, NULL), GY_OK);
+        gy_time_set_fake(0);
+        assert_int_equal(gy_path_exists(path), days == 0);
+    }
+}
+
 static void other_urls_are_refused(void **state)
 {
     struct world *w = *state;
@@ -439,6 +456,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_second_putter_syncs_what_the_first_may_not_have,
                                         setup_folder, teardown),
+        cmocka_unit_test_setup_teardown(leavings_of_a_crash_go, setup_folder, teardown),
         cmocka_unit_test_setup_teardown(other_urls_are_refused, setup_folder, teardown),
         cmocka_unit_test_setup_teardown(each_failing_operation_is_an_error, setup_faulty, teardown),
     };

@@ -55,6 +55,16 @@ static int setup(void **state)
     return 0;
 }
 
+static int setup_memory(void **state)
+{
+    setup(state);
+    struct world *w = *state;
+    snprintf(w->url, sizeof w->url, "sqlite://:memory:");
+    reopen(w, 0, 0);
+    assert_int_equal(gy_store_write(w->s, make_table, NULL, NULL), GY_OK);
+    return 0;
+}
+
 static int teardown(void **state)
 {
     struct world *w = *state;
@@ -445,8 +455,26 @@ static void many_threads_write_and_read(void **state)
     gy_store_get_stats(w->s, &stats);
     assert_int_equal(stats.queued, 0);
     assert_int_equal(stats.failed_closures, 0);
+}
+
+static void all_threads_rows_are_there_after_reopening(void **state)
+{
+    struct world *w = *state;
+    many_threads_write_and_read(state);
     reopen(w, 0, 0);
     assert_int_equal(rows(w), PRODUCERS * EACH);
+}
+
+static void a_memory_store_starts_empty_and_leaves_no_file(void **state)
+{
+    struct world *w = *state;
+    struct put p = {.k = "a"};
+    assert_int_equal(gy_store_write(w->s, put, &p, NULL), GY_OK);
+    assert_int_equal(gy_store_check(w->s, NULL), GY_OK);
+    reopen(w, 0, 0);
+    assert_int_equal(gy_store_read(w->s, count, &(int64_t){0}, NULL),
+                     GY_E_INVALID); /* no such table */
+    assert_false(gy_path_exists(":memory:"));
 }
 
 static void two_stores_on_one_file_take_turns(void **state)
@@ -466,6 +494,44 @@ static void two_stores_on_one_file_take_turns(void **state)
     }
     gy_store_free(other);
     assert_int_equal(rows(w), 4 * EACH);
+}
+
+static gy_status put_blob(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    return gy_db_exec(db, "INSERT INTO t (b) VALUES (?)", GY_VALS(gy_vb(*(struct gy_str *)ctx)),
+                      NULL, err);
+}
+
+/* Under load the log is moved when it passes its limit, without load when nothing came for a
+ * moment. */
+static void the_log_is_moved_into_the_database(void **state)
+{
+    struct world *w = *state;
+    struct gy_store_stats stats;
+    struct gy_str blob = {calloc(1, GY_MIB), GY_MIB};
+    int64_t most = 0;
+    for (int i = 0; i < 40; i++) {
+        assert_int_equal(gy_store_write(w->s, put_blob, &blob, NULL), GY_OK);
+        gy_store_get_stats(w->s, &stats);
+        most = stats.wal_bytes > most ? stats.wal_bytes : most;
+    }
+    free((char *)blob.p);
+    assert_true(most > 0 && most < (int64_t)(20 * GY_MIB)); /* the limit is 16 MiB */
+    do {
+        sched_yield();
+        gy_store_get_stats(w->s, &stats);
+    } while (stats.wal_bytes > 0);
+    assert_true(gy_file_size(w->path) > (int64_t)(40 * GY_MIB));
+    assert_int_equal(rows(w), 40);
+}
+
+static void a_value_over_the_ceiling_is_refused(void **state)
+{
+    struct world *w = *state;
+    struct gy_str blob = {calloc(1, GY_SQL_MAX_VALUE + 1), GY_SQL_MAX_VALUE + 1};
+    assert_int_equal(gy_store_write(w->s, put_blob, &blob, NULL), GY_E_TOOBIG);
+    free((char *)blob.p);
+    assert_int_equal(rows(w), 0);
 }
 
 static void bad_urls_and_files_are_refused(void **state)
@@ -492,15 +558,21 @@ static void bad_urls_and_files_are_refused(void **state)
     assert_null(s);
 }
 
+#define ON_BOTH(test)                                         \
+    {#test " (file)", test, setup, teardown, NULL},           \
+    {                                                         \
+#test " (memory)", test, setup_memory, teardown, NULL \
+    }
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_write_is_there_after_reopening, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_failing_closure_leaves_nothing, setup, teardown),
-        cmocka_unit_test_setup_teardown(constraints_and_bad_sql_have_their_codes, setup, teardown),
-        cmocka_unit_test_setup_teardown(statements_are_single_and_fully_bound, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_read_closure_can_not_write, setup, teardown),
-        cmocka_unit_test_setup_teardown(every_kind_of_value_comes_back, setup, teardown),
+        ON_BOTH(a_failing_closure_leaves_nothing),
+        ON_BOTH(constraints_and_bad_sql_have_their_codes),
+        ON_BOTH(statements_are_single_and_fully_bound),
+        ON_BOTH(a_read_closure_can_not_write),
+        ON_BOTH(every_kind_of_value_comes_back),
         cmocka_unit_test_setup_teardown(statements_nest_and_the_cache_stays_bounded, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(one_failing_closure_does_not_hurt_its_group, setup,
@@ -508,8 +580,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_full_queue_says_busy, setup, teardown),
         cmocka_unit_test_setup_teardown(a_lost_transaction_fails_what_came_before_it, setup,
                                         teardown),
-        cmocka_unit_test_setup_teardown(many_threads_write_and_read, setup, teardown),
+        ON_BOTH(many_threads_write_and_read),
+        cmocka_unit_test_setup_teardown(all_threads_rows_are_there_after_reopening, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_memory_store_starts_empty_and_leaves_no_file,
+                                        setup_memory, teardown),
         cmocka_unit_test_setup_teardown(two_stores_on_one_file_take_turns, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_log_is_moved_into_the_database, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_value_over_the_ceiling_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_urls_and_files_are_refused, setup, teardown),
     };
     return cmocka_run_group_tests_name("store", tests, NULL, NULL);

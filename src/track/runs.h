@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Runs: one execution with its params (set once), tags (last wins), metrics, and what it read and
+ * made. Deleting is a mark. The run's name and its tag mlflow.runName are one thing. Tags that say
+ * where the run came from become lineage: gyre.data_sha256, gyre.code_revision, gyre.dataset. */
+#ifndef GY_TRACK_RUNS_H
+#define GY_TRACK_RUNS_H
+
+#include "track/metrics.h"
+
+struct gy_run_dataset { /* a dataset as the client describes it */
+    struct gy_str name, digest, source_type, source, schema, profile;
+    struct gy_tag *tags;
+    size_t n_tags;
+};
+
+struct gy_run_model { /* a logged model read or made */
+    struct gy_str model_id;
+    int64_t step;
+};
+
+struct gy_run {
+    int64_t seq; /* its number in this database */
+    struct gy_str id, name, user_id, status, artifact_uri, actor;
+    int64_t experiment_id;
+    int64_t start_ms, end_ms; /* 0: not set */
+    bool deleted;
+    struct gy_tag *params, *tags;
+    size_t n_params, n_tags;
+    struct gy_metric *metrics; /* the latest of each key */
+    size_t n_metrics;
+    struct gy_run_dataset *inputs;
+    size_t n_inputs;
+    struct gy_run_model *model_inputs, *model_outputs;
+    size_t n_model_inputs, n_model_outputs;
+};
+
+struct gy_run_new {
+    int64_t experiment_id;
+    struct gy_str user_id, name;
+    int64_t start_ms; /* 0: not set */
+    const struct gy_tag *tags;
+    size_t n_tags;
+};
+/* Status RUNNING; the run in *ret has its info and tags. Fails: NOTFOUND (experiment), INVALID. */
+GY_CHECKED gy_status gy_run_create(struct gy_db *db, const struct gy_run_new *in,
+                                   struct gy_str actor, struct gy_arena *a, struct gy_run *ret,
+                                   struct gy_err *err);
+/* The number of a run. Fails: NOTFOUND "Run with id=X not found"; INVALID when need_active and it
+ * is deleted. */
+GY_CHECKED gy_status gy_run_find(struct gy_db *db, struct gy_str id, bool need_active,
+                                 int64_t *ret_seq, struct gy_err *err);
+/* Info alone, or (with_data) all of it; deleted ones are found. Fails: NOTFOUND. */
+GY_CHECKED gy_status gy_run_get(struct gy_db *db, struct gy_str id, bool with_data,
+                                struct gy_arena *a, struct gy_run *ret, struct gy_err *err);
+
+struct gy_run_change { /* absent, 0: unchanged */
+    struct gy_str status;
+    int64_t end_ms;
+    struct gy_str name;
+};
+GY_CHECKED gy_status gy_run_update(struct gy_db *db, struct gy_str id,
+                                   const struct gy_run_change *change, struct gy_err *err);
+GY_CHECKED gy_status gy_run_set_deleted(struct gy_db *db, struct gy_str id, bool deleted,
+                                        struct gy_err *err);
+
+/* What one request writes to a run. */
+struct gy_run_batch {
+    const struct gy_metric *metrics;
+    size_t n_metrics;
+    const struct gy_tag *params;
+    size_t n_params;
+    const struct gy_tag *tags;
+    size_t n_tags;
+};
+/* Limits, names and duplicates; needs no store. Fails: INVALID. */
+GY_CHECKED gy_status gy_run_batch_check(const struct gy_run_batch *b, struct gy_err *err);
+/* Write a checked batch: params, metrics, tags. Safe to repeat. Fails: NOTFOUND, INVALID (deleted,
+ * or a param has another value already: then nothing of it is kept). `single` words the message of
+ * a changed param as for one. */
+GY_CHECKED gy_status gy_run_log(struct gy_db *db, struct gy_str id, const struct gy_run_batch *b,
+                                bool single, struct gy_str actor, struct gy_err *err);
+GY_CHECKED gy_status gy_run_delete_tag(struct gy_db *db, struct gy_str id, struct gy_str key,
+                                       struct gy_err *err);
+/* Datasets and logged models that the run read; the same again changes nothing. */
+GY_CHECKED gy_status gy_run_log_inputs(struct gy_db *db, struct gy_str id,
+                                       const struct gy_run_dataset *datasets, size_t n_datasets,
+                                       const struct gy_run_model *models, size_t n_models,
+                                       struct gy_str actor, struct gy_err *err);
+GY_CHECKED gy_status gy_run_log_outputs(struct gy_db *db, struct gy_str id,
+                                        const struct gy_run_model *models, size_t n_models,
+                                        struct gy_err *err);
+
+struct gy_run_query {
+    const int64_t *experiment_ids;
+    size_t n_experiment_ids;
+    enum gy_view view;
+    struct gy_str filter;
+    const struct gy_str *order_by;
+    size_t n_order_by;
+    int64_t max_results; /* 1..GY_TRACK_MAX_PAGE */
+    struct gy_str page_token;
+};
+/* Runs with their data; *ret_token is absent on the last page. Fails: INVALID. */
+GY_CHECKED gy_status gy_run_search(struct gy_db *db, const struct gy_run_query *q,
+                                   struct gy_arena *a, struct gy_run **ret, size_t *ret_n,
+                                   struct gy_str *ret_token, struct gy_err *err);
+
+#endif
