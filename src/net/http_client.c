@@ -4,10 +4,12 @@
 #include <curl/curl.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/dl.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "net/unix_path.h"
 
 enum { MAX_IDLE = 16, MAX_HEADERS = 128, CONNECT_TIMEOUT_MS = 10000 };
 
@@ -29,7 +31,9 @@ static pthread_once_t g_curl_once = PTHREAD_ONCE_INIT;
 
 struct client {
     char base[GY_MAX_PATH]; /* "http://host:port" without trailing slash */
-    char unix_path[GY_MAX_PATH];
+    char name[GY_MAX_PATH]; /* as given, for messages */
+    char unix_path[GY_UNIX_PATH_MAX];
+    int unix_dir_fd; /* -1, or what unix_path goes through */
     bool no_proxy;
     pthread_mutex_t lock; /* guards idle */
     CURL *idle[MAX_IDLE];
@@ -251,7 +255,7 @@ static gy_status explain(const struct client *c, struct transfer *t, CURLcode co
         }
         return t->failed;
     }
-    const char *where = c->unix_path[0] ? c->unix_path : c->base;
+    const char *where = c->name;
     if (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST) {
         gy_err_set(err, GY_E_UNAVAILABLE, "nothing answers at %s", where);
         (void)gy_err_hint(err, "is the server running? `gyre server` starts one");
@@ -307,6 +311,9 @@ static void client_free(void *self)
         g_curl.easy_cleanup(c->idle[i]);
     }
     (void)pthread_mutex_destroy(&c->lock); /* nobody holds it any more */
+    if (c->unix_dir_fd >= 0) {
+        (void)close(c->unix_dir_fd);
+    }
     gy_free(c);
 }
 
@@ -321,9 +328,9 @@ static gy_status parse_url(struct client *c, const char *url, struct gy_err *err
     if (s.n >= sizeof c->base) {
         return gy_err_set(err, GY_E_INVALID, "the server's URL is too long");
     }
+    (void)snprintf(c->name, sizeof c->name, "%" GY_STR_F, GY_STR_A(s));
     if (gy_str_starts(s, GY_STR("unix:/"))) {
-        (void)snprintf(c->unix_path, sizeof c->unix_path, "%s",
-                       url + 5); /* its length was checked */
+        GY_TRY(gy_unix_path(url + 5, c->unix_path, &c->unix_dir_fd, err));
         (void)snprintf(c->base, sizeof c->base, "http://localhost");
         c->no_proxy = true;
         return GY_OK;
@@ -349,16 +356,17 @@ gy_status gy_http_client_new(const char *url, struct gy_caller **ret, struct gy_
         gy_free(caller);
         return gy_err_set(err, GY_E_NOMEM, "out of memory");
     }
+    c->unix_dir_fd = -1;
+    (void)pthread_mutex_init(&c->lock, NULL); /* a default mutex can not fail on Linux */
     gy_status status = parse_url(c, url, err);
     if (status == GY_OK) {
         status = load_curl(err);
     }
     if (status != GY_OK) {
-        gy_free(c);
+        client_free(c);
         gy_free(caller);
         return status;
     }
-    (void)pthread_mutex_init(&c->lock, NULL); /* a default mutex can not fail on Linux */
     *caller = (struct gy_caller){&client_ops, c};
     *ret = caller;
     return GY_OK;

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "net/unix_path.h"
 
 enum { BACKLOG = 1024 };
 
@@ -80,25 +81,29 @@ gy_status gy_listen_tcp(const char *host, int port, int *ret_fd, int *ret_port, 
     return GY_OK;
 }
 
+static int bind_unix(int fd, const struct sockaddr_un *at)
+{
+    (void)unlink(at->sun_path); /* of a server that died; the caller holds the home's lock */
+    mode_t old = umask(0177);
+    int failed = bind(fd, (const struct sockaddr *)at, sizeof *at) == 0 ? 0 : errno;
+    (void)umask(old);
+    return failed ? failed : listen(fd, BACKLOG) == 0 ? 0 : errno;
+}
+
 gy_status gy_listen_unix(const char *path, int *ret_fd, struct gy_err *err)
 {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof at.sun_path) {
-        return gy_err_set(err, GY_E_INVALID, "the socket path has more than %zu bytes: %s",
-                          sizeof at.sun_path - 1, path);
-    }
-    memcpy(at.sun_path, path, strlen(path));
+    int dir_fd;
+    GY_TRY(gy_unix_path(path, at.sun_path, &dir_fd, err));
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
-        return gy_err_sys(err, errno, "making the socket %s", path);
+    int failed = fd < 0 ? errno : bind_unix(fd, &at);
+    if (dir_fd >= 0) {
+        (void)close(dir_fd);
     }
-    (void)unlink(path); /* of a server that died; the caller holds the home's lock */
-    mode_t old = umask(0177);
-    int failed =
-        bind(fd, (struct sockaddr *)&at, sizeof at) == 0 && listen(fd, BACKLOG) == 0 ? 0 : errno;
-    (void)umask(old);
     if (failed) {
-        (void)close(fd);
+        if (fd >= 0) {
+            (void)close(fd);
+        }
         return gy_err_sys(err, failed, "listening on %s", path);
     }
     *ret_fd = fd;

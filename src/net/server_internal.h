@@ -129,7 +129,7 @@ struct gy_server {
     char host[256];             /* as bound, for the Host check */
     bool check_host;            /* bound to loopback */
     int port, listen_fd, unix_fd, spare_fd, wake_fds[2];
-    char unix_path[108];
+    char unix_path[GY_MAX_PATH];
     pthread_t acceptor;
     bool acceptor_runs;
     struct gy_net_loop *loops;

@@ -196,7 +196,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t n_a = statuses(whole, n_whole, a), n_b = statuses(cut, n_cut, b);
     GY_REQUIRE(n_a == n_b);
     for (size_t i = 0; i < n_a; i++) {
-        GY_REQUIRE(a[i] == b[i]);
+        /* Of two things wrong with one head, the cut decides which is seen first. */
+        GY_REQUIRE(a[i] == b[i] || (a[i] >= 400 && b[i] >= 400 && i + 1 == n_a));
     }
     return 0;
 }

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -194,6 +195,37 @@ static void test_the_unix_socket_names_its_peer(void **state)
     assert_true(f->got.body.n > 0);
     assert_int_equal(gy_call_json(f->client, "GET", "/who", GY_STR_NULL, &f->got, &f->err), GY_OK);
     assert_string_equal(f->got.body.p, "anonymous");
+}
+
+/* A socket's address holds 107 bytes; a home folder may lie deeper. */
+static void test_unix_sockets_deep_down(void **state)
+{
+    struct fixture *f = *state;
+    char deep[600], dirs[4][512], url[700];
+    GY_AUTO(gy_server_free) struct gy_server *second = NULL;
+    GY_AUTO(gy_caller_free) struct gy_caller *c = NULL;
+    (void)snprintf(dirs[0], sizeof dirs[0], "%s/%0100d", f->dir, 0);
+    for (int i = 1; i < 3; i++) {
+        (void)snprintf(dirs[i], sizeof dirs[i], "%s/%0100d", dirs[i - 1], i);
+    }
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(mkdir(dirs[i], 0700), 0);
+    }
+    (void)snprintf(deep, sizeof deep, "%s/sock", dirs[2]);
+    struct gy_server_options o = {.router = f->router, .unix_path = deep};
+    assert_int_equal(gy_server_start(&o, &second, &f->err), GY_OK);
+    (void)snprintf(url, sizeof url, "unix:%s", deep);
+    assert_int_equal(gy_http_client_new(url, &c, &f->err), GY_OK);
+    assert_int_equal(gy_call_json(c, "GET", "/who", GY_STR_NULL, &f->got, &f->err), GY_OK);
+    assert_string_not_equal(f->got.body.p, "anonymous");
+    gy_server_stop(second);
+    assert_int_equal(access(deep, F_OK), -1);
+    assert_int_equal(gy_call_json(c, "GET", "/who", GY_STR_NULL, &f->got, &f->err),
+                     GY_E_UNAVAILABLE);
+    for (int i = 2; i >= 0; i--) {
+        assert_int_equal(rmdir(dirs[i]), 0);
+    }
+    assert_int_equal(gy_http_client_new(url, &c, &f->err), GY_E_NOTFOUND); /* no such folder */
 }
 
 /* A reader of known or unknown size that gives 'a' n times, or fails half way. */
@@ -423,6 +455,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_requests_through_the_client, setup, teardown),
         cmocka_unit_test_setup_teardown(test_errors_come_back_as_errors, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_unix_socket_names_its_peer, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_unix_sockets_deep_down, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bodies_are_streamed_by_the_client, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_reply_that_fails_ends_the_transfer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_client_serves_many_threads, setup, teardown),
