@@ -84,7 +84,8 @@ static gy_status take_header(struct ingest *g, const struct gy_csv_item *item, s
     gy_status status =
         gy_checker_new(g->o->schema, g->o->environment, g->header, n, &g->checker, err);
     if (status != GY_OK) {
-        return gy_err_wrap(err, "'%s'", g->o->path);
+        (void)gy_err_wrap(err, "'%s'", g->o->path);
+        return status;
     }
     gy_checker_header(g->checker, &g->out);
     return gy_buf_check(&g->out, "the canonical header", err);
@@ -162,7 +163,8 @@ static gy_status check_max_dead(const struct ingest *g, struct gy_err *err)
     }
     (void)gy_err_set(err, GY_E_SCHEMA, "%lld of %lld records are dead, more than --max-dead allows",
                      (long long)r->dead, (long long)r->read);
-    return gy_err_hint(err, "see why in %s; the earlier output was left as it is", o->dlq);
+    (void)gy_err_hint(err, "see why in %s; the earlier output was left as it is", o->dlq);
+    return GY_E_SCHEMA;
 }
 
 static gy_status run(struct ingest *g, struct gy_err *err)

@@ -97,12 +97,14 @@ static gy_status pick(const struct loading *l, const struct gy_yaml_node *node, 
     (void)gy_yaml_err(l->yaml, node, err, "unknown %s '%" GY_STR_F "'", what, GY_STR_A(node->text));
     const char *near = gy_yaml_nearest(node->text, names);
     if (near) {
-        return gy_err_hint(err, "did you mean '%s'?", near);
+        (void)gy_err_hint(err, "did you mean '%s'?", near);
+    } else {
+        (void)gy_err_hint(err, names == TYPES
+                                   ? "one of int, float, string, bool, time"
+                                   : "one of feature, label, id, subject, protected, event_time, "
+                                     "available_at, weight");
     }
-    return gy_err_hint(err, names == TYPES
-                                ? "one of int, float, string, bool, time"
-                                : "one of feature, label, id, subject, protected, event_time, "
-                                  "available_at, weight");
+    return GY_E_INVALID;
 }
 
 /* A list of texts (one text alone is a list of one), copied. */
@@ -294,7 +296,7 @@ static gy_status load(const struct gy_yaml *yaml, struct gy_schema **ret, struct
     GY_AUTO(gy_schema_free) struct gy_schema *s = NULL;
     GY_TRY(schema_new(&s, err));
     struct loading l = {yaml, s};
-    if (root->kind != GY_YAML_MAP) {
+    if (!root || root->kind != GY_YAML_MAP) {
         return gy_yaml_err(yaml, root, err, "a schema is a map with columns");
     }
     GY_TRY(gy_yaml_only(yaml, root, keys, err));

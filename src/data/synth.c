@@ -96,7 +96,8 @@ gy_status gy_synth_parse_drift(struct gy_str text, struct gy_synth_drift *ret, s
         }
     }
     (void)gy_err_set(err, GY_E_INVALID, "'%" GY_STR_F "' is not a drift", GY_STR_A(text));
-    return gy_err_hint(err, "COLUMN=+1.0, COLUMN=-1.0 or COLUMN=*1.1");
+    (void)gy_err_hint(err, "COLUMN=+1.0, COLUMN=-1.0 or COLUMN=*1.1");
+    return GY_E_INVALID;
 }
 
 static double between(struct gy_rng *r, int low, int high)
@@ -249,7 +250,8 @@ static gy_status read_drifts(struct generator *g, struct gy_err *err)
         if (column > C_WBC) {
             (void)gy_err_set(err, GY_E_INVALID, "no column '%" GY_STR_F "' can drift",
                              GY_STR_A(d->column));
-            return gy_err_hint(err, "HR, O2Sat, Temp, SBP, MAP, DBP, Resp, EtCO2 or WBC");
+            (void)gy_err_hint(err, "HR, O2Sat, Temp, SBP, MAP, DBP, Resp, EtCO2 or WBC");
+            return GY_E_INVALID;
         }
         g->drifts[column] = true;
         if (d->multiply) {

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "base/id.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "csv_oracle.h"
+#include "data/check.h"
+#include "data/unique.h"
+
+static const char SCHEMA[] =
+    "columns:\n"
+    "  - {name: id, type: int, required: true, unique: true, role: id}\n"
+    "  - {name: Temp, type: float, min: 25, max: 45, required: true}\n"
+    "  - {name: note, type: string}\n"
+    "  - {name: ward, type: string, values: [ICU, A, B, C, D, E, F, G, H, 'I, 2']}\n"
+    "  - {name: y, type: int, values: [0, 1], required: true, role: label, not_in: [SERVING]}\n";
+
+/* One table: a header, then records; out gets the canonical lines and, for a dead record, "!" with
+ * its codes, the column and the reason. */
+static gy_status run(const char *schema_text, const char *environment, const char *csv,
+                     struct gy_buf *out, struct gy_err *err)
+{
+    GY_AUTO(gy_schema_free) struct gy_schema *schema = NULL;
+    GY_TRY(gy_schema_parse(gy_str_c(schema_text), "s", &schema, err));
+    struct slow_reader in = slow_reader(gy_str_c(csv), 0);
+    GY_AUTO(gy_csv_free) struct gy_csv *c = NULL;
+    GY_AUTO(gy_checker_free) struct gy_checker *checker = NULL;
+    GY_AUTO_DONE(gy_reasons_done) struct gy_reasons reasons;
+    gy_reasons_init(&reasons);
+    struct gy_csv_options o = {.delimiter = ',', .record_max = 100};
+    GY_TRY(gy_csv_open(&in.reader, &o, &c, err));
+    for (;;) {
+        struct gy_csv_item item;
+        bool more = false;
+        GY_TRY(gy_csv_next(c, &item, &more, err));
+        if (!more) {
+            return gy_buf_check(out, "test", err);
+        }
+        if (item.kind == GY_CSV_HEADER) {
+            struct gy_csv_field fields[16];
+            size_t n = gy_csv_split(item.raw, item.quotes, ',', fields, 16);
+            GY_TRY(gy_checker_new(schema, gy_str_c(environment), fields, n, &checker, err));
+            gy_checker_header(checker, out);
+        } else if (item.kind == GY_CSV_RECORD) {
+            size_t before = out->n;
+            GY_TRY(gy_checker_record(checker, &item, ',', out, &reasons, err));
+            if (reasons.codes) {
+                assert_int_equal(out->n, before);
+                for (int code = 0; code < GY_DEAD_N; code++) {
+                    if (reasons.codes >> code & 1) {
+                        gy_buf_addf(out, "!%s", gy_dead_name((enum gy_dead_code)code));
+                    }
+                }
+                gy_buf_addf(out, "@%s", reasons.column ? reasons.column->name.p : "-");
+                gy_buf_addf(out, " %s\n", reasons.text.p);
+            }
+        }
+    }
+}
+
+static void check(const char *csv, const char *want)
+{
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
+    struct gy_err err = GY_ERR_INIT;
+    gy_buf_init(&out, GY_MIB);
+    if (run(SCHEMA, NULL, csv, &out, &err) != GY_OK) {
+        fail_msg("%s", err.msg);
+    }
+    assert_string_equal(out.p, want);
+}
+
+static void test_canonical(void **state)
+{
+    (void)state;
+    /* Columns in any order, every spelling: one text. */
+    check("y,note,Temp,ward,id\n1,x,37.50,ICU,007\n", "id,Temp,note,ward,y\n7,37.5,x,ICU,1\n");
+    check("id,Temp,note,ward,y\n7,\" 37.5 \",\"x\",\"ICU\",1.0\n",
+          "id,Temp,note,ward,y\n7,37.5,x,ICU,1\n");
+    /* Strings: quoted only where needed; absent columns and markers are empty. */
+    check("id,Temp,note,ward,y\n1,37,\"a \"\"b\"\", c\",\"I, 2\",0\n2,37,NaN,,0\n3,37, ,,0\n",
+          "id,Temp,note,ward,y\n1,37,\"a \"\"b\"\", c\",\"I, 2\",0\n2,37,,,0\n3,37, ,,0\n");
+    check("id,Temp,y\n1,37,0\n", "id,Temp,note,ward,y\n1,37,,,0\n");
+}
+
+static void test_each_code(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *record, *want;
+    } cases[] = {
+        {"1,37,a,ICU", "!FIELDS@- 4 fields; the header has 5"},
+        {"1,37,a,ICU,1,1", "!FIELDS@- 6 fields; the header has 5"},
+        {"1,37,\"a,ICU,1",
+         "!QUOTE@- a quoted field never ends well: no delimiter, newline or end behind it"},
+        {"1,37,a\xff,ICU,1", "!UTF8@note note: not UTF-8"},
+        {"1,3\xc3(,a,ICU,1", "!UTF8@Temp Temp: not UTF-8"},
+        {"1\xff,37", "!FIELDS!UTF8@- 2 fields; the header has 5; not UTF-8"},
+        {"x,37,a,ICU,1", "!TYPE@id id: 'x' is not of type int"},
+        {"1,45.01,a,ICU,1", "!RANGE@Temp Temp: 45.01 is above the maximum 45"},
+        {"1,24,a,ICU,1", "!RANGE@Temp Temp: 24 is below the minimum 25"},
+        {"1,NaN,a,ICU,1", "!REQUIRED@Temp Temp: the value is missing"},
+        {"1,37,a,ICU,", "!REQUIRED@y y: the value is missing"},
+        {"1,37,a,icu,1", "!VALUES@ward ward: 'icu' is not one of the allowed values"},
+        {"1,37,a,ICU,2", "!VALUES@y y: '2' is not one of the allowed values"},
+        {"x,46,a\xff,Z,", "!UTF8!TYPE!RANGE!REQUIRED!VALUES@id id: 'x' is not of type int; Temp: "
+                          "46 is above the maximum 45; note: not UTF-8; ward: 'Z' is not one of "
+                          "the allowed values; y: the value is missing"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char csv[256], want[512];
+        (void)snprintf(csv, sizeof csv, "id,Temp,note,ward,y\n%s\n", cases[i].record);
+        (void)snprintf(want, sizeof want, "id,Temp,note,ward,y\n%s\n", cases[i].want);
+        check(csv, want);
+    }
+    char line[140], csv[200];
+    memset(line, '7', sizeof line);
+    line[139] = '\0';
+    (void)snprintf(csv, sizeof csv, "id,Temp,note,ward,y\n%s\n", line);
+    check(csv, "id,Temp,note,ward,y\n!TOOLONG@- a line of 139 bytes\n");
+}
+
+static void test_unique(void **state)
+{
+    (void)state;
+    /* Only an accepted record takes its id, and the canonical value counts. */
+    check("id,Temp,note,ward,y\n5,99,,,0\n5,37,,,0\n005,37,,,0\n5,99,,,0\n6,37,,,0\n",
+          "id,Temp,note,ward,y\n"
+          "!RANGE@Temp Temp: 99 is above the maximum 45\n"
+          "5,37,,,0\n"
+          "!UNIQUE@id id: '5' was in an accepted record before\n"
+          "!RANGE!UNIQUE@Temp Temp: 99 is above the maximum 45; id: '5' was in an accepted record "
+          "before\n"
+          "6,37,,,0\n");
+}
+
+static void test_long_values_are_cut(void **state)
+{
+    (void)state;
+    check("id,Temp,note,ward,y\n"
+          "1,12345678901234567890123456789012345678\xc3\xa9\xc3\xa9xyz,,,0\n",
+          "id,Temp,note,ward,y\n!TYPE@Temp Temp: "
+          "'12345678901234567890123456789012345678\xc3\xa9...' is not of type float\n");
+}
+
+static void test_one_empty_column(void **state)
+{
+    (void)state;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
+    gy_buf_init(&out, GY_MIB);
+    assert_int_equal(run("columns: [{name: a, type: string}]", NULL, "a\nNaN\nx\n", &out, NULL),
+                     GY_OK);
+    assert_string_equal(out.p, "a\n\"\"\nx\n");
+}
+
+static void check_header(const char *environment, const char *header, const char *want_msg,
+                         const char *want_hint)
+{
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
+    struct gy_err err = GY_ERR_INIT;
+    gy_buf_init(&out, GY_MIB);
+    gy_status status = run(SCHEMA, environment, header, &out, &err);
+    if (!want_msg) {
+        assert_int_equal(status, GY_OK);
+        assert_string_equal(out.p, want_hint);
+        return;
+    }
+    assert_int_equal(status, GY_E_SCHEMA);
+    if (!strstr(err.msg, want_msg) || !strstr(err.hint, want_hint)) {
+        fail_msg("'%s': '%s' (%s)", header, err.msg, err.hint);
+    }
+}
+
+static void test_headers(void **state)
+{
+    (void)state;
+    check_header(NULL, "id,Tempp,y\n", "a column 'Tempp' that the schema does not know",
+                 "is it 'Temp'?");
+    check_header(NULL, "id,Temp,Temp,y\n", "the column 'Temp' twice", "");
+    check_header(NULL, "id,y\n", "no column 'Temp', which is required", "");
+    check_header(NULL, "id,Temp\n", "no column 'y', which is required", "--environment SERVING");
+    check_header("SERVING", "id,Temp\n", NULL, "id,Temp,note,ward\n");
+    /* What is there is kept, environment or not. */
+    check_header("SERVING", "y,id,Temp\n", NULL, "id,Temp,note,ward,y\n");
+    check_header("SERVING", "id\n", "no column 'Temp'", "");
+    check_header(NULL, "\"id\", Temp ,y\n", NULL, "id,Temp,note,ward,y\n");
+}
+
+static void test_every_allocation_may_fail(void **state)
+{
+    (void)state;
+    static const char csv[] = "id,Temp,note,ward,y\n1,37,\"a\"\"b\",ICU,0\n1,99,a,Z,\n2,37,,,1\n";
+    int64_t live = gy_mem_live();
+    for (uint64_t nth = 1;; nth++) {
+        struct gy_buf out;
+        gy_buf_init(&out, GY_MIB);
+        gy_mem_fail_at(nth, 1);
+        gy_status status = run(SCHEMA, NULL, csv, &out, NULL);
+        gy_mem_fail_at(0, 0);
+        gy_buf_done(&out);
+        assert_int_equal(gy_mem_live(), live);
+        if (status == GY_OK && nth > 100) {
+            break;
+        }
+        /* A reason's text may be lost (it is for people); the verdict may not. */
+        assert_true(status == GY_E_NOMEM || status == GY_OK);
+    }
+}
+
+/* The exact set against a plain map, through several growths. */
+static void test_unique_set(void **state)
+{
+    (void)state;
+    struct gy_unique u;
+    struct gy_rng rng;
+    GY_AUTO_DONE(gy_map_done) struct gy_map map;
+    gy_map_init(&map, 100000);
+    gy_rng_init(&rng, 11);
+    assert_int_equal(gy_unique_init(&u, NULL), GY_OK);
+    for (int i = 0; i < 60000; i++) {
+        char text[300];
+        size_t n = (size_t)snprintf(text, sizeof text, "%llu",
+                                    (unsigned long long)gy_rng_below(&rng, 40000));
+        if (i % 100 == 0) { /* a length of two bytes */
+            memset(text + n, 'x', sizeof text - n);
+            n = sizeof text;
+        }
+        struct gy_str s = gy_str_n(text, n);
+        gy_unique_ask(&u, s);
+        bool has = gy_unique_has(&u, s);
+        assert_int_equal(has, gy_map_has(&map, s));
+        if (!has) {
+            assert_int_equal(gy_unique_add(&u, s, NULL), GY_OK);
+            assert_int_equal(gy_map_put(&map, s, &u, NULL), GY_OK);
+        }
+    }
+    assert_int_equal(u.n, map.n_live);
+    gy_unique_done(&u);
+}
+
+static void test_unique_set_survives_failure(void **state)
+{
+    (void)state;
+    struct gy_unique u;
+    assert_int_equal(gy_unique_init(&u, NULL), GY_OK);
+    size_t added = 0;
+    for (int i = 0; i < 3000; i++) {
+        char text[16];
+        struct gy_str s = gy_str_n(text, (size_t)snprintf(text, sizeof text, "%d", i));
+        gy_unique_ask(&u, s);
+        assert_false(gy_unique_has(&u, s));
+        gy_mem_fail_at(1, 0);
+        gy_status status = gy_unique_add(&u, s, NULL);
+        gy_mem_fail_at(0, 0);
+        if (status != GY_OK) {
+            assert_int_equal(status, GY_E_NOMEM);
+            assert_int_equal(u.n, added);
+            gy_unique_ask(&u, s);
+            assert_false(gy_unique_has(&u, s));
+            assert_int_equal(gy_unique_add(&u, s, NULL), GY_OK);
+        }
+        added++;
+        gy_unique_ask(&u, s);
+        assert_true(gy_unique_has(&u, s));
+    }
+    gy_unique_done(&u);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_canonical),
+        cmocka_unit_test(test_each_code),
+        cmocka_unit_test(test_unique),
+        cmocka_unit_test(test_long_values_are_cut),
+        cmocka_unit_test(test_one_empty_column),
+        cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_every_allocation_may_fail),
+        cmocka_unit_test(test_unique_set),
+        cmocka_unit_test(test_unique_set_survives_failure),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

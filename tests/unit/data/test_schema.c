@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "data/schema.h"
+
+static const char FULL[] =
+    "columns:\n"
+    "  - {name: id, type: int, required: true, unique: true, role: id}\n"
+    "  - {name: Temp, type: float, unit: '\xc2\xb0"
+    "C', min: 25, max: 45.5, required: true}\n"
+    "  - {name: ward, type: string, values: [ICU, 'a, b', \"q\\\"x\"]}\n"
+    "  - {name: ok, type: bool, values: [true]}\n"
+    "  - {name: 2011, type: time}\n"
+    "  - {name: y, type: int, values: [0, 1.0], role: label, not_in: [SERVING, TEST]}\n"
+    "missing: ['', NaN, '?']\n";
+
+static struct gy_schema *parse(const char *text)
+{
+    struct gy_schema *s = NULL;
+    struct gy_err err = GY_ERR_INIT;
+    if (gy_schema_parse(gy_str_c(text), "schema.yaml", &s, &err) != GY_OK) {
+        fail_msg("%s", err.msg);
+    }
+    return s;
+}
+
+static void check_full(const struct gy_schema *s)
+{
+    assert_int_equal(s->n_columns, 6);
+    const struct gy_column *c = gy_schema_column(s, GY_STR("Temp"));
+    assert_non_null(c);
+    assert_int_equal(gy_schema_index(s, c), 1);
+    assert_int_equal(c->type, GY_TYPE_FLOAT);
+    assert_true(c->has_min && c->has_max && c->min == 25 && c->max == 45.5);
+    assert_true(gy_str_eqc(c->unit, "\xc2\xb0"
+                                    "C"));
+    assert_true(c->required && !c->unique);
+    c = gy_schema_role(s, GY_ROLE_LABEL);
+    assert_true(gy_str_eqc(c->name, "y"));
+    assert_int_equal(c->n_values, 2);
+    assert_true(gy_str_eqc(c->values[1], "1")); /* canonical */
+    assert_true(gy_column_in(c, GY_STR_NULL));
+    assert_true(gy_column_in(c, GY_STR("TRAINING")));
+    assert_false(gy_column_in(c, GY_STR("TEST")));
+    c = gy_schema_role(s, GY_ROLE_ID);
+    assert_true(gy_str_eqc(c->name, "id") && c->unique);
+    assert_null(gy_schema_role(s, GY_ROLE_WEIGHT));
+    assert_null(gy_schema_column(s, GY_STR("temp")));
+    assert_int_equal(gy_schema_column(s, GY_STR("2011"))->type, GY_TYPE_TIME);
+    c = gy_schema_column(s, GY_STR("ward"));
+    assert_true(gy_str_eqc(c->values[1], "a, b") && gy_str_eqc(c->values[2], "q\"x"));
+    assert_true(gy_schema_is_missing(s, GY_STR("?")) && gy_schema_is_missing(s, GY_STR("NaN")) &&
+                gy_schema_is_missing(s, GY_STR("")));
+    assert_false(gy_schema_is_missing(s, GY_STR("nan")));
+}
+
+static void test_parse(void **state)
+{
+    (void)state;
+    GY_AUTO(gy_schema_free) struct gy_schema *s = parse(FULL);
+    check_full(s);
+}
+
+static void test_defaults(void **state)
+{
+    (void)state;
+    GY_AUTO(gy_schema_free) struct gy_schema *s = parse("columns: [{name: a, type: float}]");
+    assert_int_equal(s->columns[0].role, GY_ROLE_FEATURE);
+    assert_false(s->columns[0].required || s->columns[0].unique || s->columns[0].has_min);
+    assert_true(gy_schema_is_missing(s, GY_STR("NaN")) && gy_schema_is_missing(s, GY_STR("")));
+    assert_false(gy_schema_is_missing(s, GY_STR("?")));
+}
+
+/* What is written reads back as the same, in both forms. */
+static void test_round_trips(void **state)
+{
+    (void)state;
+    GY_AUTO(gy_schema_free) struct gy_schema *s = parse(FULL);
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf yaml, json, again;
+    gy_buf_init(&yaml, GY_MIB);
+    gy_buf_init(&json, GY_MIB);
+    gy_buf_init(&again, GY_MIB);
+    gy_schema_yaml(s, &yaml);
+    gy_schema_json(s, &json);
+    GY_AUTO(gy_schema_free) struct gy_schema *from_yaml = parse(yaml.p);
+    check_full(from_yaml);
+    GY_AUTO(gy_schema_free) struct gy_schema *from_json = parse(json.p);
+    check_full(from_json);
+    gy_schema_json(from_yaml, &again);
+    assert_string_equal(again.p, json.p);
+}
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *message, *hint;
+    } cases[] = {
+        {"columns: [{name: a, type: flot}]", "schema.yaml:1:27: unknown type 'flot'",
+         "did you mean 'float'?"},
+        {"columns: [{name: a, type: int, requird: true}]", "unknown key 'requird'",
+         "did you mean 'required'?"},
+        {"colums: []", "unknown key 'colums'", "did you mean 'columns'?"},
+        {"columns: [{name: a, type: int, role: labl}]", "unknown role 'labl'",
+         "did you mean 'label'?"},
+        {"columns: [{name: a, type: image}]", "unknown type 'image'", "one of int"},
+        {"columns: []", "a list of 1 to", ""},
+        {"columns: [{name: a}]", "a column needs name and type", ""},
+        {"columns: [a]", "a column is a map", ""},
+        {"columns: [{name: a, type: int}, {name: a, type: int}]", "column 'a' is there twice", ""},
+        {"columns: [{name: '', type: int}]", "a column name is a text", ""},
+        {"columns: [{name: a, type: int, min: 3, max: 2}]", "min is above max", ""},
+        {"columns: [{name: a, type: string, min: 3}]", "min is for columns of type int", ""},
+        {"columns: [{name: a, type: int, min: low}]", "min: a number is wanted", ""},
+        {"columns: [{name: a, type: int, min: .inf}]", "min: a number is wanted", ""},
+        {"columns: [{name: a, type: int, values: [x]}]", "'x' is not of type int", ""},
+        {"columns: [{name: a, type: int, required: maybe}]", "true or false", ""},
+        {"columns: [{name: a, type: int, not_in: {x: 1}}]", "not_in: a list", ""},
+        {"columns: [{name: a, type: int}]\nmissing: [[a]]", "missing: a text is wanted", ""},
+        {"[1]", "a schema is a map", ""},
+        {"", "a schema is a map", ""},
+        {"columns: [", "schema.yaml", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct gy_err err = GY_ERR_INIT;
+        struct gy_schema *s = NULL;
+        gy_status status = gy_schema_parse(gy_str_c(cases[i].text), "schema.yaml", &s, &err);
+        assert_true(status == GY_E_INVALID || status == GY_E_PARSE);
+        assert_null(s);
+        if (!strstr(err.msg, cases[i].message) || !strstr(err.hint, cases[i].hint)) {
+            fail_msg("%s: '%s' (%s)", cases[i].text, err.msg, err.hint);
+        }
+    }
+}
+
+static void test_infer(void **state)
+{
+    (void)state;
+    static const char csv[] = "patient_id;i;f;b;t;s;n;z\r\n"
+                              "1;5;5;true;2011-01-01;x;NaN;0\r\n"
+                              "2;?;5.0;false;2011-01-02 10:00:00;7;;1\r\n"
+                              "\"broken\r\n"
+                              "3;-1;1e3;TRUE;NA;\"a;b\";;0\r\n"
+                              "3;cut";
+    GY_AUTO(gy_schema_free) struct gy_schema *s = NULL;
+    struct gy_err err = GY_ERR_INIT;
+    assert_int_equal(gy_schema_infer(gy_str_c(csv), false, &s, &err), GY_OK);
+    static const enum gy_type want[] = {GY_TYPE_INT,  GY_TYPE_INT,    GY_TYPE_FLOAT,  GY_TYPE_BOOL,
+                                        GY_TYPE_TIME, GY_TYPE_STRING, GY_TYPE_STRING, GY_TYPE_INT};
+    assert_int_equal(s->n_columns, 8);
+    for (size_t i = 0; i < 8; i++) {
+        if (s->columns[i].type != want[i]) {
+            fail_msg("%s: %s", s->columns[i].name.p, gy_type_name(s->columns[i].type));
+        }
+        assert_false(s->columns[i].required);
+    }
+    assert_int_equal(s->columns[0].role, GY_ROLE_ID);
+    assert_true(gy_schema_is_missing(s, GY_STR("?")) && gy_schema_is_missing(s, GY_STR("NA")) &&
+                gy_schema_is_missing(s, GY_STR("NaN")));
+    assert_false(gy_schema_is_missing(s, GY_STR("null")));
+    /* A repeated id is no id. */
+    GY_AUTO(gy_schema_free) struct gy_schema *twice = NULL;
+    assert_int_equal(gy_schema_infer(GY_STR("id\n1\n1\n"), true, &twice, &err), GY_OK);
+    assert_int_equal(twice->columns[0].role, GY_ROLE_FEATURE);
+    struct gy_schema *none = NULL;
+    assert_int_equal(gy_schema_infer(GY_STR("\n\n"), true, &none, &err), GY_E_PARSE);
+    assert_int_equal(gy_schema_infer(GY_STR("a,,c\n"), true, &none, &err), GY_E_PARSE);
+    assert_null(none);
+}
+
+static void test_find(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/gyre-test-XXXXXX", sub[64], file[64], found[GY_MAX_PATH];
+    struct gy_err err = GY_ERR_INIT;
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(sub, sizeof sub, "%s/a/b", dir);
+    assert_int_equal(gy_dir_make(sub, &err), GY_OK);
+    (void)snprintf(file, sizeof file, "%s/schema.yaml", dir);
+    assert_int_equal(gy_file_write(file, GY_STR("columns: []"), 0644, &err), GY_OK);
+    assert_int_equal(gy_schema_find(sub, found, &err), GY_OK);
+    assert_string_equal(found, file);
+    /* A project in between has none: the search stays inside it. */
+    (void)snprintf(file, sizeof file, "%s/a/gyre.yaml", dir);
+    assert_int_equal(gy_file_write(file, GY_STR(""), 0644, &err), GY_OK);
+    assert_int_equal(gy_schema_find(sub, found, &err), GY_E_NOTFOUND);
+    assert_int_equal(gy_dir_remove(dir, &err), GY_OK);
+}
+
+static void test_every_allocation_may_fail(void **state)
+{
+    (void)state;
+    int64_t live = gy_mem_live();
+    for (uint64_t nth = 1;; nth++) {
+        struct gy_schema *s = NULL;
+        gy_mem_fail_at(nth, 1);
+        gy_status status = gy_schema_parse(gy_str_c(FULL), "schema.yaml", &s, NULL);
+        gy_mem_fail_at(0, 0);
+        gy_schema_free(s);
+        assert_int_equal(gy_mem_live(), live);
+        if (status == GY_OK) {
+            assert_true(nth > 5);
+            break;
+        }
+        assert_int_equal(status, GY_E_NOMEM);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_round_trips),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_infer),
+        cmocka_unit_test(test_find),
+        cmocka_unit_test(test_every_allocation_may_fail),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
