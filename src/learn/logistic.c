@@ -9,6 +9,7 @@
 #define MAX_ITERATIONS 100
 #define MAX_HALVINGS 40
 #define TOLERANCE 1e-10 /* of the gradient, per row */
+#define SEPARATED 1e-8  /* mean loss below which the classes are taken as separable */
 
 struct problem {
     const double *x, *y;
@@ -136,6 +137,14 @@ static bool descend(const struct problem *p, double *w, const double *step, doub
     return false;
 }
 
+static gy_status no_minimum(struct gy_err *err)
+{
+    (void)gy_err_set(err, GY_E_INVALID,
+                     "logistic regression has no unique solution (columns depend on each other, or "
+                     "the classes are separable)");
+    return gy_err_hint(err, "set a penalty: logistic: {l2: 1.0}");
+}
+
 static gy_status newton(const struct problem *p, double *room, double *w,
                         struct gy_logistic_report *report, struct gy_err *err)
 {
@@ -149,13 +158,11 @@ static gy_status newton(const struct problem *p, double *room, double *w,
         derivatives(p, w, g, h);
         report->gradient = largest(g, k);
         if (report->gradient <= TOLERANCE * (double)p->n) {
-            return GY_OK;
+            /* without a penalty the weights run away while the gradient vanishes */
+            return p->l2 > 0 || report->loss > SEPARATED * (double)p->n ? GY_OK : no_minimum(err);
         }
         if (!solve(h, g, k)) {
-            (void)gy_err_set(err, GY_E_INVALID,
-                             "logistic regression has no unique solution (columns depend on each "
-                             "other, or the classes are separable)");
-            return gy_err_hint(err, "set a penalty: logistic: {l2: 1.0}");
+            return no_minimum(err);
         }
         done = !descend(p, w, g, trial, &report->loss);
     }
