@@ -300,7 +300,7 @@ static void logistic_refuses_what_has_no_answer(void **state)
 {
     (void)state;
     double x[4] = {1, 2, 3, 4}, y[4] = {0, 0, 1, 1}, ones[4] = {1, 1, 1, 1}, w[3];
-    double twice[8] = {1, 1, 2, 2, 5, 5, 4, 4}, mixed[4] = {0, 1, 0, 1};
+    double twice[8] = {1, 1, 2, 2, 5, 5, 3, 3}, mixed[4] = {0, 1, 0, 1};
     struct gy_err err = GY_ERR_INIT;
     assert_int_equal(gy_logistic_fit(x, ones, 4, 1, 1, w, NULL, &err), GY_E_INVALID);
     assert_int_equal(gy_logistic_fit(x, y, 4, 1, -1, w, NULL, &err), GY_E_INVALID);
