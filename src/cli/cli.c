@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cli.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,7 +180,9 @@ int gy_cli_main(int argc, char **argv)
     gy_cli_close_transport(&cli);
     gy_arena_done(&cli.arena);
     if (fflush(stdout) != 0 && cli.exit_code == 0) {
-        (void)fprintf(stderr, "gyre: the output could not be written\n");
+        if (errno != EPIPE) { /* `gyre ... | head` took what it wanted: that is no news */
+            (void)fprintf(stderr, "gyre: the output could not be written\n");
+        }
         cli.exit_code = gy_status_exit(GY_E_IO);
     }
     return cli.exit_code;
