@@ -72,7 +72,7 @@ static gy_status send_fd(struct gy_reply *reply, int fd, int64_t size, struct gy
     const struct gy_header headers[] = {
         {GY_STR("Content-Type"), GY_STR("application/octet-stream")},
         {GY_STR("Cache-Control"), GY_STR("immutable, max-age=31536000")}};
-    GY_TRY(reply->ops->begin(reply, 200, headers, 2, size, err));
+    GY_TRY(gy_reply_begin(reply, 200, headers, 2, size, err));
     struct gy_fd_reader in;
     struct gy_reader *r = gy_fd_reader_init(&in, fd, size);
     for (;;) {
@@ -80,9 +80,9 @@ static gy_status send_fd(struct gy_reply *reply, int fd, int64_t size, struct gy
         size_t n = 0;
         GY_TRY(r->read(r, buf, sizeof buf, &n, err));
         if (n == 0) {
-            return reply->ops->end(reply, err);
+            return gy_reply_end(reply, err);
         }
-        GY_TRY(reply->ops->write(reply, gy_str_n(buf, n), err));
+        GY_TRY(gy_reply_write(reply, gy_str_n(buf, n), err));
     }
 }
 
