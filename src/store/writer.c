@@ -30,6 +30,7 @@ struct gy_writer {
     size_t max_queue;
     int max_group;
     pthread_t thread;
+    bool disk_full; /* of the thread alone: the last group met it */
 
     pthread_mutex_t lock; /* all below */
     pthread_cond_t work;
@@ -126,6 +127,7 @@ static struct request *run_transaction(struct gy_writer *w, struct request *firs
 
 static void run_group(struct gy_writer *w, struct request *group)
 {
+    w->disk_full = false;
     if (w->db_lock) {
         pthread_mutex_lock(w->db_lock);
     }
@@ -139,6 +141,7 @@ static void run_group(struct gy_writer *w, struct request *group)
     for (const struct request *r = group; r; r = r->next) {
         n++;
         failed += r->status != GY_OK;
+        w->disk_full |= r->status == GY_E_NOSPACE;
     }
     pthread_mutex_lock(&w->lock);
     w->stats.closures += n;
@@ -168,7 +171,8 @@ static void checkpoint(struct gy_writer *w)
     if (w->db_lock) {
         pthread_mutex_unlock(w->db_lock);
     }
-    if (status != GY_OK && status != GY_E_BUSY) {
+    /* A full disk was told to the callers whose writes met it. */
+    if (status != GY_OK && status != GY_E_BUSY && status != GY_E_NOSPACE) {
         gy_log_err(GY_LOG_WARN, "store", "the checkpoint failed", &err);
     }
     pthread_mutex_lock(&w->lock);
@@ -229,7 +233,8 @@ static void *writer_main(void *arg)
         }
         int64_t wal = w->db->ops->wal_bytes ? w->db->ops->wal_bytes(w->db->conn) : 0;
         last_wal = wal < last_wal ? wal : last_wal; /* the log started over */
-        if (dirty && (!group || wal - last_wal > (int64_t)GY_STORE_WAL_LIMIT)) {
+        /* On a full disk the log's own space is what can be used again. */
+        if (dirty && (!group || w->disk_full || wal - last_wal > (int64_t)GY_STORE_WAL_LIMIT)) {
             checkpoint(w);
             dirty = false;
             last_wal = w->db->ops->wal_bytes ? w->db->ops->wal_bytes(w->db->conn) : 0;
