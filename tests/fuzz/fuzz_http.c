@@ -103,11 +103,16 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     return 0;
 }
 
+/* Until nothing moves any more. */
 static void turn(void)
 {
-    for (int i = 0; i < 4; i++) {
-        (void)uv_run(&g_loop.uv, UV_RUN_NOWAIT);
-    }
+    uint64_t before;
+    do {
+        before = atomic_load(&g_loop.stats.requests) + atomic_load(&g_loop.stats.bytes_in);
+        for (int i = 0; i < 4; i++) {
+            (void)uv_run(&g_loop.uv, UV_RUN_NOWAIT);
+        }
+    } while (before != atomic_load(&g_loop.stats.requests) + atomic_load(&g_loop.stats.bytes_in));
 }
 
 static size_t drain(int fd, char *out, size_t n, size_t cap)
