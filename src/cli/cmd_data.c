@@ -456,7 +456,6 @@ static gy_status file_begin(struct gy_reply *self, int status, const struct gy_h
     (void)body_bytes;
     (void)err;
     ((struct file_reply *)(void *)self)->status = status;
-    self->begun = true;
     return GY_OK;
 }
 
@@ -473,8 +472,8 @@ static gy_status file_write(struct gy_reply *self, struct gy_str bytes, struct g
 
 static gy_status file_end(struct gy_reply *self, struct gy_err *err)
 {
+    (void)self;
     (void)err;
-    self->ended = true;
     return GY_OK;
 }
 
