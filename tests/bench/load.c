@@ -126,25 +126,21 @@ static int make_request(const char *path, const char *body_file)
     return 0;
 }
 
-static struct conn *open_conn(int port, int ep)
+static int open_conn(struct conn *c, int port, int ep)
 {
     struct sockaddr_in at = {.sin_family = AF_INET,
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
                              .sin_port = htons((uint16_t)port)};
-    struct conn *c = calloc(1, sizeof *c);
     int one = 1;
-    if (!c) {
-        return NULL;
-    }
     c->fd = socket(AF_INET, SOCK_STREAM, 0);
     struct epoll_event e = {.events = EPOLLIN, .data.ptr = c};
     if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&at, sizeof at) != 0 ||
         setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) != 0 ||
         epoll_ctl(ep, EPOLL_CTL_ADD, c->fd, &e) != 0) {
         perror("load");
-        return NULL;
+        return -1;
     }
-    return c;
+    return 0;
 }
 
 /* False: the connection is of no more use. */
@@ -170,15 +166,16 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "load PORT CONNECTIONS SECONDS PATH [BODY-FILE]\n");
         return 2;
     }
-    int port = (int)number(argv[1]), conns = (int)number(argv[2]);
+    static struct conn conns[MAX_CONNS];
+    int port = (int)number(argv[1]), n_conns = (int)number(argv[2]);
     double seconds = strtod(argv[3], NULL);
     int ep = epoll_create1(0), alive = 0;
-    if (conns < 1 || conns > MAX_CONNS || make_request(argv[4], argc > 5 ? argv[5] : NULL) != 0) {
+    if (n_conns < 1 || n_conns > MAX_CONNS ||
+        make_request(argv[4], argc > 5 ? argv[5] : NULL) != 0) {
         return 2;
     }
-    for (; alive < conns; alive++) {
-        struct conn *c = open_conn(port, ep);
-        if (!c || send_one(c) != 0) {
+    for (; alive < n_conns; alive++) {
+        if (open_conn(&conns[alive], port, ep) != 0 || send_one(&conns[alive]) != 0) {
             return 1;
         }
     }
@@ -192,7 +189,6 @@ int main(int argc, char **argv)
                 g_errors++;
                 alive--;
                 (void)close(c->fd);
-                free(c);
             }
         }
     }

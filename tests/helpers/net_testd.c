@@ -186,20 +186,15 @@ static gy_status injects(void *ctx, struct gy_request *req, struct gy_reply *rep
     return gy_reply_end(reply, err);
 }
 
-static gy_status stats(void *ctx, struct gy_request *req, struct gy_reply *reply,
-                       struct gy_err *err)
+static void write_stats(struct gy_buf *out)
 {
-    (void)ctx;
-    (void)req;
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf b;
     struct gy_server_stats s;
     struct gy_jw w;
     gy_server_get_stats(g_server, &s);
     (void)pthread_mutex_lock(&g_lock);
     int waiting = g_waiting, broken_off = g_broken_off;
     (void)pthread_mutex_unlock(&g_lock);
-    gy_buf_init(&b, GY_KIB * 8);
-    gy_jw_init(&w, &b);
+    gy_jw_init(&w, out);
     gy_jw_obj(&w);
     gy_jw_kv_i64(&w, "waiting", waiting);
     gy_jw_kv_i64(&w, "broken_off", broken_off);
@@ -216,6 +211,16 @@ static gy_status stats(void *ctx, struct gy_request *req, struct gy_reply *reply
     gy_jw_kv_i64(&w, "queued", s.queued);
     gy_jw_kv_i64(&w, "ok", (int64_t)s.by_class[2]);
     gy_jw_obj_end(&w);
+}
+
+static gy_status stats(void *ctx, struct gy_request *req, struct gy_reply *reply,
+                       struct gy_err *err)
+{
+    (void)ctx;
+    (void)req;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf b;
+    gy_buf_init(&b, GY_KIB * 8);
+    write_stats(&b);
     return gy_reply_json(reply, 200, &b, err);
 }
 
@@ -273,6 +278,12 @@ static enum gy_fast_result run(void *self, int loop, const struct gy_request *re
     }
     if (gy_str_eqc(req->path, "/fast/defer")) {
         return GY_FAST_DEFER;
+    }
+    if (gy_str_eqc(req->path, "/fast/stats")) { /* answers when no worker can */
+        out->status = 200;
+        out->content_type = "application/json";
+        write_stats(out->body);
+        return GY_FAST_DONE;
     }
     fast_echo(self, loop, req, body, out);
     return GY_FAST_DONE;

@@ -48,7 +48,9 @@ class Testd:
             return peer.ask("GET", path, **kwargs)
 
     def stats(self):
-        return json.loads(self.get("/stats").body)
+        """Answered on a loop, so that it is not itself in flight, nor kept waiting for a worker."""
+        with contextlib.closing(self.connect()) as peer:
+            return json.loads(peer.ask("POST", "/fast/stats", body=b"").body)
 
     def until(self, what, value):
         """Wait for a counter: the server tells, nobody sleeps on a guess."""
@@ -452,14 +454,14 @@ def test_a_client_that_does_not_read_holds_little(testd):
     for peer in peers:
         peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         peer.send(request("GET", f"/download?bytes={1 << 33}"))
-    testd.until("in_flight", 5)  # those and the one that asks
+    testd.until("in_flight", 4)
     if "san" not in support.BIN.parent.name:
         assert testd.rss_kb() < 64 * 1024
     assert testd.get("/health").body == b"ok"
     for peer in peers:
         peer.close()
     testd.until("broken_off", before + 4)
-    testd.until("in_flight", 1)
+    testd.until("in_flight", 0)
 
 
 # ---- what is refused ----------------------------------------------------------------------------
@@ -535,7 +537,7 @@ def test_hosts_and_origins_on_loopback(testd):
 
 
 def test_slow_heads_and_idle_connections_are_ended(new_testd):
-    one = new_testd("header_ms=100", "idle_ms=100")
+    one = new_testd("header_ms=700", "idle_ms=700")  # long enough for a busy machine to ask in time
     with contextlib.closing(one.connect()) as peer:
         peer.send(b"GET /health HTTP/1.1\r\nHo")
         assert peer.answer().status == 408
@@ -551,7 +553,7 @@ def test_slow_heads_and_idle_connections_are_ended(new_testd):
 @pytest.mark.parametrize("size", [1000, 1000000])
 def test_slow_bodies_are_ended(new_testd, size):
     """A short one before its handler starts, a long one under it."""
-    one = new_testd("body_window_ms=200", "body_rate=1000")
+    one = new_testd("body_window_ms=500", "body_rate=1000")
     with contextlib.closing(one.connect()) as peer:
         peer.send(request("PUT", "/upload", [f"Content-Length: {size}"]))
         peer.send(b"a" * (size // 2))
@@ -585,30 +587,21 @@ def test_connection_cap(new_testd):
     end = time.monotonic() + BOUND_S
     while one.get("/health").status != 200:
         assert time.monotonic() < end
-    assert json.loads(held[0].ask("GET", "/stats").body)["refused"] >= 1
+    assert json.loads(held[0].ask("GET", "/stats").body)["refused"] >= 1  # a new connection might be one too many
     for peer in held:
         peer.close()
 
 
-def test_full_queue_is_503_and_the_connection_lives(new_testd):
+def test_full_queue_is_503(new_testd):
     one = new_testd("workers=1", "queue=1", "loops=1")
     first, second, third = one.connect(), one.connect(), one.connect()
     first.send(request("GET", "/wait"))
-    # The worker takes the first one by and by; until then the second is refused as well.
-    end = time.monotonic() + BOUND_S
-    while True:
-        second.send(request("GET", "/wait"))
-        second.sock.settimeout(0.2)
-        try:
-            assert second.answer().status == 503
-            assert second.at_end()
-            second.close()
-            second = one.connect()
-        except (TimeoutError, socket.timeout):
-            break
-        assert time.monotonic() < end
-    second.sock.settimeout(BOUND_S)
-    assert third.ask("GET", "/health").status == 503
+    one.until("waiting", 1)
+    second.send(request("GET", "/wait"))
+    one.until("queued", 1)
+    a = third.ask("GET", "/health")
+    assert (a.status, a.header("retry-after")) == (503, "1")
+    assert third.at_end()
     third.close()
     third = one.connect()
     assert third.ask("POST", "/fast/echo", body=b"loops still answer").body == b"loops still answer"
@@ -650,7 +643,7 @@ def test_disconnect_in_the_middle_of_an_upload(testd):
             peer.send(request("PUT", "/upload", ["Content-Length: 10000000"])[:None if size > 10 else 30])
             peer.send(b"b" * size if size > 10 else b"")
     testd.until("broken_off", before + 2)
-    testd.until("in_flight", 1)
+    testd.until("in_flight", 0)
 
 
 def test_disconnect_in_the_middle_of_a_download(testd):
@@ -742,7 +735,7 @@ def test_drain_finishes_what_was_accepted(new_testd):
     one.until("waiting", 1)
     uploading = one.connect()
     uploading.send(request("PUT", "/upload", ["Content-Length: 300000"]) + b"c" * 200000)
-    one.until("in_flight", 3)
+    one.until("in_flight", 2)
     one.process.send_signal(signal.SIGTERM)
     # Readiness is false first, while new connections are still served.
     end = time.monotonic() + BOUND_S
@@ -767,7 +760,7 @@ def test_drain_gives_up_at_its_timeout(new_testd):
     one = new_testd("drain_ms=100")
     with contextlib.closing(one.connect()) as peer:
         peer.send(request("PUT", "/upload", ["Content-Length: 300000"]) + b"c" * 200000)
-        one.until("in_flight", 2)
+        one.until("in_flight", 1)
         one.process.send_signal(signal.SIGTERM)
         assert peer.at_end()
     one.stop()

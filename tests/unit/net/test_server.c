@@ -197,6 +197,38 @@ static void test_the_unix_socket_names_its_peer(void **state)
     assert_string_equal(f->got.body.p, "anonymous");
 }
 
+static int status_for_host(struct gy_caller *c, const char *host, struct gy_collect *got)
+{
+    struct gy_header h = {GY_STR("Host"), gy_str_c(host)};
+    struct gy_arena arena;
+    gy_arena_init(&arena, GY_MIB);
+    struct gy_request req = {.method = GY_STR("GET"),
+                             .path = GY_STR("/who"),
+                             .headers = &h,
+                             .n_headers = 1,
+                             .arena = &arena};
+    gy_collect_reset(got);
+    gy_status status = gy_call(c, &req, &got->reply, NULL);
+    gy_arena_done(&arena);
+    return status == GY_OK ? got->status : -1;
+}
+
+/* Bound elsewhere, behind a login, a server has names that it does not know of. */
+static void test_hosts_are_checked_on_loopback_only(void **state)
+{
+    struct fixture *f = *state;
+    GY_AUTO(gy_server_free) struct gy_server *open_one = NULL;
+    GY_AUTO(gy_caller_free) struct gy_caller *c = NULL;
+    struct gy_server_options o = {.host = "0.0.0.0", .router = f->router};
+    char url[64];
+    assert_int_equal(gy_server_start(&o, &open_one, &f->err), GY_OK);
+    (void)snprintf(url, sizeof url, "http://127.0.0.1:%d", gy_server_port(open_one));
+    assert_int_equal(gy_http_client_new(url, &c, &f->err), GY_OK);
+    assert_int_equal(status_for_host(c, "gyre.example.org", &f->got), 200);
+    assert_int_equal(status_for_host(f->client, "gyre.example.org", &f->got), 403);
+    assert_int_equal(status_for_host(f->client, "localhost:1", &f->got), 200);
+}
+
 /* A socket's address holds 107 bytes; a home folder may lie deeper. */
 static void test_unix_sockets_deep_down(void **state)
 {
@@ -455,6 +487,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_requests_through_the_client, setup, teardown),
         cmocka_unit_test_setup_teardown(test_errors_come_back_as_errors, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_unix_socket_names_its_peer, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_hosts_are_checked_on_loopback_only, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unix_sockets_deep_down, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bodies_are_streamed_by_the_client, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_reply_that_fails_ends_the_transfer, setup, teardown),
