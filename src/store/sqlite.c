@@ -18,14 +18,15 @@
     (64 * 1024 * 1024) /* the log file is cut back to this when it starts over \
                         */
 
-/* What the writer says for every closure, prepared once. */
-enum fixed { BEGIN_READ, BEGIN_WRITE, COMMIT, SAVEPOINT, RELEASE, N_FIXED };
-static const char *const fixed_sql[N_FIXED] = {"BEGIN", "BEGIN IMMEDIATE", "COMMIT",
-                                               "SAVEPOINT closure", "RELEASE closure"};
+/* What the writer says for every closure, prepared once, so that it costs no parsing and, for
+ * ROLLBACK, no memory. */
+enum fixed { BEGIN_READ, BEGIN_WRITE, COMMIT, ROLLBACK, SAVEPOINT, RELEASE, N_FIXED };
+static const char *const fixed_sql[N_FIXED] = {"BEGIN",    "BEGIN IMMEDIATE",   "COMMIT",
+                                               "ROLLBACK", "SAVEPOINT closure", "RELEASE closure"};
 
 struct sqlite_conn {
     sqlite3 *db;
-    sqlite3_stmt *fixed[N_FIXED]; /* prepared on first use */
+    sqlite3_stmt *fixed[N_FIXED]; /* all of them, once open */
     int wal_frames;               /* in the log after the last commit of this connection */
     int page_bytes;
     bool query_only;
@@ -141,10 +142,23 @@ static gy_status query_int(struct sqlite_conn *c, const char *sql, int *ret, str
     return status;
 }
 
+static gy_status prepare_fixed(struct sqlite_conn *c, struct gy_err *err)
+{
+    for (int i = 0; i < N_FIXED; i++) {
+        int rc = sqlite3_prepare_v3(c->db, fixed_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
+                                    &c->fixed[i], NULL);
+        if (rc != SQLITE_OK) {
+            return fail_as(c, rc, err, fixed_sql[i]);
+        }
+    }
+    return GY_OK;
+}
+
 static gy_status configure(struct sqlite_conn *c, const struct gy_sql_config *cfg,
                            struct gy_err *err)
 {
     (void)sqlite3_extended_result_codes(c->db, 1);
+    GY_TRY(prepare_fixed(c, err));
     (void)sqlite3_busy_timeout(c->db, cfg->busy_timeout_ms);
     (void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     (void)sqlite3_limit(c->db, SQLITE_LIMIT_LENGTH, (int)GY_SQL_MAX_VALUE);
@@ -351,16 +365,9 @@ static int64_t sqlite_last_id(void *conn)
 
 static gy_status run_fixed(struct sqlite_conn *c, enum fixed which, struct gy_err *err)
 {
-    sqlite3_stmt **st = &c->fixed[which];
-    int rc = SQLITE_OK;
-    if (!*st) {
-        rc = sqlite3_prepare_v3(c->db, fixed_sql[which], -1, SQLITE_PREPARE_PERSISTENT, st, NULL);
-    }
-    if (rc == SQLITE_OK) {
-        rc = sqlite3_step(*st);
-    }
+    int rc = sqlite3_step(c->fixed[which]);
     gy_status status = rc == SQLITE_DONE ? GY_OK : fail_as(c, rc, err, fixed_sql[which]);
-    (void)sqlite3_reset(*st); /* repeats the status of the step; NULL allowed */
+    (void)sqlite3_reset(c->fixed[which]); /* repeats the status of the step */
     return status;
 }
 
@@ -387,9 +394,11 @@ static bool sqlite_in_transaction(void *conn)
 
 static void sqlite_rollback(void *conn)
 {
+    struct sqlite_conn *c = conn;
     if (sqlite_in_transaction(conn)) {
-        /* ROLLBACK ends the transaction even when it reports an error. */
-        (void)sqlite3_exec(((struct sqlite_conn *)conn)->db, "ROLLBACK", NULL, NULL, NULL);
+        (void)sqlite3_step(c->fixed[ROLLBACK]); /* ends the transaction whatever it reports */
+        (void)sqlite3_reset(c->fixed[ROLLBACK]);
+        GY_REQUIRE(!sqlite_in_transaction(conn));
     }
 }
 

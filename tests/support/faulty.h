@@ -80,4 +80,10 @@ struct fault *fault_vfs(void);
 void fault_vfs_track(bool on);
 int fault_vfs_lose_unsynced(uint64_t seed);
 
+/* ---- SQLite's own memory ---- */
+#define FAULT_ALLOC (1u << 0)
+/* Give SQLite an allocator that fails by this fault. Once, before anything of SQLite is used. */
+struct fault *fault_sqlite_memory(void);
+int64_t fault_sqlite_live(void); /* its blocks in use */
+
 #endif

@@ -407,8 +407,41 @@ static void want_of_memory_is_an_error(void **state)
     }
 }
 
+/* The same for SQLite's own allocations, through the whole scenario. */
+static struct fault *g_sqlite_memory;
+
+static void want_of_memory_in_sqlite_is_an_error(void **state)
+{
+    struct scratch *s = *state;
+    struct gy_store_options o = {.url = s->url};
+    struct pair pairs[WRITES];
+    /* The first hundred each, then a prime step: opening repeats itself, and there are thousands.
+     */
+    for (long at = 1;; at += at < 100 ? 1 : 13) {
+        assert_true(at < 100000);
+        fault_reset(g_sqlite_memory, FAULT_ALLOC, at, true);
+        gy_status status = scenario(&o, pairs);
+        long fired = g_sqlite_memory->fired;
+        fault_reset(g_sqlite_memory, 0, 0, false);
+        check_after(s, pairs, "SQLite's memory", at);
+        if (fired == 0) {
+            assert_int_equal(status, GY_OK);
+            assert_int_equal(acknowledged(pairs), WRITES);
+            print_message("SQLite's memory: up to %ld\n", at);
+            assert_true(at > 500);
+            return;
+        }
+        assert_true(status == GY_OK || status == GY_E_NOMEM);
+    }
+}
+
 int main(void)
 {
+    g_sqlite_memory = fault_sqlite_memory();
+    /* Thousands of syncs whose failing is simulated: no disk needs to see them. */
+    if (!getenv("TMPDIR") && access("/dev/shm", W_OK) == 0) {
+        setenv("TMPDIR", "/dev/shm", 1);
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(after_a_failing_file_operation, setup, teardown),
         cmocka_unit_test_setup_teardown(after_a_power_loss, setup, teardown),
@@ -416,6 +449,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(after_a_failing_statement, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failed_commit_fails_its_group, setup, teardown),
         cmocka_unit_test_setup_teardown(want_of_memory_is_an_error, setup, teardown),
+        cmocka_unit_test_setup_teardown(want_of_memory_in_sqlite_is_an_error, setup, teardown),
     };
     return cmocka_run_group_tests_name("store faults", tests, NULL, NULL);
 }
