@@ -89,7 +89,10 @@ gy_status gy_json_read_file(const char *path, size_t max_bytes, yyjson_doc **ret
     gy_buf_init(&text, max_bytes);
     GY_TRY(gy_file_read(path, &text, err));
     gy_status s = gy_json_parse(gy_buf_str(&text), ret_doc, err);
-    return s == GY_OK ? s : gy_err_wrap(err, "%s", path);
+    if (s != GY_OK) {
+        (void)gy_err_wrap(err, "%s", path); /* err may be NULL: the status must not get lost */
+    }
+    return s;
 }
 
 yyjson_val *gy_json_get(yyjson_val *object, const char *key)

@@ -198,8 +198,10 @@ static gy_status measure_slice(const struct scoring *s, struct gy_str text, stru
     GY_AUTO(gy_expr_free) struct gy_expr *e = NULL;
     size_t slots[GY_EXPR_MAX_NAMES];
     struct gy_scored part = s->all;
-    if (gy_expr_compile(text, resolve_column, (void *)(uintptr_t)s->t, &e, err) != GY_OK) {
-        return gy_err_wrap(err, "slice '%" GY_STR_F "'", GY_STR_A(text));
+    gy_status status = gy_expr_compile(text, resolve_column, (void *)(uintptr_t)s->t, &e, err);
+    if (status != GY_OK) {
+        (void)gy_err_wrap(err, "slice '%" GY_STR_F "'", GY_STR_A(text));
+        return status;
     }
     struct gy_expr_value *values = gy_arena_calloc(&s->ret->arena, s->t->n_columns, sizeof *values);
     g->slice = gy_arena_str(&s->ret->arena, text);

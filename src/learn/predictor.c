@@ -51,7 +51,9 @@ static gy_status load_trees(const char *dir, struct gy_predictor *p, struct gy_e
     const struct gy_trees_info *t = gy_trees_get_info(trees);
     bool fits = t->n_features == m->n_inputs && t->n_outputs == p->info.n_outputs &&
                 (m->task != GY_TASK_BINARY || t->output == GY_TREES_SIGMOID) &&
-                (m->task == GY_TASK_MULTICLASS) == (t->output == GY_TREES_SOFTMAX);
+                (m->task == GY_TASK_MULTICLASS) == (t->output == GY_TREES_SOFTMAX) &&
+                (m->task != GY_TASK_REGRESSION ||
+                 !gy_str_starts(gy_str_c(t->objective), GY_STR("binary:")));
     if (!fits) {
         return gy_err_set(err, GY_E_CORRUPT,
                           "%s does not fit the inputs and the task of model.json", path);

@@ -263,10 +263,11 @@ static gy_status upload(void *ctx, const char *name, bool is_dir, struct gy_err 
     gy_buf_addc(&path, "/model/");
     gy_url_encode(&path, gy_str_c(name), false);
     GY_TRY(gy_buf_check(&path, "the path of an artifact", err));
-    if (ask(j, "PUT", path.p, gy_buf_str(&bytes), NULL, err) != GY_OK) {
-        return gy_err_wrap(err, "storing %s", name);
+    gy_status status = ask(j, "PUT", path.p, gy_buf_str(&bytes), NULL, err);
+    if (status != GY_OK) {
+        (void)gy_err_wrap(err, "storing %s", name);
     }
-    return GY_OK;
+    return status;
 }
 
 /* The folder must be sealed first: the run's id is in it. */
