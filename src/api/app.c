@@ -11,6 +11,8 @@ typedef gy_status (*add_fn)(struct gy_router *r, struct gy_app *app, struct gy_e
 static const add_fn add_routes[] = {
     gy_api_data_add,
     gy_api_mlflow_add,
+    gy_api_flow_add,
+    gy_api_gate_add,
     gy_api_openapi_add,
 };
 

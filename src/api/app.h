@@ -50,6 +50,8 @@ GY_CHECKED gy_status gy_api_data_add(struct gy_router *r, struct gy_app *app,
                                      struct gy_err *err); /* data.c */
 GY_CHECKED gy_status gy_api_gate_add(struct gy_router *r, struct gy_app *app,
                                      struct gy_err *err); /* gate.c */
+GY_CHECKED gy_status gy_api_flow_add(struct gy_router *r, struct gy_app *app,
+                                     struct gy_err *err); /* flow.c */
 GY_CHECKED gy_status gy_api_inference_add(struct gy_router *r, struct gy_app *app,
                                           struct gy_err *err); /* inference.c */
 GY_CHECKED gy_status gy_api_serve_add(struct gy_router *r, struct gy_app *app,

@@ -97,22 +97,13 @@ gy_status gy_verdict_add(struct gy_db *db, const struct gy_verdict *v, char *ret
     return GY_OK;
 }
 
-gy_status gy_verdict_latest(struct gy_db *db, struct gy_str digest, struct gy_str gate,
-                            struct gy_arena *a, bool *ret_found, struct gy_verdict *ret,
-                            struct gy_err *err)
+#define VERDICT_COLUMNS                                                                            \
+    "SELECT id, model_digest, model_name, model_version, gate, blessed, checks, champion_digest, " \
+    "data_sha256, actor, created_us FROM verdicts "
+
+static gy_status read_verdict(struct gy_stmt *st, struct gy_arena *a, struct gy_verdict *ret,
+                              struct gy_err *err)
 {
-    GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
-    GY_TRY(gy_db_query(
-        db,
-        "SELECT id, model_digest, model_name, model_version, gate, blessed, checks, "
-        "champion_digest, "
-        "data_sha256, actor, created_us FROM verdicts WHERE model_digest=? AND (?='' OR gate=?) "
-        "ORDER BY created_us DESC, id DESC LIMIT 1",
-        GY_VALS(gy_vs(digest), text_or_empty(gate), text_or_empty(gate)), &st, err));
-    GY_TRY(gy_stmt_step(st, ret_found, err));
-    if (!*ret_found) {
-        return GY_OK;
-    }
     struct gy_verdict v = {.blessed = gy_col_i64(st, 5) != 0, .time_us = gy_col_i64(st, 10)};
     struct gy_str *texts[] = {
         &v.id, &v.model_digest, &v.model_name,      &v.model_version, &v.gate,
@@ -123,6 +114,49 @@ gy_status gy_verdict_latest(struct gy_db *db, struct gy_str digest, struct gy_st
         }
     }
     *ret = v;
+    return GY_OK;
+}
+
+gy_status gy_verdict_latest(struct gy_db *db, struct gy_str digest, struct gy_str gate,
+                            struct gy_arena *a, bool *ret_found, struct gy_verdict *ret,
+                            struct gy_err *err)
+{
+    GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
+    GY_TRY(gy_db_query(db,
+                       VERDICT_COLUMNS "WHERE model_digest=? AND (?='' OR gate=?) "
+                                       "ORDER BY created_us DESC, id DESC LIMIT 1",
+                       GY_VALS(gy_vs(digest), text_or_empty(gate), text_or_empty(gate)), &st, err));
+    GY_TRY(gy_stmt_step(st, ret_found, err));
+    return *ret_found ? read_verdict(st, a, ret, err) : GY_OK;
+}
+
+gy_status gy_verdict_list(struct gy_db *db, struct gy_str digest, struct gy_str gate,
+                          struct gy_arena *a, struct gy_verdict **ret, size_t *ret_n,
+                          struct gy_err *err)
+{
+    struct gy_verdict *rows = gy_arena_calloc(a, GY_VERDICT_LIST_MAX, sizeof *rows);
+    if (!rows) {
+        return gy_err_set(err, GY_E_NOMEM, "out of memory listing verdicts");
+    }
+    GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
+    GY_TRY(gy_db_query(db,
+                       VERDICT_COLUMNS "WHERE (?='' OR model_digest=?) AND (?='' OR gate=?) "
+                                       "ORDER BY created_us DESC, id DESC LIMIT ?",
+                       GY_VALS(text_or_empty(digest), text_or_empty(digest), text_or_empty(gate),
+                               text_or_empty(gate), gy_vi(GY_VERDICT_LIST_MAX)),
+                       &st, err));
+    size_t n = 0;
+    while (n < GY_VERDICT_LIST_MAX) {
+        bool row = false;
+        GY_TRY(gy_stmt_step(st, &row, err));
+        if (!row) {
+            break;
+        }
+        GY_TRY(read_verdict(st, a, &rows[n], err));
+        n++;
+    }
+    *ret = rows;
+    *ret_n = n;
     return GY_OK;
 }
 

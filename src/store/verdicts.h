@@ -7,6 +7,7 @@
 #include "store/store.h"
 
 #define GY_APPROVAL_LIST_MAX 1000 /* the newest so many */
+#define GY_VERDICT_LIST_MAX 1000
 
 struct gy_verdict {
     struct gy_str id; /* UUIDv7 */
@@ -27,6 +28,11 @@ GY_CHECKED gy_status gy_verdict_add(struct gy_db *db, const struct gy_verdict *v
 GY_CHECKED gy_status gy_verdict_latest(struct gy_db *db, struct gy_str digest, struct gy_str gate,
                                        struct gy_arena *a, bool *ret_found, struct gy_verdict *ret,
                                        struct gy_err *err);
+
+/* Verdicts, newest first, at most GY_VERDICT_LIST_MAX; digest and gate absent: of any. */
+GY_CHECKED gy_status gy_verdict_list(struct gy_db *db, struct gy_str digest, struct gy_str gate,
+                                     struct gy_arena *a, struct gy_verdict **ret, size_t *ret_n,
+                                     struct gy_err *err);
 
 struct gy_approval {
     struct gy_str id, model_digest, model_name, model_version, gate;

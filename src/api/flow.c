@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Routes of pipeline runs. `gyre run` executes the stages where the project is and tells here what
+ * happened. POST /flow/runs {id?,project,folder,code_revision,targets}  -> 201 {id} PUT
+ * /flow/runs/{id}/steps/{stage}
+ * {position,status,why,cmd,exit_code,started_us,ended_us,log,error,deps,params,outs} -> 200 POST
+ * /flow/runs/{id}/end {status,error}                     -> 200 GET  /flow/runs?project= ->
+ * {"runs":[...]}, newest first GET  /flow/runs/{id}                                        -> the
+ * run with its steps */
+#include "api/app.h"
+#include "base/id.h"
+#include "base/json.h"
+#include "base/limits.h"
+#include "base/time.h"
+#include "flow/records.h"
+
+#define BASE "/api/gyre/v1"
+
+static gy_status read_body(struct gy_request *req, yyjson_doc **ret, struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf body;
+    gy_buf_init(&body, GY_MAX_JSON_BODY);
+    GY_TRY(gy_req_read_body(req, &body, err));
+    return gy_json_parse(gy_buf_str(&body), ret, err);
+}
+
+/* A part of the body as JSON text, in the arena; the absent string when it is not there. */
+static gy_status part_of(struct gy_request *req, yyjson_val *root, const char *key,
+                         struct gy_str *ret, struct gy_err *err)
+{
+    yyjson_val *v = gy_json_get(root, key);
+    *ret = GY_STR_NULL;
+    if (!v || yyjson_is_null(v)) {
+        return GY_OK;
+    }
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
+    struct gy_jw w;
+    gy_buf_init(&text, GY_MAX_JSON_BODY);
+    gy_jw_init(&w, &text);
+    gy_jw_val(&w, v);
+    GY_TRY(gy_buf_check(&text, key, err));
+    *ret = gy_arena_str(req->arena, gy_buf_str(&text));
+    return ret->p ? GY_OK : gy_err_set(err, GY_E_NOMEM, "out of memory");
+}
+
+static gy_status reply_id(struct gy_reply *reply, int http, struct gy_str id, struct gy_str status,
+                          struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
+    struct gy_jw w;
+    gy_buf_init(&out, GY_KIB);
+    gy_jw_init(&w, &out);
+    gy_jw_obj(&w);
+    gy_jw_kv_str(&w, "id", id);
+    gy_jw_kv_str(&w, "status", status);
+    gy_jw_obj_end(&w);
+    return gy_reply_json(reply, http, &out, err);
+}
+
+struct start_call {
+    struct gy_flow_run_record r;
+    char id[GY_UUID_TEXT];
+};
+
+static gy_status start_closure(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    struct start_call *c = ctx;
+    return gy_flow_record_start(db, &c->r, c->id, err);
+}
+
+static gy_status post_run(void *ctx, struct gy_request *req, struct gy_reply *reply,
+                          struct gy_err *err)
+{
+    struct gy_app *app = ctx;
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    GY_TRY(read_body(req, &doc, err));
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    struct start_call call = {.r = {.actor = req->actor, .started_us = gy_now_us()}};
+    GY_TRY(gy_json_need_str(root, "project", &call.r.project, err));
+    call.r.id = gy_json_str(root, "id");
+    call.r.folder = gy_json_str(root, "folder");
+    call.r.code_revision = gy_json_str(root, "code_revision");
+    GY_TRY(part_of(req, root, "targets", &call.r.targets_json, err));
+    GY_TRY(gy_store_write(app->store, start_closure, &call, err));
+    return reply_id(reply, 201, gy_str_c(call.id), GY_STR("running"), err);
+}
+
+struct step_call {
+    struct gy_flow_step_record s;
+    struct gy_str actor;
+};
+
+static gy_status step_closure(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    struct step_call *c = ctx;
+    return gy_flow_record_step(db, &c->s, c->actor, err);
+}
+
+static gy_status put_step(void *ctx, struct gy_request *req, struct gy_reply *reply,
+                          struct gy_err *err)
+{
+    struct gy_app *app = ctx;
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    GY_TRY(read_body(req, &doc, err));
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    struct step_call call = {.actor = req->actor};
+    struct gy_flow_step_record *s = &call.s;
+    s->run_id = gy_req_param(req, "id");
+    s->stage = gy_req_param(req, "stage");
+    GY_TRY(gy_json_need_str(root, "status", &s->status, err));
+    s->position = gy_json_i64(root, "position", 0);
+    s->why = gy_json_str(root, "why");
+    s->cmd = gy_json_str(root, "cmd");
+    s->exit_code = gy_json_i64(root, "exit_code", 0);
+    s->started_us = gy_json_i64(root, "started_us", 0);
+    s->ended_us = gy_json_i64(root, "ended_us", 0);
+    s->log = gy_json_str(root, "log");
+    s->error = gy_json_str(root, "error");
+    GY_TRY(part_of(req, root, "deps", &s->deps_json, err));
+    GY_TRY(part_of(req, root, "params", &s->params_json, err));
+    GY_TRY(part_of(req, root, "outs", &s->outs_json, err));
+    GY_TRY(gy_store_write(app->store, step_closure, &call, err));
+    return reply_id(reply, 200, s->run_id, s->status, err);
+}
+
+struct end_call {
+    struct gy_str id, status, error, actor;
+};
+
+static gy_status end_closure(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    struct end_call *c = ctx;
+    return gy_flow_record_end(db, c->id, c->status, c->error, c->actor, err);
+}
+
+static gy_status post_end(void *ctx, struct gy_request *req, struct gy_reply *reply,
+                          struct gy_err *err)
+{
+    struct gy_app *app = ctx;
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    GY_TRY(read_body(req, &doc, err));
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    struct end_call call = {
+        .id = gy_req_param(req, "id"), .actor = req->actor, .error = gy_json_str(root, "error")};
+    GY_TRY(gy_json_need_str(root, "status", &call.status, err));
+    GY_TRY(gy_store_write(app->store, end_closure, &call, err));
+    return reply_id(reply, 200, call.id, call.status, err);
+}
+
+static void write_time(struct gy_jw *w, const char *key, int64_t time_us)
+{
+    char time[32];
+    if (time_us == 0) {
+        gy_jw_kv_null(w, key);
+    } else {
+        gy_jw_kv_str(w, key, gy_str_n(time, gy_time_iso(time_us, time)));
+    }
+}
+
+/* Members of an open object. */
+static void write_run(struct gy_jw *w, const struct gy_flow_run_record *r)
+{
+    gy_jw_kv_str(w, "id", r->id);
+    gy_jw_kv_str(w, "project", r->project);
+    gy_jw_kv_str(w, "folder", r->folder);
+    gy_jw_kv_str(w, "code_revision", r->code_revision);
+    gy_jw_kv_str(w, "status", r->status);
+    gy_jw_key(w, "targets");
+    gy_jw_raw(w, r->targets_json);
+    gy_jw_kv_str(w, "error", r->error);
+    gy_jw_kv_str(w, "actor", r->actor);
+    write_time(w, "started", r->started_us);
+    write_time(w, "ended", r->ended_us);
+}
+
+struct list_call {
+    struct gy_str project;
+    struct gy_arena *arena;
+    struct gy_flow_run_record *list;
+    size_t n;
+};
+
+static gy_status list_closure(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    struct list_call *c = ctx;
+    return gy_flow_record_list(db, c->project, c->arena, &c->list, &c->n, err);
+}
+
+static gy_status get_runs(void *ctx, struct gy_request *req, struct gy_reply *reply,
+                          struct gy_err *err)
+{
+    struct gy_app *app = ctx;
+    struct list_call call = {.project = gy_req_query(req, "project"), .arena = req->arena};
+    GY_TRY(gy_store_read(app->store, list_closure, &call, err));
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
+    struct gy_jw w;
+    gy_buf_init(&out, GY_MAX_REPLY);
+    gy_jw_init(&w, &out);
+    gy_jw_obj(&w);
+    gy_jw_key(&w, "runs");
+    gy_jw_arr(&w);
+    for (size_t i = 0; i < call.n; i++) {
+        gy_jw_obj(&w);
+        write_run(&w, &call.list[i]);
+        gy_jw_obj_end(&w);
+    }
+    gy_jw_arr_end(&w);
+    gy_jw_obj_end(&w);
+    return gy_reply_json(reply, 200, &out, err);
+}
+
+struct get_call {
+    struct gy_str id;
+    struct gy_arena *arena;
+    struct gy_flow_run_record run;
+    struct gy_flow_step_record *steps;
+    size_t n_steps;
+};
+
+static gy_status get_closure(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    struct get_call *c = ctx;
+    bool found = false;
+    GY_TRY(gy_flow_record_get(db, c->id, c->arena, &found, &c->run, err));
+    if (!found) {
+        return gy_err_set(err, GY_E_NOTFOUND, "no pipeline run '%" GY_STR_F "'", GY_STR_A(c->id));
+    }
+    return gy_flow_record_steps(db, c->id, c->arena, &c->steps, &c->n_steps, err);
+}
+
+static void write_step(struct gy_jw *w, const struct gy_flow_step_record *s)
+{
+    gy_jw_obj(w);
+    gy_jw_kv_str(w, "stage", s->stage);
+    gy_jw_kv_str(w, "status", s->status);
+    gy_jw_kv_str(w, "why", s->why);
+    gy_jw_kv_str(w, "cmd", s->cmd);
+    gy_jw_kv_i64(w, "exit_code", s->exit_code);
+    write_time(w, "started", s->started_us);
+    write_time(w, "ended", s->ended_us);
+    gy_jw_kv_str(w, "log", s->log);
+    gy_jw_kv_str(w, "error", s->error);
+    gy_jw_key(w, "deps");
+    gy_jw_raw(w, s->deps_json);
+    gy_jw_key(w, "params");
+    gy_jw_raw(w, s->params_json);
+    gy_jw_key(w, "outs");
+    gy_jw_raw(w, s->outs_json);
+    gy_jw_obj_end(w);
+}
+
+static gy_status get_run(void *ctx, struct gy_request *req, struct gy_reply *reply,
+                         struct gy_err *err)
+{
+    struct gy_app *app = ctx;
+    struct get_call call = {.id = gy_req_param(req, "id"), .arena = req->arena};
+    GY_TRY(gy_store_read(app->store, get_closure, &call, err));
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
+    struct gy_jw w;
+    gy_buf_init(&out, GY_MAX_REPLY);
+    gy_jw_init(&w, &out);
+    gy_jw_obj(&w);
+    write_run(&w, &call.run);
+    gy_jw_key(&w, "steps");
+    gy_jw_arr(&w);
+    for (size_t i = 0; i < call.n_steps; i++) {
+        write_step(&w, &call.steps[i]);
+    }
+    gy_jw_arr_end(&w);
+    gy_jw_obj_end(&w);
+    return gy_reply_json(reply, 200, &out, err);
+}
+
+static const struct gy_route routes[] = {
+    {"POST", BASE "/flow/runs", post_run, NULL, 0, "Start the record of a pipeline run"},
+    {"GET", BASE "/flow/runs", get_runs, NULL, 0, "Pipeline runs, newest first"},
+    {"GET", BASE "/flow/runs/{id}", get_run, NULL, 0, "A pipeline run with its steps"},
+    {"PUT", BASE "/flow/runs/{id}/steps/{stage}", put_step, NULL, 0,
+     "What a stage of a run came to"},
+    {"POST", BASE "/flow/runs/{id}/end", post_end, NULL, 0, "End the record of a pipeline run"},
+};
+
+gy_status gy_api_flow_add(struct gy_router *r, struct gy_app *app, struct gy_err *err)
+{
+    return gy_router_add(r, routes, sizeof routes / sizeof routes[0], app, err);
+}
