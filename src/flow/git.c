@@ -43,7 +43,7 @@ static gy_status git(const char *dir, const char *const *argv, struct gy_buf *ou
     return status;
 }
 
-gy_status gy_code_revision(const char *dir, char ret[GY_CODE_REVISION], struct gy_err *err)
+gy_status gy_flow_code_revision(const char *dir, char ret[GY_CODE_REVISION], struct gy_err *err)
 {
     static const char *const head[] = {"git", "rev-parse", "--verify", "--quiet", "HEAD", NULL};
     static const char *const changes[] = {"git", "status", "--porcelain", "--untracked-files=no",
