@@ -772,19 +772,6 @@ gy_status gy_yaml_only(const struct gy_yaml *y, const struct gy_yaml_node *map,
     return GY_OK;
 }
 
-/* Words that YAML 1.1 readers take for booleans; quoting them costs nothing and keeps every reader
- * right. */
-static bool is_old_bool(struct gy_str s)
-{
-    static const char *const words[] = {"yes", "no", "on", "off", "y", "n", NULL};
-    for (const char *const *w = words; *w; w++) {
-        if (gy_str_ieq(s, gy_str_c(*w))) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* True for what any YAML reader, 1.1 ones included, could take for a number: digits with signs,
  * '_', ':', '.', 'e'. */
 static bool could_be_number(struct gy_str s)
@@ -811,8 +798,8 @@ static bool plain_is_safe(struct gy_str s)
 {
     struct gy_yaml_node typed = {.text = s};
     type_plain(&typed);
-    if (s.n == 0 || typed.kind != GY_YAML_STR || is_old_bool(s) || could_be_number(s) ||
-        gy_str_eqc(s, "=") || gy_str_eqc(s, "<<")) {
+    if (s.n == 0 || typed.kind != GY_YAML_STR || could_be_number(s) || gy_str_eqc(s, "=") ||
+        gy_str_eqc(s, "<<")) {
         return false;
     }
     if (strchr("#,[]{}&*!|>'\"%@`", s.p[0]) || s.p[0] == ' ' || s.p[s.n - 1] == ' ' ||

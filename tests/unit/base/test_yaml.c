@@ -265,7 +265,7 @@ static void test_add_scalar_reads_back(void **state)
         {"acbd18db4cc2f85cedef654fccc4a4d8", "acbd18db4cc2f85cedef654fccc4a4d8"},
         {"true", "'true'"},
         {"null", "'null'"},
-        {"yes", "'yes'"},
+        {"yes", "yes"},
         {"it's", "it's"},
         {"'quoted'", "\"'quoted'\""},
         {"a: b", "'a: b'"},
