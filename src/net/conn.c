@@ -548,7 +548,7 @@ static bool find_route(struct gy_conn *c, const struct gy_http_head *h)
         }
         return true;
     }
-    c->body_limit = c->route->max_body ? c->route->max_body : GY_MAX_JSON_BODY;
+    c->body_limit = c->route->max_body ? c->route->max_body : GY_ROUTE_MAX_BODY;
     if (h->content_length >= 0 && (uint64_t)h->content_length > c->body_limit) {
         char text[128];
         (void)snprintf(text, sizeof text, "the body has %lld bytes, %zu are the most here",

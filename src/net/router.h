@@ -9,7 +9,12 @@
 #ifndef GY_NET_ROUTER_H
 #define GY_NET_ROUTER_H
 
+#include "base/limits.h"
 #include "net/call.h"
+
+/* A request body of a route that sets no limit of its own. Small enough that a body of nothing but
+ * brackets costs little before it is refused. */
+#define GY_ROUTE_MAX_BODY (8 * GY_MIB)
 
 struct gy_router;
 
@@ -26,7 +31,7 @@ struct gy_route {
     const char *pattern;
     gy_handler handler;
     gy_error_style errors;
-    size_t max_body;   /* 0: GY_MAX_JSON_BODY; SIZE_MAX: streamed without limit */
+    size_t max_body;   /* 0: GY_ROUTE_MAX_BODY; SIZE_MAX: streamed without limit */
     const char *title; /* for the API document */
 };
 

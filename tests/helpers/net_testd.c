@@ -239,7 +239,7 @@ static const struct gy_route routes[] = {
     {"PUT", "/upload", upload, NULL, SIZE_MAX, NULL},
     {"POST", "/small", upload, NULL, 1000000, NULL},
     {"POST", "/styled", upload, own_style, 1000, NULL},
-    {"POST", "/json", json, NULL, GY_MIB, NULL},
+    {"POST", "/json", json, NULL, 0, NULL},
     {"GET", "/download", download, NULL, 0, NULL},
     {"GET", "/wait", gate_wait, NULL, 0, NULL},
     {"GET", "/whoami", whoami, NULL, 0, NULL},
