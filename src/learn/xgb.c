@@ -16,11 +16,11 @@ static struct {
     int (*set_global)(const char *);
     int (*matrix_new)(const float *, uint64_t, uint64_t, float, dmatrix *, int);
     int (*matrix_floats)(dmatrix, const char *, const float *, uint64_t);
-    int (*matrix_strings)(dmatrix, const char *, const char **, uint64_t);
     int (*matrix_free)(dmatrix);
     int (*booster_new)(const dmatrix *, uint64_t, booster *);
     int (*booster_free)(booster);
     int (*set_param)(booster, const char *, const char *);
+    int (*booster_strings)(booster, const char *, const char **, uint64_t);
     int (*update)(booster, int, dmatrix);
     int (*predict)(booster, dmatrix, const char *, const uint64_t **, uint64_t *, const float **);
     int (*load)(booster, const void *, uint64_t);
@@ -42,11 +42,11 @@ static gy_status open_library(struct gy_err *err)
         SYMBOL(set_global, "XGBSetGlobalConfig"),
         SYMBOL(matrix_new, "XGDMatrixCreateFromMat_omp"),
         SYMBOL(matrix_floats, "XGDMatrixSetFloatInfo"),
-        SYMBOL(matrix_strings, "XGDMatrixSetStrFeatureInfo"),
         SYMBOL(matrix_free, "XGDMatrixFree"),
         SYMBOL(booster_new, "XGBoosterCreate"),
         SYMBOL(booster_free, "XGBoosterFree"),
         SYMBOL(set_param, "XGBoosterSetParam"),
+        SYMBOL(booster_strings, "XGBoosterSetStrFeatureInfo"),
         SYMBOL(update, "XGBoosterUpdateOneIter"),
         SYMBOL(predict, "XGBoosterPredictFromDMatrix"),
         SYMBOL(load, "XGBoosterLoadModelFromBuffer"),
@@ -93,11 +93,6 @@ static gy_status make_matrix(const struct gy_xgb_matrix *data, int n_threads, dm
     if (data->y && g_xgb.matrix_floats(*ret, "label", data->y, data->n_rows) != 0) {
         return failed(GY_E_INVALID, "the labels", err);
     }
-    if (data->feature_names &&
-        g_xgb.matrix_strings(*ret, "feature_name", (const char **)(uintptr_t)data->feature_names,
-                             data->n_features) != 0) {
-        return failed(GY_E_INVALID, "the names of the features", err);
-    }
     return GY_OK;
 }
 
@@ -117,12 +112,18 @@ static gy_status set_params(booster b, const struct gy_xgb_param *params, size_t
     return GY_OK;
 }
 
-static gy_status boost(booster b, dmatrix m, int n_rounds, struct gy_buf *model, struct gy_err *err)
+static gy_status boost(booster b, dmatrix m, const struct gy_xgb_matrix *data, int n_rounds,
+                       struct gy_buf *model, struct gy_err *err)
 {
     for (int i = 0; i < n_rounds; i++) {
         if (g_xgb.update(b, i, m) != 0) {
             return failed(GY_E_INVALID, "training", err);
         }
+    }
+    if (data->feature_names &&
+        g_xgb.booster_strings(b, "feature_name", (const char **)(uintptr_t)data->feature_names,
+                              data->n_features) != 0) {
+        return failed(GY_E_INVALID, "the names of the features", err);
     }
     uint64_t n = 0;
     const char *bytes = NULL;
@@ -150,7 +151,7 @@ gy_status gy_xgb_train(const struct gy_xgb_matrix *data, const struct gy_xgb_par
         status = set_params(b, params, n_params, n_threads, err);
     }
     if (status == GY_OK) {
-        status = boost(b, m, n_rounds, model, err);
+        status = boost(b, m, data, n_rounds, model, err);
     }
     if (b) {
         (void)g_xgb.booster_free(b);
