@@ -426,6 +426,10 @@ static gy_status check_fields(struct gy_checker *c, size_t raw_bytes, bool utf8,
         to = put(to, GY_STR("\"\"")); /* an empty line would be a blank line, not a record */
     }
     *to++ = '\n';
+    const size_t n = (size_t)(to - line) - 1;
+    if (n > GY_MAX_CSV_RECORD) { /* doubled quotes: what is written must be readable */
+        gy_buf_addf(reason(r, GY_DEAD_TOOLONG, NULL), "%zu bytes in canonical form", n);
+    }
     if (r->codes == 0) {
         gy_buf_commit(out, (size_t)(to - line));
     }

@@ -12,7 +12,7 @@
 /* Why a record is dead. One record may have several reasons; each has a code.
  * FIELDS    another number of fields than the header
  * QUOTE     a quoted field is broken (records.h)
- * TOOLONG   a line longer than csv.record_max
+ * TOOLONG   a line longer than csv.record_max, as it is or in canonical form
  * UTF8      a field is not UTF-8
  * TYPE      a value is not of the column's type
  * RANGE     a number below min or above max

@@ -9,7 +9,7 @@
 
 gy_status gy_unique_init(struct gy_unique *u, struct gy_err *err)
 {
-    *u = (struct gy_unique){0};
+    *u = (struct gy_unique){.run_to = -1};
     gy_buf_init(&u->pool, GY_UNIQUE_MAX_BYTES);
     /* Foreign data must not be able to choose texts that all fall on one slot. */
     return gy_random_bytes(&u->seed, sizeof u->seed, err);
@@ -58,8 +58,33 @@ static size_t slot_of(const struct gy_unique *u, struct gy_str text, uint64_t ha
     }
 }
 
+/* "0" or digits without a leading zero: one text a number. */
+static int64_t plain_number(struct gy_str text)
+{
+    if (text.n == 0 || text.n > 15 || (text.p[0] == '0' && text.n > 1)) {
+        return -1;
+    }
+    int64_t value = 0;
+    for (size_t i = 0; i < text.n; i++) {
+        if (text.p[i] < '0' || text.p[i] > '9') {
+            return -1;
+        }
+        value = value * 10 + (text.p[i] - '0');
+    }
+    return value;
+}
+
+static bool in_run(const struct gy_unique *u)
+{
+    return u->number >= u->run_from && u->number <= u->run_to;
+}
+
 void gy_unique_ask(struct gy_unique *u, struct gy_str text)
 {
+    u->number = plain_number(text);
+    if (u->pool.n == 0 || in_run(u)) {
+        return;
+    }
     u->asked = gy_str_hash(text, u->seed);
     if (u->slots) {
         __builtin_prefetch(&u->slots[u->asked & (u->n_slots - 1)]);
@@ -68,7 +93,10 @@ void gy_unique_ask(struct gy_unique *u, struct gy_str text)
 
 bool gy_unique_has(struct gy_unique *u, struct gy_str text)
 {
-    if (u->n == 0) {
+    if (in_run(u)) {
+        return true;
+    }
+    if (u->pool.n == 0) {
         return false;
     }
     u->place = slot_of(u, text, u->asked);
@@ -99,8 +127,21 @@ static gy_status grow(struct gy_unique *u, struct gy_err *err)
 
 gy_status gy_unique_add(struct gy_unique *u, struct gy_str text, struct gy_err *err)
 {
-    if (u->n + 1 > u->n_slots / 4 * 3) {
+    if (u->number >= 0 && (u->run_to < u->run_from || u->number == u->run_to + 1)) {
+        u->run_from = u->run_to < u->run_from ? u->number : u->run_from;
+        u->run_to = u->number;
+        u->n++;
+        return GY_OK;
+    }
+    const bool first = u->pool.n == 0; /* then ask had nothing to look up */
+    const bool full = u->n_pooled + 1 > u->n_slots / 4 * 3;
+    if (full) {
         GY_TRY(grow(u, err));
+    }
+    if (first) {
+        u->asked = gy_str_hash(text, u->seed);
+    }
+    if (first || full) {
         u->place = slot_of(u, text, u->asked);
     }
     size_t start = u->pool.n;
@@ -120,6 +161,7 @@ gy_status gy_unique_add(struct gy_unique *u, struct gy_str text, struct gy_err *
     }
     gy_buf_commit(&u->pool, n + text.n);
     u->slots[u->place] = (u->asked & ~PLACE_MASK) | (start + 1);
+    u->n_pooled++;
     u->n++;
     return GY_OK;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gy_unique: a set of texts, exact (no false alarms), about 8 bytes a text beside the text itself.
- * For the columns of which no value may come twice. Not thread safe; one owner. */
+ * For the columns of which no value may come twice. Ids that count up (1, 2, 3 ...) cost neither
+ * memory nor a look-up: they are kept as one run. Not thread safe; one owner. */
 #ifndef GY_DATA_UNIQUE_H
 #define GY_DATA_UNIQUE_H
 
@@ -12,10 +13,12 @@
 struct gy_unique {
     struct gy_buf pool; /* length (7 bits a byte, low first) and bytes of each text */
     uint64_t *slots;    /* 24 bits of the hash over 40 bits of place + 1; 0: free */
-    size_t n_slots, n;
+    size_t n_slots, n_pooled, n;
     uint64_t seed;
-    uint64_t asked; /* hash of the text that was asked for last */
-    size_t place;   /* its free slot */
+    int64_t run_from, run_to; /* every number in it is there, as its decimal text; empty: 0, -1 */
+    int64_t number;           /* the text that was asked for last; -1: not a plain number */
+    uint64_t asked;           /* hash of the text that was asked for last */
+    size_t place;             /* its free slot */
 };
 
 /* Fails: IO (no random seed). */

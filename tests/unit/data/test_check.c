@@ -225,8 +225,10 @@ static void test_unique_set(void **state)
     assert_int_equal(gy_unique_init(&u, NULL), GY_OK);
     for (int i = 0; i < 60000; i++) {
         char text[300];
-        size_t n = (size_t)snprintf(text, sizeof text, "%llu",
-                                    (unsigned long long)gy_rng_below(&rng, 40000));
+        /* Some count up, some come out of turn, some are spelled so that they are no numbers. */
+        uint64_t id = i % 3 ? (uint64_t)i / 2 : gy_rng_below(&rng, 40000);
+        size_t n =
+            (size_t)snprintf(text, sizeof text, i % 17 ? "%llu" : "0%llu", (unsigned long long)id);
         if (i % 100 == 0) { /* a length of two bytes */
             memset(text + n, 'x', sizeof text - n);
             n = sizeof text;
@@ -241,6 +243,32 @@ static void test_unique_set(void **state)
         }
     }
     assert_int_equal(u.n, map.n_live);
+    assert_true(u.n_pooled < u.n && u.run_to > u.run_from);
+    gy_unique_done(&u);
+}
+
+static void test_counting_up_needs_no_memory(void **state)
+{
+    (void)state;
+    struct gy_unique u;
+    int64_t live = gy_mem_live();
+    assert_int_equal(gy_unique_init(&u, NULL), GY_OK);
+    for (int i = 0; i < 100000; i++) {
+        char text[16];
+        struct gy_str s = gy_str_n(text, (size_t)snprintf(text, sizeof text, "%d", 7 + i));
+        gy_unique_ask(&u, s);
+        assert_false(gy_unique_has(&u, s));
+        assert_int_equal(gy_unique_add(&u, s, NULL), GY_OK);
+    }
+    assert_int_equal(gy_mem_live(), live);
+    static const struct {
+        const char *text;
+        bool has;
+    } cases[] = {{"6", false}, {"7", true}, {"100006", true}, {"100007", false}, {"07", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        gy_unique_ask(&u, gy_str_c(cases[i].text));
+        assert_int_equal(gy_unique_has(&u, gy_str_c(cases[i].text)), cases[i].has);
+    }
     gy_unique_done(&u);
 }
 
@@ -252,7 +280,7 @@ static void test_unique_set_survives_failure(void **state)
     size_t added = 0;
     for (int i = 0; i < 3000; i++) {
         char text[16];
-        struct gy_str s = gy_str_n(text, (size_t)snprintf(text, sizeof text, "%d", i));
+        struct gy_str s = gy_str_n(text, (size_t)snprintf(text, sizeof text, "%d", 3 * i));
         gy_unique_ask(&u, s);
         assert_false(gy_unique_has(&u, s));
         gy_mem_fail_at(1, 0);
@@ -283,6 +311,7 @@ int main(void)
         cmocka_unit_test(test_headers),
         cmocka_unit_test(test_every_allocation_may_fail),
         cmocka_unit_test(test_unique_set),
+        cmocka_unit_test(test_counting_up_needs_no_memory),
         cmocka_unit_test(test_unique_set_survives_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -261,6 +261,25 @@ static void test_long_line(void **state)
     assert_memory_equal(bytes, csv.p + 13, n);
 }
 
+/* Quotes inside an unquoted field double: a record that would not be readable again is refused. */
+static void test_record_that_grows_too_long(void **state)
+{
+    (void)state;
+    fresh();
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf csv;
+    gy_buf_init(&csv, 8 * GY_MIB);
+    gy_buf_addc(&csv, "id,x,s\n1,1,x");
+    for (size_t i = 0; i < GY_MIB - 100; i++) {
+        gy_buf_add_char(&csv, '"');
+    }
+    gy_buf_addc(&csv, "\n2,1,a\n");
+    put("grows.csv", gy_buf_str(&csv));
+    struct gy_ingest_result r = ingest("grows.csv");
+    assert_int_equal(r.accepted, 1);
+    assert_int_equal(r.codes[GY_DEAD_TOOLONG], 1);
+    check_file("out/data.csv", "id,x,s\n2,1,a\n");
+}
+
 struct gathered {
     struct gy_str file; /* all bytes of the input */
     int64_t letters, last_end;
@@ -569,6 +588,7 @@ int main(void)
         cmocka_unit_test(test_failures_leave_the_old_output),
         cmocka_unit_test(test_max_dead_texts),
         cmocka_unit_test(test_long_line),
+        cmocka_unit_test(test_record_that_grows_too_long),
         cmocka_unit_test(test_garbage_is_conserved),
         cmocka_unit_test(test_every_allocation_may_fail),
         cmocka_unit_test(test_every_write_may_fail),
