@@ -130,7 +130,8 @@ static gy_status back_up(struct gy_db *db, const char *base, int64_t number, str
 {
     char path[GY_MAX_PATH + 64], part[GY_MAX_PATH + 128];
     snprintf(path, sizeof path, "%s.bak-%d", base, (int)number);
-    snprintf(part, sizeof part, "%s.part-%d", path, (int)getpid());
+    snprintf(part, sizeof part, "%s.part-%d", path,
+             (int)gettid()); /* openers may be threads of one process */
     gy_status status = db->ops->backup(db->conn, part, err);
     if (status == GY_OK) {
         status = sync_file(part, err);
