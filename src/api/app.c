@@ -13,6 +13,7 @@ static const add_fn add_routes[] = {
     gy_api_mlflow_add,
     gy_api_flow_add,
     gy_api_gate_add,
+    gy_api_models_add,
     gy_api_openapi_add,
 };
 

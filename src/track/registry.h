@@ -17,6 +17,13 @@ struct gy_model_version {
     struct gy_str servable_reason;
     struct gy_str aliases_json; /* ["champion"] */
     int64_t created_us;
+    /* What else the registry keeps; rooms above need it rarely. */
+    int64_t id, model; /* row numbers */
+    int64_t updated_us;
+    struct gy_str storage_location; /* where the files are; source is what the caller named */
+    struct gy_str run_link, logged_model_id, stage;
+    struct gy_str *aliases; /* as aliases_json */
+    size_t n_aliases;
 };
 
 /* "name/3", "name@alias", "models:/name/3", "models:/name@alias", "name" (the newest version).
@@ -31,7 +38,9 @@ GY_CHECKED gy_status gy_registry_set_alias(struct gy_db *db, struct gy_str name,
                                            struct gy_str alias, int64_t version,
                                            struct gy_str actor, struct gy_err *err);
 
-/* The files of a version's package: relative path and object. */
+/* The files of a version's package: relative path and object, sorted bytewise. They are those the
+ * digest was taken of: what is uploaded later to the same place does not change a version. While
+ * the digest is absent, what lies at the source now. */
 struct gy_artifact {
     struct gy_str path;
     struct gy_str sha256;
