@@ -86,6 +86,7 @@ static gy_status gather(struct fetch *f, yyjson_val *files, const char *root, st
     if (status == GY_OK && rename(dir, place) != 0 && !is_complete(place, digest)) {
         status = gy_err_set(err, GY_E_IO, "the package can not be moved to %s", place);
     }
+    f->dir = NULL;
     gy_status cleaned = gy_dir_remove(dir, NULL); /* nothing is there any more when it was moved */
     return status != GY_OK    ? status
            : cleaned == GY_OK ? GY_OK
