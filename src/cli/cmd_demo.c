@@ -111,8 +111,10 @@ static gy_status step_patients(struct sepsis *s, struct gy_err *err)
                        "data synth patients --rows %d --seed 1 -o data/raw/clean.csv", N_PATIENTS);
         gy_demo_begin(&s->d, "patients", "gyre %s", words);
         GY_TRY(gy_demo_gyre(&s->d, words, 0, NULL, err));
-        (void)snprintf(words, sizeof words,
-                       "data synth patients --rows %d --seed 2 -o data/raw/live.csv", N_LIVE);
+        (void)snprintf(
+            words, sizeof words,
+            "data synth patients --rows %d --seed 2 --first-id 100001 -o data/raw/live.csv",
+            N_LIVE);
         GY_TRY(gy_demo_gyre(&s->d, words, 0, NULL, err));
     }
     GY_TRY(gy_demo_done(&s->d, true, err, "vitals to learn from, and %d live patients kept aside",
