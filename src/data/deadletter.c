@@ -24,6 +24,20 @@ void gy_dlq_done(struct gy_dlq *d)
     gy_buf_done(&d->pending);
 }
 
+/* The folder of the log. */
+static gy_status make_folder(const struct gy_dlq *d, struct gy_err *err)
+{
+    char dir[GY_MAX_PATH];
+    const char *slash = strrchr(d->path, '/');
+    size_t n = slash ? (size_t)(slash - d->path) : 0;
+    if (n == 0 || n >= sizeof dir) {
+        return GY_OK; /* here, the root, or too long: opening tells */
+    }
+    memcpy(dir, d->path, n);
+    dir[n] = '\0';
+    return gy_dir_make(dir, err);
+}
+
 /* A log that ends in the middle of a line gets its newline. */
 static gy_status close_torn_line(struct gy_dlq *d, struct gy_err *err)
 {
@@ -119,6 +133,7 @@ gy_status gy_dlq_add(struct gy_dlq *d, struct gy_str file, const struct gy_csv_i
                      const struct gy_reasons *reasons, int source_fd, struct gy_err *err)
 {
     if (d->letters == 0) {
+        GY_TRY(make_folder(d, err));
         GY_TRY(close_torn_line(d, err));
     }
     struct gy_jw w;

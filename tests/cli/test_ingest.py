@@ -125,9 +125,10 @@ def test_the_projects_schema_is_found_from_below(tmp_path):
 
 def test_flags_of_other_ingest_tools(tmp_path):
     (tmp_path / "raw").mkdir()
-    (tmp_path / "raw" / "a.csv").write_text("a,b\n1,x\n")
+    (tmp_path / "raw" / "a.csv").write_text("a,b\n1,x\n2\n")
     answer = ingest(tmp_path, "--data_loc", "raw", "--file_name", "a.csv", "--output_path", "here/deep", "--dlq",
-                    "letters.log", "--log_level", "WARNING")
+                    "letters/of/a.log", "--log_level", "WARNING")
+    assert [x["file"] for x in letters(tmp_path / "letters" / "of" / "a.log")] == ["raw/a.csv"]
     assert (tmp_path / "here" / "deep" / "data.csv").read_text() == "a,b\n1,x\n"
     assert answer["dataset"] == "a"
 
