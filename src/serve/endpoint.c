@@ -206,11 +206,9 @@ static gy_status build_shape(struct gy_endpoint *e, struct gy_infer_shape *shape
     return GY_OK;
 }
 
-static gy_status alias_inputs(struct gy_endpoint *e, struct gy_alias *alias, yyjson_val *map,
-                              struct gy_err *err)
+static gy_status alias_keys(struct gy_endpoint *e, struct gy_alias *alias,
+                            struct gy_infer_field *fields, yyjson_val *map, struct gy_err *err)
 {
-    GY_TRY(build_shape(e, &alias->shape, err));
-    struct gy_infer_field *fields = (struct gy_infer_field *)alias->shape.fields; /* ours so far */
     size_t i, n;
     yyjson_val *key, *value;
     yyjson_obj_foreach(map, i, n, key, value)
@@ -231,7 +229,18 @@ static gy_status alias_inputs(struct gy_endpoint *e, struct gy_alias *alias, yyj
         }
         GY_TRY(copy(&e->arena, gy_json_val_str(value), &fields[at].key, err));
     }
-    for (i = 0; i < alias->shape.n_fields; i++) {
+    return GY_OK;
+}
+
+static gy_status alias_inputs(struct gy_endpoint *e, struct gy_alias *alias, yyjson_val *map,
+                              struct gy_err *err)
+{
+    GY_TRY(build_shape(e, &alias->shape, err));
+    struct gy_infer_field *fields = (struct gy_infer_field *)alias->shape.fields; /* ours so far */
+    if (map) {
+        GY_TRY(alias_keys(e, alias, fields, map, err));
+    }
+    for (size_t i = 0; i < alias->shape.n_fields; i++) {
         for (size_t k = 0; k < i; k++) {
             if (gy_str_eq(fields[i].key, fields[k].key)) {
                 return gy_err_set(err, GY_E_INVALID, "input: field '%" GY_STR_F "' stands for two",
@@ -377,7 +386,8 @@ static gy_status measure(struct gy_endpoint *e, struct gy_err *err)
     double *in = (double *)(void *)(at + e->predictor_scratch + raw);
     for (size_t i = 0; i < GY_ENDPOINT_CHUNK * info->n_inputs; i++) {
         const struct gy_predictor_input *input = &info->inputs[i % info->n_inputs];
-        double share = (double)(i / info->n_inputs) / GY_ENDPOINT_CHUNK;
+        size_t row = i / info->n_inputs;
+        double share = (double)row / GY_ENDPOINT_CHUNK;
         bool known = isfinite(input->min) && isfinite(input->max);
         in[i] = known ? input->min + (input->max - input->min) * share : share;
     }
