@@ -11,7 +11,7 @@
 /* "<40 hex digits>", with "+dirty" when tracked files differ from it, or "unversioned" without a
  * repository, a commit or git. Fails: NOMEM. */
 GY_CHECKED gy_status gy_flow_code_revision(const char *dir, char ret[GY_CODE_REVISION],
-                                      struct gy_err *err);
+                                           struct gy_err *err);
 /* Append "/name" to the .gitignore beside full (relative to dir) unless git ignores it already;
  * nothing without a repository. As DVC does for outputs it keeps. Fails: IO, DENIED, NOMEM. */
 GY_CHECKED gy_status gy_git_ignore(const char *dir, struct gy_str full, struct gy_err *err);
