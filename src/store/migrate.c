@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bringing a database to the schema of this program. Each migration runs in its own write
- * transaction together with the row that records it, so an interrupted start leaves a whole number
- * of them. Two processes that start at once take turns at the write lock; the second finds the rows
- * of the first. */
+/* Bringing a database to the schema of this program: all that is missing in one write transaction,
+ * with the rows that record it, so an interrupted start changes nothing. Two processes that start
+ * at once take turns at the write lock; the second finds the rows of the first. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -85,25 +84,37 @@ static gy_status recorded(struct gy_db *db, const struct gy_embedded *m, int64_t
     return GY_OK;
 }
 
-static gy_status apply(struct gy_db *db, const struct gy_embedded *m, int64_t number,
-                       struct gy_err *err)
+static gy_status apply(struct gy_db *db, const struct gy_embedded *m, struct gy_err *err)
+{
+    int64_t number;
+    bool done = false;
+    GY_TRY(number_of(m, &number, err));
+    GY_TRY(recorded(db, m, number, &done, err));
+    if (done) {
+        return GY_OK;
+    }
+    gy_status status = db->ops->exec(db->conn, m->bytes, err);
+    if (status == GY_OK) {
+        status = gy_db_exec(db,
+                            "INSERT INTO schema_migrations (number, name, sha256, actor, "
+                            "created_us) VALUES (?,?,?,?,?)",
+                            GY_VALS(gy_vi(number), gy_vc(m->name), gy_vc(m->sha256), gy_vc("gyre"),
+                                    gy_vi(gy_now_us())),
+                            NULL, err);
+    }
+    if (status != GY_OK) {
+        gy_err_wrap(err, "migration '%s'", m->name);
+    }
+    return status;
+}
+
+static gy_status apply_all(struct gy_db *db, const struct gy_embedded *migrations, size_t n,
+                           struct gy_err *err)
 {
     GY_TRY(db->ops->begin(db->conn, true, err));
-    bool done = false;
-    gy_status status = recorded(db, m, number, &done, err);
-    if (status == GY_OK && !done) {
-        status = db->ops->exec(db->conn, m->bytes, err);
-        if (status == GY_OK) {
-            status = gy_db_exec(db,
-                                "INSERT INTO schema_migrations (number, name, sha256, actor, "
-                                "created_us) VALUES (?,?,?,?,?)",
-                                GY_VALS(gy_vi(number), gy_vc(m->name), gy_vc(m->sha256),
-                                        gy_vc("gyre"), gy_vi(gy_now_us())),
-                                NULL, err);
-        }
-        if (status != GY_OK) {
-            gy_err_wrap(err, "migration '%s'", m->name);
-        }
+    gy_status status = GY_OK;
+    for (size_t i = 0; i < n && status == GY_OK; i++) {
+        status = apply(db, &migrations[i], err);
     }
     if (status == GY_OK) {
         status = db->ops->commit(db->conn, err);
@@ -179,10 +190,5 @@ gy_status gy_store_migrate(struct gy_db *db, const struct gy_embedded *migration
     if (missing > 0 && newest > 0 && backup_base && db->ops->backup) {
         GY_TRY(back_up(db, backup_base, newest, err));
     }
-    for (size_t i = 0; i < n && missing > 0; i++) {
-        int64_t number;
-        GY_TRY(number_of(&migrations[i], &number, err));
-        GY_TRY(apply(db, &migrations[i], number, err));
-    }
-    return GY_OK;
+    return missing > 0 ? apply_all(db, migrations, n, err) : GY_OK;
 }

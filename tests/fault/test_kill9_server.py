@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """kill -9 of `gyre server` under write load, over and over on one home.
 
-Clients write runs, metrics and artifacts through the MLflow routes and ask for predictions. After each answer they put
-a line into a ledger of their own and sync it before they ask again. Each round kills the server at a random moment, starts it
+Clients write runs, metrics and artifacts through the MLflow routes. After each answer they put a
+line into a ledger of their own and sync it before they ask again. Each round kills the server at a random moment, starts it
 anew and compares: what was acknowledged is there, and what is there was acknowledged or in flight when the server died.
 
 3 rounds; 20 with GYRE_LONG=1.
@@ -51,8 +51,8 @@ class Client:
             raise Refused(f"{method} {path}: {status} {data[:300]!r}")
         return json.loads(data or b"{}")
 
-    def query(self, path, **values):
-        return self.json("GET", path + "?" + urllib.parse.urlencode(values))
+    def query(self, route, **values):
+        return self.json("GET", route + "?" + urllib.parse.urlencode(values))
 
     def close(self):
         self.connection.close()
