@@ -3,9 +3,12 @@
 
 import csv
 import hashlib
+import http.server
 import json
 import random
 import subprocess
+import threading
+import urllib.request
 
 import pytest
 
@@ -93,9 +96,33 @@ def test_register_proves_and_evaluate_finds_it(patients, tmp_path):
     assert by_ref["metrics"] == second["metrics"] and by_ref["trained_on"] == 0
     assert [s["slice"] for s in by_ref["slices"]] == ["HR > 90", "ward == 'er'"]
     assert all(0 < s["rows"] < by_ref["rows"] for s in by_ref["slices"])
-    # A run with its parameters, metrics, artifacts and lineage, as any MLflow client would have left it.
-    shown = support.run_json("runs", "show", second["run_id"], cwd=tmp_path)
-    assert second["run_id"] in json.dumps(shown)
+
+
+def get(server, path):
+    with urllib.request.urlopen(server.url + path, timeout=30) as answer:
+        return json.load(answer)
+
+
+def test_the_run_is_as_any_client_would_have_left_it(patients, tmp_path, new_server):
+    answer = train(tmp_path, patients, "--register", "sepsis", "--experiment", "vitals", "--run-name", "first")
+    server = new_server(home=tmp_path / ".gyre")
+    run = get(server, f"/api/2.0/mlflow/runs/get?run_id={answer['run_id']}")["run"]
+    assert run["info"]["status"] == "FINISHED" and run["info"]["run_name"] == "first"
+    assert run["info"]["end_time"] >= run["info"]["start_time"] > 1.6e12
+    params = {p["key"]: p["value"] for p in run["data"]["params"]}
+    assert params["learner"] == "xgboost" and params["features"] == "HR,Resp,Temp" and params["max_depth"] == "5"
+    assert params["seed"] == "7" and params["rounds"] == "200"
+    metrics = {m["key"]: m["value"] for m in run["data"]["metrics"]}
+    for name, metric in answer["metrics"].items():
+        assert metrics[name] == metric["value"] and metrics[f"{name}_low"] == metric["low"]
+        assert metrics[f"baseline_{name}"] == answer["baseline"]["metrics"][name]["value"]
+    tags = {t["key"]: t["value"] for t in run["data"]["tags"]}
+    assert tags["gyre.data_sha256"] == hashlib.sha256(patients.read_bytes()).hexdigest()
+    files = get(server, f"/api/2.0/mlflow/artifacts/list?run_id={answer['run_id']}&path=model")["files"]
+    assert {f["path"] for f in files} >= {"model/MLmodel", "model/model.json", "model/model.ubj"}
+    assert get(server, "/api/2.0/mlflow/experiments/get-by-name?experiment_name=vitals")["experiment"]
+    version = get(server, "/api/gyre/v1/models/sepsis/versions/1")
+    assert version["digest"] == answer["digest"] and version["servable"] == "yes"
 
 
 def test_training_rows_only_when_asked(patients, tmp_path):
@@ -166,22 +193,67 @@ def test_over_a_server_it_is_the_same(patients, tmp_path, new_server):
     assert fetched["digest"] == away["digest"] != here["digest"]  # another run id
 
 
-def test_a_failed_upload_leaves_a_failed_run(patients, tmp_path):
-    """The server ends between training and publishing: an error, no half registered version."""
-    done = support.run_gyre("train", patients, "--target", "isSepsis", "--server", "http://127.0.0.1:9",
+def test_without_a_server_nothing_is_trained(patients, tmp_path):
+    done = support.run_gyre("train", patients, "--target", "isSepsis", "--server", "http://127.0.0.1:9", "--out", "m",
                             cwd=tmp_path)
-    assert done.returncode == 23, done.stderr
+    assert done.returncode == 21, done.stderr
+    assert not (tmp_path / "m").exists()
 
 
-def test_code_revision_is_in_the_run(patients, tmp_path):
+class FullServer(http.server.BaseHTTPRequestHandler):
+    """Begins a run, then has no room for its artifacts."""
+
+    updates = []
+
+    def answer(self, status, body):
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def do_GET(self):
+        self.answer(200, {"datasets": [], "experiment": {"experiment_id": "1"}})
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path.endswith("runs/update"):
+            self.updates.append(body)
+        self.answer(200, {"run": {"info": {"run_id": "0" * 32, "artifact_uri": "mlflow-artifacts:/1/r/artifacts"}}})
+
+    def do_PUT(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.answer(507, {"error_code": "INTERNAL_ERROR", "message": "no room"})
+
+    def log_message(self, *args):
+        pass
+
+
+def test_a_failed_upload_leaves_a_failed_run(patients, tmp_path):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), FullServer) as peer:
+        thread = threading.Thread(target=peer.serve_forever)
+        thread.start()
+        try:
+            done = support.run_gyre("train", patients, "--target", "isSepsis", "--register", "m", "--server",
+                                    f"http://127.0.0.1:{peer.server_port}", cwd=tmp_path)
+        finally:
+            peer.shutdown()
+            thread.join()
+    assert done.returncode != 0 and "storing MLmodel" in done.stderr and "no room" in done.stderr
+    assert [u["status"] for u in FullServer.updates] == ["FAILED"]
+
+
+def test_code_revision_is_in_the_run(patients, tmp_path, new_server):
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", "-C", str(tmp_path)]
     subprocess.run([*git, "init", "-q"], check=True)
     subprocess.run([*git, "add", "schema.yaml"], check=True)
     subprocess.run([*git, "commit", "-q", "-m", "one"], check=True)
     head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
     answer = train(tmp_path, patients, "--register", "sepsis")
-    shown = support.run_json("runs", "show", answer["run_id"], cwd=tmp_path)
-    assert head in json.dumps(shown)
+    server = new_server(home=tmp_path / ".gyre")
+    run = get(server, f"/api/2.0/mlflow/runs/get?run_id={answer['run_id']}")["run"]
+    assert {"key": "gyre.code_revision", "value": head} in run["data"]["tags"]
 
 
 def test_real_vitals(data_dir, tmp_path):
