@@ -557,6 +557,7 @@ void gy_predlog_get_stats(struct gy_predlog *l, struct gy_predlog_stats *ret)
 {
     pthread_mutex_lock(&l->mu);
     *ret = l->stats;
+    ret->failing = l->failed != GY_OK || l->sync_failed != GY_OK;
     int64_t since = l->syncing_since_us ? l->syncing_since_us : l->dirty_since_us;
     ret->lag_us = since ? gy_now_us() - since : 0;
     pthread_mutex_unlock(&l->mu);

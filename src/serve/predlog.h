@@ -56,6 +56,7 @@ struct gy_predlog_stats {
     size_t ring_used_max, ring_capacity; /* the fullest ring now */
     int64_t lag_us;                      /* age of the oldest bytes that are not durable yet */
     uint64_t segments;
+    bool failing; /* the last try to write or sync failed */
 };
 void gy_predlog_get_stats(struct gy_predlog *l, struct gy_predlog_stats *ret);
 

@@ -31,7 +31,8 @@ struct gy_serving {
     pthread_mutex_t shared;
     struct gy_uuid_gen shared_ids;
     _Atomic uint64_t shared_unknown;
-    /* Control: one publisher at a time. */
+    pthread_mutex_t changing; /* see gy_serving_change_begin */
+    /* One publisher at a time. */
     pthread_mutex_t publishing;
     pthread_mutex_t mu; /* table, server, swaps, and the head of stats */
     struct gy_table *table;
@@ -71,6 +72,7 @@ gy_status gy_serving_open(const struct gy_serving_options *o, struct gy_serving 
         return gy_err_set(err, GY_E_NOMEM, "the serving");
     }
     pthread_mutex_init(&s->shared, NULL);
+    pthread_mutex_init(&s->changing, NULL);
     pthread_mutex_init(&s->publishing, NULL);
     pthread_mutex_init(&s->mu, NULL);
     s->n_loops = o->n_loops > 0 ? o->n_loops : default_loops();
@@ -114,9 +116,20 @@ void gy_serving_close(struct gy_serving *s)
         s->stats = next;
     }
     pthread_mutex_destroy(&s->shared);
+    pthread_mutex_destroy(&s->changing);
     pthread_mutex_destroy(&s->publishing);
     pthread_mutex_destroy(&s->mu);
     gy_free(s);
+}
+
+void gy_serving_change_begin(struct gy_serving *s)
+{
+    pthread_mutex_lock(&s->changing);
+}
+
+void gy_serving_change_end(struct gy_serving *s)
+{
+    pthread_mutex_unlock(&s->changing);
 }
 
 int gy_serving_loops(const struct gy_serving *s)

@@ -8,7 +8,7 @@
  * atomic operation for it; and when publishing returns, no loop answers from the old table.
  *
  * Lifecycle: gy_serving_open -> gy_server_start(fast = &gy_serving_fast, fast_self = serving) ->
- * gy_serving_attach -> ... -> gy_server_stop -> gy_serving_close. */
+ * gy_serving_attach -> ... -> gy_server_stop -> gy_serving_attach(NULL) -> gy_serving_close. */
 #ifndef GY_SERVE_SERVING_H
 #define GY_SERVE_SERVING_H
 
@@ -35,7 +35,7 @@ GY_CHECKED gy_status gy_serving_open(const struct gy_serving_options *o, struct 
 void gy_serving_close(struct gy_serving *s); /* after the server stopped; drains the log */
 GY_DEFINE_AUTO(struct gy_serving *, gy_serving_close);
 int gy_serving_loops(const struct gy_serving *s);
-/* From now on publishing goes through the loops of this server. NULL: it is about to stop. */
+/* From now on publishing goes through the loops of this server. NULL: they have ended. */
 void gy_serving_attach(struct gy_serving *s, struct gy_server *server);
 
 /* Serve exactly these endpoints (references are taken). Returns after every loop has the new table.
@@ -43,6 +43,11 @@ void gy_serving_attach(struct gy_serving *s, struct gy_server *server);
  * down); then the old table stays. */
 GY_CHECKED gy_status gy_serving_publish(struct gy_serving *s, struct gy_endpoint *const *endpoints,
                                         size_t n, struct gy_err *err);
+
+/* Around "read what is to be served, publish it": changes come one after the other, so that none
+ * publishes what another has replaced meanwhile. */
+void gy_serving_change_begin(struct gy_serving *s);
+void gy_serving_change_end(struct gy_serving *s);
 
 /* The current table, for handlers on pool threads. One reference. */
 struct gy_table;

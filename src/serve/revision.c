@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "serve/revision.h"
+
+#include "base/json.h"
+#include "base/limits.h"
+#include "base/time.h"
+#include "store/events.h"
+#include "store/lineage.h"
+#include "store/verdicts.h"
+
+#define MAX_CURRENT 10000
+#define COLUMNS                                                                                 \
+    "r.endpoint, r.revision, r.kind, r.model_name, r.model_version, r.model_digest, r.run_id, " \
+    "r.config, r.gated, r.verdict_id, r.copied_from, r.actor, r.created_us"
+
+static gy_status read_row(struct gy_stmt *st, struct gy_arena *a, struct gy_revision *r,
+                          struct gy_err *err)
+{
+    *r = (struct gy_revision){
+        .endpoint = gy_col_dup(st, 0, a),
+        .revision = gy_col_i64(st, 1),
+        .kind = gy_col_dup(st, 2, a),
+        .model_name = gy_col_dup(st, 3, a),
+        .model_version = gy_col_i64(st, 4),
+        .model_digest = gy_col_dup(st, 5, a),
+        .run_id = gy_col_dup(st, 6, a),
+        .config = gy_col_dup(st, 7, a),
+        .gated = gy_col_i64(st, 8) != 0,
+        .verdict_id = gy_col_dup(st, 9, a),
+        .copied_from = gy_col_i64(st, 10),
+        .actor = gy_col_dup(st, 11, a),
+        .created_us = gy_col_i64(st, 12),
+    };
+    bool good = r->endpoint.p && r->kind.p && r->model_name.p && r->model_digest.p && r->config.p &&
+                r->actor.p && (r->run_id.p || gy_col_null(st, 6)) &&
+                (r->verdict_id.p || gy_col_null(st, 9));
+    return good ? GY_OK : gy_err_set(err, GY_E_NOMEM, "reading endpoint revisions");
+}
+
+static gy_status read_all(struct gy_db *db, const char *sql, const struct gy_val *vals,
+                          size_t n_vals, size_t max, struct gy_arena *a, struct gy_revision **ret,
+                          size_t *ret_n, struct gy_err *err)
+{
+    GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
+    struct gy_revision *rows = NULL;
+    size_t n = 0;
+    size_t capacity = 0;
+    GY_TRY(gy_db_query(db, sql, vals, n_vals, &st, err));
+    for (;;) {
+        bool row;
+        GY_TRY(gy_stmt_step(st, &row, err));
+        if (!row || n == max) {
+            break;
+        }
+        if (n == capacity) {
+            capacity = capacity ? capacity * 2 : 16;
+            struct gy_revision *more = gy_arena_calloc(a, capacity, sizeof *more);
+            if (!more) {
+                return gy_err_set(err, GY_E_NOMEM, "reading endpoint revisions");
+            }
+            if (n) {
+                memcpy(more, rows, n * sizeof *rows);
+            }
+            rows = more;
+        }
+        GY_TRY(read_row(st, a, &rows[n], err));
+        n++;
+    }
+    *ret = rows;
+    *ret_n = n;
+    return GY_OK;
+}
+
+static gy_status current_of(struct gy_db *db, struct gy_str endpoint, int64_t *ret,
+                            struct gy_err *err)
+{
+    bool found;
+    GY_TRY(gy_db_get_i64(db,
+                         "SELECT revision FROM endpoints WHERE workspace_id='default' AND name=?",
+                         GY_VALS(gy_vs(endpoint)), &found, ret, err));
+    return found
+               ? GY_OK
+               : gy_err_set(err, GY_E_NOTFOUND, "no endpoint '%" GY_STR_F "'", GY_STR_A(endpoint));
+}
+
+gy_status gy_revision_get(struct gy_db *db, struct gy_str endpoint, int64_t revision,
+                          struct gy_arena *a, struct gy_revision *ret, struct gy_err *err)
+{
+    int64_t current;
+    GY_TRY(current_of(db, endpoint, &current, err));
+    if (revision == 0 && current == 0) {
+        return gy_err_set(err, GY_E_NOTFOUND, "endpoint '%" GY_STR_F "' is undeployed",
+                          GY_STR_A(endpoint));
+    }
+    struct gy_revision *r;
+    size_t n;
+    GY_TRY(read_all(db,
+                    "SELECT " COLUMNS " FROM endpoint_revisions r "
+                    "WHERE r.workspace_id='default' AND r.endpoint=? AND r.revision=?",
+                    GY_VALS(gy_vs(endpoint), gy_vi(revision ? revision : current)), 1, a, &r, &n,
+                    err));
+    if (n == 0) {
+        return gy_err_set(err, GY_E_NOTFOUND, "endpoint '%" GY_STR_F "' has no revision %lld",
+                          GY_STR_A(endpoint), (long long)revision);
+    }
+    *ret = *r;
+    return GY_OK;
+}
+
+gy_status gy_revision_current(struct gy_db *db, struct gy_arena *a, struct gy_revision **ret,
+                              size_t *ret_n, struct gy_err *err)
+{
+    return read_all(db,
+                    "SELECT " COLUMNS " FROM endpoints e JOIN endpoint_revisions r "
+                    "ON r.workspace_id=e.workspace_id AND r.endpoint=e.name AND "
+                    "r.revision=e.revision WHERE e.workspace_id='default' ORDER BY r.endpoint",
+                    GY_NO_VALS, MAX_CURRENT, a, ret, ret_n, err);
+}
+
+gy_status gy_revision_history(struct gy_db *db, struct gy_str endpoint, size_t max,
+                              struct gy_arena *a, struct gy_revision **ret, size_t *ret_n,
+                              int64_t *ret_current, struct gy_err *err)
+{
+    GY_TRY(current_of(db, endpoint, ret_current, err));
+    return read_all(db,
+                    "SELECT " COLUMNS " FROM endpoint_revisions r "
+                    "WHERE r.workspace_id='default' AND r.endpoint=? ORDER BY r.revision DESC",
+                    GY_VALS(gy_vs(endpoint)), max, a, ret, ret_n, err);
+}
+
+/* ---- writing ---- */
+
+static gy_status node(struct gy_buf *b, struct gy_err *err, const char *fmt, ...) GY_PRINTF(3, 4);
+static gy_status node(struct gy_buf *b, struct gy_err *err, const char *fmt, ...)
+{
+    char text[1024];
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    gy_buf_reset(b);
+    gy_buf_add_bytes(b, text, n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
+    return gy_buf_check(b, "a lineage node", err);
+}
+
+static gy_status add_lineage(struct gy_db *db, const struct gy_revision *r, int64_t number,
+                             struct gy_buf *to, struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf from;
+    gy_buf_init(&from, GY_KIB);
+    GY_TRY(node(to, err, "revision:%" GY_STR_F "/%lld", GY_STR_A(r->endpoint), (long long)number));
+    GY_TRY(node(&from, err, "model:%" GY_STR_F "/%lld", GY_STR_A(r->model_name),
+                (long long)r->model_version));
+    GY_TRY(gy_lineage_add(db, gy_buf_str(&from), "deployed", gy_buf_str(to), r->actor, err));
+    if (!r->verdict_id.p) {
+        return GY_OK;
+    }
+    GY_TRY(node(&from, err, "verdict:%" GY_STR_F, GY_STR_A(r->verdict_id)));
+    return gy_lineage_add(db, gy_buf_str(&from), "deployed", gy_buf_str(to), r->actor, err);
+}
+
+static gy_status add_event(struct gy_db *db, const char *kind, const struct gy_revision *r,
+                           int64_t number, struct gy_str subject, struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf data;
+    gy_buf_init(&data, 64 * GY_KIB);
+    struct gy_jw w;
+    gy_jw_init(&w, &data);
+    gy_jw_obj(&w);
+    gy_jw_kv_str(&w, "endpoint", r->endpoint);
+    gy_jw_kv_i64(&w, "revision", number);
+    gy_jw_kv_str(&w, "model", r->model_name);
+    gy_jw_kv_i64(&w, "version", r->model_version);
+    gy_jw_kv_str(&w, "digest", r->model_digest);
+    if (r->copied_from) {
+        gy_jw_kv_i64(&w, "copied_from", r->copied_from);
+    }
+    gy_jw_obj_end(&w);
+    GY_TRY(gy_buf_check(&data, "an event", err));
+    return gy_event_add(db, kind, subject, r->actor, gy_buf_str(&data), err);
+}
+
+static gy_status insert(struct gy_db *db, const struct gy_revision *r, int64_t number, int64_t now,
+                        struct gy_err *err)
+{
+    return gy_db_exec(
+        db,
+        "INSERT INTO endpoint_revisions (endpoint, revision, kind, model_name, model_version, "
+        "model_digest, run_id, config, gated, verdict_id, copied_from, actor, created_us) "
+        "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+        GY_VALS(gy_vs(r->endpoint), gy_vi(number), gy_vs(r->kind), gy_vs(r->model_name),
+                gy_vi(r->model_version), gy_vs(r->model_digest), gy_vs(r->run_id), gy_vs(r->config),
+                gy_vi(r->gated), gy_vs(r->verdict_id),
+                r->copied_from ? gy_vi(r->copied_from) : gy_vnull(), gy_vs(r->actor), gy_vi(now)),
+        NULL, err);
+}
+
+gy_status gy_revision_add(struct gy_db *db, const struct gy_revision *r, int64_t *ret_revision,
+                          struct gy_err *err)
+{
+    int64_t last = 0;
+    bool found;
+    int64_t now = gy_now_us();
+    GY_TRY(gy_db_get_i64(db,
+                         "SELECT COALESCE(MAX(revision), 0) FROM endpoint_revisions "
+                         "WHERE workspace_id='default' AND endpoint=?",
+                         GY_VALS(gy_vs(r->endpoint)), &found, &last, err));
+    int64_t number = last + 1;
+    GY_TRY(insert(db, r, number, now, err));
+    GY_TRY(gy_db_exec(
+        db,
+        "INSERT INTO endpoints (name, revision, actor, created_us, updated_us) "
+        "VALUES (?,?,?,?,?) ON CONFLICT (workspace_id, name) DO UPDATE SET "
+        "revision=excluded.revision, updated_us=excluded.updated_us",
+        GY_VALS(gy_vs(r->endpoint), gy_vi(number), gy_vs(r->actor), gy_vi(now), gy_vi(now)), NULL,
+        err));
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf to;
+    gy_buf_init(&to, GY_KIB);
+    GY_TRY(add_lineage(db, r, number, &to, err));
+    *ret_revision = number;
+    return add_event(db, r->copied_from ? "endpoint.rolled_back" : "endpoint.deployed", r, number,
+                     gy_buf_str(&to), err);
+}
+
+gy_status gy_revision_undeploy(struct gy_db *db, struct gy_str endpoint, struct gy_str actor,
+                               struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
+    gy_arena_init(&a, GY_MAX_REQUEST_ARENA);
+    struct gy_revision r;
+    GY_TRY(gy_revision_get(db, endpoint, 0, &a, &r, err));
+    GY_TRY(gy_db_exec(db,
+                      "UPDATE endpoints SET revision=0, updated_us=? "
+                      "WHERE workspace_id='default' AND name=?",
+                      GY_VALS(gy_vi(gy_now_us()), gy_vs(endpoint)), NULL, err));
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf subject;
+    gy_buf_init(&subject, GY_KIB);
+    GY_TRY(node(&subject, err, "revision:%" GY_STR_F "/%lld", GY_STR_A(endpoint),
+                (long long)r.revision));
+    r.actor = actor;
+    return add_event(db, "endpoint.undeployed", &r, r.revision, gy_buf_str(&subject), err);
+}
+
+/* ---- the gate ---- */
+
+struct protected
+{
+    struct gy_str alias;
+    struct protected *next;
+};
+
+static gy_status protected_aliases(struct gy_db *db, struct gy_str model, struct gy_arena *a,
+                                   struct protected **ret, struct gy_err *err)
+{
+    GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
+    GY_TRY(gy_db_query(db,
+                       "SELECT alias FROM protected_aliases WHERE workspace_id='default' AND "
+                       "model=? ORDER BY alias",
+                       GY_VALS(gy_vs(model)), &st, err));
+    for (;;) {
+        bool row;
+        GY_TRY(gy_stmt_step(st, &row, err));
+        if (!row) {
+            return GY_OK;
+        }
+        struct protected *p = gy_arena_alloc(a, sizeof *p);
+        if (!p || !(p->alias = gy_col_dup(st, 0, a)).p) {
+            return gy_err_set(err, GY_E_NOMEM, "reading protected aliases");
+        }
+        p->next = *ret;
+        *ret = p;
+    }
+}
+
+static gy_status was_gated(struct gy_db *db, struct gy_str endpoint, bool *ret, struct gy_err *err)
+{
+    int64_t n = 0;
+    bool found;
+    GY_TRY(gy_db_get_i64(db,
+                         "SELECT COUNT(*) FROM endpoint_revisions WHERE workspace_id='default' AND "
+                         "endpoint=? AND gated=1",
+                         GY_VALS(gy_vs(endpoint)), &found, &n, err));
+    *ret = n > 0;
+    return GY_OK;
+}
+
+static gy_status not_blessed(struct gy_err *err, const char *why, struct gy_str digest)
+{
+    (void)gy_err_set(err, GY_E_NOTBLESSED, "%s (package %.12s)", why, digest.p);
+    (void)gy_err_hint(err, "gyre gate check says what is missing");
+    return GY_E_NOTBLESSED;
+}
+
+gy_status gy_revision_gate(struct gy_db *db, struct gy_str endpoint, struct gy_str model,
+                           struct gy_str digest, bool project_gated, bool needs_approval,
+                           struct gy_arena *a, bool *ret_gated, struct gy_str *ret_verdict_id,
+                           struct gy_err *err)
+{
+    struct protected *aliases = NULL;
+    struct gy_verdict verdict;
+    bool found = false;
+    bool before = false;
+    GY_TRY(protected_aliases(db, model, a, &aliases, err));
+    GY_TRY(was_gated(db, endpoint, &before, err));
+    GY_TRY(gy_verdict_latest(db, digest, GY_STR_NULL, a, &found, &verdict, err));
+    *ret_verdict_id = found ? verdict.id : GY_STR_NULL;
+    *ret_gated = aliases || before || project_gated;
+    for (struct protected *p = aliases; p; p = p->next) {
+        GY_TRY(gy_gate_allows_alias(db, model, p->alias, digest, err));
+    }
+    if (*ret_gated && (!found || !verdict.blessed)) {
+        return not_blessed(err,
+                           found ? "the gate has judged this version NOT_BLESSED"
+                                 : "this endpoint is gated and the version holds no verdict",
+                           digest);
+    }
+    if (*ret_gated && needs_approval) {
+        struct gy_approval approval;
+        GY_TRY(gy_approval_latest(db, digest, GY_STR_NULL, a, &found, &approval, err));
+        if (!found || !gy_str_eqc(approval.state, "approved")) {
+            return not_blessed(err, "the version is blessed, but no person has approved it",
+                               digest);
+        }
+    }
+    return GY_OK;
+}

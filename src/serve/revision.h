@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Endpoint revisions as the store keeps them. A revision freezes everything that decides an answer:
+ * model version and digest, rules, mappings, threshold, gate. It is never changed, so rollback, log
+ * and trace can name it. All functions run inside a store closure; results live in the arena. */
+#ifndef GY_SERVE_REVISION_H
+#define GY_SERVE_REVISION_H
+
+#include "store/store.h"
+
+struct gy_revision {
+    struct gy_str endpoint;
+    int64_t revision;
+    struct gy_str kind; /* "deploy", "rollback" */
+    struct gy_str model_name;
+    int64_t model_version;
+    struct gy_str model_digest, run_id;
+    struct gy_str
+        config; /* JSON object: rules, aliases, threshold, columns, review, gate, weights */
+    bool gated; /* it had to hold a passing verdict */
+    struct gy_str verdict_id; /* absent: none */
+    int64_t copied_from;      /* a rollback: the revision it copies; else 0 */
+    struct gy_str actor;
+    int64_t created_us;
+};
+
+/* revision 0: the one that is served. Fails: NOTFOUND (no such endpoint or revision, or
+ * undeployed).
+ */
+GY_CHECKED gy_status gy_revision_get(struct gy_db *db, struct gy_str endpoint, int64_t revision,
+                                     struct gy_arena *a, struct gy_revision *ret,
+                                     struct gy_err *err);
+/* The revisions that are served now, one an endpoint, by name. */
+GY_CHECKED gy_status gy_revision_current(struct gy_db *db, struct gy_arena *a,
+                                         struct gy_revision **ret, size_t *ret_n,
+                                         struct gy_err *err);
+/* The newest max revisions of an endpoint, newest first; *ret_current: the one served, 0 = none.
+ * Fails: NOTFOUND. */
+GY_CHECKED gy_status gy_revision_history(struct gy_db *db, struct gy_str endpoint, size_t max,
+                                         struct gy_arena *a, struct gy_revision **ret,
+                                         size_t *ret_n, int64_t *ret_current, struct gy_err *err);
+/* Add r as the next revision of its endpoint and serve it; *ret_revision is its number. Writes the
+ * lineage (model and verdict -deployed-> revision) and the event. */
+GY_CHECKED gy_status gy_revision_add(struct gy_db *db, const struct gy_revision *r,
+                                     int64_t *ret_revision, struct gy_err *err);
+/* Serve no revision of it any more. Fails: NOTFOUND. */
+GY_CHECKED gy_status gy_revision_undeploy(struct gy_db *db, struct gy_str endpoint,
+                                          struct gy_str actor, struct gy_err *err);
+
+/* May a package with this digest be served where a gate stands? project_gated: the caller asks for
+ * it (gyre.yaml has a gate); needs_approval: besides the verdict. An alias of the model that is
+ * protected, or an earlier gated revision of the endpoint, asks for it too. *ret_gated says whether
+ * there was a gate, *ret_verdict_id the newest verdict (absent: none). Fails: NOTBLESSED with the
+ * reason. */
+GY_CHECKED gy_status gy_revision_gate(struct gy_db *db, struct gy_str endpoint, struct gy_str model,
+                                      struct gy_str digest, bool project_gated, bool needs_approval,
+                                      struct gy_arena *a, bool *ret_gated,
+                                      struct gy_str *ret_verdict_id, struct gy_err *err);
+
+#endif
