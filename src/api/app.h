@@ -34,6 +34,17 @@ GY_CHECKED gy_status gy_app_open(const struct gy_app_options *o, struct gy_app *
 void gy_app_free(struct gy_app *app);
 GY_DEFINE_AUTO(struct gy_app *, gy_app_free);
 
+/* `gyre server`: open the prediction log and load what is served, before the server starts; the
+ * result is app->serving, to be given to the server as its fast path. Close after it stopped. */
+struct gy_app_serve_options {
+    int n_loops;     /* as the server's; 0: one a CPU */
+    int log_sync_ms; /* -1: 50; 0: each answer waits for the disk */
+    bool log_drop_when_full;
+};
+GY_CHECKED gy_status gy_app_serve_open(struct gy_app *app, const struct gy_app_serve_options *o,
+                                       struct gy_err *err);
+void gy_app_serve_close(struct gy_app *app);
+
 /* The in-process transport: a gy_caller that runs handlers on the calling thread as actor = the
  * user's name. It does not own app. */
 GY_CHECKED gy_status gy_local_caller_new(struct gy_app *app, struct gy_caller **ret,
@@ -56,6 +67,12 @@ GY_CHECKED gy_status gy_api_inference_add(struct gy_router *r, struct gy_app *ap
                                           struct gy_err *err); /* inference.c */
 GY_CHECKED gy_status gy_api_serve_add(struct gy_router *r, struct gy_app *app,
                                       struct gy_err *err); /* serve.c */
+GY_CHECKED gy_status gy_api_trace_add(struct gy_router *r, struct gy_app *app,
+                                      struct gy_err *err); /* trace.c */
+GY_CHECKED gy_status gy_api_health_add(struct gy_router *r, struct gy_app *app,
+                                       struct gy_err *err); /* health.c */
+GY_CHECKED gy_status gy_api_metrics_add(struct gy_router *r, struct gy_app *app,
+                                        struct gy_err *err); /* metrics.c */
 GY_CHECKED gy_status gy_api_ui_add(struct gy_router *r, struct gy_app *app,
                                    struct gy_err *err); /* ui.c */
 

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* GET /api/gyre/v1/trace/{prediction_id}: from one answer back to everything it came from. The log
+ * knows values, rule outcome and revision; the revision knows the package; the lineage knows the
+ * run, the data, the code, the verdict and who approved. */
+#include <math.h>
+
+#include "api/health.h"
+#include "base/id.h"
+#include "base/time.h"
+#include "serve/predlog.h"
+#include "serve/revision.h"
+#include "serve/serving.h"
+#include "store/lineage.h"
+
+#define TRACE_ROWS 100 /* shown of one request */
+#define TRACE_EDGES 1000
+
+struct trace {
+    struct gy_arena *a;
+    const struct gy_record *parts;
+    size_t n_parts;
+    struct gy_revision revision;
+    bool has_revision;
+    struct gy_lineage_edge *edges;
+    size_t n_edges;
+};
+
+static gy_status read_lineage(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    struct trace *t = ctx;
+    const struct gy_record *r = t->parts;
+    struct gy_err why = GY_ERR_INIT;
+    gy_status st = gy_revision_get(db, r->endpoint, r->revision, t->a, &t->revision, &why);
+    t->has_revision = st == GY_OK;
+    if (st != GY_OK && st != GY_E_NOTFOUND) {
+        if (err) {
+            *err = why;
+        }
+        return st;
+    }
+    char *node =
+        gy_arena_printf(t->a, "revision:%" GY_STR_F "/%u", GY_STR_A(r->endpoint), r->revision);
+    if (!node) {
+        return gy_err_set(err, GY_E_NOMEM, "tracing a prediction");
+    }
+    return gy_lineage_walk(db, gy_str_c(node), true, TRACE_EDGES, t->a, &t->edges, &t->n_edges,
+                           err);
+}
+
+/* What stands behind the colon of the first upstream node of that kind; absent: none. */
+static struct gy_str upstream(const struct trace *t, struct gy_str kind)
+{
+    for (size_t i = 0; i < t->n_edges; i++) {
+        if (gy_str_starts(t->edges[i].from, kind)) {
+            return gy_str_sub(t->edges[i].from, kind.n, t->edges[i].from.n);
+        }
+    }
+    return GY_STR_NULL;
+}
+
+static struct gy_str approver(const struct trace *t)
+{
+    for (size_t i = 0; i < t->n_edges; i++) {
+        if (gy_str_eqc(t->edges[i].rel, "approved")) {
+            return t->edges[i].actor;
+        }
+    }
+    return GY_STR_NULL;
+}
+
+/* A value as JSON; a missing one is null. */
+static void write_value(struct gy_jw *w, double v)
+{
+    if (isnan(v)) {
+        gy_jw_null(w);
+    } else {
+        gy_jw_f64(w, v);
+    }
+}
+
+static void write_inputs(struct gy_jw *w, const struct gy_record *r, size_t row, yyjson_val *config)
+{
+    yyjson_val *names = gy_json_get(config, "inputs");
+    gy_jw_key(w, "inputs");
+    gy_jw_obj(w);
+    for (size_t i = 0; i < r->n_inputs; i++) {
+        struct gy_str name = gy_json_val_str(yyjson_arr_get(names, i));
+        char number[32];
+        if (!name.p) {
+            name = gy_str_n(number, gy_fmt_f64_trim((double)i, number));
+        }
+        gy_jw_keys(w, name);
+        write_value(w, r->inputs[row * r->n_inputs + i]);
+    }
+    gy_jw_obj_end(w);
+}
+
+static void write_outputs(struct gy_jw *w, const struct gy_record *r, size_t row,
+                          yyjson_val *config)
+{
+    const double *out = r->outputs + row * r->n_outputs;
+    bool text_classes = yyjson_arr_size(gy_json_get(config, "classes")) > 0 &&
+                        !gy_json_bool(config, "numeric_classes", true);
+    gy_jw_key(w, "outputs");
+    gy_jw_obj(w);
+    gy_jw_key(w, "prediction");
+    if (text_classes && out[0] >= 0) {
+        gy_jw_str(w,
+                  gy_json_val_str(yyjson_arr_get(gy_json_get(config, "classes"), (size_t)out[0])));
+    } else {
+        write_value(w, out[0]);
+    }
+    if (r->n_outputs == 2) {
+        gy_jw_key(w, "probability");
+        write_value(w, out[1]);
+    } else if (r->n_outputs > 2) {
+        gy_jw_key(w, "probability");
+        gy_jw_arr(w);
+        for (size_t i = 1; i < r->n_outputs; i++) {
+            write_value(w, out[i]);
+        }
+        gy_jw_arr_end(w);
+    }
+    gy_jw_obj_end(w);
+}
+
+static void write_rules(struct gy_jw *w, const struct gy_record *r, size_t row, yyjson_val *config)
+{
+    gy_jw_key(w, "rules");
+    if (!r->rules) {
+        gy_jw_null(w);
+        return;
+    }
+    const struct gy_rule_outcome *o = &r->rules[row];
+    yyjson_val *rule =
+        o->rule >= 0 ? yyjson_arr_get(gy_json_get(config, "rules"), (size_t)o->rule) : NULL;
+    gy_jw_obj(w);
+    gy_jw_kv_str(w, "name", gy_json_str(rule, "name"));
+    gy_jw_kv_str(w, "reason", gy_json_str(gy_json_get(rule, "then"), "reason"));
+    gy_jw_kv_i64(w, "true", o->hits);
+    gy_jw_kv_i64(w, "evaluated", o->evaluated);
+    gy_jw_kv_i64(w, "of", o->of);
+    gy_jw_obj_end(w);
+}
+
+static void write_row(struct gy_jw *w, const struct gy_record *r, size_t row, yyjson_val *config)
+{
+    write_inputs(w, r, row, config);
+    write_outputs(w, r, row, config);
+    write_rules(w, r, row, config);
+}
+
+static void write_rows(struct gy_jw *w, const struct trace *t, yyjson_val *config)
+{
+    size_t left = TRACE_ROWS;
+    gy_jw_key(w, "predictions");
+    gy_jw_arr(w);
+    for (size_t i = 0; i < t->n_parts && left; i++) {
+        for (size_t row = 0; row < t->parts[i].n_rows && left; row++, left--) {
+            gy_jw_obj(w);
+            write_row(w, &t->parts[i], row, config);
+            gy_jw_obj_end(w);
+        }
+    }
+    gy_jw_arr_end(w);
+}
+
+static void write_edges(struct gy_jw *w, const struct trace *t)
+{
+    gy_jw_key(w, "lineage");
+    gy_jw_arr(w);
+    for (size_t i = 0; i < t->n_edges; i++) {
+        const struct gy_lineage_edge *e = &t->edges[i];
+        char time[32];
+        gy_jw_obj(w);
+        gy_jw_kv_str(w, "from", e->from);
+        gy_jw_kv_str(w, "rel", e->rel);
+        gy_jw_kv_str(w, "to", e->to);
+        gy_jw_kv_str(w, "actor", e->actor);
+        gy_jw_kv_str(w, "time", gy_str_n(time, gy_time_iso(e->time_us, time)));
+        gy_jw_obj_end(w);
+    }
+    gy_jw_arr_end(w);
+}
+
+static void write_origin(struct gy_jw *w, const struct trace *t)
+{
+    const struct gy_record *r = t->parts;
+    gy_jw_kv_str(w, "endpoint", r->endpoint);
+    gy_jw_kv_i64(w, "revision", r->revision);
+    gy_jw_kv_str(w, "model", t->has_revision ? t->revision.model_name : GY_STR_NULL);
+    gy_jw_kv_str(w, "model_version", r->model_version);
+    gy_jw_kv_str(w, "digest", t->has_revision ? t->revision.model_digest : GY_STR_NULL);
+    gy_jw_kv_str(w, "run_id",
+                 t->has_revision && t->revision.run_id.p ? t->revision.run_id
+                                                         : upstream(t, GY_STR("run:")));
+    gy_jw_kv_str(w, "data_sha256", upstream(t, GY_STR("data:")));
+    gy_jw_kv_str(w, "code_revision", upstream(t, GY_STR("code:")));
+    gy_jw_kv_str(w, "verdict", t->has_revision ? t->revision.verdict_id : GY_STR_NULL);
+    gy_jw_kv_str(w, "approver", approver(t));
+    gy_jw_kv_str(w, "deployed_by", t->has_revision ? t->revision.actor : GY_STR_NULL);
+}
+
+static gy_status send_trace(const struct trace *t, struct gy_reply *reply, struct gy_err *err)
+{
+    const struct gy_record *r = t->parts;
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    if (t->has_revision) {
+        GY_TRY(gy_json_parse(t->revision.config, &doc, err));
+    }
+    yyjson_val *config = doc ? yyjson_doc_get_root(doc) : NULL;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
+    gy_buf_init(&out, 64 * GY_MIB);
+    char id[GY_UUID_TEXT];
+    char time[32];
+    gy_uuid_text(r->id, id);
+    struct gy_jw w;
+    gy_jw_init(&w, &out);
+    gy_jw_obj(&w);
+    gy_jw_kv_strc(&w, "prediction_id", id);
+    gy_jw_kv_str(&w, "request_id", r->request_id);
+    gy_jw_kv_str(&w, "time", gy_str_n(time, gy_time_iso(r->time_us, time)));
+    gy_jw_kv_f64(&w, "latency_us", (double)r->latency_ns / 1e3);
+    gy_jw_kv_i64(&w, "status", r->status);
+    write_origin(&w, t);
+    gy_jw_kv_i64(&w, "rows", r->total_rows);
+    if (r->total_rows == 1) {
+        write_row(&w, r, 0, config);
+    } else {
+        write_rows(&w, t, config);
+    }
+    write_edges(&w, t);
+    gy_jw_obj_end(&w);
+    return gy_reply_json(reply, 200, &out, err);
+}
+
+static gy_status get_trace(void *ctx, struct gy_request *req, struct gy_reply *reply,
+                           struct gy_err *err)
+{
+    struct gy_app *app = ctx;
+    unsigned char id[16];
+    char dir[GY_MAX_PATH];
+    struct trace t = {.a = req->arena};
+    struct gy_record *parts;
+    struct gy_predlog *live = app->serving ? gy_serving_log(app->serving) : NULL;
+    GY_TRY(gy_uuid_parse(gy_req_param(req, "id"), id, err));
+    GY_TRY(gy_home_path(&app->home, "log", dir, err));
+    GY_TRY(gy_predlog_find(live, dir, NULL, id, req->arena, &parts, &t.n_parts, err));
+    t.parts = parts;
+    GY_TRY(gy_store_read(app->store, read_lineage, &t, err));
+    return send_trace(&t, reply, err);
+}
+
+static const struct gy_route routes[] = {
+    {"GET", "/api/gyre/v1/trace/{id}", get_trace, NULL, 0, "where a prediction came from"},
+};
+
+gy_status gy_api_trace_add(struct gy_router *r, struct gy_app *app, struct gy_err *err)
+{
+    return gy_router_add(r, routes, sizeof routes / sizeof routes[0], app, err);
+}
