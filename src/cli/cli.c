@@ -18,10 +18,12 @@ static const struct gy_verb_table *const g_tables[] = {
     &gy_cmd_data,
     &gy_cmd_demo,
     &gy_cmd_dlq,
+    &gy_cmd_endpoint,
     &gy_cmd_gate,
     &gy_cmd_init,
     &gy_cmd_run,
     &gy_cmd_server,
+    &gy_cmd_trace,
     &gy_cmd_train,
     &gy_cmd_version,
 };

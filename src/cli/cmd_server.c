@@ -6,12 +6,15 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "cli/cli_internal.h"
+#include "serve/serving.h"
 
 struct server_opts {
     const char *host;
     int64_t port;
     int64_t loops;
     bool access_log;
+    int64_t log_sync_ms;
+    bool log_drop;
 };
 
 /* Without logins the server may only be reached from this machine. */
@@ -81,8 +84,11 @@ static gy_status serve_until_signal(struct gy_cli *cli, const struct server_opts
         .n_loops = (int)o->loops,
         .access_log = o->access_log,
         .router = app->router,
+        .fast = &gy_serving_fast,
+        .fast_self = app->serving,
     };
     GY_TRY(gy_server_start(&options, &app->server, err));
+    gy_serving_attach(app->serving, app->server);
     gy_status status = announce(cli, app, o->host, err);
     int got = 0;
     if (status == GY_OK) {
@@ -90,6 +96,7 @@ static gy_status serve_until_signal(struct gy_cli *cli, const struct server_opts
         gy_log(GY_LOG_INFO, "server", "draining", GY_KV_I("signal", got));
     }
     gy_server_stop(app->server);
+    gy_serving_attach(app->serving, NULL);
     gy_server_free(app->server);
     app->server = NULL;
     return status;
@@ -104,6 +111,9 @@ static gy_status run_server(struct gy_cli *cli, void *opts, struct gy_err *err)
     if (o->loops < 0 || o->loops > 64) {
         return gy_err_set(err, GY_E_USAGE, "--loops takes 0 to 64");
     }
+    if (o->log_sync_ms < 0 || o->log_sync_ms > 60000) {
+        return gy_err_set(err, GY_E_USAGE, "--log-sync takes 0 to 60000");
+    }
     GY_TRY(check_host(o->host, err));
     sigset_t signals;
     block_signals(&signals);
@@ -111,7 +121,13 @@ static gy_status run_server(struct gy_cli *cli, void *opts, struct gy_err *err)
     GY_AUTO(gy_app_free) struct gy_app *app = NULL;
     GY_TRY(gy_app_open(&options, &app, err));
     GY_TRY(lock_home(app, err));
-    return serve_until_signal(cli, o, app, &signals, err);
+    const struct gy_app_serve_options serving = {.n_loops = (int)o->loops,
+                                                 .log_sync_ms = (int)o->log_sync_ms,
+                                                 .log_drop_when_full = o->log_drop};
+    GY_TRY(gy_app_serve_open(app, &serving, err));
+    gy_status status = serve_until_signal(cli, o, app, &signals, err);
+    gy_app_serve_close(app);
+    return status;
 }
 
 static const struct gy_opt server_opts[] = {
@@ -121,6 +137,10 @@ static const struct gy_opt server_opts[] = {
      "0: any free one, printed"},
     {"loops", 0, GY_OPT_INT, offsetof(struct server_opts, loops), "N", "0",
      "event loops; 0: one a CPU"},
+    {"log-sync", 0, GY_OPT_INT, offsetof(struct server_opts, log_sync_ms), "MS", "50",
+     "predictions reach the disk within this; 0: each answer waits for it"},
+    {"log-drop", 0, GY_OPT_FLAG, offsetof(struct server_opts, log_drop), NULL, NULL,
+     "when the prediction log is full, answer without a record instead of 503"},
     {"access-log", 0, GY_OPT_FLAG, offsetof(struct server_opts, access_log), NULL, NULL,
      "log each request"},
 };

@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gyre endpoint: what is served. gyre.yaml proposes; deploy freezes it into a revision. */
+#include "base/file.h"
+#include "base/limits.h"
+#include "cli/cli_internal.h"
+#include "data/schema.h"
+#include "flow/project.h"
+
+#define BASE "/api/gyre/v1/endpoints"
+
+struct endpoint_opts {
+    const char *model;
+    const char *project;
+    const char *row;
+    int64_t to;
+};
+
+/* ---- YAML sections as JSON ---- */
+
+static void yaml_scalar(struct gy_jw *w, const struct gy_yaml_node *n)
+{
+    switch (n->kind) {
+    case GY_YAML_BOOL:
+        gy_jw_bool(w, n->b);
+        return;
+    case GY_YAML_INT:
+        gy_jw_i64(w, n->i);
+        return;
+    case GY_YAML_FLOAT:
+        gy_jw_f64(w, n->f);
+        return;
+    case GY_YAML_STR:
+        gy_jw_str(w, n->text);
+        return;
+    case GY_YAML_NULL:
+    case GY_YAML_SEQ:
+    case GY_YAML_MAP:
+        gy_jw_null(w);
+    }
+}
+
+/* The parser bounds the depth. */
+static void yaml_value(struct gy_jw *w, const struct gy_yaml_node *n)
+{
+    if (n->kind == GY_YAML_MAP) {
+        gy_jw_obj(w);
+        for (size_t i = 0; i < n->n_items; i++) {
+            gy_jw_keys(w, n->keys[i]);
+            yaml_value(w, &n->items[i]);
+        }
+        gy_jw_obj_end(w);
+    } else if (n->kind == GY_YAML_SEQ) {
+        gy_jw_arr(w);
+        for (size_t i = 0; i < n->n_items; i++) {
+            yaml_value(w, &n->items[i]);
+        }
+        gy_jw_arr_end(w);
+    } else {
+        yaml_scalar(w, n);
+    }
+}
+
+/* ---- the request ---- */
+
+struct source {
+    struct gy_project *project; /* NULL: none */
+    struct gy_schema *schema;   /* NULL: none */
+    struct gy_str name;
+    const struct gy_yaml_node *section; /* NULL: not in gyre.yaml */
+};
+
+static void source_done(struct source *s)
+{
+    gy_project_free(s->project);
+    gy_schema_free(s->schema);
+}
+GY_DEFINE_AUTO_DONE(struct source, source_done);
+
+/* gyre.yaml of --project, else of the nearest folder above; none is fine when a model is named. */
+static gy_status load_project(const struct endpoint_opts *o, struct source *s, struct gy_err *err)
+{
+    char dir[GY_MAX_PATH];
+    char path[GY_MAX_PATH];
+    struct gy_err why = GY_ERR_INIT;
+    gy_status st = gy_project_find(o->project, dir, &why);
+    if (st == GY_E_NOTFOUND && o->model && !o->project) {
+        return GY_OK;
+    }
+    if (st != GY_OK) {
+        if (err) {
+            *err = why;
+        }
+        return st;
+    }
+    GY_TRY(gy_project_load(dir, &s->project, err));
+    GY_TRY(gy_path_join(path, sizeof path, dir, "schema.yaml", err));
+    return gy_path_exists(path) ? gy_schema_read(path, &s->schema, err) : GY_OK;
+}
+
+static gy_status choose(const struct gy_cli *cli, struct source *s, struct gy_err *err)
+{
+    const struct gy_yaml_node *all = s->project ? s->project->endpoints : NULL;
+    if (cli->argc) {
+        s->name = gy_str_c(cli->argv[0]);
+        s->section = gy_yaml_get(all, cli->argv[0]);
+        return GY_OK;
+    }
+    if (!all || all->kind != GY_YAML_MAP || all->n_items == 0) {
+        (void)gy_err_set(err, GY_E_USAGE, "which endpoint? gyre.yaml names none");
+        (void)gy_err_hint(err, "gyre endpoint deploy NAME --model models:/NAME/1");
+        return GY_E_USAGE;
+    }
+    if (all->n_items > 1) {
+        (void)gy_err_set(err, GY_E_USAGE, "which endpoint? gyre.yaml names %zu", all->n_items);
+        (void)gy_err_hint(err, "gyre endpoint deploy %" GY_STR_F, GY_STR_A(all->keys[0]));
+        return GY_E_USAGE;
+    }
+    s->name = all->keys[0];
+    s->section = &all->items[0];
+    return GY_OK;
+}
+
+/* The columns a rule may compare: numbers, and not the label. */
+static void write_columns(struct gy_jw *w, const struct gy_schema *schema)
+{
+    gy_jw_key(w, "columns");
+    gy_jw_arr(w);
+    for (size_t i = 0; i < schema->n_columns; i++) {
+        const struct gy_column *c = &schema->columns[i];
+        bool numeric =
+            c->type == GY_TYPE_INT || c->type == GY_TYPE_FLOAT || c->type == GY_TYPE_BOOL;
+        if (numeric && c->role != GY_ROLE_LABEL) {
+            gy_jw_str(w, c->name);
+        }
+    }
+    gy_jw_arr_end(w);
+}
+
+static gy_status write_request(const struct endpoint_opts *o, const struct source *s,
+                               struct gy_buf *out, struct gy_err *err)
+{
+    struct gy_jw w;
+    gy_jw_init(&w, out);
+    gy_jw_obj(&w);
+    if (o->model) {
+        gy_jw_kv_strc(&w, "model", o->model);
+    }
+    if (s->section) {
+        gy_jw_key(&w, "project");
+        yaml_value(&w, s->section);
+    }
+    if (s->schema) {
+        write_columns(&w, s->schema);
+    }
+    const struct gy_yaml_node *gate =
+        s->project && s->project->yaml ? gy_yaml_get(gy_yaml_root(s->project->yaml), "gate") : NULL;
+    if (gate) {
+        gy_jw_key(&w, "gate");
+        yaml_value(&w, gate);
+    }
+    gy_jw_obj_end(&w);
+    return gy_buf_check(out, "the deploy request", err);
+}
+
+/* ---- calling and printing ---- */
+
+static gy_status call(struct gy_cli *cli, const char *method, struct gy_str name, const char *verb,
+                      struct gy_str body, struct gy_collect *answer, yyjson_doc **ret,
+                      struct gy_err *err)
+{
+    struct gy_caller *caller = NULL;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf path;
+    gy_buf_init(&path, 16 * GY_KIB);
+    gy_buf_addc(&path, BASE);
+    if (name.n) {
+        gy_buf_add_char(&path, '/');
+        gy_url_encode(&path, name, false);
+    }
+    gy_buf_addc(&path, verb);
+    GY_TRY(gy_buf_check(&path, "the path", err));
+    GY_TRY(gy_cli_caller(cli, &caller, err));
+    GY_TRY(gy_call_json(caller, method, path.p, body, answer, err));
+    return gy_json_parse(gy_buf_str(&answer->body), ret, err);
+}
+
+static gy_status print_revision(struct gy_cli *cli, struct gy_collect *answer, yyjson_val *r,
+                                const char *what, struct gy_err *err)
+{
+    if (cli->json) {
+        return gy_cli_print_json(cli, &answer->body, err);
+    }
+    struct gy_str model = gy_json_str(r, "model");
+    struct gy_str digest = gy_json_str(r, "digest");
+    gy_cli_say(cli, "%s %" GY_STR_F " revision %lld: %" GY_STR_F " version %lld (%.12s)\n", what,
+               GY_STR_A(gy_json_str(r, "endpoint")), (long long)gy_json_i64(r, "revision", 0),
+               GY_STR_A(model), (long long)gy_json_i64(r, "version", 0), digest.p ? digest.p : "");
+    return GY_OK;
+}
+
+static gy_status run_deploy(struct gy_cli *cli, void *opts, struct gy_err *err)
+{
+    const struct endpoint_opts *o = opts;
+    GY_AUTO_DONE(source_done) struct source s = {0};
+    GY_TRY(load_project(o, &s, err));
+    GY_TRY(choose(cli, &s, err));
+    if (!s.section && !o->model) {
+        (void)gy_err_set(err, GY_E_NOTFOUND, "gyre.yaml has no endpoint '%" GY_STR_F "'",
+                         GY_STR_A(s.name));
+        (void)gy_err_hint(err, "name the model to deploy: --model models:/NAME/1");
+        return GY_E_NOTFOUND;
+    }
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf body;
+    GY_AUTO_DONE(gy_collect_done) struct gy_collect answer;
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    gy_buf_init(&body, 4 * GY_MIB);
+    gy_collect_init(&answer, 16 * GY_MIB);
+    GY_TRY(write_request(o, &s, &body, err));
+    GY_TRY(call(cli, "POST", s.name, "/deploy", gy_buf_str(&body), &answer, &doc, err));
+    return print_revision(cli, &answer, yyjson_doc_get_root(doc), "deployed", err);
+}
+
+static gy_status run_rollback(struct gy_cli *cli, void *opts, struct gy_err *err)
+{
+    const struct endpoint_opts *o = opts;
+    if (o->to < 0) {
+        return gy_err_set(err, GY_E_USAGE, "--to takes a revision over 0");
+    }
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf body;
+    GY_AUTO_DONE(gy_collect_done) struct gy_collect answer;
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    gy_buf_init(&body, GY_KIB);
+    gy_collect_init(&answer, 16 * GY_MIB);
+    gy_buf_addf(&body, "{\"revision\":%lld}", (long long)o->to);
+    GY_TRY(call(cli, "POST", gy_str_c(cli->argv[0]), "/rollback", gy_buf_str(&body), &answer, &doc,
+                err));
+    return print_revision(cli, &answer, yyjson_doc_get_root(doc), "rolled back to a copy:", err);
+}
+
+static gy_status run_undeploy(struct gy_cli *cli, void *opts, struct gy_err *err)
+{
+    (void)opts;
+    GY_AUTO_DONE(gy_collect_done) struct gy_collect answer;
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    gy_collect_init(&answer, GY_MIB);
+    GY_TRY(
+        call(cli, "POST", gy_str_c(cli->argv[0]), "/undeploy", GY_STR("{}"), &answer, &doc, err));
+    if (cli->json) {
+        return gy_cli_print_json(cli, &answer.body, err);
+    }
+    gy_cli_say(cli, "undeployed %s\n", cli->argv[0]);
+    return GY_OK;
+}
+
+static struct gy_str number(struct gy_cli *cli, int64_t v)
+{
+    return gy_str_c(gy_arena_printf(&cli->arena, "%lld", (long long)v));
+}
+
+static void table_of(struct gy_cli *cli, yyjson_val *list, int64_t current)
+{
+    static const char *const head[] = {"endpoint", "revision", "model",    "version",
+                                       "digest",   "verdict",  "deployed", "by"};
+    static const bool right[] = {false, true, false, true, false, false, false, false};
+    enum { COLUMNS = 8 };
+    size_t n = yyjson_arr_size(list);
+    struct gy_str *cells = gy_arena_calloc(&cli->arena, n * COLUMNS + 1, sizeof *cells);
+    size_t i, max;
+    yyjson_val *r;
+    yyjson_arr_foreach(list, i, max, r)
+    {
+        if (!cells) {
+            return;
+        }
+        struct gy_str *c = cells + i * COLUMNS;
+        int64_t revision = gy_json_i64(r, "revision", 0);
+        c[0] = gy_json_str(r, "endpoint");
+        c[1] = revision == current
+                   ? gy_str_c(gy_arena_printf(&cli->arena, "* %lld", (long long)revision))
+                   : number(cli, revision);
+        c[2] = gy_json_str(r, "model");
+        c[3] = number(cli, gy_json_i64(r, "version", 0));
+        c[4] = gy_str_sub(gy_json_str(r, "digest"), 0, 12);
+        c[5] = gy_json_str(r, "verdict").p ? GY_STR("BLESSED") : GY_STR_NULL;
+        c[6] = gy_str_sub(gy_json_str(r, "time"), 0, 19);
+        c[7] = gy_json_str(r, "actor");
+    }
+    gy_cli_table(cli, head, COLUMNS, cells, n, right);
+}
+
+static gy_status run_list(struct gy_cli *cli, void *opts, struct gy_err *err)
+{
+    (void)opts;
+    GY_AUTO_DONE(gy_collect_done) struct gy_collect answer;
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    gy_collect_init(&answer, 64 * GY_MIB);
+    GY_TRY(call(cli, "GET", GY_STR_NULL, "", GY_STR_NULL, &answer, &doc, err));
+    if (cli->json) {
+        return gy_cli_print_json(cli, &answer.body, err);
+    }
+    yyjson_val *list = gy_json_get(yyjson_doc_get_root(doc), "endpoints");
+    if (yyjson_arr_size(list) == 0) {
+        gy_cli_say(cli, "nothing is deployed\n");
+        return GY_OK;
+    }
+    table_of(cli, list, -1);
+    return GY_OK;
+}
+
+static gy_status run_show(struct gy_cli *cli, void *opts, struct gy_err *err)
+{
+    (void)opts;
+    GY_AUTO_DONE(gy_collect_done) struct gy_collect answer;
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    gy_collect_init(&answer, 64 * GY_MIB);
+    GY_TRY(call(cli, "GET", gy_str_c(cli->argv[0]), "", GY_STR_NULL, &answer, &doc, err));
+    if (cli->json) {
+        return gy_cli_print_json(cli, &answer.body, err);
+    }
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    table_of(cli, gy_json_get(root, "revisions"), gy_json_i64(root, "revision", -1));
+    return GY_OK;
+}
+
+/* ---- test: one prediction, as a client would ask ---- */
+
+static gy_status add_tensor(struct gy_jw *w, struct gy_str name, yyjson_val *v, struct gy_err *err)
+{
+    if (!yyjson_is_num(v) && !yyjson_is_null(v)) {
+        return gy_err_set(err, GY_E_USAGE, "'%" GY_STR_F "' must be a number or null",
+                          GY_STR_A(name));
+    }
+    gy_jw_obj(w);
+    gy_jw_kv_str(w, "name", name);
+    gy_jw_key(w, "shape");
+    gy_jw_raw(w, GY_STR("[1]"));
+    gy_jw_kv_strc(w, "datatype", "FP64");
+    gy_jw_key(w, "data");
+    gy_jw_arr(w);
+    gy_jw_val(w, v);
+    gy_jw_arr_end(w);
+    gy_jw_obj_end(w);
+    return GY_OK;
+}
+
+static gy_status row_request(struct gy_str row, struct gy_buf *out, struct gy_err *err)
+{
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    GY_TRY(gy_json_parse(row, &doc, err));
+    yyjson_val *object = yyjson_doc_get_root(doc);
+    if (!yyjson_is_obj(object)) {
+        return gy_err_set(err, GY_E_USAGE, "--row takes a JSON object of inputs");
+    }
+    struct gy_jw w;
+    gy_jw_init(&w, out);
+    gy_jw_obj(&w);
+    gy_jw_key(&w, "inputs");
+    gy_jw_arr(&w);
+    size_t i, n;
+    yyjson_val *key, *v;
+    yyjson_obj_foreach(object, i, n, key, v)
+    {
+        GY_TRY(add_tensor(&w, gy_json_val_str(key), v, err));
+    }
+    gy_jw_arr_end(&w);
+    gy_jw_obj_end(&w);
+    return gy_buf_check(out, "the request", err);
+}
+
+static gy_status run_test(struct gy_cli *cli, void *opts, struct gy_err *err)
+{
+    const struct endpoint_opts *o = opts;
+    struct gy_caller *caller = NULL;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf path;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf body;
+    GY_AUTO_DONE(gy_collect_done) struct gy_collect about;
+    GY_AUTO_DONE(gy_collect_done) struct gy_collect answer;
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    gy_buf_init(&path, 16 * GY_KIB);
+    gy_buf_init(&body, GY_MIB);
+    gy_collect_init(&about, 8 * GY_MIB);
+    gy_collect_init(&answer, 8 * GY_MIB);
+    gy_buf_addc(&path, "/v2/models/");
+    gy_url_encode(&path, gy_str_c(cli->argv[0]), false);
+    GY_TRY(gy_buf_check(&path, "the path", err));
+    GY_TRY(gy_cli_caller(cli, &caller, err));
+    GY_TRY(gy_call_json(caller, "GET", path.p, GY_STR_NULL, &about, err));
+    GY_TRY(gy_json_parse(gy_buf_str(&about.body), &doc, err));
+    struct gy_str row =
+        gy_json_str(gy_json_get(yyjson_doc_get_root(doc), "properties"), "input_example");
+    row = o->row ? gy_str_c(o->row) : row;
+    if (!row.p) {
+        return gy_err_set(err, GY_E_USAGE, "the model has no input example: give one with --row");
+    }
+    GY_TRY(row_request(row, &body, err));
+    gy_buf_addc(&path, "/infer");
+    GY_TRY(gy_buf_check(&path, "the path", err));
+    GY_TRY(gy_call_json(caller, "POST", path.p, gy_buf_str(&body), &answer, err));
+    if (cli->json) {
+        return gy_cli_print_json(cli, &answer.body, err);
+    }
+    gy_cli_say(cli, "%s\n", answer.body.p);
+    return GY_OK;
+}
+
+static const struct gy_opt deploy_opts[] = {
+    {"model", 'm', GY_OPT_STR, offsetof(struct endpoint_opts, model), "REF", NULL,
+     "models:/NAME/VERSION or models:/NAME@ALIAS; default: as gyre.yaml says"},
+    {"project", 0, GY_OPT_STR, offsetof(struct endpoint_opts, project), "DIR", NULL,
+     "the folder of gyre.yaml; default: the nearest one above"},
+};
+static const struct gy_opt rollback_opts[] = {
+    {"to", 0, GY_OPT_INT, offsetof(struct endpoint_opts, to), "REVISION", "0",
+     "0: the one before the current"},
+};
+static const struct gy_opt test_opts[] = {
+    {"row", 0, GY_OPT_STR, offsetof(struct endpoint_opts, row), "JSON", NULL,
+     "inputs as an object; default: the model's own example"},
+};
+
+static const struct gy_verb verbs[] = {
+    {.noun = "endpoint",
+     .verb = "list",
+     .args = "",
+     .summary = "what is served",
+     .examples = "  gyre endpoint list",
+     .opts_bytes = sizeof(struct endpoint_opts),
+     .run = run_list},
+    {.noun = "endpoint",
+     .verb = "show",
+     .args = "NAME",
+     .min_args = 1,
+     .max_args = 1,
+     .summary = "its revisions, the served one marked",
+     .examples = "  gyre endpoint show sepsis",
+     .opts_bytes = sizeof(struct endpoint_opts),
+     .run = run_show},
+    {.noun = "endpoint",
+     .verb = "deploy",
+     .args = "[NAME]",
+     .max_args = 1,
+     .summary = "freeze model version, rules and mappings into a revision and serve it",
+     .details =
+         "Takes the endpoint's section of gyre.yaml, and the columns of schema.yaml that its "
+         "rules may read. A gated endpoint takes blessed versions only.",
+     .examples = "  gyre endpoint deploy\n  gyre endpoint deploy sepsis --model models:/sepsis/2",
+     .opts = deploy_opts,
+     .n_opts = sizeof deploy_opts / sizeof deploy_opts[0],
+     .opts_bytes = sizeof(struct endpoint_opts),
+     .run = run_deploy},
+    {.noun = "endpoint",
+     .verb = "rollback",
+     .args = "NAME",
+     .min_args = 1,
+     .max_args = 1,
+     .summary = "serve an earlier revision again, as a new one",
+     .examples = "  gyre endpoint rollback sepsis\n  gyre endpoint rollback sepsis --to 3",
+     .opts = rollback_opts,
+     .n_opts = sizeof rollback_opts / sizeof rollback_opts[0],
+     .opts_bytes = sizeof(struct endpoint_opts),
+     .run = run_rollback},
+    {.noun = "endpoint",
+     .verb = "undeploy",
+     .args = "NAME",
+     .min_args = 1,
+     .max_args = 1,
+     .summary = "stop serving it; its revisions stay",
+     .examples = "  gyre endpoint undeploy sepsis",
+     .opts_bytes = sizeof(struct endpoint_opts),
+     .run = run_undeploy},
+    {.noun = "endpoint",
+     .verb = "test",
+     .args = "NAME",
+     .min_args = 1,
+     .max_args = 1,
+     .summary = "ask it for one prediction",
+     .examples = "  gyre endpoint test sepsis\n"
+                 "  gyre endpoint test sepsis --row '{\"HR\":104,\"Resp\":22,\"Temp\":38.9}'",
+     .opts = test_opts,
+     .n_opts = sizeof test_opts / sizeof test_opts[0],
+     .opts_bytes = sizeof(struct endpoint_opts),
+     .run = run_test},
+};
+
+const struct gy_verb_table gy_cmd_endpoint = GY_VERB_TABLE(verbs);
