@@ -189,7 +189,7 @@ static gy_status on_step(void *ctx, const struct gy_flow_step *step, struct gy_e
 /* ---- gyre run ---- */
 
 static gy_status print_result(struct run_call *c, const struct gy_flow_result *r, gy_status outcome,
-                              struct gy_err *err)
+                              const struct gy_err *why, struct gy_err *err)
 {
     if (!c->cli->json) {
         for (size_t i = 0; i < r->n_steps; i++) {
@@ -231,6 +231,14 @@ static gy_status print_result(struct run_call *c, const struct gy_flow_result *r
         gy_jw_obj_end(&w);
     }
     gy_jw_arr_end(&w);
+    if (outcome != GY_OK) {
+        gy_jw_key(&w, "error");
+        gy_jw_obj(&w);
+        gy_jw_kv_strc(&w, "code", gy_status_name(outcome));
+        gy_jw_kv_strc(&w, "message", why->msg);
+        gy_jw_kv_strc(&w, "hint", why->hint);
+        gy_jw_obj_end(&w);
+    }
     gy_jw_obj_end(&w);
     return gy_cli_print_json(c->cli, &out, err);
 }
@@ -250,7 +258,12 @@ static gy_status run_recorded(struct run_call *c, const struct gy_project *p,
     (void)sigaction(SIGINT, &old_int, NULL);
     (void)sigaction(SIGTERM, &old_term, NULL);
     gy_status ended = end_record(c, outcome, &why, outcome == GY_OK ? err : &lost);
-    GY_TRY(print_result(c, &result, outcome, err));
+    GY_TRY(print_result(c, &result, outcome, &why, err));
+    if (outcome != GY_OK && c->cli->json) { /* the one document on stdout has told it */
+        gy_cli_note(c->cli, "%s%s%s\n", why.msg, why.hint[0] ? "\n" : "", why.hint);
+        c->cli->exit_code = gy_status_exit(outcome);
+        return GY_OK;
+    }
     if (outcome != GY_OK) {
         if (err) {
             *err = why; /* the stage's failure, not that of its record */
@@ -278,6 +291,7 @@ static gy_status run_run(struct gy_cli *cli, void *opts, struct gy_err *err)
     call.flow = flow;
     struct gy_flow_run_options options = {.home = home.dir,
                                           .program = cli->program,
+                                          .server = cli->server,
                                           .run_id = call.id,
                                           .code_revision = revision,
                                           .targets = (const char *const *)cli->argv,

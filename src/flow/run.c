@@ -213,6 +213,9 @@ static const char *const *stage_env(struct runner *r, const struct gy_flow_stage
     env[n++] = gy_arena_printf(a, "GYRE_PROJECT=%s", r->f->dir);
     env[n++] = gy_arena_printf(a, "GYRE_STEP=%s/%" GY_STR_F, r->o->run_id, GY_STR_A(s->name));
     env[n++] = gy_arena_printf(a, "GYRE_CODE_REVISION=%s", r->o->code_revision);
+    if (r->o->server && r->o->server[0]) {
+        env[n++] = gy_arena_printf(a, "GYRE_SERVER=%s", r->o->server);
+    }
     const char *slash = r->o->program ? strrchr(r->o->program, '/') : NULL;
     if (slash) {
         const char *path = getenv("PATH");

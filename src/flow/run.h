@@ -46,6 +46,8 @@ struct gy_flow_run_options {
     const char *home;    /* absolute: logs go to home/runs/<run_id>/<stage>.log */
     const char *program; /* this binary: its folder comes first in the stages' PATH, so that `gyre`
                             is it; NULL: no */
+    const char *server;  /* --server: exported as GYRE_SERVER, so that stages talk to the same one;
+                            NULL: no */
     const char *run_id;
     const char *code_revision;  /* exported as GYRE_CODE_REVISION */
     const char *const *targets; /* stages; with what is upstream of them */
