@@ -6,6 +6,7 @@
  *
  * Options: loops workers queue connections header_ms idle_ms body_rate body_window_ms drain_ms
  * drain_delay_ms max_header unix log */
+#include <dirent.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -340,6 +341,16 @@ static bool set_option(struct gy_server_options *o, char *arg)
     return true;
 }
 
+static int open_descriptors(void)
+{
+    int n = 0;
+    DIR *d = opendir("/proc/self/fd");
+    while (d && readdir(d)) {
+        n++;
+    }
+    return d && closedir(d) == 0 ? n : -1;
+}
+
 static void open_gate(void)
 {
     (void)pthread_mutex_lock(&g_lock);
@@ -379,6 +390,14 @@ int main(int argc, char **argv)
         return 1;
     }
     o.router = router;
+    /* The first loop of a process opens what libuv never closes. */
+    struct gy_server_options first = {.n_loops = 1, .n_workers = 1, .router = router};
+    if (gy_server_start(&first, &g_server, &err) != GY_OK) {
+        (void)fprintf(stderr, "net_testd: %s\n", err.msg);
+        return 1;
+    }
+    gy_server_free(g_server);
+    int descriptors = open_descriptors();
     if (gy_server_start(&o, &g_server, &err) != GY_OK) {
         (void)fprintf(stderr, "net_testd: %s\n", err.msg);
         return 1;
@@ -406,6 +425,11 @@ int main(int argc, char **argv)
     if (left) {
         (void)fprintf(stderr, "net_testd: %lld blocks of memory left\n", (long long)left);
         return 3;
+    }
+    if (open_descriptors() != descriptors) {
+        (void)fprintf(stderr, "net_testd: %d descriptors at first, %d left\n", descriptors,
+                      open_descriptors());
+        return 4;
     }
     return 0;
 }

@@ -6,8 +6,10 @@ import contextlib
 import json
 import os
 import pwd
+import random
 import re
 import resource
+import select
 import signal
 import socket
 import stat
@@ -764,6 +766,65 @@ def test_drain_gives_up_at_its_timeout(new_testd):
         one.process.send_signal(signal.SIGTERM)
         assert peer.at_end()
     one.stop()
+
+
+def rude_session(testd, rng):
+    """Well-formed and broken requests, stopped, reset or half closed at any byte."""
+    stream = b""
+    for _ in range(rng.randrange(1, 6)):
+        path = rng.choice(["/echo", "/fast/echo", "/fast/defer", "/fast/pass", "/upload", "/small", "/nowhere"])
+        method = "PUT" if path == "/upload" else "POST"
+        body = bytes([rng.randrange(256)]) * rng.choice([0, 1, 100, 5000, 150000, 400000])
+        if rng.random() < 0.4:
+            stream += request(method, path, ["Transfer-Encoding: chunked"])
+            for k in range(0, len(body), 50000):
+                stream += b"%x\r\n%s\r\n" % (len(body[k:k + 50000]), body[k:k + 50000])
+            stream += b"0\r\n\r\n"
+        else:
+            stream += request(method, path, body=body)
+    if rng.random() < 0.3:
+        at = rng.randrange(len(stream))
+        stream = stream[:at] + bytes([rng.randrange(256)]) + stream[at + 1:]
+    if rng.random() < 0.5:
+        stream = stream[:rng.randrange(len(stream))]
+    with contextlib.closing(testd.connect()) as peer, contextlib.suppress(OSError):
+        for k in range(0, len(stream), step := rng.choice([1 << 20, 70000, 5000])):
+            peer.send(stream[k:k + step])
+            if rng.random() < 0.1 and select.select([peer.sock], [], [], 0)[0]:
+                peer.sock.recv(rng.choice([1, 1000, 100000]))
+        end = rng.random()
+        if end < 0.3:
+            peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        elif end < 0.6:
+            peer.sock.shutdown(socket.SHUT_WR)
+            while peer.sock.recv(1 << 16):
+                pass
+
+
+def test_rude_clients_harm_nobody(new_testd):
+    """400 sessions from fixed seeds; a polite client beside them always gets its answer; at the end nothing is left of them."""
+    one = new_testd("loops=2", "workers=3", "queue=16")
+    failures = []
+
+    def rude(seed):
+        rng = random.Random(seed)
+        try:
+            for _ in range(50):
+                rude_session(one, rng)
+        except Exception as e:  # noqa: BLE001: a thread must report whatever it was
+            failures.append((seed, repr(e)))
+
+    threads = [threading.Thread(target=rude, args=(n,)) for n in range(8)]
+    for t in threads:
+        t.start()
+    with contextlib.closing(one.connect()) as peer:
+        while any(t.is_alive() for t in threads):
+            assert peer.ask("POST", "/fast/echo", body=b"polite").body == b"polite"
+    for t in threads:
+        t.join()
+    assert not failures, failures
+    one.until("in_flight", 0)
+    one.until("open", 1)
 
 
 def test_many_clients_at_once(testd):
