@@ -29,9 +29,9 @@ static gy_status need_serving(const struct gy_app *app, struct gy_err *err)
     if (app->serving) {
         return GY_OK;
     }
-    (void)gy_err_set(err, GY_E_UNAVAILABLE, "no server runs here, so nothing is served");
-    (void)gy_err_hint(err, "gyre server starts one");
-    return GY_E_UNAVAILABLE;
+    /* {"error"} has no place for a hint */
+    return gy_err_set(err, GY_E_UNAVAILABLE,
+                      "no server runs here, so nothing is served: gyre server starts one");
 }
 
 static gy_status get_models(void *ctx, struct gy_request *req, struct gy_reply *reply,
