@@ -565,6 +565,83 @@ static void test_drift(void **state)
     assert_int_equal(gy_synth_patients(&o, &r, NULL), GY_E_INVALID);
 }
 
+static struct gy_corrupt_options corrupting(const char *file, int64_t bad)
+{
+    return (struct gy_corrupt_options){.in = in_dir(file),
+                                       .out = in_dir("spoilt.csv"),
+                                       .ledger = in_dir("ledger"),
+                                       .schema = g_schema,
+                                       .bad = bad,
+                                       .seed = 4};
+}
+
+/* The schema here has no `values` and only id is required (and unique): those kinds are left out,
+ * the others are dead for their reason alone, and the records of the file come through. */
+static void test_corrupt_keeps_to_the_schema(void **state)
+{
+    (void)state;
+    fresh();
+    put("c.csv", GY_STR("\xef\xbb\xbfs;x;id\r\n\"q;\"\"\";1.50;7\r\n\r\nbad;99;8\r\nlast;2;9"));
+    struct gy_corrupt_options o = corrupting("c.csv", 60);
+    struct gy_synth_result r;
+    struct gy_err err = GY_ERR_INIT;
+    if (gy_synth_corrupt(&o, &r, &err) != GY_OK) {
+        fail_msg("%s", err.msg);
+    }
+    assert_int_equal(r.rows, 3);
+    assert_int_equal(r.bad, 60);
+    struct gy_ingest_result got = ingest("spoilt.csv");
+    assert_int_equal(got.read, 63);
+    assert_int_equal(got.accepted, 2);
+    static const enum gy_dead_code made[] = {GY_DEAD_FIELDS, GY_DEAD_QUOTE, GY_DEAD_UTF8,
+                                             GY_DEAD_TYPE,   GY_DEAD_RANGE, GY_DEAD_UNIQUE};
+    for (size_t i = 0; i < 6; i++) {
+        assert_int_equal(got.codes[made[i]], made[i] == GY_DEAD_RANGE ? 11 : 10);
+    }
+    assert_int_equal(got.codes[GY_DEAD_VALUES] + got.codes[GY_DEAD_REQUIRED], 0);
+    check_file("out/data.csv", "id,x,s\n7,1.5,\"q;\"\"\"\n9,2,last\n");
+    put("none.csv", GY_STR("id\nx\n"));
+    o = corrupting("none.csv", 1);
+    assert_int_equal(gy_synth_corrupt(&o, &r, NULL), GY_E_INVALID);
+    put("none.csv", GY_STR("id,zz\nx\n"));
+    assert_int_equal(gy_synth_corrupt(&o, &r, NULL), GY_E_SCHEMA);
+    o.in = in_dir("nowhere.csv");
+    assert_int_equal(gy_synth_corrupt(&o, &r, NULL), GY_E_NOTFOUND);
+}
+
+static void test_making_survives_every_failing_allocation(void **state)
+{
+    (void)state;
+    struct gy_synth_options o = {.rows = 20,
+                                 .seed = 2,
+                                 .positive = 0.5,
+                                 .labelled = true,
+                                 .bad = 8,
+                                 .out = in_dir("f.csv"),
+                                 .ledger = in_dir("f.ledger")};
+    char out[128], ledger[128];
+    (void)snprintf(out, sizeof out, "%s", o.out);
+    (void)snprintf(ledger, sizeof ledger, "%s", o.ledger);
+    o.out = out;
+    o.ledger = ledger;
+    put("c.csv", GY_STR("id,x,s\n1,1,a\n2,2,\"b\"\"c\"\n"));
+    for (int what = 0; what < 2; what++) {
+        int64_t live = gy_mem_live();
+        bool done = false;
+        for (uint64_t nth = 1; !done; nth++) {
+            struct gy_corrupt_options c = corrupting("c.csv", 12);
+            struct gy_synth_result r;
+            gy_mem_fail_at(nth, 1);
+            gy_status status =
+                what ? gy_synth_corrupt(&c, &r, NULL) : gy_synth_patients(&o, &r, NULL);
+            done = gy_mem_count() < nth;
+            gy_mem_fail_at(0, 0);
+            assert_int_equal(gy_mem_live(), live);
+            assert_true(status == GY_E_NOMEM || (status == GY_OK && r.bad == (what ? 12 : 8)));
+        }
+    }
+}
+
 static void test_bad_options(void **state)
 {
     (void)state;
@@ -595,6 +672,8 @@ int main(void)
         cmocka_unit_test(test_patients_follow_the_rule),
         cmocka_unit_test(test_patients_are_repeatable),
         cmocka_unit_test(test_drift),
+        cmocka_unit_test(test_corrupt_keeps_to_the_schema),
+        cmocka_unit_test(test_making_survives_every_failing_allocation),
         cmocka_unit_test(test_bad_options),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
