@@ -42,6 +42,9 @@ void gy_objects_take_backend(struct gy_objects *o, const struct gy_objects_ops *
 gy_status gy_objects_open(const char *url, struct gy_objects **ret, struct gy_err *err)
 {
     struct gy_str u = gy_str_c(url), file = GY_STR("file://");
+    if (!url) {
+        return gy_err_set(err, GY_E_INVALID, "no object store was named");
+    }
     if (gy_str_eqc(u, "memory:")) {
         return gy_objects_open_memory(ret, err);
     }

@@ -160,6 +160,7 @@ gy_status gy_store_read(struct gy_store *s, gy_db_fn fn, void *ctx, struct gy_er
     struct reader *r = take_reader(s);
     gy_status status = r->db ? GY_OK : gy_db_open(s->driver, &s->cfg, &r->db, err);
     if (status == GY_OK) {
+        GY_REQUIRE(r->db);
         status = run_read(r->db, fn, ctx, err);
     }
     give_reader(s, r);

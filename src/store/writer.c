@@ -81,9 +81,14 @@ static void fail_group(struct request *first, const struct request *end, gy_stat
     }
 }
 
+static int64_t wal_bytes(const struct gy_writer *w)
+{
+    return w->db->ops->wal_bytes ? w->db->ops->wal_bytes(w->db->conn) : 0;
+}
+
 static void note_commit(struct gy_writer *w, int64_t us)
 {
-    int64_t wal = w->db->ops->wal_bytes ? w->db->ops->wal_bytes(w->db->conn) : 0;
+    int64_t wal = wal_bytes(w);
     pthread_mutex_lock(&w->lock);
     w->commit_us[w->stats.commits % GY_STORE_COMMIT_SAMPLES] =
         (uint32_t)(us < UINT32_MAX ? us : UINT32_MAX);
@@ -167,7 +172,7 @@ static void checkpoint(struct gy_writer *w)
         pthread_mutex_lock(w->db_lock);
     }
     gy_status status = db->ops->checkpoint(db->conn, &err);
-    int64_t wal = db->ops->wal_bytes(db->conn);
+    int64_t wal = wal_bytes(w);
     if (w->db_lock) {
         pthread_mutex_unlock(w->db_lock);
     }
@@ -231,13 +236,13 @@ static void *writer_main(void *arg)
             run_group(w, group);
             dirty = true;
         }
-        int64_t wal = w->db->ops->wal_bytes ? w->db->ops->wal_bytes(w->db->conn) : 0;
+        int64_t wal = wal_bytes(w);
         last_wal = wal < last_wal ? wal : last_wal; /* the log started over */
         /* On a full disk the log's own space is what can be used again. */
         if (dirty && (!group || w->disk_full || wal - last_wal > (int64_t)GY_STORE_WAL_LIMIT)) {
             checkpoint(w);
             dirty = false;
-            last_wal = w->db->ops->wal_bytes ? w->db->ops->wal_bytes(w->db->conn) : 0;
+            last_wal = wal_bytes(w);
         }
     }
 }

@@ -396,6 +396,7 @@ static void other_urls_are_refused(void **state)
     assert_int_equal(gy_objects_open("s3://bucket/x", &o, NULL), GY_E_UNSUPPORTED);
     assert_int_equal(gy_objects_open("file://relative", &o, NULL), GY_E_INVALID);
     assert_int_equal(gy_objects_open("", &o, NULL), GY_E_INVALID);
+    assert_int_equal(gy_objects_open(NULL, &o, NULL), GY_E_INVALID);
     memset(deep, 'x', sizeof deep);
     deep[0] = '/';
     deep[sizeof deep - 1] = '\0';
