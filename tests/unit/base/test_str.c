@@ -191,6 +191,48 @@ static void test_fmt_f64_is_repr(void **state)
     assert_string_equal(text, "-inf");
 }
 
+static int significant_digits(const char *text)
+{
+    int n = 0, zeros = 0;
+    for (const char *p = text; *p && *p != 'e'; p++) {
+        if (*p > '0' && *p <= '9') {
+            n += zeros + 1;
+            zeros = 0;
+        } else if (*p == '0') {
+            zeros += n > 0;
+        }
+    }
+    return n;
+}
+
+/* Doubles of every magnitude from a fixed seed: the text reads back, and no shorter one that printf
+ * knows does. */
+static void test_fmt_f64_is_shortest(void **state)
+{
+    (void)state;
+    uint64_t s = 88172645463325252;
+    for (int i = 0; i < 20000; i++) {
+        double value;
+        char text[32], shorter[32];
+        s ^= s << 13;
+        s ^= s >> 7;
+        s ^= s << 17;
+        memcpy(&value, &s, sizeof value);
+        value = i % 2 ? (double)(float)((double)(s >> 11) * 0x1p-53) : value;
+        if (!isfinite(value)) {
+            continue;
+        }
+        assert_int_equal(gy_fmt_f64(value, text), strlen(text));
+        assert_true(strtod(text, NULL) == value);
+        int digits = significant_digits(text);
+        assert_in_range(digits, 1, 17);
+        if (digits > 1) {
+            (void)snprintf(shorter, sizeof shorter, "%.*e", digits - 2, value);
+            assert_true(strtod(shorter, NULL) != value);
+        }
+    }
+}
+
 static void test_fmt_f64_trim(void **state)
 {
     (void)state;
@@ -216,6 +258,7 @@ int main(void)
         cmocka_unit_test(test_parse_i64),
         cmocka_unit_test(test_parse_f64),
         cmocka_unit_test(test_fmt_f64_is_repr),
+        cmocka_unit_test(test_fmt_f64_is_shortest),
         cmocka_unit_test(test_fmt_f64_trim),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
