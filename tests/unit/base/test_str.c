@@ -222,7 +222,8 @@ static void test_fmt_f64_is_shortest(void **state)
         if (!isfinite(value)) {
             continue;
         }
-        assert_int_equal(gy_fmt_f64(value, text), strlen(text));
+        size_t n = gy_fmt_f64(value, text);
+        assert_int_equal(n, strlen(text));
         assert_true(strtod(text, NULL) == value);
         int digits = significant_digits(text);
         assert_in_range(digits, 1, 17);
