@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "learn/evaluate.h"
 #include "learn/model.h"
+#include "learn/model_internal.h"
 #include "learn/runtime/runtime.h"
 #include "learn/runtime/trees.h"
 
@@ -80,7 +81,8 @@ static gy_status load_runtime(const char *dir, struct gy_predictor *p, struct gy
 }
 
 /* {"HR": 104, ...}: the raw form of input_example.json's only row, kept as text. */
-static gy_status load_example(const char *dir, struct gy_predictor *p, struct gy_err *err)
+static gy_status load_example(const char *dir, struct gy_predictor *p, bool ours,
+                              struct gy_err *err)
 {
     char path[GY_MAX_PATH];
     GY_TRY(gy_path_join(path, sizeof path, dir, "input_example.json", err));
@@ -94,6 +96,9 @@ static gy_status load_example(const char *dir, struct gy_predictor *p, struct gy
     yyjson_val *row = yyjson_arr_get_first(gy_json_get(root, "data"));
     size_t n = yyjson_arr_size(columns);
     if (n == 0 || yyjson_arr_size(row) != n) {
+        if (!ours) { /* MLflow has other forms: arrays, dictionaries */
+            return GY_OK;
+        }
         return gy_err_set(err, GY_E_CORRUPT, "%s: no row that fits its columns", path);
     }
     struct gy_jw w;
@@ -137,18 +142,14 @@ gy_status gy_predictor_load(const char *dir, struct gy_predictor **ret, struct g
     if (!gy_path_is_dir(dir)) {
         return gy_err_set(err, GY_E_NOTFOUND, "no model package in %s", dir);
     }
-    char path[GY_MAX_PATH];
-    GY_TRY(gy_path_join(path, sizeof path, dir, "model.json", err));
-    if (!gy_path_exists(path)) {
-        return gy_err_set(
-            err, GY_E_NOTSERVABLE,
-            "the package has no model.json: only packages with the gyre flavor are served");
-    }
-    GY_TRY(gy_model_read(dir, &p->model, err));
+    enum gy_package_flavor flavor = GY_FLAVOR_GYRE;
+    GY_TRY(gy_package_flavor(dir, &flavor, err));
+    GY_TRY(flavor == GY_FLAVOR_GYRE ? gy_model_read(dir, &p->model, err)
+                                    : gy_model_from_xgboost(dir, &p->model, err));
     GY_TRY(gy_package_digest(dir, p->digest, err));
     fill_info(p);
     GY_TRY(load_runtime(dir, p, err));
-    GY_TRY(load_example(dir, p, err));
+    GY_TRY(load_example(dir, p, flavor == GY_FLAVOR_GYRE, err));
     *ret = GY_TAKE(p);
     return GY_OK;
 }

@@ -35,7 +35,8 @@ struct gy_predictor_info {
     struct gy_str input_example; /* JSON object of one row; absent when none */
 };
 
-/* Load a package folder (MLmodel + model.json ...). Fails: NOTSERVABLE (a flavor we do not run,
+/* Load a package folder: the gyre flavor (model.json), else the xgboost flavor as MLflow's clients
+ * log it (JSON or UBJSON). Fails: NOTSERVABLE (a flavor we do not run,
  * with the reason), CORRUPT, NOTFOUND, NOMEM. Never opens libxgboost: trees run on the flat walker.
  */
 GY_CHECKED gy_status gy_predictor_load(const char *dir, struct gy_predictor **ret,

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/dl.h"
+#include "base/mem.h"
 
 /* From xgboost/c_api.h, which is not needed to build Gyre. */
 typedef void *dmatrix;
@@ -84,6 +85,23 @@ static gy_status failed(gy_status code, const char *what, struct gy_err *err)
     return gy_err_set(err, code, "libxgboost: %s: %" GY_STR_F, what, GY_STR_A(message));
 }
 
+static gy_status set_base_margin(const struct gy_xgb_matrix *data, dmatrix m, struct gy_err *err)
+{
+    size_t k = data->n_base_margin;
+    GY_AUTO(gy_free) char *room = gy_reallocarray(NULL, data->n_rows, k * sizeof(float));
+    if (!room) {
+        return gy_err_set(err, GY_E_NOMEM, "margins of %zu rows", data->n_rows);
+    }
+    float *margins = (float *)(void *)room;
+    for (size_t i = 0; i < data->n_rows * k; i++) {
+        margins[i] = data->base_margin[i % k];
+    }
+    if (g_xgb.matrix_floats(m, "base_margin", margins, data->n_rows * k) != 0) {
+        return failed(GY_E_INVALID, "the margins", err);
+    }
+    return GY_OK;
+}
+
 static gy_status make_matrix(const struct gy_xgb_matrix *data, int n_threads, dmatrix *ret,
                              struct gy_err *err)
 {
@@ -93,7 +111,7 @@ static gy_status make_matrix(const struct gy_xgb_matrix *data, int n_threads, dm
     if (data->y && g_xgb.matrix_floats(*ret, "label", data->y, data->n_rows) != 0) {
         return failed(GY_E_INVALID, "the labels", err);
     }
-    return GY_OK;
+    return data->base_margin ? set_base_margin(data, *ret, err) : GY_OK;
 }
 
 static gy_status set_params(booster b, const struct gy_xgb_param *params, size_t n, int n_threads,

@@ -15,7 +15,10 @@ struct gy_xgb_param {
 struct gy_xgb_matrix {
     const float *x; /* n_rows x n_features, row-major, NaN = missing */
     size_t n_rows, n_features;
-    const float *y;                   /* n_rows; NULL for prediction */
+    const float *y; /* n_rows; NULL for prediction */
+    const float
+        *base_margin; /* n_base_margin values for every row, instead of base_score; NULL: none */
+    size_t n_base_margin;
     const char *const *feature_names; /* n_features; NULL: none are kept in the model */
 };
 

@@ -72,3 +72,43 @@ def test_python_features_and_logistic_agree(packages):
             x = float(row[spec["name"]]) if row[spec["name"]] else step["fill"]
             total += weight * (x - step["mean"]) / step["sd"]
         assert abs(ours - 1 / (1 + math.exp(-total))) < 1e-12
+
+
+@pytest.mark.parametrize("form", ["ubj", "json"])
+@pytest.mark.parametrize("kind", ["booster", "classifier", "regressor", "three classes"])
+def test_what_python_logged_is_answered_with_the_same_bits(packages, tmp_path, kind, form):
+    """Any XGBoost version that is installed: since 3.1 base_score is a list in the file."""
+    xgboost = pytest.importorskip("xgboost", reason="Python's xgboost is not installed")
+    pandas = pytest.importorskip("pandas")
+    cwd, _ = packages
+    table = pandas.read_csv(cwd / "t.csv")
+    x, sick = table[["HR", "Temp"]].astype("float64"), table["sick"]
+    options = {"n_estimators": 25, "max_depth": 4, "n_jobs": 1}
+    if kind == "booster":
+        model = xgboost.train({"objective": "binary:logistic", "nthread": 1}, xgboost.DMatrix(x, sick), 20)
+        theirs = model.predict(xgboost.DMatrix(x)).tolist()
+    elif kind == "classifier":
+        model = xgboost.XGBClassifier(**options).fit(x, sick)
+        theirs = model.predict_proba(x)[:, 1].tolist()
+    elif kind == "regressor":
+        model = xgboost.XGBRegressor(**options).fit(x, x["HR"] * 1.5 + 100)
+        theirs = model.predict(x).tolist()
+    else:
+        model = xgboost.XGBClassifier(**options).fit(x, sick + (x["HR"] > 110))
+        theirs = model.predict_proba(x).max(axis=1).tolist()
+    folder = tmp_path / "model"
+    signature = mlflow.models.infer_signature(x, model.predict(x) if kind != "booster" else None)
+    mlflow.xgboost.save_model(model, str(folder), model_format=form, signature=signature)
+    support.run_json("predict", folder, cwd / "t.csv", "-o", "out.jsonl", cwd=tmp_path)
+    key = "prediction" if kind == "regressor" else "probability"
+    ours = [json.loads(line)[key] for line in (tmp_path / "out.jsonl").open()]
+    assert ours == theirs
+
+
+def test_a_pickle_is_refused_by_name(packages, tmp_path):
+    linear_model = pytest.importorskip("sklearn.linear_model", reason="scikit-learn is not installed")
+    cwd, _ = packages
+    model = linear_model.LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+    mlflow.sklearn.save_model(model, str(tmp_path / "model"), serialization_format="cloudpickle")
+    done = support.run_gyre("predict", tmp_path / "model", cwd / "t.csv", cwd=tmp_path)
+    assert done.returncode == 19 and "sklearn" in done.stderr, done.stderr

@@ -145,8 +145,10 @@ void gy_trees_run(const struct gy_trees *t, const float *x, size_t n_rows, bool 
 {
     size_t nf = t->info.n_features;
     size_t no = t->info.n_outputs;
-    for (size_t i = 0; i < n_rows * no; i++) {
-        out[i] = t->base_margin;
+    for (size_t i = 0; i < n_rows; i++) {
+        for (size_t k = 0; k < no; k++) {
+            out[i * no + k] = t->base_margin[k];
+        }
     }
     size_t r = 0;
     for (; r + GY_TREES_LANES <= n_rows; r += GY_TREES_LANES) {
@@ -165,9 +167,15 @@ const struct gy_trees_info *gy_trees_get_info(const struct gy_trees *t)
     return &t->info;
 }
 
+const float *gy_trees_base_margin(const struct gy_trees *t)
+{
+    return t->base_margin;
+}
+
 void gy_trees_free(struct gy_trees *t)
 {
     if (t) {
+        gy_free(t->base_margin);
         gy_free(t->roots);
         gy_free(t->groups);
         gy_free(t->depths);

@@ -32,10 +32,11 @@ struct gy_trees_info {
     size_t n_features;
     size_t n_outputs; /* values a row: classes for multi:softprob, else 1 */
     size_t n_trees, n_nodes;
-    int version[3]; /* of the XGBoost that wrote it; 0 when not said */
-    /* Where the text of base_score stands in the file when XGBoost >= 3.1 wrote it as a list "[x]":
-     * libxgboost 1.7 ignores that form silently, so a reference has to be given the bare number. */
-    size_t base_score_offset, base_score_length; /* 0 length: a plain number already */
+    int64_t best_iteration; /* of a training that stopped early; -1 */
+    int version[3];         /* of the XGBoost that wrote it; 0 when not said */
+    /* XGBoost >= 3.1 writes base_score as a list, which libxgboost 1.7 ignores without a word: a
+     * reference then has to be given the margins (gy_trees_base_margin). */
+    bool base_score_list;
 };
 
 /* Read an XGBoost JSON or UBJSON model. Fails: NOTSERVABLE (dart, gblinear, categorical splits,
@@ -49,6 +50,9 @@ GY_DEFINE_AUTO(struct gy_trees *, gy_trees_free);
 /* The margins before and the answers after the output function. x: n_rows x n_features; out: n_rows
  * x n_outputs. No allocation, no failure. */
 void gy_trees_run(const struct gy_trees *t, const float *x, size_t n_rows, bool margin, float *out);
+
+/* Where the sum of each output starts; n_outputs values, live as long as t. */
+const float *gy_trees_base_margin(const struct gy_trees *t);
 
 extern const struct gy_runtime_ops gy_trees_ops; /* self = struct gy_trees */
 

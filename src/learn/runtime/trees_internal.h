@@ -19,11 +19,11 @@ struct gy_tree_node {
 
 struct gy_trees {
     struct gy_trees_info info;
-    float base_margin;
-    size_t n_padded;  /* n_trees rounded up to lanes; the roots beyond are a lone leaf */
-    uint32_t *roots;  /* n_padded */
-    uint32_t *groups; /* class a tree adds to, n_padded */
-    uint16_t *depths; /* steps that reach every leaf, n_padded */
+    float *base_margin; /* n_outputs */
+    size_t n_padded;    /* n_trees rounded up to lanes; the roots beyond are a lone leaf */
+    uint32_t *roots;    /* n_padded */
+    uint32_t *groups;   /* class a tree adds to, n_padded */
+    uint16_t *depths;   /* steps that reach every leaf, n_padded */
     struct gy_tree_node *nodes;
     size_t cap_nodes;
 };

@@ -48,25 +48,12 @@ static gy_status param_i64(const struct gy_ubj *o, const char *key, int64_t abse
     return GY_OK;
 }
 
-/* base_score: "5E-1", or since 3.1 a list of one, "[5E-1]". */
-static gy_status read_base_score(const struct gy_ubj *params, struct gy_str bytes,
-                                 struct gy_trees *t, struct gy_err *err)
+/* One number of base_score, as the margin that the sum starts from. */
+static gy_status to_margin(struct gy_str number, enum gy_trees_output output, float *ret,
+                           struct gy_err *err)
 {
-    struct gy_str s = gy_ubj_str(params, "base_score");
-    struct gy_str number = s;
     char copy[64];
     char *end = NULL;
-    if (s.n > 2 && s.p[0] == '[' && s.p[s.n - 1] == ']') {
-        number = gy_str_sub(s, 1, s.n - 2);
-        if (s.p >= bytes.p && s.p < bytes.p + bytes.n) { /* a view into the file: UBJSON */
-            t->info.base_score_offset = (size_t)(s.p - bytes.p);
-        }
-        t->info.base_score_length = s.n;
-    }
-    if (gy_str_find(number, ',') != SIZE_MAX) {
-        return gy_err_set(err, GY_E_NOTSERVABLE,
-                          "the XGBoost model has several values of base_score (several targets)");
-    }
     if (number.n == 0 || number.n >= sizeof copy) {
         return corrupt(err, "no base_score");
     }
@@ -76,19 +63,54 @@ static gy_status read_base_score(const struct gy_ubj *params, struct gy_str byte
     if (end != copy + number.n || !isfinite(score)) {
         return corrupt(err, "base_score is no number");
     }
-    switch (t->info.output) {
+    switch (output) {
     case GY_TREES_IDENTITY:
     case GY_TREES_SOFTMAX:
-        t->base_margin = score;
+        *ret = score;
         break;
     case GY_TREES_SIGMOID:
-        t->base_margin = -logf(1.0F / score - 1.0F);
+        *ret = -logf(1.0F / score - 1.0F);
         break;
     case GY_TREES_EXP:
-        t->base_margin = logf(score);
+        *ret = logf(score);
         break;
     }
-    return isfinite(t->base_margin) ? GY_OK : corrupt(err, "base_score is out of range");
+    return isfinite(*ret) ? GY_OK : corrupt(err, "base_score is out of range");
+}
+
+/* base_score: "5E-1", or since 3.1 a list of one "[5E-1]" or of one a class. */
+static gy_status read_base_score(const struct gy_ubj *params, struct gy_trees *t,
+                                 struct gy_err *err)
+{
+    struct gy_str rest = gy_str_trim(gy_ubj_str(params, "base_score"));
+    struct gy_str piece = GY_STR_NULL;
+    size_t n = 0;
+    t->base_margin = gy_calloc(t->info.n_outputs, sizeof *t->base_margin);
+    if (!t->base_margin) {
+        return gy_err_set(err, GY_E_NOMEM, "loading trees");
+    }
+    if (rest.n > 2 && rest.p[0] == '[' && rest.p[rest.n - 1] == ']') {
+        rest = gy_str_sub(rest, 1, rest.n - 2);
+        t->info.base_score_list = true;
+    }
+    while (gy_str_next(&rest, ',', &piece)) {
+        if (n == t->info.n_outputs) {
+            return gy_err_set(
+                err, GY_E_NOTSERVABLE,
+                "the XGBoost model has several values of base_score (several targets)");
+        }
+        GY_TRY(to_margin(gy_str_trim(piece), t->info.output, &t->base_margin[n++], err));
+    }
+    if (n == 0) {
+        return corrupt(err, "no base_score");
+    }
+    if (n > 1 && n < t->info.n_outputs) {
+        return corrupt(err, "base_score does not fit the classes");
+    }
+    for (; n < t->info.n_outputs; n++) {
+        t->base_margin[n] = t->base_margin[0];
+    }
+    return GY_OK;
 }
 
 static gy_status read_objective(const struct gy_ubj *learner, struct gy_trees *t,
@@ -313,8 +335,7 @@ static gy_status read_trees(const struct gy_ubj *model, struct gy_trees *t, stru
     return GY_OK;
 }
 
-static gy_status read_learner(const struct gy_ubj *root, struct gy_str bytes, struct gy_trees *t,
-                              struct gy_err *err)
+static gy_status read_learner(const struct gy_ubj *root, struct gy_trees *t, struct gy_err *err)
 {
     const struct gy_ubj *learner = gy_ubj_get(root, "learner");
     const struct gy_ubj *params = gy_ubj_get(learner, "learner_model_param");
@@ -330,6 +351,11 @@ static gy_status read_learner(const struct gy_ubj *root, struct gy_str bytes, st
         return gy_err_set(err, GY_E_NOTSERVABLE, "XGBoost booster '%" GY_STR_F "' is not supported",
                           GY_STR_A(name));
     }
+    struct gy_str best = gy_ubj_str(gy_ubj_get(learner, "attributes"), "best_iteration");
+    if (!best.p ||
+        gy_parse_i64(best, 0, GY_TREES_MAX_TREES, &t->info.best_iteration, NULL) != GY_OK) {
+        t->info.best_iteration = -1;
+    }
     GY_TRY(read_objective(learner, t, err));
     GY_TRY(param_i64(params, "num_feature", 0, &n_features, err));
     GY_TRY(param_i64(params, "num_class", 0, &n_classes, err));
@@ -343,7 +369,7 @@ static gy_status read_learner(const struct gy_ubj *root, struct gy_str bytes, st
     }
     t->info.n_features = (size_t)n_features;
     t->info.n_outputs = n_classes > 1 ? (size_t)n_classes : 1;
-    GY_TRY(read_base_score(params, bytes, t, err));
+    GY_TRY(read_base_score(params, t, err));
     return read_trees(gy_ubj_get(booster, "model"), t, err);
 }
 
@@ -358,7 +384,7 @@ gy_status gy_trees_parse(struct gy_str bytes, struct gy_trees **ret, struct gy_e
         return gy_err_set(err, GY_E_NOMEM, "loading trees");
     }
     GY_TRY(read_version(root, t));
-    GY_TRY(read_learner(root, bytes, t, err));
+    GY_TRY(read_learner(root, t, err));
     *ret = GY_TAKE(t);
     return GY_OK;
 }

@@ -304,7 +304,11 @@ static void proof_refuses_and_says_why(void **state)
     put_model(dir, gy_buf_str(&file));
     assert_false(servable(dir, reason));
     assert_non_null(strstr(reason, "lacks an input"));
+    /* trees are compared anyway, a linear package has nothing else to be tried on */
     OK(gy_path_join(path, sizeof path, dir, "input_example.json", &g_err));
+    assert_int_equal(remove(path), 0);
+    assert_true(servable(dir, reason));
+    package(GY_LEARNER_LOGISTIC, PARAMS, "unsound", dir);
     assert_int_equal(remove(path), 0);
     assert_false(servable(dir, reason));
     assert_non_null(strstr(reason, "no input example"));
@@ -312,7 +316,7 @@ static void proof_refuses_and_says_why(void **state)
 }
 
 /* XGBoost 3.1 writes base_score as "[5E-1]". Ours reads it; libxgboost 1.7 would take it for no
- * base_score at all, so the proof hands it the bare number. Prove that on a score that matters. */
+ * base_score at all, so the proof hands it the margin. Prove that on a score that matters. */
 static void proof_understands_a_list_base_score(void **state)
 {
     (void)state;
@@ -332,11 +336,85 @@ static void proof_understands_a_list_base_score(void **state)
     gy_buf_add_bytes(&newer, at + sizeof key - 1,
                      file.n - (size_t)(at - file.p) - (sizeof key - 1));
     OK(gy_trees_parse(gy_buf_str(&newer), &t, &g_err));
-    assert_int_equal(gy_trees_get_info(t)->base_score_length, 6);
+    assert_true(gy_trees_get_info(t)->base_score_list);
     put_model(dir, gy_buf_str(&newer));
     if (!servable(dir, reason)) {
         fail_msg("%s", reason);
     }
+}
+
+/* ---- packages of MLflow's own clients ---- */
+
+#define ML_MODEL                                                                              \
+    "flavors:\n  xgboost: {data: model.ubj, model_class: xgboost.core.Booster}\nsignature:\n" \
+    "  inputs: '[{\"type\": \"long\", \"name\": \"HR\", \"required\": true}, {\"type\": "     \
+    "\"double\", "                                                                            \
+    "\"name\": \"Resp\", \"required\": false}, {\"type\": \"double\", \"name\": \"Temp\"}]'\n"
+
+static void serves_what_mlflow_logged(void **state)
+{
+    (void)state;
+    char dir[GY_MAX_PATH], path[GY_MAX_PATH], reason[512];
+    const double row[3] = {100, NAN, 39};
+    double ours = 0, foreign = 0;
+    GY_AUTO(gy_predictor_free) struct gy_predictor *p = NULL;
+    GY_AUTO(gy_predictor_free) struct gy_predictor *q = NULL;
+    package(GY_LEARNER_XGBOOST, PARAMS, "foreign", dir);
+    OK(gy_predictor_load(dir, &p, &g_err));
+    predict_one(p, row, &ours);
+    OK(gy_path_join(path, sizeof path, dir, "model.json", &g_err));
+    assert_int_equal(remove(path), 0);
+    write_file(dir, "MLmodel", GY_STR(ML_MODEL));
+    OK(gy_predictor_load(dir, &q, &g_err));
+    predict_one(q, row, &foreign);
+    assert_memory_equal(&ours, &foreign, sizeof ours);
+    const struct gy_predictor_info *i = gy_predictor_info(q);
+    assert_true(i->inputs[0].integer && i->inputs[0].required && !i->inputs[1].required);
+    assert_true(gy_str_eqc(i->inputs[2].name, "Temp") && i->task == GY_TASK_BINARY);
+    if (!servable(dir, reason)) {
+        fail_msg("%s", reason);
+    }
+}
+
+static void refuses_other_flavors_by_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *ml_model, *says;
+        gy_status code;
+    } cases[] = {
+        {"flavors:\n  python_function: {}\n  sklearn: {}\n", "python_function, sklearn",
+         GY_E_NOTSERVABLE},
+        {"flavors: {}\n", "none", GY_E_NOTSERVABLE},
+        {"a: [", "MLmodel", GY_E_CORRUPT},
+        {"flavors: {xgboost: {}}\n", "where", GY_E_CORRUPT},
+        {"flavors: {xgboost: {data: ../model.ubj}}\n", "where", GY_E_CORRUPT},
+        {"flavors: {xgboost: {data: nix.ubj}}\n", "nix.ubj", GY_E_NOTFOUND},
+        {"flavors: {xgboost: {data: model.ubj}}\nsignature: {inputs: '[{\"type\": \"double\", "
+         "\"name\": \"a\"}]'}\n",
+         "1 inputs", GY_E_CORRUPT},
+        {"flavors: {xgboost: {data: model.ubj}}\nsignature: {inputs: '[{\"type\": \"string\", "
+         "\"name\": \"a\"}, {}, {}]'}\n",
+         "string", GY_E_NOTSERVABLE},
+        {"flavors: {xgboost: {data: model.ubj}}\nsignature: {inputs: 'x'}\n", "JSON", GY_E_CORRUPT},
+    };
+    char dir[GY_MAX_PATH];
+    package(GY_LEARNER_XGBOOST, PARAMS, "others", dir);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct gy_predictor *p = NULL;
+        struct gy_err err = GY_ERR_INIT;
+        write_file(dir, "MLmodel", gy_str_c(cases[i].ml_model));
+        gy_status status = gy_predictor_load(dir, &p, &err);
+        if (status != cases[i].code || !strstr(err.msg, cases[i].says)) {
+            fail_msg("%s: %s '%s'", cases[i].ml_model, gy_status_name(status), err.msg);
+        }
+    }
+    /* no signature at all: XGBoost's own names */
+    struct gy_predictor *p = NULL;
+    write_file(dir, "MLmodel", GY_STR("flavors: {xgboost: {data: model.ubj}}\n"));
+    OK(gy_predictor_load(dir, &p, &g_err));
+    assert_true(gy_str_eqc(gy_predictor_info(p)->inputs[2].name, "f2"));
+    gy_predictor_free(p);
 }
 
 /* ---- memory ---- */
@@ -449,6 +527,8 @@ int main(void)
         cmocka_unit_test(proof_of_sound_packages),
         cmocka_unit_test(proof_refuses_and_says_why),
         cmocka_unit_test(proof_understands_a_list_base_score),
+        cmocka_unit_test(serves_what_mlflow_logged),
+        cmocka_unit_test(refuses_other_flavors_by_name),
         cmocka_unit_test(load_and_predict_survive_failing_memory),
         cmocka_unit_test(training_survives_failing_memory),
         cmocka_unit_test(finds_the_commit),

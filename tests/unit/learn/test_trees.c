@@ -210,12 +210,29 @@ static void reads_json_and_a_list_base_score(void **state)
     assert_int_equal(
         parse(MODEL("[1E2]", "reg:squarederror", "gbtree", "0", "[0]", TREE), &t, &err), GY_OK);
     assert_int_equal(gy_trees_get_info(t)->version[0], 3);
-    assert_int_equal(gy_trees_get_info(t)->base_score_length, 5);
+    assert_true(gy_trees_get_info(t)->base_score_list);
     float rows[4][2] = {{0, 0.09F}, {0, 0.1F}, {0, 5}, {0, NAN}};
     float want[4] = {98, 103.5F, 103.5F, 98};
     float out[4];
     gy_trees_run(t, rows[0], 4, false, out);
     assert_same_bits(out, want, 4, "list base_score");
+}
+
+static void reads_a_base_score_a_class(void **state)
+{
+    (void)state;
+    GY_AUTO(gy_trees_free) struct gy_trees *t = NULL;
+    struct gy_err err = GY_ERR_INIT;
+    assert_int_equal(
+        parse(MODEL("[1, 2,-3]", "multi:softprob", "gbtree", "3", "[1]", TREE), &t, &err), GY_OK);
+    const float row[2] = {0, 5}, want[3] = {1, 5.5F, -3};
+    float out[3];
+    gy_trees_run(t, row, 1, true, out);
+    assert_same_bits(out, want, 3, "base_score of three classes");
+    struct gy_trees *bad = NULL;
+    assert_int_equal(
+        parse(MODEL("[1,2]", "multi:softprob", "gbtree", "3", "[1]", TREE), &bad, &err),
+        GY_E_CORRUPT);
 }
 
 static void refuses_what_it_can_not_answer(void **state)
@@ -342,6 +359,7 @@ int main(void)
         cmocka_unit_test(equals_libxgboost_on_boundaries),
         cmocka_unit_test(infinities_end_in_a_leaf),
         cmocka_unit_test(reads_json_and_a_list_base_score),
+        cmocka_unit_test(reads_a_base_score_a_class),
         cmocka_unit_test(refuses_what_it_can_not_answer),
         cmocka_unit_test(refuses_broken_trees),
         cmocka_unit_test(refuses_every_truncation),
