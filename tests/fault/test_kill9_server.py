@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """kill -9 of `gyre server` under write load, over and over on one home.
 
-Clients write runs, metrics and artifacts through the MLflow routes. After each answer they put a
-line into a ledger of their own and sync it before they ask again. Each round kills the server at a random moment, starts it
+Clients write runs, metrics and artifacts through the MLflow routes and ask for predictions. After each answer they put
+a line into a ledger of their own and sync it before they ask again. Each round kills the server at a random moment, starts it
 anew and compares: what was acknowledged is there, and what is there was acknowledged or in flight when the server died.
 
 3 rounds; 20 with GYRE_LONG=1.
@@ -13,13 +13,14 @@ import http.client
 import json
 import os
 import random
+import re
 import sqlite3
 import threading
 import time
 import urllib.parse
 
 import pytest
-
+import serving
 import support
 
 ROUNDS = 20 if os.environ.get("GYRE_LONG") == "1" else 3
@@ -208,11 +209,53 @@ class Artifacts(Writer):
         return found
 
 
-KINDS = [(Runs, 3), (Metrics, 3), (Artifacts, 2)]
+class Predictions(Writer):
+    """Each write asks for a prediction; its id comes with the answer."""
+
+    name = "predictions"
+
+    def prepare(self):
+        return self.name_next(), None
+
+    def write(self, client, key, value):
+        temperature = 35 + self.count % 700 / 100
+        body = {"id": f"<{key}>", "inputs": [{"name": name, "shape": [1, 1], "datatype": "FP64", "data": [x]}
+                                      for name, x in (("HR", 80 + self.number), ("Resp", 20), ("Temp", temperature))]}
+        answer = client.json("POST", "/v2/models/sepsis/infer", body)
+        assert answer["id"] == f"<{key}>"
+        return [answer["parameters"]["prediction_id"], temperature]
+
+    @staticmethod
+    def found(client, setup, number):
+        """Traces of what was acknowledged. What else the log holds is asked of its files, at the end."""
+        found = {}
+        for writer in setup["predictors"]:
+            for key, (prediction, _) in writer.acked.items():
+                if round_of(key) == number:
+                    trace = client.json("GET", f"/api/gyre/v1/trace/{prediction}")
+                    assert trace["prediction_id"] == prediction
+                    found[key] = [prediction, trace["inputs"]["Temp"]]
+        return found
 
 
-def prepare_server(client):
-    """What the load stands on: an experiment, runs to write to."""
+def check_prediction_files(home, writers):
+    """Every prediction that was answered is in the log's files exactly once, and nothing else is but what was in flight."""
+    times = {}
+    for path in sorted((home / "log").iterdir()):
+        for key in re.findall(rb"<\d+\.\d+-\d+>", path.read_bytes()):
+            times[key[1:-1].decode()] = times.get(key[1:-1].decode(), 0) + 1
+    acked = {key for w in writers for key in w.acked}
+    maybe = {key for w in writers for key in w.maybe}
+    assert acked <= times.keys() <= acked | maybe
+    assert all(n == 1 for n in times.values())
+
+
+KINDS = [(Runs, 3), (Metrics, 3), (Artifacts, 2), (Predictions, 3)]
+
+
+def prepare_server(server, client):
+    """What the load stands on: an endpoint to ask, an experiment, runs to write to."""
+    serving.serve(server)
     experiment = client.json("POST", f"{MLFLOW}/experiments/create", {"name": "kill9"})["experiment_id"]
 
     def run(name):
@@ -282,9 +325,10 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path, record_property):
     try:
         server.start()
         client = Client(server.port)
-        setup = prepare_server(client)
+        setup = prepare_server(server, client)
         client.close()
         writers = [kind(tmp_path, number, setup) for kind, threads in KINDS for number in range(threads)]
+        setup["predictors"] = [w for w in writers if isinstance(w, Predictions)]
         for number in range(ROUNDS):
             for writer in writers:
                 writer.round = number
@@ -301,6 +345,7 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path, record_property):
         client.close()
         server.stop()
         check_database(server.home)
+        check_prediction_files(server.home, setup["predictors"])
         for writer in writers:
             writer.check_ledger()
     finally:
