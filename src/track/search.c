@@ -298,6 +298,7 @@ struct parser {
     enum gy_search_kind kind;
     const struct kind_rules *rules;
     struct lexer lex;
+    size_t n_listed; /* values of all lists so far */
     struct gy_arena *arena;
     struct gy_err *err;
 };
@@ -509,8 +510,9 @@ static gy_status parse_list(struct parser *p, struct gy_search_clause *c)
                               "%" GY_STR_F,
                               GY_STR_A(shown(l->t.text)));
         }
-        if (c->n_list >= GY_SEARCH_MAX_LIST) {
-            return gy_err_set(p->err, GY_E_INVALID, "a list in a filter has at most %d values",
+        if (p->n_listed++ >= GY_SEARCH_MAX_LIST) {
+            return gy_err_set(p->err, GY_E_INVALID,
+                              "the lists of a filter have at most %d values together",
                               GY_SEARCH_MAX_LIST);
         }
         GY_TRY(gy_track_grow(p->arena, &items, c->n_list, &cap, sizeof(struct gy_str), p->err));
@@ -558,6 +560,11 @@ static gy_status parse_value(struct parser *p, struct gy_search_clause *c)
         }
     } else if (t->kind == T_STRING) {
         c->text = t->value;
+        if ((c->op == GY_SEARCH_LIKE || c->op == GY_SEARCH_ILIKE) &&
+            c->text.n > GY_SEARCH_MAX_PATTERN) {
+            return gy_err_set(p->err, GY_E_INVALID, "a LIKE pattern has at most %d bytes",
+                              GY_SEARCH_MAX_PATTERN);
+        }
     } else if (t->kind == T_WORD || t->kind == T_TICKS) {
         return gy_err_set(p->err, GY_E_INVALID,
                           "Parameter value is either not quoted or unidentified quote types used "

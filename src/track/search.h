@@ -17,7 +17,8 @@
 
 #define GY_SEARCH_MAX_TEXT (1 << 20)
 #define GY_SEARCH_MAX_CLAUSES 100
-#define GY_SEARCH_MAX_LIST 10000
+#define GY_SEARCH_MAX_LIST 10000    /* values in the lists of one filter, together */
+#define GY_SEARCH_MAX_PATTERN 10000 /* bytes of a LIKE pattern; databases refuse long ones */
 #define GY_SEARCH_MAX_ORDER 20
 
 enum gy_search_kind {

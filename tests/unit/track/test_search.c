@@ -230,6 +230,14 @@ static void test_limits(void **state)
     gy_arena_done(&a);
     assert_int_equal(parse(GY_SEARCH_RUNS, text.p, &a, &s, NULL), GY_E_INVALID);
     gy_buf_reset(&text);
+    gy_buf_addc(&text, "params.p LIKE '");
+    for (int i = 0; i <= GY_SEARCH_MAX_PATTERN; i++) {
+        gy_buf_add_char(&text, '%');
+    }
+    gy_buf_add_char(&text, '\'');
+    gy_arena_done(&a);
+    assert_int_equal(parse(GY_SEARCH_RUNS, text.p, &a, &s, NULL), GY_E_INVALID);
+    gy_buf_reset(&text);
     while (text.n <= GY_SEARCH_MAX_TEXT) {
         gy_buf_addc(&text, "                                                                ");
     }
