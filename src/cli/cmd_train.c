@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gyre train, gyre evaluate, gyre predict: computed here, beside the server; what is to be kept
  * goes through the call seam. */
+#include <stdlib.h>
+
 #include "cli/cli_internal.h"
 
 #include <math.h>
@@ -226,7 +228,12 @@ static gy_status train_and_publish(struct gy_cli *cli, const struct train_opts *
                                          .start_us = gy_now_us()};
     GY_TRY(gy_cli_caller(cli, &caller, err)); /* before the work: no server, no training */
     GY_TRY(gy_train(in->table, p, dir, &trained, err));
-    if (gy_code_revision(".", revision)) {
+    /* Inside a stage `gyre run` knows better: it asked git whether the files are those of the
+     * commit. */
+    const char *told = getenv("GYRE_CODE_REVISION");
+    if (told && told[0] && strcmp(told, "unversioned") != 0) {
+        publish.code_revision = gy_str_c(told);
+    } else if (gy_code_revision(".", revision)) {
         publish.code_revision = gy_str_c(revision);
     }
     GY_TRY(gy_publish(caller, dir, &trained, p, &publish, &published, err));
