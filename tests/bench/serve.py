@@ -7,8 +7,8 @@
 The floor (epoll_floor.c) is raw epoll with a real HTTP parse, strtod over the body and a reply of the same shape, but no model,
 log or metrics. Both serve in the same run, in turns, with two threads each, under the same closed-loop load (load.c). What counts
 is the CPU of the server process per request (schedstat of all its threads, nanoseconds): it hardly depends on what else the
-machine does, unlike throughput and latency, which the load shares the processors with. Exit 1: a request failed, or the ratio of
-the medians is above --max-ratio.
+machine does, unlike throughput and latency, which the load shares the processors with. Exit 1: a request was not answered 2xx
+(503: the disk could not take the prediction log as fast as this load makes it), or the ratio of the medians is above --max-ratio.
 """
 
 import argparse
@@ -88,7 +88,7 @@ class Process:
                               capture_output=True, text=True, check=False)
         after = self.cpu()
         row = json.loads(done.stdout)
-        if not row["requests"] or row["non_2xx"] or row["errors"]:
+        if not row["requests"] or row["errors"]:
             raise SystemExit(f"{self.name}: {row}")
         tick_us = 1e6 / os.sysconf("SC_CLK_TCK")
         row["cpu_us"] = (after[0] - before[0]) / 1000 / row["requests"]
@@ -130,19 +130,21 @@ def main():
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         floor, gyre, rss_mb = measure(options, pathlib.Path(folder))
+    failed = sum(r["non_2xx"] for p in (floor, gyre) for r in p.rounds)
+    asked = sum(r["requests"] for p in (floor, gyre) for r in p.rounds)
     ratio = gyre.median("cpu_us") / floor.median("cpu_us")
     keys = ("cpu_us", "user_us", "system_us", "per_s", "p50_us", "p99_us")
     if options.json:
         print(json.dumps({**{p.name: {k: round(p.median(k), 2) for k in keys} for p in (floor, gyre)}, "ratio": round(ratio, 3),
-                          "rss_mb": round(rss_mb, 1)}))
+                          "rss_mb": round(rss_mb, 1), "requests": asked, "non_2xx": failed}))
     else:
         print(f"{options.rounds} rounds of {options.seconds} s in turns, {options.connections} connections; medians\n")
         print("| server | CPU us/request | user | system | requests/s | p50 us | p99 us |\n|---|---|---|---|---|---|---|")
         for p in (floor, gyre):
             cells = [f"{p.median(k):.0f}" if k in keys[3:] else f"{p.median(k):.2f}" for k in keys]
             print(f"| {p.name} | " + " | ".join(cells) + " |")
-        print(f"\nratio {ratio:.2f} (gyre / floor); gyre resident {rss_mb:.1f} MB; no request failed")
-    return 0 if ratio <= options.max_ratio else 1
+        print(f"\nratio {ratio:.2f} (gyre / floor); gyre resident {rss_mb:.1f} MB; {failed} of {asked} requests not answered 2xx")
+    return 0 if ratio <= options.max_ratio and not failed else 1
 
 
 if __name__ == "__main__":
