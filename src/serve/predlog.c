@@ -20,6 +20,7 @@
 
 #define RING_BYTES (4 * GY_MIB)
 #define SEGMENT_BYTES (16 * GY_MIB)
+#define FULL_MAX 16    /* segments that wait for being sealed; more, and the flusher waits too */
 #define TICK_MS_MAX 25 /* the flusher looks at least so often */
 
 /* One ring and the segment it flows into. `mu` of the log guards fd, number and the byte counts
@@ -28,10 +29,18 @@ struct stream {
     struct gy_ring *ring;
     char ring_path[GY_MAX_PATH];
     atomic_uint_fast64_t refused;
-    int fd; /* of the open segment, -1: none yet */
+    uint64_t since_wake; /* the producer's: bytes since it last woke the flusher */
+    int fd;              /* of the open segment, -1: none yet */
     uint32_t number;
     uint64_t bytes;  /* written to it */
     uint64_t synced; /* of these on the disk */
+};
+
+/* A full segment on its way to being synced, sealed and closed by the syncer. */
+struct full {
+    int fd;
+    uint32_t ring, number;
+    bool synced;
 };
 
 struct gy_predlog {
@@ -52,6 +61,8 @@ struct gy_predlog {
     gy_status sync_failed;    /* of the last sync */
     int64_t dirty_since_us;   /* oldest bytes that no sync has taken yet, 0: none */
     int64_t syncing_since_us; /* the same for the sync that runs */
+    struct full full[FULL_MAX];
+    size_t n_full;
     struct gy_predlog_stats stats;
     pthread_t flusher, syncer;
     bool flusher_runs, syncer_runs;
@@ -98,6 +109,13 @@ bool gy_predlog_append(struct gy_predlog *l, int loop, struct gy_record *r)
     }
     if (!fits) {
         atomic_fetch_add_explicit(&s->refused, 1, memory_order_relaxed);
+    }
+    /* Under a heavy load the flusher's own tick is too slow. One system call for a quarter of a
+     * ring, without the mutex: a wake-up that is missed costs a tick. */
+    s->since_wake += bytes;
+    if (s->since_wake > l->o.ring_bytes / 4) {
+        s->since_wake = 0;
+        pthread_cond_signal(&l->flusher_wakes);
     }
     return fits || l->o.drop_when_full;
 }
@@ -165,11 +183,11 @@ gy_status gy_predlog_flush(struct gy_predlog *l, bool durable, struct gy_err *er
 
 /* ---- segments ---- */
 
-static gy_status segment_path(const struct gy_predlog *l, const struct stream *s,
+static gy_status segment_path(const struct gy_predlog *l, uint32_t ring, uint32_t number,
                               char out[GY_MAX_PATH], struct gy_err *err)
 {
     char name[128];
-    gy_segment_name(l->boot, gy_ring_number(s->ring), s->number, ".seg", name);
+    gy_segment_name(l->boot, ring, number, ".seg", name);
     return gy_path_join(out, GY_MAX_PATH, l->dir, name, err);
 }
 
@@ -192,7 +210,7 @@ gy_status gy_predlog_write_all(int fd, const char *p, size_t n, struct gy_err *e
 static gy_status open_segment(struct gy_predlog *l, struct stream *s, struct gy_err *err)
 {
     char path[GY_MAX_PATH];
-    GY_TRY(segment_path(l, s, path, err));
+    GY_TRY(segment_path(l, gy_ring_number(s->ring), s->number, path, err));
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0) {
         return gy_err_sys(err, errno, "open %s", path);
@@ -217,30 +235,45 @@ static gy_status open_segment(struct gy_predlog *l, struct stream *s, struct gy_
     return GY_OK;
 }
 
-/* Sync and close the open segment and write its index. */
-static gy_status close_segment(struct gy_predlog *l, struct stream *s, struct gy_err *err)
+static gy_status seal(struct gy_predlog *l, uint32_t ring, uint32_t number, struct gy_err *err)
 {
-    if (s->fd < 0) {
-        return GY_OK;
-    }
     char path[GY_MAX_PATH];
-    GY_TRY(segment_path(l, s, path, err));
-    pthread_mutex_lock(&l->mu);
-    int failed = fdatasync(s->fd) == 0 ? 0 : errno;
-    (void)close(s->fd);
-    s->fd = -1;
-    s->number++;
-    pthread_mutex_unlock(&l->mu);
-    if (failed) {
-        return gy_err_sys(err, failed, "syncing %s", path);
-    }
     struct gy_segment_info info;
+    GY_TRY(segment_path(l, ring, number, path, err));
     GY_TRY(gy_segment_seal(path, &info, err));
     pthread_mutex_lock(&l->mu);
     l->stats.holes += info.holes;
     l->stats.bad += info.bad;
     pthread_mutex_unlock(&l->mu);
     return GY_OK;
+}
+
+static gy_status sync_and_close(int fd, struct gy_err *err)
+{
+    int failed = fdatasync(fd) == 0 ? 0 : errno;
+    (void)close(fd);
+    return failed ? gy_err_sys(err, failed, "syncing a segment of the prediction log") : GY_OK;
+}
+
+/* The open segment is full: the next record begins another. The syncer takes it over, so that the
+ * ring is drained meanwhile; only when it is far behind is the work done here. */
+static gy_status close_segment(struct gy_predlog *l, struct stream *s, struct gy_err *err)
+{
+    struct full full = {s->fd, gy_ring_number(s->ring), s->number, false};
+    pthread_mutex_lock(&l->mu);
+    bool taken = l->n_full < FULL_MAX && l->syncer_runs && !l->stop;
+    if (taken) {
+        l->full[l->n_full++] = full;
+        pthread_cond_signal(&l->syncer_wakes);
+    }
+    s->fd = -1;
+    s->number++;
+    pthread_mutex_unlock(&l->mu);
+    if (taken) {
+        return GY_OK;
+    }
+    GY_TRY(sync_and_close(full.fd, err));
+    return seal(l, full.ring, full.number, err);
 }
 
 static gy_status drain_stream(struct gy_predlog *l, struct stream *s, struct gy_err *err)
@@ -341,10 +374,45 @@ static void *flusher_main(void *arg)
     return NULL;
 }
 
+/* With mu held; released around each fdatasync. Only this thread takes entries out. */
+static gy_status sync_full(struct gy_predlog *l, struct gy_err *err)
+{
+    gy_status first = GY_OK;
+    for (size_t i = 0; i < l->n_full; i++) {
+        int fd = l->full[i].fd;
+        if (l->full[i].synced) {
+            continue;
+        }
+        l->full[i].synced = true; /* once: what a failed sync has dropped, a second does not find */
+        pthread_mutex_unlock(&l->mu);
+        gy_status st = sync_and_close(fd, err);
+        pthread_mutex_lock(&l->mu);
+        l->stats.syncs++;
+        first = first == GY_OK ? st : first;
+    }
+    return first;
+}
+
+/* With mu held. The indexes of full segments; nobody waits for them. */
+static void seal_full(struct gy_predlog *l)
+{
+    while (l->n_full && l->full[0].synced) {
+        struct full full = l->full[0];
+        pthread_mutex_unlock(&l->mu);
+        struct gy_err err = GY_ERR_INIT;
+        if (seal(l, full.ring, full.number, &err) != GY_OK) {
+            gy_log_err(GY_LOG_ERROR, "predlog", "a log segment could not be sealed", &err);
+        }
+        pthread_mutex_lock(&l->mu);
+        l->n_full--;
+        memmove(l->full, l->full + 1, l->n_full * sizeof l->full[0]);
+    }
+}
+
 /* With mu held; released around each fdatasync of a duplicate, so that draining goes on. */
 static gy_status sync_streams(struct gy_predlog *l, struct gy_err *err)
 {
-    gy_status first = GY_OK;
+    gy_status first = sync_full(l, err);
     for (size_t i = 0; i < l->n_streams; i++) {
         struct stream *s = &l->streams[i];
         if (s->fd < 0 || s->synced == s->bytes) {
@@ -373,12 +441,13 @@ static void *syncer_main(void *arg)
 {
     struct gy_predlog *l = arg;
     pthread_mutex_lock(&l->mu);
-    while (!l->syncer_stop) {
-        if (l->sync_asked == l->sync_done) {
+    for (bool last = false; !last;) {
+        if (l->sync_asked == l->sync_done && !l->syncer_stop && l->n_full == 0) {
             struct timespec until;
             deadline_in(tick_ms(l), &until);
             (void)pthread_cond_timedwait(&l->syncer_wakes, &l->mu, &until);
         }
+        last = l->syncer_stop;
         uint64_t asked = l->sync_asked;
         l->syncing_since_us = l->dirty_since_us;
         l->dirty_since_us = 0; /* what is written meanwhile sets it again */
@@ -392,6 +461,7 @@ static void *syncer_main(void *arg)
         }
         l->sync_done = asked;
         pthread_cond_broadcast(&l->done);
+        seal_full(l);
     }
     pthread_mutex_unlock(&l->mu);
     return NULL;
