@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gyre train, gyre evaluate, gyre predict: computed here, beside the server; what is to be kept
  * goes through the call seam. */
-#include <stdlib.h>
-
 #include "cli/cli_internal.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "base/file.h"
 #include "base/id.h"
