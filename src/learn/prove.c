@@ -14,6 +14,7 @@
 #include "learn/xgb.h"
 
 #define MAX_ROWS ((size_t)1 << 20)
+#define MAX_CELLS ((size_t)1 << 22) /* rows x inputs; 80 MiB of work space */
 
 struct proof {
     const char *dir;
@@ -201,6 +202,8 @@ gy_status gy_package_prove(const char *dir, size_t n_rows, bool *ret_servable, c
     if (status == GY_OK) {
         p.p = predictor;
         p.info = gy_predictor_info(predictor);
+        size_t most = MAX_CELLS / (p.info->n_inputs + p.info->n_outputs);
+        p.n_rows = p.n_rows > most ? most : p.n_rows;
         status = prove(&p, &why);
     }
     switch ((int)status) {
