@@ -48,14 +48,51 @@ static void copy_text(char *out, size_t size, struct gy_str s)
     (void)snprintf(out, size, "%" GY_STR_F, GY_STR_A(s));
 }
 
+/* A first commit, so that the run knows which code it came from. Without git there is no revision
+ * to know. */
+static bool commit(struct sepsis *s)
+{
+    static const char *const init[] = {"git", "init", "-q", NULL};
+    static const char *const add[] = {"git", "add", "-A", NULL};
+    static const char *const save[] = {"git",
+                                       "-c",
+                                       "user.name=gyre demo",
+                                       "-c",
+                                       "user.email=demo@gyre.invalid",
+                                       "commit",
+                                       "-q",
+                                       "-m",
+                                       "the sepsis template",
+                                       "--no-verify",
+                                       NULL};
+    static const char *const *const steps[] = {init, add, save};
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        int code = 0;
+        GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
+        gy_buf_init(&out, GY_MIB);
+        struct gy_proc_options o = {.argv = steps[i],
+                                    .cwd = s->d.dir,
+                                    .env_add = s->d.env,
+                                    .stdin_fd = -1,
+                                    .stderr_fd = -1};
+        if (gy_proc_capture(&o, &out, &code, NULL) != GY_OK || code != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static gy_status step_project(struct sepsis *s, struct gy_err *err)
 {
-    gy_demo_begin(&s->d, "a project", "gyre init --template sepsis .");
+    gy_demo_begin(&s->d, "a project",
+                  "gyre init --template sepsis . && git init && git add -A && git commit -m start");
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
     GY_TRY(gy_demo_gyre(&s->d, "init --template sepsis .", 0, &doc, err));
     size_t n = yyjson_arr_size(gy_json_get(yyjson_doc_get_root(doc), "files"));
+    bool committed = commit(s);
     return gy_demo_done(&s->d, n >= 4, err,
-                        "%zu files: gyre.yaml, dvc.yaml, params.yaml, schema.yaml ...", n);
+                        "%zu files: gyre.yaml, dvc.yaml, params.yaml, schema.yaml ...%s", n,
+                        committed ? "" : " (git is not here: no code revision)");
 }
 
 /* Where the last n lines of text begin, not before `from`. */
@@ -286,7 +323,7 @@ static gy_status find_columns(const struct gy_csv_field *head, size_t n, size_t 
 static void count_answer(struct sepsis *s, yyjson_val *answer, bool septic)
 {
     bool alarm = gy_json_i64(answer, "isSepsis", 0) == 1;
-    bool by_rule = yyjson_is_str(gy_json_get(answer, "rule"));
+    bool by_rule = yyjson_is_str(gy_json_get(gy_json_get(answer, "rules"), "name"));
     s->rule_hits += by_rule;
     s->rules.positives += septic;
     s->rules.hit += septic && by_rule;
