@@ -60,9 +60,7 @@ static gy_status write_files(const char *dir, size_t t, struct gy_err *err)
     GY_TRY(gy_path_join(path, sizeof path, dir, ".gitignore", err));
     return gy_path_exists(path)
                ? GY_OK
-               : gy_file_write(
-                     path, GY_STR("/.gyre/\n/data/\n/models/\n/reports/\n/demo.log\n/.gyre-demo\n"),
-                     0644, err);
+               : gy_file_write(path, GY_STR("/.gyre/\n/data/\n/models/\n/reports/\n"), 0644, err);
 }
 
 static gy_status print_result(struct gy_cli *cli, const char *dir, size_t t, struct gy_err *err)

@@ -13,7 +13,7 @@
 
 enum { MAX_WORDS = 64, MAX_ANSWER = 16 << 20 };
 
-static const char marker[] = ".gyre-demo"; /* a folder that holds it is ours to empty */
+static const char marker[] = ".gyre/made-by-demo"; /* a folder that holds it is ours to empty */
 
 /* The server's process group, for the handler; 0 when none runs. */
 static volatile sig_atomic_t g_server_pid;
@@ -47,7 +47,9 @@ static gy_status prepare_folder(const char *dir, struct gy_err *err)
             return gy_err_hint(err, "run the demo in another folder, or move that one away");
         }
     }
-    GY_TRY(gy_dir_make(dir, err));
+    char home[GY_MAX_PATH];
+    GY_TRY(gy_path_join(home, sizeof home, dir, ".gyre", err));
+    GY_TRY(gy_dir_make(home, err));
     return gy_file_write(mark, GY_STR("made by gyre demo\n"), 0644, err);
 }
 
@@ -122,7 +124,7 @@ gy_status gy_demo_gyre(struct gy_demo *d, const char *words, int want_code, yyjs
     argv[n++] = "--json";
     argv[n] = NULL;
     char log[GY_MAX_PATH];
-    GY_TRY(gy_path_join(log, sizeof log, d->dir, "demo.log", err));
+    GY_TRY(gy_path_join(log, sizeof log, d->dir, ".gyre/demo.log", err));
     int log_fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (log_fd < 0) {
         return gy_err_sys(err, errno, "opening %s", log);
@@ -138,7 +140,7 @@ gy_status gy_demo_gyre(struct gy_demo *d, const char *words, int want_code, yyjs
     if (code != want_code) {
         gy_err_set(err, GY_E_FAILED, "gyre %s: exit code %d instead of %d: %.200s", words, code,
                    want_code, out.p);
-        return gy_err_hint(err, "%s/demo.log has what it said", d->dir);
+        return gy_err_hint(err, "%s/.gyre/demo.log has what it said", d->dir);
     }
     return ret_doc ? gy_json_parse(gy_buf_str(&out), ret_doc, err) : GY_OK;
 }
@@ -199,7 +201,7 @@ static gy_status read_address(struct gy_demo *d, struct gy_err *err)
         }
         if (got <= 0) {
             gy_err_set(err, GY_E_UNAVAILABLE, "the server ended before it listened");
-            return gy_err_hint(err, "%s/demo.log has what it said", d->dir);
+            return gy_err_hint(err, "%s/.gyre/demo.log has what it said", d->dir);
         }
         if (line[n] == '\n') {
             break;
@@ -222,7 +224,7 @@ gy_status gy_demo_serve(struct gy_demo *d, struct gy_err *err)
     }
     d->server_out = ends[0];
     char log[GY_MAX_PATH];
-    gy_status status = gy_path_join(log, sizeof log, d->dir, "demo.log", err);
+    gy_status status = gy_path_join(log, sizeof log, d->dir, ".gyre/demo.log", err);
     int log_fd = status == GY_OK ? open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644) : -1;
     if (status == GY_OK && log_fd < 0) {
         status = gy_err_sys(err, errno, "opening %s", log);
