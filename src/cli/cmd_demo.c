@@ -242,27 +242,29 @@ static gy_status check(struct sepsis *s, int64_t version, bool blessed, struct g
     yyjson_val *root = yyjson_doc_get_root(doc);
     struct gy_str verdict = gy_json_str(root, "verdict");
     yyjson_val *checks = gy_json_get(root, "checks");
-    size_t passed = 0;
+    size_t held = 0;
+    size_t skipped = 0;
     size_t i;
     size_t n;
     yyjson_val *c;
     yyjson_arr_foreach(checks, i, n, c)
     {
-        passed += gy_json_bool(c, "passed", false);
+        held += gy_json_bool(c, "passed", false);
+        skipped += yyjson_is_null(gy_json_get(c, "passed"));
     }
     return gy_demo_done(&s->d, gy_str_eqc(verdict, blessed ? "BLESSED" : "NOT_BLESSED"), err,
-                        "%" GY_STR_F ": %zu of %zu checks held", GY_STR_A(verdict), passed,
-                        yyjson_arr_size(checks));
+                        "%" GY_STR_F ": %zu of %zu checks held, %zu had nothing to compare with",
+                        GY_STR_A(verdict), held, yyjson_arr_size(checks) - skipped, skipped);
 }
 
 static gy_status step_gate(struct sepsis *s, struct gy_err *err)
 {
     char words[128];
     GY_TRY(check(s, s->baseline_version, false, err));
-    (void)snprintf(words, sizeof words, "models promote sepsis %lld --alias champion",
+    (void)snprintf(words, sizeof words, "models promote sepsis/%lld --alias champion",
                    (long long)s->baseline_version);
     gy_demo_begin(&s->d, "champion is protected", "gyre %s", words);
-    GY_TRY(gy_demo_gyre(&s->d, words, gy_status_exit(GY_E_NOTBLESSED), NULL, err));
+    GY_TRY(gy_demo_gyre(&s->d, words, gy_status_exit(GY_E_DENIED), NULL, err));
     s->refused_version = s->baseline_version;
     GY_TRY(gy_demo_done(&s->d, true, err, "version %lld was refused as champion",
                         (long long)s->refused_version));
@@ -281,7 +283,7 @@ static gy_status step_approve(struct sepsis *s, struct gy_err *err)
     (void)snprintf(words, sizeof words, "gate approve %" GY_STR_F " --reason demo", GY_STR_A(id));
     GY_TRY(gy_demo_gyre(&s->d, words, 0, NULL, err));
     GY_TRY(gy_demo_done(&s->d, id.n > 0, err, "approval %" GY_STR_F, GY_STR_A(id)));
-    (void)snprintf(words, sizeof words, "models promote sepsis %lld --alias champion",
+    (void)snprintf(words, sizeof words, "models promote sepsis/%lld --alias champion",
                    (long long)s->challenger_version);
     gy_demo_begin(&s->d, "promote", "gyre %s", words);
     GY_TRY(gy_demo_gyre(&s->d, words, 0, NULL, err));
@@ -442,14 +444,16 @@ static gy_status step_trace(struct sepsis *s, struct gy_err *err)
     gy_demo_begin(&s->d, "trace one prediction", "gyre %s", words);
     GY_TRY(gy_demo_gyre(&s->d, words, 0, &s->trace, err));
     yyjson_val *t = yyjson_doc_get_root(s->trace);
+    char version[24];
+    (void)snprintf(version, sizeof version, "%lld", (long long)s->challenger_version);
     bool ok = gy_str_eqc(gy_json_str(t, "data_sha256"), s->data_sha256) &&
-              gy_json_i64(t, "model_version", 0) == s->challenger_version &&
+              gy_str_eqc(gy_json_str(t, "model_version"), version) &&
               gy_json_str(t, "run_id").n == 32 && gy_json_str(t, "approver").n > 0 &&
               gy_json_i64(t, "revision", 0) > 0;
     return gy_demo_done(
         &s->d, ok, err,
-        "revision %lld <- version %lld <- run %.8s <- data %.8s, approved by %" GY_STR_F,
-        (long long)gy_json_i64(t, "revision", 0), (long long)gy_json_i64(t, "model_version", 0),
+        "revision %lld <- version %s <- run %.8s <- data %.8s, approved by %" GY_STR_F,
+        (long long)gy_json_i64(t, "revision", 0), version,
         gy_json_str(t, "run_id").p ? gy_json_str(t, "run_id").p : "?", s->data_sha256,
         GY_STR_A(gy_json_str(t, "approver")));
 }

@@ -27,7 +27,7 @@ def check(result, read, bad):
     assert table["requests"] == 2000 and table["non_2xx"] == 0
     trace = table["trace"]
     assert len(trace["prediction_id"]) == 36 and len(trace["run_id"]) == 32 and len(trace["data_sha256"]) == 64
-    assert trace["revision"] == 1 and trace["model_version"] == 2 and trace["approver"]
+    assert trace["revision"] == 1 and trace["model_version"] == "2" and trace["approver"]
     assert trace["code_revision"]
 
 
