@@ -13,7 +13,8 @@
 #include "data/records.h"
 #include "net/http_client.h"
 
-enum { N_PATIENTS = 12000, N_LIVE = 2000, N_BAD = 40, MAX_DATA_FILE = 1 << 30 };
+enum { N_PATIENTS = 12000, N_LIVE = 2000 };
+enum { N_BAD = 40, MIN_ROWS = 4 * N_LIVE, MAX_DATA_FILE = 1 << 30 };
 
 struct demo_opts {
     const char *data; /* real vitals instead of synthetic ones */
@@ -95,41 +96,79 @@ static gy_status step_project(struct sepsis *s, struct gy_err *err)
                         committed ? "" : " (git is not here: no code revision)");
 }
 
-/* Where the last n lines of text begin, not before `from`. */
-static size_t start_of_last_rows(struct gy_str text, size_t from, int n)
+/* The next item that is not blank, as its bytes in text. */
+static gy_status next_item(struct gy_csv *csv, struct gy_str text, struct gy_csv_item *item,
+                           struct gy_str *ret_bytes, struct gy_err *err)
 {
-    size_t at = text.n > from && text.p[text.n - 1] == '\n' ? text.n - 1 : text.n;
-    for (; at > from; at--) {
-        if (text.p[at - 1] == '\n' && --n == 0) {
-            break;
-        }
-    }
-    return at;
+    bool more = true;
+    do {
+        GY_TRY(gy_csv_next(csv, item, &more, err));
+    } while (more && item->kind == GY_CSV_BLANK);
+    *ret_bytes =
+        more ? gy_str_sub(text, (size_t)item->offset, (size_t)item->size_bytes) : GY_STR_NULL;
+    return GY_OK;
 }
 
-/* Cut FILE into the patients to learn from and, its last rows, the live ones that no training may
- * see. */
-static gy_status split_file(struct sepsis *s, const char *file, struct gy_err *err)
+static gy_status write_raw(struct sepsis *s, const char *name, const struct gy_buf *rows,
+                           struct gy_err *err)
+{
+    char path[GY_MAX_PATH];
+    GY_TRY(gy_buf_check(rows, "the patients", err));
+    GY_TRY(gy_path_join(path, sizeof path, s->d.dir, name, err));
+    return gy_file_write(path, gy_buf_str(rows), 0644, err);
+}
+
+/* Deal FILE out: every `stride`th patient is kept aside as a live one that no training may see.
+ * Spread over the file, since files are seldom in random order. */
+static gy_status deal(struct sepsis *s, struct gy_str text, int64_t stride, int64_t *ret_rows,
+                      struct gy_err *err)
+{
+    struct gy_mem_reader in;
+    GY_AUTO(gy_csv_free) struct gy_csv *csv = NULL;
+    GY_TRY(gy_csv_open(gy_mem_reader_init(&in, text), &(struct gy_csv_options){0}, &csv, err));
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf clean;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf live;
+    gy_buf_init(&clean, MAX_DATA_FILE);
+    gy_buf_init(&live, MAX_DATA_FILE);
+    int64_t kept = 0;
+    *ret_rows = 0;
+    for (;;) {
+        struct gy_csv_item item;
+        struct gy_str bytes;
+        GY_TRY(next_item(csv, text, &item, &bytes, err));
+        if (!bytes.p) {
+            break;
+        }
+        bool aside =
+            item.kind == GY_CSV_RECORD && stride > 0 && item.row % stride == 0 && kept < N_LIVE;
+        *ret_rows += item.kind == GY_CSV_RECORD;
+        kept += aside;
+        if (aside || item.kind == GY_CSV_HEADER) {
+            gy_buf_add(&live, bytes);
+        }
+        if (!aside) {
+            gy_buf_add(&clean, bytes);
+        }
+    }
+    GY_TRY(write_raw(s, "data/raw/live.csv", &live, err));
+    return write_raw(s, "data/raw/clean.csv", &clean, err);
+}
+
+/* --data FILE: the first deal counts, the second one deals. */
+static gy_status split_file(struct sepsis *s, const char *file, int64_t *ret_stride,
+                            struct gy_err *err)
 {
     GY_AUTO_DONE(gy_buf_done) struct gy_buf all;
     gy_buf_init(&all, MAX_DATA_FILE);
     GY_TRY(gy_file_read(file, &all, err));
-    struct gy_str text = gy_buf_str(&all);
-    size_t head_end = gy_str_find(text, '\n');
-    if (head_end == SIZE_MAX) {
-        return gy_err_set(err, GY_E_PARSE, "%s has no rows", file);
+    int64_t rows = 0;
+    GY_TRY(deal(s, gy_buf_str(&all), 0, &rows, err));
+    if (rows < MIN_ROWS) {
+        return gy_err_set(err, GY_E_INVALID, "%s has %lld rows; the demo needs %d", file,
+                          (long long)rows, MIN_ROWS);
     }
-    size_t cut = start_of_last_rows(text, head_end + 1, N_LIVE);
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf live;
-    gy_buf_init(&live, MAX_DATA_FILE);
-    gy_buf_add(&live, gy_str_sub(text, 0, head_end + 1));
-    gy_buf_add(&live, gy_str_sub(text, cut, text.n));
-    GY_TRY(gy_buf_check(&live, "the live patients", err));
-    char path[GY_MAX_PATH];
-    GY_TRY(gy_path_join(path, sizeof path, s->d.dir, "data/raw/live.csv", err));
-    GY_TRY(gy_file_write(path, gy_buf_str(&live), 0644, err));
-    GY_TRY(gy_path_join(path, sizeof path, s->d.dir, "data/raw/clean.csv", err));
-    return gy_file_write(path, gy_str_sub(text, 0, cut), 0644, err);
+    *ret_stride = rows / N_LIVE;
+    return deal(s, gy_buf_str(&all), *ret_stride, &rows, err);
 }
 
 static gy_status step_patients(struct sepsis *s, struct gy_err *err)
@@ -139,10 +178,9 @@ static gy_status step_patients(struct sepsis *s, struct gy_err *err)
     GY_TRY(gy_path_join(folder, sizeof folder, s->d.dir, "data/raw", err));
     GY_TRY(gy_dir_make(folder, err));
     if (s->opts->data) {
-        gy_demo_begin(&s->d, "patients",
-                      "cp %s data/raw/clean.csv   # its last %d rows become data/raw/live.csv",
-                      s->opts->data, N_LIVE);
-        GY_TRY(split_file(s, s->opts->data, err));
+        int64_t stride = 0;
+        gy_demo_begin(&s->d, "patients", "cp %s data/raw/clean.csv", s->opts->data);
+        GY_TRY(split_file(s, s->opts->data, &stride, err));
     } else {
         (void)snprintf(words, sizeof words,
                        "data synth patients --rows %d --seed 1 -o data/raw/clean.csv", N_PATIENTS);
