@@ -273,6 +273,19 @@ static gy_status run_recorded(struct run_call *c, const struct gy_project *p,
     return ended;
 }
 
+/* A first run from a folder below the project makes the project's home, not one of that folder. */
+static gy_status choose_home(struct gy_cli *cli, const char *project_dir, struct gy_err *err)
+{
+    struct gy_home home = {.lock_fd = -1};
+    struct gy_err none = GY_ERR_INIT;
+    if (gy_home_find(cli->home, false, &home, &none) == GY_E_NOTFOUND && !cli->home) {
+        cli->home = gy_arena_printf(&cli->arena, "%s/.gyre", project_dir);
+        return cli->home ? GY_OK : gy_err_set(err, GY_E_NOMEM, "out of memory");
+    }
+    gy_home_done(&home);
+    return GY_OK;
+}
+
 static gy_status run_run(struct gy_cli *cli, void *opts, struct gy_err *err)
 {
     const struct run_opts *o = opts;
@@ -287,6 +300,7 @@ static gy_status run_run(struct gy_cli *cli, void *opts, struct gy_err *err)
     GY_TRY(gy_flow_load(dir, &flow, err));
     GY_TRY(gy_flow_code_revision(dir, revision, err));
     GY_TRY(gy_new_id(call.id, err));
+    GY_TRY(choose_home(cli, dir, err));
     GY_TRY(gy_cli_home(cli, &home, err));
     call.flow = flow;
     struct gy_flow_run_options options = {.home = home.dir,

@@ -60,8 +60,10 @@ def test_run_skip_change(project):
 def test_found_from_a_folder_below(project):
     below = project / "a" / "b"
     below.mkdir(parents=True)
-    done = support.run_json("run", cwd=below, env={"GYRE_HOME": str(project / ".gyre")})
+    done = support.run_json("run", cwd=below)
     assert done["done"] == 2
+    assert (project / ".gyre" / "gyre.db").exists()
+    assert not (below / ".gyre").exists()
     assert (project / "dvc.lock").exists()
 
 
