@@ -19,6 +19,7 @@
 #include "serve/ring.h"
 
 #define RING_BYTES (4 * GY_MIB)
+#define SHARED_RING_MIN (256 * GY_KIB)
 #define SEGMENT_BYTES (16 * GY_MIB)
 #define FULL_MAX 16    /* segments that wait for being sealed; more, and the flusher waits too */
 #define TICK_MS_MAX 25 /* the flusher looks at least so often */
@@ -131,7 +132,7 @@ static gy_status append_waiting(struct gy_predlog *l, struct stream *s, const st
         part.inputs = r->inputs + (size_t)row * r->n_inputs;
         part.outputs = r->outputs + (size_t)row * r->n_outputs;
         part.rules = r->rules ? r->rules + row : NULL;
-        if (gy_record_frame_bytes(&part) > l->o.ring_bytes / 2) {
+        if (gy_record_frame_bytes(&part) > gy_ring_capacity(s->ring) / 2) {
             return gy_err_set(err, GY_E_TOOBIG, "one row does not fit the prediction log");
         }
         while (!gy_ring_append(s->ring, &part)) {
@@ -479,7 +480,12 @@ static gy_status make_ring(struct gy_predlog *l, struct stream *s, const char *r
     GY_TRY(gy_predlog_key(l->dir, key, err));
     (void)snprintf(name, sizeof name, GY_RING_PREFIX "%s-%s-%02u.ring", key, boot, number);
     GY_TRY(gy_path_join(s->ring_path, sizeof s->ring_path, ring_dir, name, err));
-    return gy_ring_create(s->ring_path, l->boot, number, l->o.ring_bytes, &s->ring, err);
+    /* Who uses the shared ring may wait for room. */
+    size_t bytes = l->o.ring_bytes;
+    if (number + 1 == l->n_streams && bytes >= 4 * SHARED_RING_MIN) {
+        bytes /= 4;
+    }
+    return gy_ring_create(s->ring_path, l->boot, number, bytes, &s->ring, err);
 }
 
 static gy_status make_rings(struct gy_predlog *l, struct gy_err *err)
@@ -631,10 +637,14 @@ void gy_predlog_get_stats(struct gy_predlog *l, struct gy_predlog_stats *ret)
     int64_t since = l->syncing_since_us ? l->syncing_since_us : l->dirty_since_us;
     ret->lag_us = since ? gy_now_us() - since : 0;
     pthread_mutex_unlock(&l->mu);
-    ret->ring_capacity = l->o.ring_bytes;
+    ret->ring_capacity = 1;
     for (size_t i = 0; i < l->n_streams; i++) {
         size_t used = gy_ring_used(l->streams[i].ring);
-        ret->ring_used_max = used > ret->ring_used_max ? used : ret->ring_used_max;
+        size_t capacity = gy_ring_capacity(l->streams[i].ring);
+        if (used * ret->ring_capacity >= ret->ring_used_max * capacity) {
+            ret->ring_used_max = used;
+            ret->ring_capacity = capacity;
+        }
         ret->refused += atomic_load_explicit(&l->streams[i].refused, memory_order_relaxed);
     }
 }

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 import serving
+import support
 from serving import API, request, v2
 
 SEPTIC = {"hr": 104, "resp": 22, "temp": 38.9}
@@ -252,6 +253,13 @@ def test_metrics_are_well_formed(sepsis):
             base = name.rsplit("_", 1)[0] if name.rsplit("_", 1)[-1] in ("bucket", "sum", "count") else name
             assert name in seen or base in seen, line
             float(line.rsplit(" ", 1)[1])
+
+
+def test_metrics_are_documented(sepsis):
+    said = {tuple(line.split()[2:4]) for line in request(sepsis, "GET", "/metrics")[1].decode().splitlines()
+            if line.startswith("# TYPE")}
+    rows = [line.split("|") for line in (support.ROOT / "docs" / "metrics.md").read_text().splitlines() if line.startswith("| `")]
+    assert {(row[1].strip().strip("`"), row[2].strip()) for row in rows} == said
 
 
 def test_status_page(sepsis):
