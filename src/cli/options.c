@@ -248,6 +248,14 @@ void gy_cli_print_help(FILE *out, const struct gy_verb *verb)
         print_opt(out, &global_opts[i]);
     }
     if (verb->examples) {
-        (void)fprintf(out, "\nexamples:\n%s\n", verb->examples);
+        (void)fprintf(out, "\nexamples:\n");
+        struct gy_str rest = gy_str_c(verb->examples);
+        struct gy_str line;
+        while (gy_str_next(&rest, '\n', &line)) {
+            line = gy_str_trim(line);
+            if (line.n) {
+                (void)fprintf(out, "  %" GY_STR_F "\n", GY_STR_A(line));
+            }
+        }
     }
 }
