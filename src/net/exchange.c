@@ -230,8 +230,9 @@ void gy_exchange_run(void *exchange)
         ex->broken = ex->out_end = true;
         (void)pthread_mutex_unlock(&ex->lock);
         post(ex);
-        if (!gone) { /* nobody else can be told */
-            gy_log_err(GY_LOG_WARN, "http", "an answer broke off", &err);
+        if (!gone) { /* nobody else can be told; a client that leaves is no fault of ours */
+            gy_log_err(err.code == GY_E_NETWORK ? GY_LOG_DEBUG : GY_LOG_WARN, "http",
+                       "an answer broke off", &err);
         }
     }
     gy_exchange_unref(ex);
