@@ -73,6 +73,8 @@ static void write_value(struct gy_jw *w, double v)
 {
     if (isnan(v)) {
         gy_jw_null(w);
+    } else if (v == floor(v) && fabs(v) < 1e15) {
+        gy_jw_i64(w, (int64_t)v);
     } else {
         gy_jw_f64(w, v);
     }

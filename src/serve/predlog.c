@@ -303,6 +303,7 @@ static gy_status drain_stream(struct gy_predlog *l, struct stream *s, struct gy_
         l->stats.appended_bytes += n;
         if (l->dirty_since_us == 0) {
             l->dirty_since_us = gy_now_us();
+            pthread_cond_signal(&l->syncer_wakes);
         }
         pthread_mutex_unlock(&l->mu);
         if (s->bytes >= l->o.segment_bytes) {
@@ -438,12 +439,21 @@ static gy_status sync_streams(struct gy_predlog *l, struct gy_err *err)
     return first;
 }
 
+/* With mu held: something that should not wait for the tick. */
+static bool syncer_has_work(const struct gy_predlog *l)
+{
+    return l->sync_asked != l->sync_done || l->syncer_stop || l->n_full > 0;
+}
+
 static void *syncer_main(void *arg)
 {
     struct gy_predlog *l = arg;
     pthread_mutex_lock(&l->mu);
     for (bool last = false; !last;) {
-        if (l->sync_asked == l->sync_done && !l->syncer_stop && l->n_full == 0) {
+        while (!syncer_has_work(l) && l->dirty_since_us == 0) {
+            (void)pthread_cond_wait(&l->syncer_wakes, &l->mu);
+        }
+        if (!syncer_has_work(l)) { /* let some more come in: one sync for all */
             struct timespec until;
             deadline_in(tick_ms(l), &until);
             (void)pthread_cond_timedwait(&l->syncer_wakes, &l->mu, &until);
