@@ -68,7 +68,8 @@ static bool names_one_file(struct gy_str name)
 gy_status gy_track_check_key(struct gy_str key, const char *path, struct gy_err *err)
 {
     for (size_t i = 0; i < key.n; i++) {
-        if (!is_word((unsigned char)key.p[i]) && !strchr("/.- :", key.p[i])) {
+        char c = key.p[i];
+        if (!is_word((unsigned char)c) && (c == '\0' || !strchr("/.- :", c))) {
             return gy_err_set(err, GY_E_INVALID,
                               "Invalid value \"%" GY_STR_F "\" for parameter '%s' supplied: Names "
                               "may only contain alphanumerics, underscores (_), dashes (-), "
