@@ -566,6 +566,66 @@ static void test_inputs(void **state)
          "{\"experiment_ids\":[\"0\"],\"filter\":\"dataset.context = 'eval'\"}", 200, "{}");
 }
 
+/* ---- memory ---- */
+
+/* Any one allocation may fail, here or on the writer's thread: an error at worst, nothing half
+ * written, and everything works again afterwards. */
+static void test_memory_failures(void **state)
+{
+    struct harness *h = *state;
+    char id[40], body[4096];
+    make_run(h, id);
+    for (uint64_t nth = 1; nth <= 120; nth++) {
+        struct gy_collect answer;
+        struct gy_mem_reader reader;
+        struct gy_header header = {GY_STR("Content-Type"), GY_STR("application/json")};
+        snprintf(body, sizeof body,
+                 "{\"run_id\":\"%s\",\"metrics\":[{\"key\":\"a%d\",\"value\":1,\"timestamp\":1},{"
+                 "\"key\":\"b%d\",\"value\":1,\"timestamp\":1}],\"params\":[{\"key\":\"p%d\","
+                 "\"value\":\"v\"}]}",
+                 id, (int)nth, (int)nth, (int)nth);
+        struct gy_request log = {
+            .method = GY_STR("POST"),
+            .path = GY_STR(M "/runs/log-batch"),
+            .headers = &header,
+            .n_headers = 1,
+            .body = gy_mem_reader_init(&reader, gy_str_c(body)),
+        };
+        gy_collect_init(&answer, 1 << 20);
+        gy_mem_fail_at(nth, 1);
+        gy_status status = gy_call(h->caller, &log, &answer.reply, NULL);
+        gy_mem_fail_at(0, 0);
+        bool done = status == GY_OK && answer.status == 200;
+        gy_collect_done(&answer);
+        char path[256];
+        snprintf(path, sizeof path, M "/metrics/get-history?run_id=%s&metric_key=a%d", id,
+                 (int)nth);
+        want(h, "GET", path, NULL, 200, NULL);
+        size_t first = yyjson_arr_size(at(h, "/metrics"));
+        snprintf(path, sizeof path, M "/metrics/get-history?run_id=%s&metric_key=b%d", id,
+                 (int)nth);
+        want(h, "GET", path, NULL, 200, NULL);
+        assert_int_equal(yyjson_arr_size(at(h, "/metrics")), first);
+        assert_true(!done || first == 1);
+    }
+    for (uint64_t nth = 1; nth <= 120; nth++) {
+        struct gy_collect answer;
+        struct gy_request get = {
+            .method = GY_STR("GET"),
+            .path = GY_STR(M "/experiments/search"),
+            .query = GY_STR("max_results=5&filter=name%20LIKE%20'D%25'&order_by=name"),
+        };
+        gy_collect_init(&answer, 1 << 20);
+        gy_mem_fail_at(nth, 1);
+        gy_status status = gy_call(h->caller, &get, &answer.reply, NULL);
+        gy_mem_fail_at(0, 0);
+        (void)status; /* whether it could be told depends on which one failed */
+        gy_collect_done(&answer);
+    }
+    want(h, "POST", M "/runs/search", "{\"experiment_ids\":[\"0\"]}", 200, NULL);
+    assert_int_equal(yyjson_arr_size(at(h, "/runs")), 1);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, harness_setup, harness_teardown)
@@ -584,6 +644,7 @@ int main(void)
         T(test_search_runs),
         T(test_search_pages),
         T(test_inputs),
+        T(test_memory_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
