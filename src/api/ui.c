@@ -161,7 +161,8 @@ static gy_status get_status(void *ctx, struct gy_request *req, struct gy_reply *
     gy_jw_kv_strc(&w, "name", "gyre");
     gy_jw_kv_strc(&w, "version", GY_VERSION);
     gy_jw_kv_strc(&w, "home", app->home.dir);
-    gy_jw_kv_f64(&w, "uptime_seconds", (double)((gy_now_us() - app->started_us) / 1000) / 1e3);
+    int64_t uptime_ms = (gy_now_us() - app->started_us) / 1000;
+    gy_jw_kv_f64(&w, "uptime_seconds", (double)uptime_ms / 1e3);
     gy_jw_kv_bool(&w, "ready", gy_api_ready(app, &reason));
     gy_jw_kv_strc(&w, "reason", reason);
     gy_jw_kv_bool(&w, "serving", app->serving != NULL);
