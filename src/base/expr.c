@@ -297,7 +297,7 @@ static gy_status parse_call(struct compiler *c, const struct function *f, size_t
     int n = 0;
     do {
         GY_TRY(advance(c)); /* over '(' or ',' */
-        uint16_t arg;
+        uint16_t arg = EXPR_NONE;
         GY_TRY(parse_or(c, &arg));
         if (f->arg != GY_EXPR_NULL) {
             GY_TRY(want_type(c, arg, f->arg));
@@ -395,7 +395,7 @@ static gy_status parse_unary(struct compiler *c, uint16_t *ret)
     gy_status status;
     if (is_symbol(c, "-")) {
         size_t column = c->start;
-        uint16_t child;
+        uint16_t child = EXPR_NONE;
         status = advance(c);
         if (status == GY_OK) {
             status = parse_unary(c, &child);
@@ -441,7 +441,7 @@ static gy_status parse_arithmetic(struct compiler *c, bool product, uint16_t *re
     while ((op = find_op(c, product ? products : sums)) != NULL) {
         size_t column = c->start;
         uint16_t left = *ret;
-        uint16_t right;
+        uint16_t right = EXPR_NONE;
         GY_TRY(advance(c));
         GY_TRY(product ? parse_unary(c, &right) : parse_arithmetic(c, true, &right));
         GY_TRY(want_type(c, left, GY_EXPR_NUM));
@@ -460,7 +460,7 @@ static gy_status parse_in(struct compiler *c, enum expr_op op, uint16_t left, si
         return fail(c, GY_E_PARSE, c->start, "'in' needs a list in parentheses");
     }
     do {
-        uint16_t item;
+        uint16_t item = EXPR_NONE;
         GY_TRY(advance(c));
         GY_TRY(parse_arithmetic(c, false, &item));
         GY_TRY(same_type(c, left, item));
@@ -512,7 +512,7 @@ static gy_status parse_comparison(struct compiler *c, uint16_t *ret)
     if (!op) {
         return GY_OK;
     }
-    uint16_t right;
+    uint16_t right = EXPR_NONE;
     GY_TRY(advance(c));
     GY_TRY(parse_arithmetic(c, false, &right));
     GY_TRY(same_type(c, left, right));
@@ -536,7 +536,7 @@ static gy_status parse_not(struct compiler *c, uint16_t *ret)
         return fail(c, GY_E_TOOBIG, c->start, "nested too deeply");
     }
     size_t column = c->start;
-    uint16_t child;
+    uint16_t child = EXPR_NONE;
     GY_TRY(advance(c));
     c->nesting++;
     gy_status status = parse_not(c, &child);
@@ -558,7 +558,7 @@ static gy_status parse_and(struct compiler *c, uint16_t *ret)
     GY_TRY(new_node(c, OP_AND, GY_EXPR_BOOL, c->start, ret));
     GY_TRY(add_child(c, *ret, first));
     while (is_word(c, "and")) {
-        uint16_t child;
+        uint16_t child = EXPR_NONE;
         GY_TRY(advance(c));
         GY_TRY(parse_not(c, &child));
         GY_TRY(want_type(c, child, GY_EXPR_BOOL));
@@ -578,7 +578,7 @@ static gy_status parse_or(struct compiler *c, uint16_t *ret)
     GY_TRY(new_node(c, OP_OR, GY_EXPR_BOOL, c->start, ret));
     GY_TRY(add_child(c, *ret, first));
     while (is_word(c, "or")) {
-        uint16_t child;
+        uint16_t child = EXPR_NONE;
         GY_TRY(advance(c));
         GY_TRY(parse_and(c, &child));
         GY_TRY(want_type(c, child, GY_EXPR_BOOL));

@@ -71,7 +71,7 @@ static gy_status eval_logic(struct eval *v, const struct expr_node *n, bool deci
 {
     bool unknown = false;
     for (uint16_t at = n->first; at != EXPR_NONE; at = v->e->nodes[at].next) {
-        struct gy_expr_value x;
+        struct gy_expr_value x = {.type = GY_EXPR_NULL};
         GY_TRY(eval(v, at, &x));
         if (x.type == GY_EXPR_NULL) {
             unknown = true;
@@ -119,8 +119,8 @@ static gy_status compare(struct eval *v, const struct expr_node *n, const struct
 static gy_status eval_comparison(struct eval *v, const struct expr_node *n,
                                  struct gy_expr_value *ret)
 {
-    struct gy_expr_value a;
-    struct gy_expr_value b;
+    struct gy_expr_value a = {.type = GY_EXPR_NULL};
+    struct gy_expr_value b = {.type = GY_EXPR_NULL};
     GY_TRY(eval(v, n->first, &a));
     GY_TRY(eval(v, v->e->nodes[n->first].next, &b));
     return compare(v, n, &a, &b, (enum expr_op)n->op, ret);
@@ -128,14 +128,14 @@ static gy_status eval_comparison(struct eval *v, const struct expr_node *n,
 
 static gy_status eval_in(struct eval *v, const struct expr_node *n, struct gy_expr_value *ret)
 {
-    struct gy_expr_value left;
+    struct gy_expr_value left = {.type = GY_EXPR_NULL};
     GY_TRY(eval(v, n->first, &left));
     bool unknown = false;
     bool found = false;
     for (uint16_t at = v->e->nodes[n->first].next; at != EXPR_NONE && !found;
          at = v->e->nodes[at].next) {
-        struct gy_expr_value item;
-        struct gy_expr_value equal;
+        struct gy_expr_value item = {.type = GY_EXPR_NULL};
+        struct gy_expr_value equal = {.type = GY_EXPR_NULL};
         GY_TRY(eval(v, at, &item));
         GY_TRY(compare(v, &v->e->nodes[at], &left, &item, OP_EQ, &equal));
         unknown |= equal.type == GY_EXPR_NULL;
@@ -148,7 +148,7 @@ static gy_status eval_in(struct eval *v, const struct expr_node *n, struct gy_ex
 /* The number at a node; *ret_null when it is null. */
 static gy_status eval_num(struct eval *v, uint16_t at, double *ret, bool *ret_null)
 {
-    struct gy_expr_value x;
+    struct gy_expr_value x = {.type = GY_EXPR_NULL};
     GY_TRY(eval(v, at, &x));
     if (x.type != GY_EXPR_NULL && x.type != GY_EXPR_NUM) {
         return clash(v, &v->e->nodes[at], "a number is needed");
@@ -162,8 +162,8 @@ static gy_status eval_binary(struct eval *v, const struct expr_node *n, struct g
 {
     double a = 0;
     double b = 0;
-    bool a_null;
-    bool b_null;
+    bool a_null = true;
+    bool b_null = true;
     GY_TRY(eval_num(v, n->first, &a, &a_null));
     GY_TRY(eval_num(v, v->e->nodes[n->first].next, &b, &b_null));
     if (a_null || b_null) {
@@ -193,7 +193,7 @@ static gy_status eval_binary(struct eval *v, const struct expr_node *n, struct g
 static gy_status eval_unary(struct eval *v, const struct expr_node *n, struct gy_expr_value *ret)
 {
     double x = 0;
-    bool null;
+    bool null = true;
     GY_TRY(eval_num(v, n->first, &x, &null));
     if (null) {
         *ret = null_value;
@@ -235,7 +235,7 @@ static gy_status eval_extreme(struct eval *v, const struct expr_node *n, struct 
     bool any_null = false;
     for (uint16_t at = n->first; at != EXPR_NONE; at = v->e->nodes[at].next) {
         double x = 0;
-        bool null;
+        bool null = true;
         GY_TRY(eval_num(v, at, &x, &null));
         any_null |= null;
         if (at == n->first || (n->op == OP_MIN ? x < best : x > best)) {
@@ -248,7 +248,7 @@ static gy_status eval_extreme(struct eval *v, const struct expr_node *n, struct 
 
 static gy_status eval_if(struct eval *v, const struct expr_node *n, struct gy_expr_value *ret)
 {
-    struct gy_expr_value condition;
+    struct gy_expr_value condition = {.type = GY_EXPR_NULL};
     GY_TRY(eval(v, n->first, &condition));
     if (condition.type != GY_EXPR_NULL && condition.type != GY_EXPR_BOOL) {
         return clash(v, &v->e->nodes[n->first], "a bool is needed");
@@ -260,7 +260,7 @@ static gy_status eval_if(struct eval *v, const struct expr_node *n, struct gy_ex
 
 static gy_status eval_string(struct eval *v, const struct expr_node *n, struct gy_expr_value *ret)
 {
-    struct gy_expr_value x;
+    struct gy_expr_value x = {.type = GY_EXPR_NULL};
     GY_TRY(eval(v, n->first, &x));
     if (x.type == GY_EXPR_NULL) {
         *ret = null_value;
@@ -294,7 +294,7 @@ static gy_status eval_string(struct eval *v, const struct expr_node *n, struct g
 static gy_status eval_null_test(struct eval *v, const struct expr_node *n,
                                 struct gy_expr_value *ret)
 {
-    struct gy_expr_value x;
+    struct gy_expr_value x = {.type = GY_EXPR_NULL};
     GY_TRY(eval(v, n->first, &x));
     *ret = of_bool((x.type == GY_EXPR_NULL) == (n->op == OP_IS_NULL));
     return GY_OK;
@@ -302,7 +302,7 @@ static gy_status eval_null_test(struct eval *v, const struct expr_node *n,
 
 static gy_status eval_not(struct eval *v, const struct expr_node *n, struct gy_expr_value *ret)
 {
-    struct gy_expr_value x;
+    struct gy_expr_value x = {.type = GY_EXPR_NULL};
     GY_TRY(eval(v, n->first, &x));
     if (x.type != GY_EXPR_NULL && x.type != GY_EXPR_BOOL) {
         return clash(v, &v->e->nodes[n->first], "a bool is needed");
@@ -378,7 +378,7 @@ gy_status gy_expr_eval(const struct gy_expr *e, const struct gy_expr_value *slot
 int gy_expr_test_f64(const struct gy_expr *e, const double *slots, size_t n_slots)
 {
     struct eval v = {.e = e, .numbers = slots, .n = slots ? n_slots : 0};
-    struct gy_expr_value result;
+    struct gy_expr_value result = {.type = GY_EXPR_NULL};
     if (eval(&v, e->root, &result) != GY_OK || result.type != GY_EXPR_BOOL) {
         return -1;
     }

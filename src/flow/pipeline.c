@@ -97,7 +97,7 @@ static gy_status full_path(struct loader *l, const struct gy_yaml_node *n, struc
     if (path.n > 0 && path.p[0] == '/') {
         return refuse(l, n, "paths outside of the project are not supported");
     }
-    if (wdir.n + path.n + 2 >= GY_MAX_PATH || memchr(path.p, '\0', path.n)) {
+    if (path.n == 0 || wdir.n + path.n + 2 >= GY_MAX_PATH || memchr(path.p, '\0', path.n)) {
         return gy_yaml_err(l->y, n, l->err, "not a usable path");
     }
     char *out = gy_arena_alloc(&l->f->arena, wdir.n + path.n + 2);
@@ -265,8 +265,9 @@ static size_t count_keys(const struct gy_yaml_node *n)
 
 static gy_status add_key(struct loader *l, const struct gy_yaml_node *n, struct gy_flow_params *p)
 {
+    GY_REQUIRE(p);
     struct gy_str *keys = (struct gy_str *)(uintptr_t)p->keys;
-    struct gy_str key;
+    struct gy_str key = GY_STR_NULL;
     GY_TRY(text_of(l, n, "a parameter", &key));
     for (size_t i = 0; i < p->n_keys; i++) {
         if (gy_str_eq(keys[i], key)) {
@@ -459,7 +460,7 @@ static gy_status read_stage(struct loader *l, struct gy_str name, const struct g
     GY_TRY(only_keys(l, n, known, not_yet));
     const struct gy_yaml_node *wdir = gy_yaml_get(n, "wdir");
     if (wdir) {
-        struct gy_str text;
+        struct gy_str text = GY_STR_NULL;
         GY_TRY(text_of(l, wdir, "wdir", &text));
         GY_TRY(full_path(l, wdir, GY_STR("."), text, &s->wdir));
     }
