@@ -3,7 +3,12 @@
 #include <stdio.h>
 
 #include "api/mlflow_wire.h"
+#include "base/limits.h"
 #include "track/runs.h"
+
+/* A page of runs ends when it has grown to this, however many were asked for: clients follow
+ * tokens. */
+#define PAGE_BYTES (32 * GY_MIB)
 
 static const char *const g_statuses[] = {"RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"};
 
@@ -531,19 +536,24 @@ static gy_status parse_search(struct gy_mf_call *c, struct gy_err *err)
     return GY_OK;
 }
 
-static gy_status run_search(struct gy_db *db, struct gy_mf_call *c, struct gy_err *err)
+static gy_status run_out(void *ctx, const struct gy_run *r, bool *ret_full, struct gy_err *err)
 {
-    struct gy_run *found = NULL;
-    size_t n = 0;
-    struct gy_str token = GY_STR_NULL;
-    GY_TRY(gy_run_search(db, c->in, c->arena, &found, &n, &token, err));
-    gy_jw_obj(&c->w);
-    if (n > 0) {
+    struct gy_mf_call *c = ctx;
+    if (c->out.n == 1) { /* the first: only '{' so far */
         gy_jw_key(&c->w, "runs");
         gy_jw_arr(&c->w);
-        for (size_t i = 0; i < n; i++) {
-            gy_mf_write_run(&c->w, &found[i], false);
-        }
+    }
+    gy_mf_write_run(&c->w, r, false);
+    *ret_full = c->out.n >= PAGE_BYTES;
+    return gy_buf_check(&c->out, "the answer", err);
+}
+
+static gy_status run_search(struct gy_db *db, struct gy_mf_call *c, struct gy_err *err)
+{
+    struct gy_str token = GY_STR_NULL;
+    gy_jw_obj(&c->w);
+    GY_TRY(gy_run_search(db, c->in, c->arena, run_out, c, &token, err));
+    if (c->out.n > 1) {
         gy_jw_arr_end(&c->w);
     }
     gy_mf_kv(&c->w, "next_page_token", token);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/id.h"
+#include "base/limits.h"
 #include "base/map.h"
 #include "base/time.h"
 #include "store/lineage.h"
@@ -570,8 +571,7 @@ static gy_status search_statement(struct gy_sql_builder *b, const struct gy_run_
 }
 
 gy_status gy_run_search(struct gy_db *db, const struct gy_run_query *q, struct gy_arena *a,
-                        struct gy_run **ret, size_t *ret_n, struct gy_str *ret_token,
-                        struct gy_err *err)
+                        gy_run_fn fn, void *ctx, struct gy_str *ret_token, struct gy_err *err)
 {
     int64_t offset = 0;
     *ret_token = GY_STR_NULL;
@@ -581,24 +581,22 @@ gy_status gy_run_search(struct gy_db *db, const struct gy_run_query *q, struct g
     GY_TRY(search_statement(&b, q, a, offset, err));
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
     GY_TRY(gy_sql_query(&b, db, &st, err));
-    void *items = NULL;
-    size_t n = 0, cap = 0;
-    for (;;) {
+    GY_AUTO_DONE(gy_arena_done) struct gy_arena one;
+    gy_arena_init(&one, GY_MAX_REQUEST_ARENA);
+    bool full = false;
+    for (int64_t n = 0;; n++) {
+        struct gy_run r;
         bool row = false;
         GY_TRY(gy_stmt_step(st, &row, err));
         if (!row) {
-            break;
+            return GY_OK;
         }
-        if ((int64_t)n == q->max_results) {
-            GY_TRY(gy_track_page_token(a, offset + q->max_results, ret_token, err));
-            break;
+        if (full || n == q->max_results) {
+            return gy_track_page_token(a, offset + n, ret_token, err);
         }
-        GY_TRY(gy_track_grow(a, &items, n, &cap, sizeof(struct gy_run), err));
-        struct gy_run *r = &((struct gy_run *)items)[n++];
-        GY_TRY(read_row(st, a, r, err));
-        GY_TRY(read_data(db, r, a, err));
+        gy_arena_reset(&one);
+        GY_TRY(read_row(st, &one, &r, err));
+        GY_TRY(read_data(db, &r, &one, err));
+        GY_TRY(fn(ctx, &r, &full, err));
     }
-    *ret = items;
-    *ret_n = n;
-    return GY_OK;
 }

@@ -100,9 +100,15 @@ struct gy_run_query {
     int64_t max_results; /* 1..GY_TRACK_MAX_PAGE */
     struct gy_str page_token;
 };
-/* Runs with their data; *ret_token is absent on the last page. Fails: INVALID. */
+/* Called for each run with its data; views live during the call. *ret_full set: no more after this
+ * one, the page is cut here (a token follows when there are others). A failing one ends the search.
+ */
+typedef gy_status (*gy_run_fn)(void *ctx, const struct gy_run *r, bool *ret_full,
+                               struct gy_err *err);
+/* Runs one by one, so that a page of many is not held in memory at once. *ret_token (in the arena)
+ * is absent on the last page. Fails: INVALID, and as fn. */
 GY_CHECKED gy_status gy_run_search(struct gy_db *db, const struct gy_run_query *q,
-                                   struct gy_arena *a, struct gy_run **ret, size_t *ret_n,
+                                   struct gy_arena *a, gy_run_fn fn, void *ctx,
                                    struct gy_str *ret_token, struct gy_err *err);
 
 #endif

@@ -31,6 +31,15 @@ static struct gy_store *open_store(void)
     return store;
 }
 
+static gy_status take_run(void *ctx, const struct gy_run *r, bool *ret_full, struct gy_err *err)
+{
+    (void)ctx;
+    (void)r;
+    (void)ret_full;
+    (void)err;
+    return GY_OK;
+}
+
 static gy_status search(struct gy_db *db, void *ctx, struct gy_err *err)
 {
     struct job *j = ctx;
@@ -41,10 +50,9 @@ static gy_status search(struct gy_db *db, void *ctx, struct gy_err *err)
     struct gy_registry_query q = {j->filter, &j->order, n_order, 10, GY_STR_NULL};
     switch (j->kind) {
     case GY_SEARCH_RUNS: {
-        struct gy_run *found;
         struct gy_run_query r = {ids,       1,       GY_VIEW_ALL, j->filter,
                                  &j->order, n_order, 10,          GY_STR_NULL};
-        return gy_run_search(db, &r, &j->arena, &found, &n, &token, err);
+        return gy_run_search(db, &r, &j->arena, take_run, NULL, &token, err);
     }
     case GY_SEARCH_EXPERIMENTS: {
         struct gy_experiment *found;
