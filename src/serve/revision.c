@@ -130,16 +130,15 @@ gy_status gy_revision_history(struct gy_db *db, struct gy_str endpoint, size_t m
 
 /* ---- writing ---- */
 
-static gy_status node(struct gy_buf *b, struct gy_err *err, const char *fmt, ...) GY_PRINTF(3, 4);
-static gy_status node(struct gy_buf *b, struct gy_err *err, const char *fmt, ...)
+/* "kind:name" or "kind:name/number" (number < 0: none). */
+static gy_status node(struct gy_buf *b, const char *kind, struct gy_str name, int64_t number,
+                      struct gy_err *err)
 {
-    char text[1024];
-    va_list ap;
-    va_start(ap, fmt);
-    int n = vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
     gy_buf_reset(b);
-    gy_buf_add_bytes(b, text, n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
+    gy_buf_addf(b, "%s:%" GY_STR_F, kind, GY_STR_A(name));
+    if (number >= 0) {
+        gy_buf_addf(b, "/%lld", (long long)number);
+    }
     return gy_buf_check(b, "a lineage node", err);
 }
 
@@ -148,14 +147,13 @@ static gy_status add_lineage(struct gy_db *db, const struct gy_revision *r, int6
 {
     GY_AUTO_DONE(gy_buf_done) struct gy_buf from;
     gy_buf_init(&from, GY_KIB);
-    GY_TRY(node(to, err, "revision:%" GY_STR_F "/%lld", GY_STR_A(r->endpoint), (long long)number));
-    GY_TRY(node(&from, err, "model:%" GY_STR_F "/%lld", GY_STR_A(r->model_name),
-                (long long)r->model_version));
+    GY_TRY(node(to, "revision", r->endpoint, number, err));
+    GY_TRY(node(&from, "model", r->model_name, r->model_version, err));
     GY_TRY(gy_lineage_add(db, gy_buf_str(&from), "deployed", gy_buf_str(to), r->actor, err));
     if (!r->verdict_id.p) {
         return GY_OK;
     }
-    GY_TRY(node(&from, err, "verdict:%" GY_STR_F, GY_STR_A(r->verdict_id)));
+    GY_TRY(node(&from, "verdict", r->verdict_id, -1, err));
     return gy_lineage_add(db, gy_buf_str(&from), "deployed", gy_buf_str(to), r->actor, err);
 }
 
@@ -235,8 +233,7 @@ gy_status gy_revision_undeploy(struct gy_db *db, struct gy_str endpoint, struct 
                       GY_VALS(gy_vi(gy_now_us()), gy_vs(endpoint)), NULL, err));
     GY_AUTO_DONE(gy_buf_done) struct gy_buf subject;
     gy_buf_init(&subject, GY_KIB);
-    GY_TRY(node(&subject, err, "revision:%" GY_STR_F "/%lld", GY_STR_A(endpoint),
-                (long long)r.revision));
+    GY_TRY(node(&subject, "revision", endpoint, r.revision, err));
     r.actor = actor;
     return add_event(db, "endpoint.undeployed", &r, r.revision, gy_buf_str(&subject), err);
 }
