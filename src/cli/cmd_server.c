@@ -12,6 +12,7 @@ struct server_opts {
     const char *host;
     int64_t port;
     int64_t loops;
+    int64_t drain_delay_ms;
     bool access_log;
     int64_t log_sync_ms;
     bool log_drop;
@@ -83,6 +84,7 @@ static gy_status serve_until_signal(struct gy_cli *cli, const struct server_opts
         .unix_path = sock,
         .n_loops = (int)o->loops,
         .access_log = o->access_log,
+        .drain_delay_ms = (int)o->drain_delay_ms,
         .router = app->router,
         .fast = &gy_serving_fast,
         .fast_self = app->serving,
@@ -110,6 +112,9 @@ static gy_status run_server(struct gy_cli *cli, void *opts, struct gy_err *err)
     }
     if (o->loops < 0 || o->loops > 64) {
         return gy_err_set(err, GY_E_USAGE, "--loops takes 0 to 64");
+    }
+    if (o->drain_delay_ms < 0 || o->drain_delay_ms > 600000) {
+        return gy_err_set(err, GY_E_USAGE, "--drain-delay takes 0 to 600000");
     }
     if (o->log_sync_ms < 0 || o->log_sync_ms > 60000) {
         return gy_err_set(err, GY_E_USAGE, "--log-sync takes 0 to 60000");
@@ -141,6 +146,8 @@ static const struct gy_opt server_opts[] = {
      "predictions reach the disk within this; 0: each answer waits for it"},
     {"log-drop", 0, GY_OPT_FLAG, offsetof(struct server_opts, log_drop), NULL, NULL,
      "when the prediction log is full, answer without a record instead of 503"},
+    {"drain-delay", 0, GY_OPT_INT, offsetof(struct server_opts, drain_delay_ms), "MS", "0",
+     "on SIGTERM stay reachable but not ready for so long, so that a load balancer turns away"},
     {"access-log", 0, GY_OPT_FLAG, offsetof(struct server_opts, access_log), NULL, NULL,
      "log each request"},
 };

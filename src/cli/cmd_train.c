@@ -212,8 +212,27 @@ static gy_status answer_train(struct gy_cli *cli, const struct train_opts *o,
     return gy_cli_print_json(cli, &out, err);
 }
 
+static void draw_round(void *ctx, int64_t done)
+{
+    gy_progress_at(ctx, done);
+}
+
+/* gy_train with a bar. */
+static gy_status train(struct gy_cli *cli, const struct gy_cli_table *in, struct gy_train_params *p,
+                       const char *dir, struct gy_trained *ret, struct gy_err *err)
+{
+    struct gy_progress bar;
+    gy_progress_start(&bar, cli, "train", p->rounds);
+    p->on_round = draw_round;
+    p->on_round_ctx = &bar;
+    gy_status status = gy_train(in->table, p, dir, ret, err);
+    p->on_round = NULL;
+    gy_progress_end(&bar);
+    return status;
+}
+
 static gy_status train_and_publish(struct gy_cli *cli, const struct train_opts *o,
-                                   const struct gy_cli_table *in, const struct gy_train_params *p,
+                                   const struct gy_cli_table *in, struct gy_train_params *p,
                                    const char *dir, struct gy_err *err)
 {
     GY_AUTO_DONE(gy_trained_done) struct gy_trained trained = {0};
@@ -226,7 +245,7 @@ static gy_status train_and_publish(struct gy_cli *cli, const struct train_opts *
                                          .dataset = in->dataset,
                                          .start_us = gy_now_us()};
     GY_TRY(gy_cli_caller(cli, &caller, err)); /* before the work: no server, no training */
-    GY_TRY(gy_train(in->table, p, dir, &trained, err));
+    GY_TRY(train(cli, in, p, dir, &trained, err));
     /* Inside a stage `gyre run` knows better: it asked git whether the files are those of the
      * commit. */
     const char *told = getenv("GYRE_CODE_REVISION");

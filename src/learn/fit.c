@@ -154,7 +154,13 @@ static gy_status fit_xgboost(struct gy_fit *f, struct gy_err *err)
                                        .n_features = m->n_inputs,
                                        .y = x + cells,
                                        .feature_names = names};
-    GY_TRY(gy_xgb_train(&data, params, n, f->p->rounds, f->p->n_threads, f->file, err));
+    const struct gy_xgb_plan plan = {.params = params,
+                                     .n_params = n,
+                                     .n_rounds = f->p->rounds,
+                                     .n_threads = f->p->n_threads,
+                                     .on_round = f->p->on_round,
+                                     .ctx = f->p->on_round_ctx};
+    GY_TRY(gy_xgb_train(&data, &plan, f->file, err));
     m->n_trees =
         (int64_t)f->p->rounds * (m->task == GY_TASK_MULTICLASS ? (int64_t)m->n_classes : 1);
     char sha256[GY_SHA256_HEX];

@@ -48,6 +48,8 @@ struct gy_train_params {
     size_t replicates; /* GY_METRICS_REPLICATES */
     struct gy_str *slices;
     size_t n_slices;
+    void (*on_round)(void *ctx, int64_t done); /* xgboost: after each of `rounds`; MAY be NULL */
+    void *on_round_ctx;
 };
 
 /* Defaults. */

@@ -130,12 +130,15 @@ static gy_status set_params(booster b, const struct gy_xgb_param *params, size_t
     return GY_OK;
 }
 
-static gy_status boost(booster b, dmatrix m, const struct gy_xgb_matrix *data, int n_rounds,
-                       struct gy_buf *model, struct gy_err *err)
+static gy_status boost(booster b, dmatrix m, const struct gy_xgb_matrix *data,
+                       const struct gy_xgb_plan *plan, struct gy_buf *model, struct gy_err *err)
 {
-    for (int i = 0; i < n_rounds; i++) {
+    for (int i = 0; i < plan->n_rounds; i++) {
         if (g_xgb.update(b, i, m) != 0) {
             return failed(GY_E_INVALID, "training", err);
+        }
+        if (plan->on_round) {
+            plan->on_round(plan->ctx, i + 1);
         }
     }
     if (data->feature_names &&
@@ -152,24 +155,23 @@ static gy_status boost(booster b, dmatrix m, const struct gy_xgb_matrix *data, i
     return gy_buf_check(model, "the model", err);
 }
 
-gy_status gy_xgb_train(const struct gy_xgb_matrix *data, const struct gy_xgb_param *params,
-                       size_t n_params, int n_rounds, int n_threads, struct gy_buf *model,
-                       struct gy_err *err)
+gy_status gy_xgb_train(const struct gy_xgb_matrix *data, const struct gy_xgb_plan *plan,
+                       struct gy_buf *model, struct gy_err *err)
 {
     int version[3];
     dmatrix m = NULL;
     booster b = NULL;
     GY_TRY(gy_xgb_open(version, err));
     (void)g_xgb.set_global("{\"verbosity\": 0}"); /* of this thread; only messages depend on it */
-    gy_status status = make_matrix(data, n_threads, &m, err);
+    gy_status status = make_matrix(data, plan->n_threads, &m, err);
     if (status == GY_OK && g_xgb.booster_new(&m, 1, &b) != 0) {
         status = failed(GY_E_FAILED, "a new booster", err);
     }
     if (status == GY_OK) {
-        status = set_params(b, params, n_params, n_threads, err);
+        status = set_params(b, plan->params, plan->n_params, plan->n_threads, err);
     }
     if (status == GY_OK) {
-        status = boost(b, m, data, n_rounds, model, err);
+        status = boost(b, m, data, plan, model, err);
     }
     if (b) {
         (void)g_xgb.booster_free(b);

@@ -25,11 +25,18 @@ struct gy_xgb_matrix {
 /* Fails: MISSINGDEP with the name of the Debian package; VERSION when older than 1.7. */
 GY_CHECKED gy_status gy_xgb_open(int ret_version[3], struct gy_err *err);
 
-/* Boost n_rounds rounds and append the model in UBJSON. params go to the booster in order. Fails:
- * MISSINGDEP, INVALID (a parameter libxgboost refuses, with its message), NOMEM, TOOBIG. */
-GY_CHECKED gy_status gy_xgb_train(const struct gy_xgb_matrix *data,
-                                  const struct gy_xgb_param *params, size_t n_params, int n_rounds,
-                                  int n_threads, struct gy_buf *model, struct gy_err *err);
+struct gy_xgb_plan {
+    const struct gy_xgb_param *params; /* they go to the booster in order */
+    size_t n_params;
+    int n_rounds, n_threads;
+    void (*on_round)(void *ctx, int64_t done); /* after each round; MAY be NULL */
+    void *ctx;
+};
+
+/* Boost and append the model in UBJSON. Fails: MISSINGDEP, INVALID (a parameter libxgboost refuses,
+ * with its message), NOMEM, TOOBIG. */
+GY_CHECKED gy_status gy_xgb_train(const struct gy_xgb_matrix *data, const struct gy_xgb_plan *plan,
+                                  struct gy_buf *model, struct gy_err *err);
 
 /* Predict with a saved model on one thread; out has n_out values and must be exactly what the model
  * gives. Fails: MISSINGDEP, CORRUPT (libxgboost does not read it, or another number of values). */

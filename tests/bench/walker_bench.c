@@ -61,7 +61,11 @@ static void make_model(const float *x, struct gy_buf *model)
                                           {"tree_method", "hist"},
                                           {"max_depth", "6"},
                                           {"seed", "1"}};
-    must(gy_xgb_train(&data, params, 4, 100, 1, model, &err), &err);
+    must(gy_xgb_train(&data,
+                      &(struct gy_xgb_plan){
+                          .params = params, .n_params = 4, .n_rounds = 100, .n_threads = 1},
+                      model, &err),
+         &err);
 }
 
 struct figures {

@@ -63,7 +63,10 @@ static void train(struct sample *s, const char *objective, const char *depth, in
     };
     struct gy_xgb_matrix data = {.x = s->x, .n_rows = ROWS, .n_features = FEATURES, .y = s->y};
     size_t n = gy_str_starts(gy_str_c(objective), GY_STR("multi")) ? 6 : 5;
-    if (gy_xgb_train(&data, params, n, rounds, 1, model, &err) != GY_OK) {
+    if (gy_xgb_train(&data,
+                     &(struct gy_xgb_plan){
+                         .params = params, .n_params = n, .n_rounds = rounds, .n_threads = 1},
+                     model, &err) != GY_OK) {
         fail_msg("training: %s", err.msg);
     }
 }
