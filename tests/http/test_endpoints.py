@@ -6,9 +6,12 @@ import json
 import socket
 import threading
 
+import pytest
 import serving
 import support
 from serving import API, must, request, v2
+
+pytestmark = pytest.mark.tsan
 
 WELL, SICK = {"hr": 70, "resp": 15, "temp": 37}, {"hr": 120, "resp": 15, "temp": 37}
 NEVER, ALWAYS = serving.package(-1000), serving.package(1000)

@@ -11,6 +11,8 @@ import serving
 import support
 from serving import API, request, v2
 
+pytestmark = pytest.mark.tsan
+
 SEPTIC = {"hr": 104, "resp": 22, "temp": 38.9}
 FAST_HEART = {"hr": 100, "resp": 15, "temp": 37}
 WELL = {"hr": 80, "resp": 15, "temp": 37}
