@@ -117,7 +117,7 @@ def test_search_runs(client, experiment):
         client.log_param(run.info.run_id, "size", f"s{i}")
         ids.append(run.info.run_id)
 
-    def names(filter_string="", order_by=("attributes.start_time ASC",), **more):
+    def names(filter_string="", order_by=("metrics.score ASC",), **more):
         return [r.info.run_name for r in client.search_runs([experiment], filter_string, order_by=list(order_by), **more)]
 
     assert names("metrics.score > 3") == ["run 4", "run 5", "run 6"]
