@@ -155,8 +155,8 @@ static gy_status freeze(yyjson_val *body, const struct gy_model_version *v,
                         struct gy_err *err)
 {
     static const char *const body_keys[] = {"model", "project", "columns", "gate", NULL};
-    static const char *const project_keys[] = {"model",  "aliases", "rules", "threshold",
-                                               "review", "follow",  NULL};
+    static const char *const project_keys[] = {"model",     "aliases", "rules",
+                                               "threshold", "review",  NULL};
     yyjson_val *project = gy_json_get(body, "project");
     GY_TRY(check_keys(body, body_keys, "the deploy request", err));
     GY_TRY(check_keys(project, project_keys, "endpoint", err));
