@@ -31,6 +31,7 @@ def server(tmp_path_factory):
     one.start()
     yield one
     one.stop()
+    one.clean()
 
 
 @pytest.fixture
@@ -49,6 +50,7 @@ def new_server(tmp_path):
             one.stop()
         except AssertionError as failure:
             failures.append(str(failure))
+        one.clean()
     assert not failures, "\n".join(failures)
 
 

@@ -121,3 +121,13 @@ class Server:
                 self.process.kill()
             self.process.wait()
             self.process = None
+
+    def clean(self):
+        """Remove the rings of the prediction log that a killed server left in shared memory (docs/formats.md)."""
+        try:
+            log = os.stat(self.home / "log")
+        except FileNotFoundError:
+            return
+        key = (log.st_ino ^ log.st_dev << 44) & (1 << 64) - 1
+        for ring in pathlib.Path("/dev/shm").glob(f"gyre-{key:016x}-*.ring"):
+            ring.unlink(missing_ok=True)
