@@ -12,6 +12,7 @@
 #include "store/store.h"
 
 struct gy_serving; /* serve/serving.h */
+struct gy_prover;  /* api/prover.h */
 
 struct gy_app {
     struct gy_home home;
@@ -20,6 +21,7 @@ struct gy_app {
     struct gy_router *router;
     struct gy_serving *serving; /* NULL: nothing is served by this process */
     struct gy_server *server;   /* NULL: in-process */
+    struct gy_prover *prover;   /* NULL: who registers proves */
     int64_t started_us;
 };
 

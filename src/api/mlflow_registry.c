@@ -2,6 +2,7 @@
 /* MLflow: registered models, their versions and aliases. */
 #include <stdio.h>
 
+#include "api/prover.h"
 #include "api/mlflow_wire.h"
 #include "track/models.h"
 
@@ -452,7 +453,7 @@ GY_MF_OP(set_tag, parse_tag, run_set_tag, true);
 GY_MF_OP(delete_tag, parse_tag, run_delete_tag, true);
 GY_MF_OP(search_models, parse_search_models, run_search_models, false);
 GY_MF_OP(latest, parse_latest, run_latest, false);
-GY_MF_OP(create_version, parse_create_version, run_create_version, true);
+static const struct gy_mf_op op_create_version = {parse_create_version, run_create_version, true};
 GY_MF_OP(get_version, parse_version, run_get_version, false);
 GY_MF_OP(download_uri, parse_version, run_download_uri, false);
 GY_MF_OP(describe_version, parse_version_described, run_describe_version, true);
@@ -464,6 +465,18 @@ GY_MF_OP(search_versions, parse_search_versions, run_search_versions, false);
 GY_MF_OP(set_alias, parse_set_alias, run_set_alias, true);
 GY_MF_OP(delete_alias, parse_alias, run_delete_alias, true);
 GY_MF_OP(get_alias, parse_alias, run_get_alias, false);
+
+/* The proof runs after, in a child of the server. */
+static gy_status h_create_version(void *ctx, struct gy_request *req, struct gy_reply *reply,
+                                  struct gy_err *err)
+{
+    struct gy_app *app = ctx;
+    gy_status status = gy_mf_handle(ctx, req, reply, &op_create_version, err);
+    if (status == GY_OK) {
+        gy_prover_wake(app->prover);
+    }
+    return status;
+}
 
 static const struct gy_route g_routes[] = {
     GY_MF_ROUTE("POST", "/registered-models/create", h_create, "Register a model"),

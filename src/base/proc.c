@@ -3,12 +3,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/time.h"
 
 enum { READ_BYTES = 16384, MAX_ENV = 4096 };
 
@@ -147,6 +150,25 @@ gy_status gy_proc_wait(struct gy_proc *p, int *ret_code, struct gy_err *err)
     p->pid = 0;
     *ret_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     return GY_OK;
+}
+
+gy_status gy_proc_wait_ms(struct gy_proc *p, int timeout_ms, bool *ret_ended, int *ret_code,
+                          struct gy_err *err)
+{
+    int fd = (int)syscall(SYS_pidfd_open, p->pid, 0); /* glibc 2.36 has no wrapper in all headers */
+    if (fd < 0) {
+        return gy_err_sys(err, errno, "watching process %d", (int)p->pid);
+    }
+    int64_t end = gy_mono_ns() + (int64_t)timeout_ms * 1000000;
+    struct pollfd watch = {.fd = fd, .events = POLLIN};
+    int n = -1;
+    do {
+        int64_t left_ms = (end - gy_mono_ns() + 999999) / 1000000;
+        n = poll(&watch, 1, left_ms > 0 ? (int)left_ms : 0);
+    } while (n < 0 && errno == EINTR);
+    (void)close(fd); /* only a handle */
+    *ret_ended = n > 0;
+    return n > 0 ? gy_proc_wait(p, ret_code, err) : GY_OK;
 }
 
 void gy_proc_kill(const struct gy_proc *p, int signal_number)

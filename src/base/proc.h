@@ -27,6 +27,9 @@ GY_CHECKED gy_status gy_proc_start(const struct gy_proc_options *o, struct gy_pr
                                    struct gy_err *err);
 /* Wait for the end. *ret_code: the exit code, or 128 + the signal that killed it. */
 GY_CHECKED gy_status gy_proc_wait(struct gy_proc *p, int *ret_code, struct gy_err *err);
+/* As gy_proc_wait, but at most timeout_ms; *ret_ended false when it still runs. */
+GY_CHECKED gy_status gy_proc_wait_ms(struct gy_proc *p, int timeout_ms, bool *ret_ended,
+                                     int *ret_code, struct gy_err *err);
 void gy_proc_kill(const struct gy_proc *p,
                   int signal_number); /* the whole group; nothing when it is gone */
 /* Start, read its stdout into out (its ceiling holds: more is an error and the child is killed),

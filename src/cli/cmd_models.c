@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gyre models: registered models, their versions, and the aliases that say which one counts. */
+#include "learn/predictor.h"
+#include "learn/publish.h"
 #include "base/limits.h"
 #include "cli/ask.h"
 
@@ -402,6 +404,71 @@ static gy_status run_rollback(struct gy_cli *cli, void *opts, struct gy_err *err
     return move_alias(cli, gy_str_c(cli->argv[0]), o->alias, to, err);
 }
 
+/* The reason goes with the finding: a version that can not be served says why. */
+static gy_status post_proof(struct gy_caller *caller, const struct gy_package_ref *ref,
+                            bool servable, const char *reason, struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf path;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf body;
+    GY_AUTO_DONE(gy_collect_done) struct gy_collect answer;
+    gy_buf_init(&path, GY_MAX_PATH);
+    gy_buf_init(&body, 4 * GY_KIB);
+    gy_collect_init(&answer, GY_MIB);
+    gy_buf_addc(&path, "/api/gyre/v1/models/");
+    gy_url_encode(&path, ref->name, false);
+    gy_buf_addf(&path, "/versions/%lld/proof", (long long)ref->version);
+    struct gy_jw w;
+    gy_jw_init(&w, &body);
+    gy_jw_obj(&w);
+    gy_jw_kv_bool(&w, "servable", servable);
+    gy_jw_kv_strc(&w, "reason", reason);
+    gy_jw_obj_end(&w);
+    GY_TRY(gy_buf_check(&path, "the path of a version", err));
+    GY_TRY(gy_buf_check(&body, "a proof", err));
+    return gy_call_json(caller, "POST", path.p, gy_buf_str(&body), &answer, err);
+}
+
+static gy_status answer_proof(struct gy_cli *cli, const struct gy_package_ref *ref, bool servable,
+                              const char *reason, struct gy_err *err)
+{
+    gy_cli_say(cli, "%" GY_STR_F " version %lld: servable %s%s%s\n", GY_STR_A(ref->name),
+               (long long)ref->version, servable ? "yes" : "no", reason[0] ? ", " : "", reason);
+    if (!cli->json) {
+        return GY_OK;
+    }
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
+    gy_buf_init(&out, 4 * GY_KIB);
+    struct gy_jw w;
+    gy_jw_init(&w, &out);
+    gy_jw_obj(&w);
+    gy_jw_kv_str(&w, "name", ref->name);
+    gy_jw_kv_i64(&w, "version", ref->version);
+    gy_jw_kv_str(&w, "digest", ref->digest);
+    gy_jw_kv_bool(&w, "servable", servable);
+    gy_jw_kv_strc(&w, "reason", reason);
+    gy_jw_obj_end(&w);
+    return gy_cli_print_json(cli, &out, err);
+}
+
+static gy_status run_prove(struct gy_cli *cli, void *opts, struct gy_err *err)
+{
+    (void)opts;
+    struct gy_home home = {.lock_fd = -1};
+    struct gy_caller *caller = NULL;
+    char root[GY_MAX_PATH];
+    char dir[GY_MAX_PATH];
+    char reason[512] = "";
+    bool servable = false;
+    GY_AUTO_DONE(gy_package_ref_done) struct gy_package_ref ref = {0};
+    GY_TRY(gy_cli_home(cli, &home, err));
+    GY_TRY(gy_home_path(&home, "cache/models", root, err));
+    GY_TRY(gy_cli_caller(cli, &caller, err));
+    GY_TRY(gy_package_fetch(caller, gy_str_c(cli->argv[0]), root, dir, &ref, err));
+    GY_TRY(gy_package_prove(dir, GY_PUBLISH_PROOF_ROWS, &servable, reason, err));
+    GY_TRY(post_proof(caller, &ref, servable, reason, err));
+    return answer_proof(cli, &ref, servable, reason, err);
+}
+
 static const struct gy_opt list_options[] = {
     {"filter", 'f', GY_OPT_STR, offsetof(struct list_opts, filter), "FILTER", NULL,
      "MLflow's search grammar: \"name LIKE 'sep%'\""},
@@ -434,6 +501,11 @@ static const struct gy_verb verbs[] = {
      "gyre models register sepsis mlflow-artifacts:/0/5f0c1d2e3a4b5c6d7e8f90a1b2c3d4e5/artifacts/"
      "model\n",
      GY_OPTS(register_options), sizeof(struct register_opts), run_register},
+    {"models", "prove", "NAME[/VERSION|@ALIAS]", 1, 1, "find out whether a version can be served",
+     "It must load and answer its own input example; trees are compared with libxgboost bit by "
+     "bit. "
+     "The server does\nthis by itself for what clients register.",
+     "gyre models prove sepsis/3\n", NULL, 0, 0, run_prove},
     {"models", "promote", "NAME/VERSION", 1, 1, "point an alias to a version",
      "A protected alias moves only to a version that its gate has blessed.",
      "gyre models promote sepsis/3\ngyre models promote sepsis/3 --alias shadow\n",

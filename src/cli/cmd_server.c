@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "api/app.h"
+#include "api/prover.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "cli/cli_internal.h"
@@ -91,13 +92,18 @@ static gy_status serve_until_signal(struct gy_cli *cli, const struct server_opts
     };
     GY_TRY(gy_server_start(&options, &app->server, err));
     gy_serving_attach(app->serving, app->server);
-    gy_status status = announce(cli, app, o->host, err);
+    gy_status status = gy_prover_start(app, cli->program, &app->prover, err);
+    if (status == GY_OK) {
+        status = announce(cli, app, o->host, err);
+    }
     int got = 0;
     if (status == GY_OK) {
         (void)sigwait(signals, &got); /* fails only for a bad set */
         gy_log(GY_LOG_INFO, "server", "draining", GY_KV_I("signal", got));
     }
     gy_server_stop(app->server);
+    gy_prover_stop(app->prover);
+    app->prover = NULL;
     gy_serving_attach(app->serving, NULL);
     gy_server_free(app->server);
     app->server = NULL;

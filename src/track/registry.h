@@ -33,6 +33,12 @@ GY_CHECKED gy_status gy_registry_resolve(struct gy_db *db, struct gy_str ref, st
 /* Record the proof. */
 GY_CHECKED gy_status gy_registry_set_proof(struct gy_db *db, struct gy_str name, int64_t version,
                                            bool servable, struct gy_str reason, struct gy_err *err);
+/* The oldest version whose proof is outstanding (its files are here, servable "unknown") with an id
+ * above `after` (0: from the start); *ret_found false when there is none. *ret_id is for `after`.
+ */
+GY_CHECKED gy_status gy_registry_unproven(struct gy_db *db, int64_t after, struct gy_arena *a,
+                                          bool *ret_found, int64_t *ret_id,
+                                          struct gy_model_version *ret, struct gy_err *err);
 /* Move an alias. Protected aliases ask store/verdicts.h first: NOTBLESSED with the reason. */
 GY_CHECKED gy_status gy_registry_set_alias(struct gy_db *db, struct gy_str name,
                                            struct gy_str alias, int64_t version,

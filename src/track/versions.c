@@ -301,6 +301,24 @@ gy_status gy_version_get(struct gy_db *db, struct gy_str name, int64_t version, 
     return gy_version_read_row(db, st, a, ret, err);
 }
 
+gy_status gy_registry_unproven(struct gy_db *db, int64_t after, struct gy_arena *a, bool *ret_found,
+                               int64_t *ret_id, struct gy_model_version *ret, struct gy_err *err)
+{
+    GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
+    GY_TRY(gy_db_query(db,
+                       "SELECT " GY_VERSION_COLUMNS FROM
+                       "WHERE v.servable = 'unknown' AND v.digest IS NOT NULL AND v.deleted = 0 "
+                       "AND v.id > ? ORDER BY v.id LIMIT 1",
+                       GY_VALS(gy_vi(after)), &st, err));
+    GY_TRY(gy_stmt_step(st, ret_found, err));
+    if (!*ret_found) {
+        return GY_OK;
+    }
+    GY_TRY(gy_version_read_row(db, st, a, ret, err));
+    *ret_id = ret->id;
+    return GY_OK;
+}
+
 gy_status gy_version_tags(struct gy_db *db, const struct gy_model_version *v, struct gy_arena *a,
                           struct gy_tag **ret, size_t *ret_n, struct gy_err *err)
 {

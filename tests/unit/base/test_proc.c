@@ -87,6 +87,25 @@ static void test_kill_reaches_the_group(void **state)
     assert_int_equal(p.pid, 0);
 }
 
+static void test_waiting_has_a_bound(void **state)
+{
+    (void)state;
+    struct gy_proc p = {0};
+    struct gy_proc_options o = {.argv = (const char *const[]){"sleep", "100", NULL},
+                                .stdin_fd = -1,
+                                .stdout_fd = -1,
+                                .stderr_fd = -1};
+    bool ended = true;
+    int code = 0;
+    assert_int_equal(gy_proc_start(&o, &p, NULL), GY_OK);
+    assert_int_equal(gy_proc_wait_ms(&p, 10, &ended, &code, NULL), GY_OK);
+    assert_false(ended);
+    gy_proc_kill(&p, SIGTERM);
+    assert_int_equal(gy_proc_wait_ms(&p, 60000, &ended, &code, NULL), GY_OK);
+    assert_true(ended);
+    assert_int_equal(code, 128 + SIGTERM);
+}
+
 static void test_out_of_memory(void **state)
 {
     (void)state;
@@ -117,6 +136,7 @@ int main(void)
         cmocka_unit_test(test_environment_is_added_and_replaced),
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_kill_reaches_the_group),
+        cmocka_unit_test(test_waiting_has_a_bound),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
