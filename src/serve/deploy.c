@@ -97,7 +97,10 @@ static gy_status load_revision(const struct gy_deployer *d, const struct gy_revi
 static gy_status check_keys(yyjson_val *object, const char *const *allowed, const char *where,
                             struct gy_err *err)
 {
-    if (object && !yyjson_is_obj(object)) {
+    if (!object) {
+        return GY_OK;
+    }
+    if (!yyjson_is_obj(object)) {
         return gy_err_set(err, GY_E_INVALID, "'%s' must be an object", where);
     }
     size_t i, n;

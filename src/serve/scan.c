@@ -439,6 +439,9 @@ bool gy_infer_scan(enum gy_infer_form form, const struct gy_infer_shape *shape, 
 {
     gy_infer_request_reset(q);
     q->outputs = UINT32_MAX;
+    if (!body.p) {
+        return false; /* no body: the full parser tells */
+    }
     struct scan s = {body.p, body.p + body.n};
     struct v2 v;
     v.shape = shape;
