@@ -70,6 +70,9 @@ gy_status gy_status_from_name(const char *name)
     return GY_E_FAILED;
 }
 
+/* What hint and wrap answer when there is no err to read it from. */
+static _Thread_local gy_status tl_last = GY_E_FAILED;
+
 static void fill(struct gy_err *err, gy_status code, int sys_errno, const char *file, int line)
 {
     err->code = code;
@@ -82,6 +85,7 @@ static void fill(struct gy_err *err, gy_status code, int sys_errno, const char *
 gy_status gy_err_set_at(struct gy_err *err, gy_status code, const char *file, int line,
                         const char *fmt, ...)
 {
+    tl_last = code;
     if (err) {
         /* Formatted aside first: an argument may point into err->msg itself. */
         char msg[sizeof err->msg];
@@ -117,6 +121,7 @@ gy_status gy_err_sys_at(struct gy_err *err, int errnum, const char *file, int li
                         ...)
 {
     gy_status code = status_of_errno(errnum);
+    tl_last = code;
     if (err) {
         char msg[sizeof err->msg];
         va_list args;
@@ -138,7 +143,7 @@ gy_status gy_err_sys_at(struct gy_err *err, int errnum, const char *file, int li
 gy_status gy_err_wrap(struct gy_err *err, const char *fmt, ...)
 {
     if (!err) {
-        return GY_E_FAILED;
+        return tl_last;
     }
     char msg[sizeof err->msg];
     va_list args;
@@ -156,7 +161,7 @@ gy_status gy_err_wrap(struct gy_err *err, const char *fmt, ...)
 gy_status gy_err_hint(struct gy_err *err, const char *fmt, ...)
 {
     if (!err) {
-        return GY_E_FAILED;
+        return tl_last;
     }
     va_list args;
     va_start(args, fmt);

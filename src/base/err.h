@@ -49,11 +49,11 @@ gy_status gy_err_sys_at(struct gy_err *err, int errnum, const char *file, int li
                         ...) GY_PRINTF(5, 6);
 #define gy_err_sys(err, errnum, ...) gy_err_sys_at((err), (errnum), __FILE__, __LINE__, __VA_ARGS__)
 
-/* Prefix the message with context: "<context>: <message>". Returns err->code (GY_E_FAILED when err
- * is NULL). */
+/* Prefix the message with context: "<context>: <message>". Returns err->code; with a NULL err the
+ * code that this thread gave to gy_err_set or gy_err_sys last, which is the failure at hand. */
 gy_status gy_err_wrap(struct gy_err *err, const char *fmt, ...) GY_PRINTF(2, 3);
 
-/* Set the hint; returns err->code so that it can end a return statement. NULL err: GY_E_FAILED. */
+/* Set the hint; returns as gy_err_wrap does, so that it can end a return statement. */
 gy_status gy_err_hint(struct gy_err *err, const char *fmt, ...) GY_PRINTF(2, 3);
 
 #if defined(__clang_analyzer__) && !defined(GY_ERR_IMPLEMENTATION)

@@ -44,8 +44,30 @@ static void test_wrap_prefixes_and_keeps_the_rest(void **state)
     assert_int_equal(strncmp(err.msg, "pipeline 'p': write: ", 21), 0);
     assert_string_equal(err.hint, "free some space");
     assert_int_equal(err.sys_errno, ENOSPC);
-    assert_int_equal(gy_err_wrap(NULL, "x"), GY_E_FAILED);
-    assert_int_equal(gy_err_hint(NULL, "x"), GY_E_FAILED);
+}
+
+static gy_status fails_with_a_hint(struct gy_err *err)
+{
+    (void)gy_err_set(err, GY_E_CONFLICT, "taken");
+    return gy_err_hint(err, "choose another");
+}
+
+static gy_status fails_wrapped(struct gy_err *err)
+{
+    if (gy_err_sys(err, ENOSPC, "write") != GY_OK) {
+        return gy_err_wrap(err, "the report");
+    }
+    return GY_OK;
+}
+
+static void test_status_is_kept_without_err(void **state)
+{
+    (void)state;
+    struct gy_err err = GY_ERR_INIT;
+    assert_int_equal(fails_with_a_hint(NULL), GY_E_CONFLICT);
+    assert_int_equal(fails_wrapped(NULL), GY_E_NOSPACE);
+    assert_int_equal(fails_with_a_hint(&err), GY_E_CONFLICT);
+    assert_int_equal(fails_wrapped(&err), GY_E_NOSPACE);
 }
 
 static void test_long_texts_are_cut_not_overrun(void **state)
@@ -116,6 +138,7 @@ int main(void)
         cmocka_unit_test(test_set_fills_and_returns),
         cmocka_unit_test(test_sys_maps_errno),
         cmocka_unit_test(test_wrap_prefixes_and_keeps_the_rest),
+        cmocka_unit_test(test_status_is_kept_without_err),
         cmocka_unit_test(test_long_texts_are_cut_not_overrun),
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_take_outlives_the_scope),
