@@ -168,7 +168,7 @@ static gy_status open_temp(struct gy_file_writer *w, mode_t mode, struct gy_err 
             break;
         }
     }
-    return w->fd >= 0 ? GY_OK : gy_err_sys(err, errno, "can not create %s", w->temp);
+    return w->fd >= 0 ? GY_OK : gy_err_sys(err, errno, "can not create %s", w->path);
 }
 
 gy_status gy_file_writer_open(const char *path, mode_t mode, struct gy_file_writer **ret,
@@ -307,6 +307,13 @@ gy_status gy_dir_make(const char *path, struct gy_err *err)
         }
     }
     return GY_OK;
+}
+
+gy_status gy_dir_make_for(const char *path, struct gy_err *err)
+{
+    char dir[GY_MAX_PATH];
+    GY_TRY(folder_of(path, dir, err));
+    return gy_dir_make(dir, err);
 }
 
 gy_status gy_dir_sync(const char *path, struct gy_err *err)

@@ -346,6 +346,9 @@ static gy_status version_path(const char *ref, struct gy_buf *out, struct gy_err
 {
     struct gy_str name, version;
     (void)gy_str_cut(gy_str_c(ref), '@', &name, &version);
+    if (name.n == 0) {
+        return gy_err_set(err, GY_E_USAGE, "'%s' names no dataset: want NAME or NAME@VERSION", ref);
+    }
     if (version.p && gy_str_starts(version, GY_STR("v"))) {
         version = gy_str_sub(version, 1, SIZE_MAX);
     }
@@ -521,6 +524,7 @@ static gy_status run_checkout(struct gy_cli *cli, void *opts, struct gy_err *err
     GY_TRY(fetch(cli, path.p, &answer, &doc, err));
     yyjson_val *v = yyjson_doc_get_root(doc);
     struct gy_str sha256 = gy_json_str(v, "sha256");
+    GY_TRY(gy_dir_make_for(o->output, err));
     struct file_reply f = {.reply = {.ops = &FILE_OPS}};
     gy_buf_init(&f.problem, GY_MIB);
     gy_status status = download(cli, sha256, &f, o->output, err);
@@ -570,6 +574,7 @@ static gy_status run_schema(struct gy_cli *cli, void *opts, struct gy_err *err)
     gy_schema_yaml(schema, &out);
     GY_TRY(gy_buf_check(&out, "the schema", err));
     if (o->output) {
+        GY_TRY(gy_dir_make_for(o->output, err));
         GY_TRY(gy_file_write(o->output, gy_buf_str(&out), 0666, err));
         gy_cli_say(cli, "%s: %zu columns\n", o->output, schema->n_columns);
         return GY_OK;
@@ -665,6 +670,10 @@ static gy_status run_synth(struct gy_cli *cli, void *opts, struct gy_err *err)
     struct gy_synth_result r = {0};
     if (!o->output) {
         return gy_err_set(err, GY_E_USAGE, "-o FILE is wanted");
+    }
+    GY_TRY(gy_dir_make_for(o->output, err));
+    if (o->ledger) {
+        GY_TRY(gy_dir_make_for(o->ledger, err));
     }
     if (strcmp(cli->argv[0], "patients") == 0 && cli->argc == 1) {
         GY_TRY(synth_patients(o, &r, err));

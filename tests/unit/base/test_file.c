@@ -218,6 +218,23 @@ static gy_status collect(void *ctx, const char *name, bool is_dir, struct gy_err
     return GY_OK;
 }
 
+static void test_the_folder_of_a_file_is_made(void **state)
+{
+    (void)state;
+    struct gy_err err = GY_ERR_INIT;
+    char dir[128];
+    char file[160];
+    (void)snprintf(dir, sizeof dir, "%s/a/b", g_dir);
+    (void)snprintf(file, sizeof file, "%s/file", dir);
+    for (int again = 0; again < 2; again++) {
+        assert_status(GY_OK, gy_dir_make_for(file, &err), err);
+        assert_true(gy_path_is_dir(dir));
+        assert_false(gy_path_exists(file));
+    }
+    assert_status(GY_OK, gy_dir_make_for("file", &err), err);
+    assert_status(GY_OK, gy_dir_make_for("/file", &err), err);
+}
+
 static void test_each_is_sorted(void **state)
 {
     (void)state;
@@ -286,6 +303,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_writer_streams, setup, teardown),
         cmocka_unit_test_setup_teardown(test_faults_leave_the_old_file, setup, teardown),
         cmocka_unit_test_setup_teardown(test_folders, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_folder_of_a_file_is_made, setup, teardown),
         cmocka_unit_test_setup_teardown(test_each_is_sorted, setup, teardown),
         cmocka_unit_test(test_paths),
         cmocka_unit_test_setup_teardown(test_torture, setup, teardown),

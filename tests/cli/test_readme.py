@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lines that a new user types: each of README's and of the example's, word for word, in an empty folder."""
+
+import os
+import re
+import shlex
+import subprocess
+
+import pytest
+
+import support
+
+UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def lines_of(document):
+    """The indented block from making the data to the trace, comments off."""
+    block = re.search(r"(?:^    .*\n)*^    gyre trace .*\n", (support.ROOT / document).read_text(), re.M).group()
+    return [re.sub(r"\s+#.*", "", line).strip() for line in block.splitlines()]
+
+
+def follow(line, cwd, env):
+    return subprocess.run(line, shell=True, cwd=cwd, env=env, capture_output=True, text=True, timeout=100, check=False)
+
+
+@pytest.mark.parametrize("document", ["README.md", "examples/sepsis/README.md"])
+def test_from_a_csv_to_a_traced_prediction(document, tmp_path, new_server):
+    bin_dir = tmp_path / "bin"
+    bin_dir.mkdir()
+    (bin_dir / "gyre").symlink_to(support.BIN)
+    env = support.clean_env({"PATH": f"{bin_dir}:{os.environ['PATH']}"})
+    project = tmp_path / "my-project"
+    lines = lines_of(document)
+    if not any(line.startswith("gyre init") for line in lines):  # the example is what init writes
+        lines.insert(0, "gyre init --template sepsis my-project")
+    assert len(lines) >= 8
+    cwd, server, asked = tmp_path, None, ""
+    for line in lines:
+        if line == "gyre server &":
+            server = new_server(home=project / ".gyre")
+            continue
+        if server:
+            line = line.replace("http://127.0.0.1:5000", server.url)
+        if "PREDICTION_ID" in line:
+            line = line.replace("PREDICTION_ID", asked)
+        elif " ID" in line and "&&" in line:  # "request && approve ID": two lines for a person
+            request, line = line.split("&&")
+            asked = UUID.search(follow(request, cwd, env).stdout).group()
+        line = re.sub(r"\bID\b", asked, line)
+        done = follow(line, cwd, env)
+        assert done.returncode == (18 if "NOT_BLESSED" in done.stdout else 0), f"{line}\n{done.stdout}\n{done.stderr}"
+        found = UUID.search(done.stdout)
+        asked = found.group() if found else asked
+        if "cd my-project" in line or shlex.split(line)[:2] == ["gyre", "init"]:
+            cwd = project
+    assert f"prediction {asked}" in done.stdout and "approved by" in done.stdout
