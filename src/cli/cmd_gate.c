@@ -308,9 +308,7 @@ static gy_status run_check(struct gy_cli *cli, void *opts, struct gy_err *err)
     GY_AUTO_DONE(gy_collect_done) struct gy_collect answer;
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
     gy_collect_init(&answer, GY_MAX_REPLY);
-    if (c.opts->replicates < 0 || c.opts->threads < 1) {
-        return gy_err_set(err, GY_E_USAGE, "--replicates is not negative and --threads at least 1");
-    }
+    GY_TRY(gy_cli_check_work(c.opts->replicates, c.opts->threads, err));
     GY_TRY(load_project(&c.project, err));
     GY_TRY(gy_cli_caller(cli, &c.caller, err));
     GY_TRY(open_candidate(&c, cli->argv[0], err));

@@ -108,26 +108,37 @@ static gy_status read_params(const struct train_opts *o, struct gy_train_params 
     return GY_OK;
 }
 
+static gy_status refuse_foreign(void *ctx, const char *name, bool is_dir, struct gy_err *err)
+{
+    static const char *const ours[] = {"MLmodel",         "card.json",       "input_example.json",
+                                       "metrics.json",    "model.json",      "model.ubj",
+                                       "python_env.yaml", "requirements.txt"};
+    for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
+        if (!is_dir && strcmp(name, ours[i]) == 0) {
+            return GY_OK;
+        }
+    }
+    (void)gy_err_set(err, GY_E_EXISTS, "%s holds other things than a model package: %s",
+                     (const char *)ctx, name);
+    return gy_err_hint(err, "--out takes a folder that is new, empty or an older package");
+}
+
+static gy_status remove_file(void *ctx, const char *name, bool is_dir, struct gy_err *err)
+{
+    char path[GY_MAX_PATH];
+    (void)is_dir; /* refuse_foreign let no folder pass */
+    GY_TRY(gy_path_join(path, sizeof path, ctx, name, err));
+    return gy_dir_remove(path, err);
+}
+
 /* --out: a folder that holds nothing or an older package of ours; anything else is not emptied. */
 static gy_status clear_out(const char *dir, struct gy_err *err)
 {
-    static const char *const ours[] = {"model.json", "MLmodel", NULL};
-    char path[GY_MAX_PATH];
     if (!gy_path_exists(dir)) {
         return GY_OK;
     }
-    for (const char *const *name = ours; *name; name++) {
-        GY_TRY(gy_path_join(path, sizeof path, dir, *name, err));
-        if (gy_path_exists(path)) {
-            return gy_dir_remove(dir, err);
-        }
-    }
-    bool empty = true;
-    GY_TRY(gy_cli_dir_is_empty(dir, &empty, err));
-    if (!empty) {
-        return gy_err_set(err, GY_E_EXISTS, "%s holds other things than a model package", dir);
-    }
-    return GY_OK;
+    GY_TRY(gy_dir_each(dir, refuse_foreign, (void *)(uintptr_t)dir, err));
+    return gy_dir_each(dir, remove_file, (void *)(uintptr_t)dir, err);
 }
 
 static gy_status temporary_out(struct gy_cli *cli, char out[GY_MAX_PATH], struct gy_err *err)
@@ -342,10 +353,10 @@ static gy_status run_evaluate(struct gy_cli *cli, void *opts, struct gy_err *err
     if (o->training && o->all_rows) {
         return gy_err_set(err, GY_E_USAGE, "--training-rows and --all-rows exclude each other");
     }
-    if (o->slices.n > GY_EVAL_MAX_SLICES || o->replicates < 0 || o->threads < 1) {
-        return gy_err_set(err, GY_E_USAGE, "at most %d slices, replicates not negative, 1 thread",
-                          GY_EVAL_MAX_SLICES);
+    if (o->slices.n > GY_EVAL_MAX_SLICES) {
+        return gy_err_set(err, GY_E_USAGE, "at most %d --slice", GY_EVAL_MAX_SLICES);
     }
+    GY_TRY(gy_cli_check_work(o->replicates, o->threads, err));
     for (size_t i = 0; i < o->slices.n; i++) {
         slices[i] = gy_str_c(o->slices.items[i]);
     }
@@ -401,6 +412,7 @@ static gy_status run_predict(struct gy_cli *cli, void *opts, struct gy_err *err)
     bool lines = o->out && gy_str_ends(gy_str_c(o->out), GY_STR(".jsonl"));
     GY_TRY(gy_cli_predict(p, in.table, lines, &out, &done, err));
     if (o->out) {
+        GY_TRY(gy_dir_make_for(o->out, err));
         GY_TRY(gy_file_write(o->out, gy_buf_str(&out), 0644, err));
     } else if (fwrite(out.p, 1, out.n, stdout) != out.n) {
         return gy_err_set(err, GY_E_IO, "writing the answers");

@@ -7,7 +7,9 @@
 #include "base/mem.h"
 #include "data/records.h"
 #include "data/schema.h"
+#include "learn/metrics.h"
 #include "learn/publish.h"
+#include "learn/train.h"
 
 void gy_cli_table_done(struct gy_cli_table *t)
 {
@@ -90,7 +92,7 @@ static gy_status open_dataset(struct gy_cli *cli, const char *what, struct gy_cl
     yyjson_val *schema = gy_json_get(v, "schema");
     struct gy_str sha256 = GY_STR_NULL;
     GY_TRY(gy_json_need_str(v, "sha256", &sha256, err));
-    if (schema && !yyjson_is_null(schema)) {
+    if (!ret->schema && schema && !yyjson_is_null(schema)) {
         GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
         struct gy_jw w;
         gy_buf_init(&text, GY_MAX_YAML);
@@ -111,10 +113,14 @@ static gy_status open_dataset(struct gy_cli *cli, const char *what, struct gy_cl
 gy_status gy_cli_table_open(struct gy_cli *cli, const char *what, const char *schema_path,
                             struct gy_cli_table *ret, struct gy_err *err)
 {
-    if (!gy_path_exists(what)) {
+    /* A folder is no table: "sepsis" beside a folder of that name is still the dataset. */
+    if (!gy_path_exists(what) || gy_path_is_dir(what)) {
         struct gy_str s = gy_str_c(what);
         if (gy_str_find(s, '/') != SIZE_MAX || gy_str_ends(s, GY_STR(".csv"))) {
             return gy_err_set(err, GY_E_NOTFOUND, "no such file: %s", what);
+        }
+        if (schema_path) {
+            GY_TRY(gy_schema_read(schema_path, &ret->schema, err));
         }
         return open_dataset(cli, what, ret, err);
     }
@@ -141,19 +147,15 @@ gy_status gy_cli_model_dir(struct gy_cli *cli, const char *what, char *ret, stru
     return gy_package_fetch(c, gy_str_c(what), root, ret, NULL, err);
 }
 
-static gy_status not_empty(void *ctx, const char *name, bool is_dir, struct gy_err *err)
+gy_status gy_cli_check_work(int64_t replicates, int64_t threads, struct gy_err *err)
 {
-    (void)name;
-    (void)is_dir;
-    (void)err;
-    *(bool *)ctx = false;
+    if (replicates < 0 || replicates > GY_METRICS_MAX_REPLICATES) {
+        return gy_err_set(err, GY_E_USAGE, "--replicates takes 0 to %d", GY_METRICS_MAX_REPLICATES);
+    }
+    if (threads < 1 || threads > GY_TRAIN_MAX_THREADS) {
+        return gy_err_set(err, GY_E_USAGE, "--threads takes 1 to %d", GY_TRAIN_MAX_THREADS);
+    }
     return GY_OK;
-}
-
-gy_status gy_cli_dir_is_empty(const char *dir, bool *ret, struct gy_err *err)
-{
-    *ret = true;
-    return gy_dir_each(dir, not_empty, ret, err);
 }
 
 /* ---- predicting a table ---- */

@@ -18,8 +18,8 @@ void gy_cli_table_done(struct gy_cli_table *t);
 GY_DEFINE_AUTO_DONE(struct gy_cli_table, gy_cli_table_done);
 
 /* what: an existing file, with the schema at schema_path, else the nearest schema.yaml, else none;
- * or a dataset "name", "name@3" with the schema of that version. Fails: NOTFOUND, SCHEMA, as the
- * transport does. */
+ * or a dataset "name", "name@3" with the schema at schema_path, else that of the version. Fails:
+ * NOTFOUND, SCHEMA, as the transport does. */
 GY_CHECKED gy_status gy_cli_table_open(struct gy_cli *cli, const char *what,
                                        const char *schema_path, struct gy_cli_table *ret,
                                        struct gy_err *err);
@@ -27,7 +27,8 @@ GY_CHECKED gy_status gy_cli_table_open(struct gy_cli *cli, const char *what,
  * cache. ret of GY_MAX_PATH. */
 GY_CHECKED gy_status gy_cli_model_dir(struct gy_cli *cli, const char *what, char *ret,
                                       struct gy_err *err);
-GY_CHECKED gy_status gy_cli_dir_is_empty(const char *dir, bool *ret, struct gy_err *err);
+/* --replicates and --threads of a measurement. Fails: USAGE. */
+GY_CHECKED gy_status gy_cli_check_work(int64_t replicates, int64_t threads, struct gy_err *err);
 
 struct gy_cli_predicted {
     size_t rows, predicted, positive; /* positive: BINARY, class 1 */

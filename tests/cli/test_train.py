@@ -163,6 +163,34 @@ def test_predict_csv_and_json_lines(patients, tmp_path):
     assert plain.stdout == (tmp_path / "out.csv").read_text()
 
 
+def test_out_never_empties_a_folder_that_only_looks_like_a_package(patients, tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "model.json").write_text("{}")
+    (mine / "notes.txt").write_text("years of work")
+    (mine / "sub").mkdir()
+    done = support.run_gyre("train", patients, "--target", "isSepsis", "--out", mine, cwd=tmp_path)
+    assert done.returncode == 5 and "notes.txt" in done.stderr
+    assert sorted(f.name for f in mine.iterdir()) == ["model.json", "notes.txt", "sub"]
+
+
+def test_a_dataset_beside_a_folder_of_its_name(patients, tmp_path):
+    support.run_json("data", "ingest", patients, "--name", "vitals", cwd=tmp_path)
+    (tmp_path / "vitals").mkdir()
+    answer = train(tmp_path, "vitals")
+    assert answer["rows"]["train"] + answer["rows"]["held_out"] == 1500
+
+
+def test_a_schema_given_with_a_dataset_counts(patients, tmp_path):
+    support.run_json("data", "ingest", patients, "--name", "vitals", cwd=tmp_path)
+    (tmp_path / "other.yaml").write_text("columns: [{name: HR, type: int}, {name: isSepsis, type: int, role: label}]\n")
+    done = support.run_gyre("train", "vitals", "--schema", "other.yaml", "--target", "isSepsis", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    by_id = train(tmp_path, "vitals")
+    assert json.loads(done.stdout)["rows"] != by_id["rows"]  # split by whole records: that schema has no id
+    assert support.run_gyre("train", "vitals", "--schema", "nix.yaml", "--target", "isSepsis", cwd=tmp_path).returncode == 4
+
+
 @pytest.mark.parametrize("args, code, says", [
     (["train", "nix.csv", "--target", "y"], 4, "nix.csv"),
     (["train", "patients.csv"], 2, "--target"),
