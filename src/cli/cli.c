@@ -95,7 +95,7 @@ static void print_error(const struct gy_cli *cli, const struct gy_err *err)
 {
     if (cli->json) {
         GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
-        gy_buf_init(&out, 4 * GY_KIB);
+        gy_buf_init(&out, 16 * GY_KIB); /* each byte of a message may need six */
         struct gy_jw w;
         gy_jw_init(&w, &out);
         gy_jw_obj(&w);
@@ -114,6 +114,19 @@ static void print_error(const struct gy_cli *cli, const struct gy_err *err)
     }
 }
 
+static gy_status run_verb(struct gy_cli *cli, const struct gy_verb *verb, int argc, char **argv,
+                          struct gy_err *err)
+{
+    void *opts = NULL;
+    bool help = false;
+    GY_TRY(gy_cli_parse_options(cli, verb, argc, argv, &opts, &help, err));
+    if (help) {
+        gy_cli_print_help(stdout, verb);
+        return GY_OK;
+    }
+    return verb->run(cli, opts, err);
+}
+
 /* Runs one command line; argv without the program name. */
 static gy_status dispatch(struct gy_cli *cli, int argc, char **argv, struct gy_err *err)
 {
@@ -125,6 +138,13 @@ static gy_status dispatch(struct gy_cli *cli, int argc, char **argv, struct gy_e
     if (strcmp(noun, "-h") == 0 || strcmp(noun, "--help") == 0 || strcmp(noun, "help") == 0) {
         print_overview(stdout, argc > 1 && is_noun(argv[1]) ? argv[1] : NULL);
         return GY_OK;
+    }
+    if (strcmp(noun, "--version") == 0) {
+        noun = "version";
+    }
+    if (noun[0] == '-') {
+        gy_err_set(err, GY_E_USAGE, "%s before the command", noun);
+        return gy_err_hint(err, "options come after it: gyre <noun> [<verb>] %s", noun);
     }
     const struct gy_verb *verb = argc > 1 ? find_verb(noun, argv[1]) : NULL;
     int used = 2;
@@ -140,14 +160,12 @@ static gy_status dispatch(struct gy_cli *cli, int argc, char **argv, struct gy_e
         }
         return no_such_command(noun, argc > 1 && argv[1][0] != '-' ? argv[1] : NULL, err);
     }
-    void *opts = NULL;
-    bool help = false;
-    GY_TRY(gy_cli_parse_options(cli, verb, argc - used, argv + used, &opts, &help, err));
-    if (help) {
-        gy_cli_print_help(stdout, verb);
-        return GY_OK;
+    gy_status status = run_verb(cli, verb, argc - used, argv + used, err);
+    if (status == GY_E_USAGE && err->hint[0] == '\0') {
+        (void)gy_err_hint(err, "gyre %s%s%s -h shows how it is called", verb->noun,
+                          verb->verb ? " " : "", verb->verb ? verb->verb : "");
     }
-    return verb->run(cli, opts, err);
+    return status;
 }
 
 int gy_cli_main(int argc, char **argv)

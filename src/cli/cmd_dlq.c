@@ -11,6 +11,16 @@ struct list_opts {
 
 enum { LIST_COLUMNS = 6, MAX_LISTED = 100000 };
 
+static gy_status each(const char *dlq, gy_dlq_fn fn, void *ctx, struct gy_err *err)
+{
+    gy_status status = gy_dlq_each(dlq, fn, ctx, err);
+    if (status == GY_E_NOTFOUND) {
+        (void)gy_err_hint(err, "gyre data ingest makes it when a record is refused; --dlq FILE "
+                               "names another");
+    }
+    return status;
+}
+
 struct listing {
     struct gy_cli *cli;
     const struct list_opts *o;
@@ -56,9 +66,30 @@ static struct gy_str codes_cell(struct listing *l, yyjson_val *letter)
     return keep(l, gy_str_n(text, n));
 }
 
+/* The letter with its number before its own members. */
+static void add_json(struct listing *l, int64_t number, yyjson_val *letter)
+{
+    struct gy_jw w;
+    size_t i, max;
+    yyjson_val *key, *v;
+    if (l->n++) {
+        gy_buf_add_char(&l->json, ',');
+    }
+    gy_jw_init(&w, &l->json);
+    gy_jw_obj(&w);
+    gy_jw_kv_i64(&w, "number", number);
+    yyjson_obj_foreach(letter, i, max, key, v)
+    {
+        gy_jw_keys(&w, gy_json_val_str(key));
+        gy_jw_val(&w, v);
+    }
+    gy_jw_obj_end(&w);
+}
+
 static bool take_letter(void *ctx, int64_t number, struct gy_str line, yyjson_val *letter)
 {
     struct listing *l = ctx;
+    (void)line;
     if (!letter) {
         l->damaged++;
         return true;
@@ -73,9 +104,7 @@ static bool take_letter(void *ctx, int64_t number, struct gy_str line, yyjson_va
         return true; /* counted all the same */
     }
     if (l->cli->json) {
-        gy_buf_addf(&l->json, "%s{\"number\":%lld,", l->n ? "," : "", (long long)number);
-        gy_buf_add(&l->json, gy_str_sub(line, gy_str_find(line, '{') + 1, SIZE_MAX));
-        l->n++;
+        add_json(l, number, letter);
         return true;
     }
     if (l->n == l->cap) {
@@ -124,7 +153,7 @@ static gy_status run_list(struct gy_cli *cli, void *opts, struct gy_err *err)
     }
     struct listing l = {.cli = cli, .o = o};
     gy_buf_init(&l.json, GY_MAX_REPLY);
-    gy_status status = gy_dlq_each(o->dlq, take_letter, &l, err);
+    gy_status status = each(o->dlq, take_letter, &l, err);
     if (status == GY_OK && l.out_of_memory) {
         status = gy_err_set(err, GY_E_NOMEM, "out of memory for the letters");
     }
@@ -189,7 +218,7 @@ static gy_status run_show(struct gy_cli *cli, void *opts, struct gy_err *err)
         return gy_err_set(err, GY_E_USAGE, "'%s' is not the number of a letter", cli->argv[0]);
     }
     gy_buf_init(&s.text, 4 * GY_DLQ_MAX_LINE);
-    gy_status status = gy_dlq_each(o->dlq, find_letter, &s, err);
+    gy_status status = each(o->dlq, find_letter, &s, err);
     if (status == GY_OK && !s.found) {
         status = gy_err_set(err, GY_E_NOTFOUND, "'%s' has no letter %s", o->dlq, cli->argv[0]);
     }

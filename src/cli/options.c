@@ -175,13 +175,11 @@ static gy_status check_count(const struct gy_cli *cli, const struct gy_verb *ver
     }
     const char *space = verb->verb ? " " : "";
     const char *name = verb->verb ? verb->verb : "";
-    if (cli->argc < verb->min_args) {
-        gy_err_set(err, GY_E_USAGE, "gyre %s%s%s needs %s", verb->noun, space, name, verb->args);
-    } else {
-        gy_err_set(err, GY_E_USAGE, "gyre %s%s%s: '%s' is one argument too many", verb->noun, space,
-                   name, cli->argv[verb->max_args]);
-    }
-    return gy_err_hint(err, "gyre %s%s%s -h shows how it is called", verb->noun, space, name);
+    return cli->argc < verb->min_args
+               ? gy_err_set(err, GY_E_USAGE, "gyre %s%s%s needs %s", verb->noun, space, name,
+                            verb->args)
+               : gy_err_set(err, GY_E_USAGE, "gyre %s%s%s: '%s' is one argument too many",
+                            verb->noun, space, name, cli->argv[verb->max_args]);
 }
 
 gy_status gy_cli_parse_options(struct gy_cli *cli, const struct gy_verb *verb, int argc,
@@ -189,6 +187,9 @@ gy_status gy_cli_parse_options(struct gy_cli *cli, const struct gy_verb *verb, i
 {
     if (argc > MAX_WORDS) {
         return gy_err_set(err, GY_E_USAGE, "more than %d words on the command line", MAX_WORDS);
+    }
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        cli->json = cli->json || strcmp(argv[i], "--json") == 0; /* errors below are told so, too */
     }
     struct parser p = {.cli = cli, .verb = verb};
     p.opts = gy_arena_calloc(&cli->arena, 1, verb->opts_bytes ? verb->opts_bytes : 1);

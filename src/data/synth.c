@@ -318,6 +318,10 @@ gy_status gy_synth_patients(const struct gy_synth_options *o, struct gy_synth_re
     if (o->rows < 0 || o->rows > GY_SYNTH_MAX_ROWS) {
         return gy_err_set(err, GY_E_INVALID, "rows: 0 to %lld", (long long)GY_SYNTH_MAX_ROWS);
     }
+    if (o->first_id < 0 || o->first_id > GY_SYNTH_MAX_FIRST_ID) {
+        return gy_err_set(err, GY_E_INVALID, "the first patient_id: 0 to %lld",
+                          (long long)GY_SYNTH_MAX_FIRST_ID);
+    }
     if (!(o->positive >= 0 && o->positive <= 1)) {
         return gy_err_set(err, GY_E_INVALID, "the share of septic patients is between 0 and 1");
     }

@@ -42,6 +42,9 @@ def test_every_command_has_help_with_an_example(words):
     (["init", "--template", "nonsense", "x"], "no template named 'nonsense'"),
     (["demo", "nonsense"], "no demo named 'nonsense'"),
     (["trace"], "needs"),
+    (["--json", "version"], "--json before the command"),
+    (["evaluate", "m", "t", "--threads", "99999999999"], "--threads takes 1 to 256"),
+    (["evaluate", "m", "t", "--replicates", "1000000000"], "--replicates takes 0 to 100000"),
 ])
 def test_usage_errors_exit_2_with_a_hint(words, says, tmp_path):
     done = support.run_gyre(*words, cwd=tmp_path)
@@ -60,6 +63,22 @@ def test_errors_as_json_too(tmp_path):
     done = support.run_gyre("trace", "00000000-0000-7000-8000-000000000000", "--json", cwd=tmp_path)
     assert done.returncode == 4
     assert json.loads(done.stdout)["error"]["code"] == "NOTFOUND"
+
+
+@pytest.mark.parametrize("words", [["data", "list", "--nonsense"], ["data", "list", "surplus"], ["data", "show", ""]])
+def test_usage_errors_as_json_wherever_it_is_asked_for(words, tmp_path):
+    done = support.run_gyre(*words, "--json", cwd=tmp_path)
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["error"]["code"] == "USAGE"
+
+
+def test_a_long_message_is_still_json(tmp_path):
+    done = support.run_gyre("data", "schema", "infer", "\x01" * 600, "--json", cwd=tmp_path)
+    assert "error" in json.loads(done.stdout)
+
+
+def test_version_as_others_spell_it():
+    assert support.run_gyre("--version", cwd="/").stdout == support.run_gyre("version", cwd="/").stdout
 
 
 def test_init_never_overwrites(tmp_path):

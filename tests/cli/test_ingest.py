@@ -162,7 +162,33 @@ def test_dead_letters_are_listed_and_shown(tmp_path):
     one = support.run_json("dlq", "show", "2", cwd=tmp_path)
     assert base64.b64decode(one["data_b64"]) == b"7,\xff"
     assert support.run_gyre("dlq", "show", "3", cwd=tmp_path).returncode == 4
-    assert support.run_gyre("dlq", "list", "--dlq", "nowhere.log", cwd=tmp_path).returncode == 4
+    nowhere = support.run_gyre("dlq", "list", "--dlq", "nowhere.log", cwd=tmp_path)
+    assert nowhere.returncode == 4 and "hint: " in nowhere.stderr
+
+
+def test_a_log_of_dead_letters_edited_by_hand_is_still_listed_as_json(tmp_path):
+    (tmp_path / "dlq.log").write_text('{}\n  {"codes": ["TYPE"]}\n[1, {"a": 2}]\n')
+    every = support.run_json("dlq", "list", cwd=tmp_path)
+    assert every == {"matching": 2, "damaged": 1, "letters": [{"number": 0}, {"number": 1, "codes": ["TYPE"]}]}
+
+
+def test_folders_of_outputs_are_made(data_dir, tmp_path):
+    made = support.run_gyre("data", "synth", "patients", "--rows", "20", "-o", "raw/deep/p.csv", "--bad", "1",
+                            "--bad-ledger", "told/bad.jsonl", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    assert (tmp_path / "told/bad.jsonl").exists()
+    answer = ingest(tmp_path, "raw/deep/p.csv")
+    assert support.run_gyre("data", "checkout", answer["dataset"], "-o", "out/p.csv", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "out/p.csv").read_bytes() == (tmp_path / "data/data.csv").read_bytes()
+    assert support.run_gyre("data", "schema", "infer", "raw/deep/p.csv", "-o", "s/schema.yaml", cwd=tmp_path).returncode == 0
+    (tmp_path / "file").write_text("")
+    refused = support.run_gyre("data", "synth", "patients", "-o", "file/p.csv", cwd=tmp_path)
+    assert refused.returncode != 0 and ".tmp" not in refused.stderr
+
+
+def test_the_first_id_leaves_room_for_all(tmp_path):
+    refused = support.run_gyre("data", "synth", "patients", "--first-id", 2**63 - 1, "-o", "p.csv", cwd=tmp_path)
+    assert refused.returncode == 3 and "first patient_id" in refused.stderr
 
 
 def test_versions_grow_with_the_bytes(tmp_path):
