@@ -90,12 +90,16 @@ static gy_status serve_until_signal(struct gy_cli *cli, const struct server_opts
         .fast = &gy_serving_fast,
         .fast_self = app->serving,
     };
-    GY_TRY(gy_server_start(&options, &app->server, err));
-    gy_serving_attach(app->serving, app->server);
-    gy_status status = gy_prover_start(app, cli->program, &app->prover, err);
-    if (status == GY_OK) {
-        status = announce(cli, app, o->host, err);
+    /* Before the server: its threads read app->prover. */
+    GY_TRY(gy_prover_start(app, cli->program, &app->prover, err));
+    gy_status status = gy_server_start(&options, &app->server, err);
+    if (status != GY_OK) {
+        gy_prover_stop(app->prover);
+        app->prover = NULL;
+        return status;
     }
+    gy_serving_attach(app->serving, app->server);
+    status = announce(cli, app, o->host, err);
     int got = 0;
     if (status == GY_OK) {
         (void)sigwait(signals, &got); /* fails only for a bad set */
