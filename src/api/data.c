@@ -4,16 +4,16 @@
  *   GET  /objects/{sha256}                                            -> the bytes
  *   POST /datasets {name,sha256,md5,size,rows,read,accepted,dead,schema,source,source_sha256}
  *                                          -> 201 (200: known already) {name,version,sha256,new}
- *   GET  /datasets                                 -> {"datasets":[...]}, every version
+ *   GET  /datasets                   -> {"datasets":[...]}, every version, without its schema
  *   GET  /datasets/{name}                          -> {"name","versions":[...]}
- *   GET  /datasets/{name}/versions/{version}       -> one; version "latest" is the newest */
+ *   GET  /datasets/{name}/versions/{version}       -> one with its schema; "latest": the newest */
 #include <stdio.h>
 #include <unistd.h>
 
 #include "api/app.h"
+#include "api/body.h"
 #include "base/json.h"
 #include "base/limits.h"
-#include "base/time.h"
 #include "data/dataset.h"
 
 #define MAX_OBJECT_BYTES ((int64_t)(64 * GY_GIB))
@@ -99,11 +99,9 @@ static gy_status get_object(void *ctx, struct gy_request *req, struct gy_reply *
 
 /* ---- datasets ---- */
 
+/* Members of an open object. */
 static void write_version(struct gy_jw *w, const struct gy_dataset_version *v)
 {
-    char time[32];
-    size_t n = gy_time_iso(v->created_us, time);
-    gy_jw_obj(w);
     gy_jw_kv_str(w, "name", v->name);
     gy_jw_kv_i64(w, "version", v->version);
     gy_jw_kv_str(w, "sha256", v->sha256);
@@ -113,17 +111,10 @@ static void write_version(struct gy_jw *w, const struct gy_dataset_version *v)
     gy_jw_kv_i64(w, "read", v->read);
     gy_jw_kv_i64(w, "accepted", v->accepted);
     gy_jw_kv_i64(w, "dead", v->dead);
-    gy_jw_key(w, "schema");
-    if (v->schema_json.p) {
-        gy_jw_raw(w, v->schema_json);
-    } else {
-        gy_jw_null(w);
-    }
     gy_jw_kv_str(w, "source", v->source);
     gy_jw_kv_str(w, "source_sha256", v->source_sha256);
     gy_jw_kv_str(w, "actor", v->actor);
-    gy_jw_kv_str(w, "created", gy_str_n(time, n));
-    gy_jw_obj_end(w);
+    gy_api_kv_time(w, "created", v->created_us);
 }
 
 static gy_status check_name(struct gy_str name, struct gy_err *err)
@@ -154,8 +145,8 @@ static gy_status read_version(yyjson_val *root, struct gy_buf *json, struct gy_d
     GY_TRY(gy_json_need_i64(root, "accepted", &v->accepted, err));
     GY_TRY(gy_json_need_i64(root, "dead", &v->dead, err));
     v->rows = gy_json_i64(root, "rows", v->accepted);
-    v->source = gy_json_str(root, "source");
-    v->source_sha256 = gy_json_str(root, "source_sha256");
+    GY_TRY(gy_api_text(root, "source", GY_MAX_PATH, &v->source, err));
+    GY_TRY(gy_api_text(root, "source_sha256", GY_MAX_NAME, &v->source_sha256, err));
     GY_TRY(check_name(v->name, err));
     if (!is_hex(v->sha256, 64) || !is_hex(v->md5, 32) ||
         (v->source_sha256.p && !is_hex(v->source_sha256, 64))) {
@@ -214,13 +205,10 @@ static gy_status post_dataset(void *ctx, struct gy_request *req, struct gy_reply
                               struct gy_err *err)
 {
     struct gy_app *app = ctx;
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf body;
     GY_AUTO_DONE(gy_buf_done) struct gy_buf schema;
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    gy_buf_init(&body, GY_MAX_JSON_BODY);
-    gy_buf_init(&schema, GY_MAX_JSON_BODY);
-    GY_TRY(gy_req_read_body(req, &body, err));
-    GY_TRY(gy_json_parse(gy_buf_str(&body), &doc, err));
+    gy_buf_init(&schema, GY_MAX_YAML);
+    GY_TRY(gy_api_object(req, GY_MAX_JSON_BODY, &doc, err));
     struct add_call call = {0};
     GY_TRY(read_version(yyjson_doc_get_root(doc), &schema, &call.v, err));
     call.v.actor = req->actor;
@@ -273,7 +261,9 @@ static gy_status get_datasets(void *ctx, struct gy_request *req, struct gy_reply
     gy_jw_key(&w, call.name.p ? "versions" : "datasets");
     gy_jw_arr(&w);
     for (size_t i = 0; i < call.n; i++) {
+        gy_jw_obj(&w);
         write_version(&w, &call.list[i]);
+        gy_jw_obj_end(&w);
     }
     gy_jw_arr_end(&w);
     gy_jw_obj_end(&w);
@@ -311,7 +301,15 @@ static gy_status get_version(void *ctx, struct gy_request *req, struct gy_reply 
     gy_buf_init(&out, GY_MAX_REPLY);
     struct gy_jw w;
     gy_jw_init(&w, &out);
+    gy_jw_obj(&w);
     write_version(&w, &call.v);
+    gy_jw_key(&w, "schema");
+    if (call.v.schema_json.p) {
+        gy_jw_raw(&w, call.v.schema_json);
+    } else {
+        gy_jw_null(&w);
+    }
+    gy_jw_obj_end(&w);
     return gy_reply_json(reply, 200, &out, err);
 }
 

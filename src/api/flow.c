@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Routes of pipeline runs. `gyre run` executes the stages where the project is and tells here what
- * happened. POST /flow/runs {id?,project,folder,code_revision,targets}  -> 201 {id} PUT
- * /flow/runs/{id}/steps/{stage}
- * {position,status,why,cmd,exit_code,started_us,ended_us,log,error,deps,params,outs} -> 200 POST
- * /flow/runs/{id}/end {status,error}                     -> 200 GET  /flow/runs?project= ->
- * {"runs":[...]}, newest first GET  /flow/runs/{id}                                        -> the
- * run with its steps */
+ * happened.
+ *   POST /flow/runs                      -> 201 {id,status}
+ *        {id?,project,folder,code_revision,targets}
+ *   PUT  /flow/runs/{id}/steps/{stage}   -> 200
+ *        {position,status,why,cmd,exit_code,started_us,ended_us,log,error,deps,params,outs}
+ *   POST /flow/runs/{id}/end             -> 200 {status,error}
+ *   GET  /flow/runs?project=             -> {"runs":[...]}, newest first
+ *   GET  /flow/runs/{id}                 -> the run with its steps */
 #include "api/app.h"
+#include "api/body.h"
 #include "base/id.h"
 #include "base/json.h"
 #include "base/limits.h"
@@ -14,17 +17,10 @@
 #include "flow/records.h"
 
 #define BASE "/api/gyre/v1"
-
-static gy_status read_body(struct gy_request *req, yyjson_doc **ret, struct gy_err *err)
-{
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf body;
-    gy_buf_init(&body, GY_MAX_JSON_BODY);
-    GY_TRY(gy_req_read_body(req, &body, err));
-    return gy_json_parse(gy_buf_str(&body), ret, err);
-}
+#define MAX_PART ((size_t)(8 * GY_MIB)) /* deps, params or outs of a step */
 
 /* A part of the body as JSON text, in the arena; the absent string when it is not there. */
-static gy_status part_of(struct gy_request *req, yyjson_val *root, const char *key,
+static gy_status part_of(struct gy_request *req, yyjson_val *root, const char *key, size_t max,
                          struct gy_str *ret, struct gy_err *err)
 {
     yyjson_val *v = gy_json_get(root, key);
@@ -34,7 +30,7 @@ static gy_status part_of(struct gy_request *req, yyjson_val *root, const char *k
     }
     GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
     struct gy_jw w;
-    gy_buf_init(&text, GY_MAX_JSON_BODY);
+    gy_buf_init(&text, max);
     gy_jw_init(&w, &text);
     gy_jw_val(&w, v);
     GY_TRY(gy_buf_check(&text, key, err));
@@ -72,14 +68,14 @@ static gy_status post_run(void *ctx, struct gy_request *req, struct gy_reply *re
 {
     struct gy_app *app = ctx;
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    GY_TRY(read_body(req, &doc, err));
+    GY_TRY(gy_api_object(req, GY_MAX_JSON_BODY, &doc, err));
     yyjson_val *root = yyjson_doc_get_root(doc);
     struct start_call call = {.r = {.actor = req->actor, .started_us = gy_now_us()}};
     GY_TRY(gy_json_need_str(root, "project", &call.r.project, err));
-    call.r.id = gy_json_str(root, "id");
-    call.r.folder = gy_json_str(root, "folder");
-    call.r.code_revision = gy_json_str(root, "code_revision");
-    GY_TRY(part_of(req, root, "targets", &call.r.targets_json, err));
+    GY_TRY(gy_api_text(root, "id", GY_MAX_NAME, &call.r.id, err));
+    GY_TRY(gy_api_text(root, "folder", GY_MAX_PATH, &call.r.folder, err));
+    GY_TRY(gy_api_text(root, "code_revision", GY_MAX_NAME, &call.r.code_revision, err));
+    GY_TRY(part_of(req, root, "targets", GY_API_MAX_TEXT, &call.r.targets_json, err));
     GY_TRY(gy_store_write(app->store, start_closure, &call, err));
     return reply_id(reply, 201, gy_str_c(call.id), GY_STR("running"), err);
 }
@@ -100,7 +96,7 @@ static gy_status put_step(void *ctx, struct gy_request *req, struct gy_reply *re
 {
     struct gy_app *app = ctx;
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    GY_TRY(read_body(req, &doc, err));
+    GY_TRY(gy_api_object(req, GY_MAX_JSON_BODY, &doc, err));
     yyjson_val *root = yyjson_doc_get_root(doc);
     struct step_call call = {.actor = req->actor};
     struct gy_flow_step_record *s = &call.s;
@@ -108,16 +104,16 @@ static gy_status put_step(void *ctx, struct gy_request *req, struct gy_reply *re
     s->stage = gy_req_param(req, "stage");
     GY_TRY(gy_json_need_str(root, "status", &s->status, err));
     s->position = gy_json_i64(root, "position", 0);
-    s->why = gy_json_str(root, "why");
-    s->cmd = gy_json_str(root, "cmd");
+    GY_TRY(gy_api_text(root, "why", GY_API_MAX_TEXT, &s->why, err));
+    GY_TRY(gy_api_text(root, "cmd", GY_MIB, &s->cmd, err));
     s->exit_code = gy_json_i64(root, "exit_code", 0);
     s->started_us = gy_json_i64(root, "started_us", 0);
     s->ended_us = gy_json_i64(root, "ended_us", 0);
-    s->log = gy_json_str(root, "log");
-    s->error = gy_json_str(root, "error");
-    GY_TRY(part_of(req, root, "deps", &s->deps_json, err));
-    GY_TRY(part_of(req, root, "params", &s->params_json, err));
-    GY_TRY(part_of(req, root, "outs", &s->outs_json, err));
+    GY_TRY(gy_api_text(root, "log", GY_MAX_PATH, &s->log, err));
+    GY_TRY(gy_api_text(root, "error", GY_API_MAX_TEXT, &s->error, err));
+    GY_TRY(part_of(req, root, "deps", MAX_PART, &s->deps_json, err));
+    GY_TRY(part_of(req, root, "params", MAX_PART, &s->params_json, err));
+    GY_TRY(part_of(req, root, "outs", MAX_PART, &s->outs_json, err));
     GY_TRY(gy_store_write(app->store, step_closure, &call, err));
     return reply_id(reply, 200, s->run_id, s->status, err);
 }
@@ -137,23 +133,13 @@ static gy_status post_end(void *ctx, struct gy_request *req, struct gy_reply *re
 {
     struct gy_app *app = ctx;
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    GY_TRY(read_body(req, &doc, err));
+    GY_TRY(gy_api_object(req, GY_MAX_JSON_BODY, &doc, err));
     yyjson_val *root = yyjson_doc_get_root(doc);
-    struct end_call call = {
-        .id = gy_req_param(req, "id"), .actor = req->actor, .error = gy_json_str(root, "error")};
+    struct end_call call = {.id = gy_req_param(req, "id"), .actor = req->actor};
+    GY_TRY(gy_api_text(root, "error", GY_API_MAX_TEXT, &call.error, err));
     GY_TRY(gy_json_need_str(root, "status", &call.status, err));
     GY_TRY(gy_store_write(app->store, end_closure, &call, err));
     return reply_id(reply, 200, call.id, call.status, err);
-}
-
-static void write_time(struct gy_jw *w, const char *key, int64_t time_us)
-{
-    char time[32];
-    if (time_us == 0) {
-        gy_jw_kv_null(w, key);
-    } else {
-        gy_jw_kv_str(w, key, gy_str_n(time, gy_time_iso(time_us, time)));
-    }
 }
 
 /* Members of an open object. */
@@ -168,8 +154,8 @@ static void write_run(struct gy_jw *w, const struct gy_flow_run_record *r)
     gy_jw_raw(w, r->targets_json);
     gy_jw_kv_str(w, "error", r->error);
     gy_jw_kv_str(w, "actor", r->actor);
-    write_time(w, "started", r->started_us);
-    write_time(w, "ended", r->ended_us);
+    gy_api_kv_time(w, "started", r->started_us);
+    gy_api_kv_time(w, "ended", r->ended_us);
 }
 
 struct list_call {
@@ -235,8 +221,8 @@ static void write_step(struct gy_jw *w, const struct gy_flow_step_record *s)
     gy_jw_kv_str(w, "why", s->why);
     gy_jw_kv_str(w, "cmd", s->cmd);
     gy_jw_kv_i64(w, "exit_code", s->exit_code);
-    write_time(w, "started", s->started_us);
-    write_time(w, "ended", s->ended_us);
+    gy_api_kv_time(w, "started", s->started_us);
+    gy_api_kv_time(w, "ended", s->ended_us);
     gy_jw_kv_str(w, "log", s->log);
     gy_jw_kv_str(w, "error", s->error);
     gy_jw_key(w, "deps");

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Routes of the gate: verdicts, protected aliases, approvals.
- *   POST /verdicts
- * {model_digest,model_name,model_version,gate,blessed,checks,champion_digest,data_sha256} -> 201
- * {id,...} GET  /verdicts?digest=&gate=                   -> {"verdicts":[...]}, newest first: the
- * first one counts POST /gate/protect {model,alias,gate,approval} -> 200; approval: "required" or
- * "none" POST /approvals {model_digest,model_name,model_version,gate,reason} -> 201 {id,...} GET
- * /approvals                                -> {"approvals":[...]}, newest first POST
- * /approvals/{id}/approve|reject {reason}   -> 200 Who writes any of it must have a name: anonymous
- * callers get 401. */
+ *   POST /verdicts                       -> 201 the verdict
+ *        {model_digest,gate,blessed,checks,model_name,model_version,champion_digest,data_sha256}
+ *   GET  /verdicts?digest=&gate=         -> {"verdicts":[...]}, newest first: the first one counts
+ *   POST /gate/protect                   -> 200; approval: "required" or "none"
+ *        {model,alias,gate,approval}
+ *   POST /approvals                      -> 201 the approval
+ *        {model_digest,gate,model_name,model_version,reason}
+ *   GET  /approvals                      -> {"approvals":[...]}, newest first
+ *   POST /approvals/{id}/approve|reject  -> 200 {reason}
+ * Who writes any of it must have a name: anonymous callers get 401. */
 #include "api/app.h"
+#include "api/body.h"
 #include "base/id.h"
 #include "base/json.h"
 #include "base/limits.h"
@@ -29,30 +32,6 @@ static gy_status refuse_anonymous(const struct gy_request *req, const char *what
     return GY_E_UNAUTHENTICATED;
 }
 
-static gy_status read_body(struct gy_request *req, yyjson_doc **ret, struct gy_err *err)
-{
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf body;
-    gy_buf_init(&body, GY_MAX_JSON_BODY);
-    GY_TRY(gy_req_read_body(req, &body, err));
-    GY_TRY(gy_json_parse(body.n > 0 ? gy_buf_str(&body) : GY_STR("{}"), ret, err));
-    if (!yyjson_is_obj(yyjson_doc_get_root(*ret))) {
-        gy_json_free(*ret);
-        *ret = NULL;
-        return gy_err_set(err, GY_E_INVALID, "the body must be a JSON object");
-    }
-    return GY_OK;
-}
-
-static void write_time(struct gy_jw *w, const char *key, int64_t time_us)
-{
-    char time[32];
-    if (time_us == 0) {
-        gy_jw_kv_null(w, key);
-    } else {
-        gy_jw_kv_str(w, key, gy_str_n(time, gy_time_iso(time_us, time)));
-    }
-}
-
 /* ---- verdicts ---- */
 
 static void write_verdict(struct gy_jw *w, const struct gy_verdict *v)
@@ -68,7 +47,7 @@ static void write_verdict(struct gy_jw *w, const struct gy_verdict *v)
     gy_jw_kv_str(w, "champion_digest", v->champion_digest);
     gy_jw_kv_str(w, "data_sha256", v->data_sha256);
     gy_jw_kv_str(w, "actor", v->actor);
-    write_time(w, "time", v->time_us);
+    gy_api_kv_time(w, "time", v->time_us);
     gy_jw_key(w, "checks");
     gy_jw_raw(w, v->checks);
     gy_jw_obj_end(w);
@@ -91,7 +70,7 @@ static gy_status post_verdict(void *ctx, struct gy_request *req, struct gy_reply
     struct gy_app *app = ctx;
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
     GY_TRY(refuse_anonymous(req, "a verdict", err));
-    GY_TRY(read_body(req, &doc, err));
+    GY_TRY(gy_api_object(req, GY_MAX_JSON_BODY, &doc, err));
     yyjson_val *root = yyjson_doc_get_root(doc);
     struct verdict_call call = {.v = {.actor = req->actor, .time_us = gy_now_us()}};
     struct gy_verdict *v = &call.v;
@@ -102,10 +81,10 @@ static gy_status post_verdict(void *ctx, struct gy_request *req, struct gy_reply
         return gy_err_set(err, GY_E_INVALID, "'blessed' must be true or false");
     }
     v->blessed = yyjson_get_bool(blessed);
-    v->model_name = gy_json_str(root, "model_name");
-    v->model_version = gy_json_str(root, "model_version");
-    v->champion_digest = gy_json_str(root, "champion_digest");
-    v->data_sha256 = gy_json_str(root, "data_sha256");
+    GY_TRY(gy_api_text(root, "model_name", GY_MAX_NAME, &v->model_name, err));
+    GY_TRY(gy_api_text(root, "model_version", GY_MAX_NAME, &v->model_version, err));
+    GY_TRY(gy_api_text(root, "champion_digest", GY_MAX_NAME, &v->champion_digest, err));
+    GY_TRY(gy_api_text(root, "data_sha256", GY_MAX_NAME, &v->data_sha256, err));
     yyjson_val *checks = NULL;
     GY_TRY(gy_json_need_arr(root, "checks", &checks, err));
     GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
@@ -179,13 +158,14 @@ static gy_status post_protect(void *ctx, struct gy_request *req, struct gy_reply
     struct gy_app *app = ctx;
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
     GY_TRY(refuse_anonymous(req, "protecting an alias", err));
-    GY_TRY(read_body(req, &doc, err));
+    GY_TRY(gy_api_object(req, GY_MAX_JSON_BODY, &doc, err));
     yyjson_val *root = yyjson_doc_get_root(doc);
     struct protect_call call = {.actor = req->actor};
     GY_TRY(gy_json_need_str(root, "model", &call.model, err));
     GY_TRY(gy_json_need_str(root, "alias", &call.alias, err));
     GY_TRY(gy_json_need_str(root, "gate", &call.gate, err));
-    struct gy_str approval = gy_json_str(root, "approval");
+    struct gy_str approval;
+    GY_TRY(gy_api_text(root, "approval", GY_MAX_NAME, &approval, err));
     call.needs_approval = gy_str_eqc(approval, "required");
     if (!call.needs_approval && approval.p && !gy_str_eqc(approval, "none")) {
         return gy_err_set(err, GY_E_INVALID, "'approval' must be \"required\" or \"none\"");
@@ -216,9 +196,9 @@ static void write_approval(struct gy_jw *w, const struct gy_approval *a)
     gy_jw_kv_str(w, "model_version", a->model_version);
     gy_jw_kv_str(w, "model_digest", a->model_digest);
     gy_jw_kv_str(w, "requested_by", a->requested_by);
-    write_time(w, "requested", a->requested_us);
+    gy_api_kv_time(w, "requested", a->requested_us);
     gy_jw_kv_str(w, "decided_by", a->decided_by);
-    write_time(w, "decided", a->decided_us);
+    gy_api_kv_time(w, "decided", a->decided_us);
     gy_jw_kv_str(w, "reason", a->reason);
     gy_jw_obj_end(w);
 }
@@ -240,16 +220,16 @@ static gy_status post_approval(void *ctx, struct gy_request *req, struct gy_repl
     struct gy_app *app = ctx;
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
     GY_TRY(refuse_anonymous(req, "asking for an approval", err));
-    GY_TRY(read_body(req, &doc, err));
+    GY_TRY(gy_api_object(req, GY_MAX_JSON_BODY, &doc, err));
     yyjson_val *root = yyjson_doc_get_root(doc);
     struct request_call call = {.a = {.requested_by = req->actor,
                                       .requested_us = gy_now_us(),
                                       .state = GY_STR("requested")}};
     GY_TRY(gy_json_need_str(root, "model_digest", &call.a.model_digest, err));
     GY_TRY(gy_json_need_str(root, "gate", &call.a.gate, err));
-    call.a.model_name = gy_json_str(root, "model_name");
-    call.a.model_version = gy_json_str(root, "model_version");
-    call.a.reason = gy_json_str(root, "reason");
+    GY_TRY(gy_api_text(root, "model_name", GY_MAX_NAME, &call.a.model_name, err));
+    GY_TRY(gy_api_text(root, "model_version", GY_MAX_NAME, &call.a.model_version, err));
+    GY_TRY(gy_api_text(root, "reason", GY_API_MAX_TEXT, &call.a.reason, err));
     GY_TRY(gy_store_write(app->store, request_closure, &call, err));
     call.a.id = gy_str_c(call.id);
     GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
@@ -309,9 +289,10 @@ static gy_status decide(struct gy_app *app, struct gy_request *req, bool approve
 {
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
     GY_TRY(refuse_anonymous(req, "a decision", err));
-    GY_TRY(read_body(req, &doc, err));
-    struct decide_call call = {gy_req_param(req, "id"), req->actor,
-                               gy_json_str(yyjson_doc_get_root(doc), "reason"), approve};
+    GY_TRY(gy_api_object(req, GY_MAX_JSON_BODY, &doc, err));
+    struct decide_call call = {
+        .id = gy_req_param(req, "id"), .actor = req->actor, .approve = approve};
+    GY_TRY(gy_api_text(yyjson_doc_get_root(doc), "reason", GY_API_MAX_TEXT, &call.reason, err));
     GY_TRY(gy_store_write(app->store, decide_closure, &call, err));
     GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
     struct gy_jw w;

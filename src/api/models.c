@@ -3,9 +3,9 @@
 #include <stdio.h>
 
 #include "api/app.h"
+#include "api/body.h"
 #include "base/json.h"
 #include "base/limits.h"
-#include "base/time.h"
 #include "store/events.h"
 #include "store/lineage.h"
 #include "track/models.h"
@@ -55,13 +55,6 @@ static gy_status answer(struct gy_app *app, struct call *c, closure_fn fn, bool 
     return status;
 }
 
-static void kv_time(struct gy_jw *w, const char *key, int64_t time_us)
-{
-    char text[32];
-    gy_time_iso(time_us, text);
-    gy_jw_kv_strc(w, key, text);
-}
-
 static gy_status query_i64(struct gy_request *req, const char *key, int64_t min, int64_t max,
                            int64_t absent, int64_t *ret, struct gy_err *err)
 {
@@ -93,7 +86,7 @@ static gy_status write_version(struct gy_db *db, struct call *c, const struct gy
     gy_jw_kv_str(w, "source", v->source);
     gy_jw_kv_str(w, "description", v->description);
     gy_jw_kv_str(w, "actor", v->actor);
-    kv_time(w, "created", v->created_us);
+    gy_api_kv_time(w, "created", v->created_us);
     gy_jw_key(w, "aliases");
     gy_jw_raw(w, v->aliases_json);
     gy_jw_key(w, "files");
@@ -159,19 +152,15 @@ static gy_status h_proof(void *ctx, struct gy_request *req, struct gy_reply *rep
                          struct gy_err *err)
 {
     struct call c = {0};
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf body;
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    gy_buf_init(&body, GY_MIB);
     GY_TRY(version_of(req, &c, err));
-    GY_TRY(gy_req_read_body(req, &body, err));
-    GY_TRY(gy_json_parse(gy_buf_str(&body), &doc, err));
+    GY_TRY(gy_api_object(req, GY_MIB, &doc, err));
     yyjson_val *root = yyjson_doc_get_root(doc);
     if (!yyjson_is_bool(gy_json_get(root, "servable"))) {
         return gy_err_set(err, GY_E_INVALID, "'servable' must be true or false");
     }
     c.servable = gy_json_bool(root, "servable", false);
-    c.reason = gy_json_str(root, "reason");
-    GY_TRY(gy_track_check_length(c.reason, 4096, "reason", err));
+    GY_TRY(gy_api_text(root, "reason", GY_API_MAX_TEXT, &c.reason, err));
     return answer(ctx, &c, set_proof, true, reply, err);
 }
 
@@ -200,7 +189,7 @@ static gy_status write_history(struct gy_db *db, struct call *c, struct gy_err *
             gy_jw_kv_null(w, "to");
         }
         gy_jw_kv_str(w, "actor", moves[i].actor);
-        kv_time(w, "time", moves[i].time_us);
+        gy_api_kv_time(w, "time", moves[i].time_us);
         gy_jw_obj_end(w);
     }
     gy_jw_arr_end(w);
@@ -235,7 +224,7 @@ static gy_status write_lineage(struct gy_db *db, struct call *c, struct gy_err *
         gy_jw_kv_str(w, "rel", edges[i].rel);
         gy_jw_kv_str(w, "to", edges[i].to);
         gy_jw_kv_str(w, "actor", edges[i].actor);
-        kv_time(w, "time", edges[i].time_us);
+        gy_api_kv_time(w, "time", edges[i].time_us);
         gy_jw_obj_end(w);
     }
     gy_jw_arr_end(w);
@@ -271,7 +260,7 @@ static gy_status write_events(struct gy_db *db, struct call *c, struct gy_err *e
     for (size_t i = 0; i < n; i++) {
         gy_jw_obj(w);
         gy_jw_kv_i64(w, "seq", events[i].seq);
-        kv_time(w, "time", events[i].time_us);
+        gy_api_kv_time(w, "time", events[i].time_us);
         gy_jw_kv_str(w, "kind", events[i].kind);
         gy_jw_kv_str(w, "subject", events[i].subject);
         gy_jw_kv_str(w, "actor", events[i].actor);

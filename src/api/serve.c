@@ -4,10 +4,10 @@
  *   GET  /api/gyre/v1/endpoints/{name}               {"name","revision","revisions":[...]}
  *   POST /api/gyre/v1/endpoints/{name}/deploy        {"model","project","columns","gate"} ->
  * revision POST /api/gyre/v1/endpoints/{name}/rollback      {"revision"?} -> the new revision POST
- * /api/gyre/v1/endpoints/{name}/undeploy      {} -> {"endpoint","undeployed"} */
+ * /api/gyre/v1/endpoints/{name}/undeploy      -> {"endpoint","undeployed"} */
+#include "api/body.h"
 #include "api/health.h"
 #include "base/log.h"
-#include "base/time.h"
 #include "serve/deploy.h"
 
 #define HISTORY_MAX 100
@@ -50,7 +50,6 @@ static gy_status deployer(struct gy_app *app, char cache[GY_MAX_PATH], struct gy
 
 static void write_revision(struct gy_jw *w, const struct gy_revision *r)
 {
-    char time[32];
     gy_jw_obj(w);
     gy_jw_kv_str(w, "endpoint", r->endpoint);
     gy_jw_kv_i64(w, "revision", r->revision);
@@ -67,7 +66,7 @@ static void write_revision(struct gy_jw *w, const struct gy_revision *r)
         gy_jw_kv_null(w, "copied_from");
     }
     gy_jw_kv_str(w, "actor", r->actor);
-    gy_jw_kv_str(w, "time", gy_str_n(time, gy_time_iso(r->created_us, time)));
+    gy_api_kv_time(w, "time", r->created_us);
     gy_jw_key(w, "config");
     gy_jw_raw(w, r->config);
     gy_jw_obj_end(w);
@@ -148,18 +147,6 @@ static gy_status send_revision(struct gy_reply *reply, const struct gy_revision 
     return gy_reply_json(reply, status, &out, err);
 }
 
-/* The body as an object; an absent or empty one is {}. */
-static gy_status read_object(struct gy_request *req, yyjson_doc **ret, struct gy_err *err)
-{
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf body;
-    gy_buf_init(&body, 4 * GY_MIB);
-    GY_TRY(gy_req_read_body(req, &body, err));
-    GY_TRY(gy_json_parse(body.n ? gy_buf_str(&body) : GY_STR("{}"), ret, err));
-    return yyjson_is_obj(yyjson_doc_get_root(*ret))
-               ? GY_OK
-               : gy_err_set(err, GY_E_INVALID, "the body must be a JSON object");
-}
-
 static gy_status post_deploy(void *ctx, struct gy_request *req, struct gy_reply *reply,
                              struct gy_err *err)
 {
@@ -168,7 +155,7 @@ static gy_status post_deploy(void *ctx, struct gy_request *req, struct gy_reply 
     struct gy_revision r;
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
     GY_TRY(deployer(ctx, cache, &d, err));
-    GY_TRY(read_object(req, &doc, err));
+    GY_TRY(gy_api_object(req, 4 * GY_MIB, &doc, err));
     GY_TRY(gy_deploy(&d, gy_req_param(req, "name"), yyjson_doc_get_root(doc), req->actor,
                      req->arena, &r, err));
     gy_log(GY_LOG_INFO, "serve", "deployed", GY_KV_S("endpoint", r.endpoint),
@@ -185,10 +172,13 @@ static gy_status post_rollback(void *ctx, struct gy_request *req, struct gy_repl
     struct gy_revision r;
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
     GY_TRY(deployer(ctx, cache, &d, err));
-    GY_TRY(read_object(req, &doc, err));
-    int64_t to = gy_json_i64(yyjson_doc_get_root(doc), "revision", 0);
-    if (to < 0) {
-        return gy_err_set(err, GY_E_INVALID, "'revision' must be over 0");
+    GY_TRY(gy_api_object(req, 4 * GY_MIB, &doc, err));
+    int64_t to = 0; /* the one before the current */
+    if (gy_json_get(yyjson_doc_get_root(doc), "revision")) {
+        GY_TRY(gy_json_need_i64(yyjson_doc_get_root(doc), "revision", &to, err));
+        if (to < 0) {
+            return gy_err_set(err, GY_E_INVALID, "'revision' must not be negative");
+        }
     }
     GY_TRY(gy_deploy_rollback(&d, gy_req_param(req, "name"), to, req->actor, req->arena, &r, err));
     gy_log(GY_LOG_INFO, "serve", "rolled back", GY_KV_S("endpoint", r.endpoint),

@@ -12,6 +12,10 @@
 #define COLUMNS                                                                       \
     "name, version, sha256, md5, size_bytes, row_count, read_count, accepted_count, " \
     "dead_count, schema_json, source, source_sha256, actor, created_us"
+/* Schemas may be large, lists long: a list goes without them. */
+#define LISTED                                                                        \
+    "name, version, sha256, md5, size_bytes, row_count, read_count, accepted_count, " \
+    "dead_count, NULL, source, source_sha256, actor, created_us"
 #define NODE_BYTES (GY_MAX_NAME + 64)
 #define MAX_LISTED 10000 /* versions of one answer */
 
@@ -156,9 +160,9 @@ gy_status gy_dataset_resolve(struct gy_db *db, struct gy_str ref, struct gy_aren
 gy_status gy_dataset_list(struct gy_db *db, struct gy_str name, struct gy_arena *a,
                           struct gy_dataset_version **ret, size_t *ret_n, struct gy_err *err)
 {
-    static const char all[] = "SELECT " COLUMNS " FROM dataset_versions WHERE workspace_id = "
+    static const char all[] = "SELECT " LISTED " FROM dataset_versions WHERE workspace_id = "
                               "'default' ORDER BY name, version LIMIT ?";
-    static const char of_name[] = "SELECT " COLUMNS " FROM dataset_versions WHERE workspace_id = "
+    static const char of_name[] = "SELECT " LISTED " FROM dataset_versions WHERE workspace_id = "
                                   "'default' AND name = ? ORDER BY version LIMIT ?";
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
     if (name.p) {

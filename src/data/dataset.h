@@ -26,6 +26,8 @@ GY_CHECKED gy_status gy_dataset_add(struct gy_db *db, const struct gy_dataset_ve
 /* "name", "name@3", "name@v3", "sha256:<hex>". Fails: NOTFOUND. */
 GY_CHECKED gy_status gy_dataset_resolve(struct gy_db *db, struct gy_str ref, struct gy_arena *a,
                                         struct gy_dataset_version *ret, struct gy_err *err);
+/* Every version, of one name or of all, in the order of name and version, without schema_json.
+ * Fails: TOOBIG. */
 GY_CHECKED gy_status gy_dataset_list(struct gy_db *db, struct gy_str name_or_absent,
                                      struct gy_arena *a, struct gy_dataset_version **ret,
                                      size_t *ret_n, struct gy_err *err);

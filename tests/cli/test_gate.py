@@ -66,6 +66,9 @@ def test_from_baseline_to_champion_and_after(project):
 
     # The numbers are not enough: gyre.yaml asks for a person.
     assert set_alias(server, 2).status_code == 403
+    wordy = support.run_gyre("gate", "request", "sepsis/2", "--reason", "x" * 20000, cwd=folder)
+    assert wordy.returncode == 3 and "'reason' has at most" in wordy.stderr
+    assert support.run_json("gate", "list", cwd=folder)["approvals"] == []  # refused means not kept
     asked = support.run_json("gate", "request", "sepsis/2", "--reason", "ward 3", cwd=folder)
     assert set_alias(server, 2).status_code == 403
     decided = support.run_json("gate", "approve", asked["id"], "--reason", "looks right", cwd=folder)

@@ -70,13 +70,14 @@ def test_versions(server):
     assert shown["actor"] and shown["created"].endswith("Z")
     assert call(server, "GET", "/datasets/routes/versions/1")[1]["sha256"] == one["sha256"]
     assert [v["version"] for v in call(server, "GET", "/datasets/routes")[1]["versions"]] == [1, 2]
+    assert all("schema" not in v for v in call(server, "GET", "/datasets/routes")[1]["versions"])
     assert {"routes"} <= {v["name"] for v in call(server, "GET", "/datasets")[1]["datasets"]}
 
 
 def test_bad_input_to_status_and_code(server):
     good = description(server, "bad", b"a\n1\n9\n")
     cases = [
-        ("{", 400, "PARSE"), ("[" * 100000, 413, "TOOBIG"), (b"\xff\xfe", 400, "PARSE"), ("", 400, "PARSE"), ("[]", 400, "INVALID"),
+        ("{", 400, "PARSE"), ("[" * 100000, 413, "TOOBIG"), (b"\xff\xfe", 400, "PARSE"), ("", 400, "INVALID"), ("[]", 400, "INVALID"),
         (dict(good, name=""), 400, "INVALID"), (dict(good, name="a/b"), 400, "INVALID"), (dict(good, name="a@1"), 400, "INVALID"),
         (dict(good, name="x" * 251), 400, "INVALID"), (dict(good, name=7), 400, "INVALID"), (dict(good, name="a\n"), 400, "INVALID"),
         (dict(good, sha256="0" * 64), 404, "NOTFOUND"), (dict(good, sha256="../../gyre.db"), 400, "INVALID"),
@@ -84,7 +85,8 @@ def test_bad_input_to_status_and_code(server):
         (dict(good, read=4), 400, "INVALID"), (dict(good, dead=-1, accepted=4), 400, "INVALID"), (dict(good, rows=3), 400, "INVALID"),
         (dict(good, accepted=9223372036854775807, read=-9223372036854775808), 400, "INVALID"),
         (dict(good, accepted=1e300), 400, "INVALID"), (dict(good, schema=[1]), 400, "INVALID"),
-        (dict(good, source_sha256="1"), 400, "INVALID"),
+        (dict(good, source_sha256="1"), 400, "INVALID"), (dict(good, source="s" * 5000), 400, "INVALID"),
+        (dict(good, source=7), 400, "INVALID"), (dict(good, schema={"x": "y" * 5000000}), 413, "TOOBIG"),
         ({k: v for k, v in good.items() if k != "md5"}, 400, "INVALID"),
     ]
     for body, status, code in cases:

@@ -90,6 +90,8 @@ def test_refusals(new_server):
     assert got == 409 and "alias path /predictions belongs to endpoint 'one'" in answer["detail"]
     assert request(server, "POST", f"{API}/endpoints/one/rollback", {})[0] == 409
     assert request(server, "POST", f"{API}/endpoints/one/rollback", {"revision": 7})[0] == 404
+    for wrong in ("1", -1, 1.5, None, [1]):  # never taken for "the one before"
+        assert request(server, "POST", f"{API}/endpoints/one/rollback", {"revision": wrong})[0] == 400, wrong
 
 
 def test_the_gate(new_server, tmp_path):

@@ -81,6 +81,15 @@ def test_bad_steps_leave_nothing(base, run, step, status):
     assert requests.get(f"{base}/flow/runs/{run}", timeout=30).json()["steps"] == []
 
 
+@pytest.mark.parametrize("key, size", [("folder", 5000), ("code_revision", 300), ("targets", 20000), ("folder", None)])
+def test_what_would_make_the_list_too_long_is_refused(base, key, size):
+    before = requests.get(base + "/flow/runs", timeout=30).json()
+    value = 7 if size is None else ["t" * size] if key == "targets" else "x" * size
+    answer = requests.post(base + "/flow/runs", json={"project": "p", key: value}, timeout=30)
+    assert answer.status_code in (400, 413), answer.text
+    assert requests.get(base + "/flow/runs", timeout=30).json() == before
+
+
 def test_unknown_runs(base):
     assert requests.put(f"{base}/flow/runs/nope/steps/a", json={"status": "running"}, timeout=30).status_code == 404
     assert requests.post(f"{base}/flow/runs/nope/end", json={"status": "done"}, timeout=30).status_code == 404

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/body.h"
+
+#include "base/time.h"
+
+gy_status gy_api_object(struct gy_request *req, size_t max, yyjson_doc **ret_doc,
+                        struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf body;
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    gy_buf_init(&body, max);
+    GY_TRY(gy_req_read_body(req, &body, err));
+    GY_TRY(gy_json_parse(body.n > 0 ? gy_buf_str(&body) : GY_STR("{}"), &doc, err));
+    if (!yyjson_is_obj(yyjson_doc_get_root(doc))) {
+        return gy_err_set(err, GY_E_INVALID, "the body must be a JSON object");
+    }
+    *ret_doc = GY_TAKE(doc);
+    return GY_OK;
+}
+
+gy_status gy_api_text(yyjson_val *object, const char *key, size_t max, struct gy_str *ret,
+                      struct gy_err *err)
+{
+    yyjson_val *v = gy_json_get(object, key);
+    *ret = GY_STR_NULL;
+    if (!v || yyjson_is_null(v)) {
+        return GY_OK;
+    }
+    if (!yyjson_is_str(v)) {
+        return gy_err_set(err, GY_E_INVALID, "'%s' must be a string", key);
+    }
+    if (yyjson_get_len(v) > max) {
+        return gy_err_set(err, GY_E_INVALID, "'%s' has at most %zu bytes", key, max);
+    }
+    *ret = gy_json_val_str(v);
+    return GY_OK;
+}
+
+void gy_api_kv_time(struct gy_jw *w, const char *key, int64_t time_us)
+{
+    char time[32];
+    if (time_us == 0) {
+        gy_jw_kv_null(w, key);
+    } else {
+        gy_jw_kv_str(w, key, gy_str_n(time, gy_time_iso(time_us, time)));
+    }
+}
