@@ -5,7 +5,8 @@
  *                      |-> STREAM -> WORK (an exchange, a worker) ----^
  *
  * A body up to GY_NET_COLLECT_BYTES is here before a worker is bothered, so that slow senders of
- * small bodies cost no thread. */
+ * small bodies cost no thread. Of longer ones only max_uploads are streamed at a time; the others
+ * wait in COLLECT, unread. */
 #include "net/server_internal.h"
 
 #include <stdio.h>
@@ -19,8 +20,53 @@ static void answered(struct gy_conn *c);
 static void go_on(struct gy_conn *c);
 static void pump(struct gy_conn *c);
 
+/* ---- turns of long bodies ---- */
+
+static bool take_upload(struct gy_conn *c)
+{
+    struct gy_server *s = c->loop->server;
+    int n = atomic_load(&s->n_uploads);
+    while (n < s->max_uploads && !c->uploading) {
+        c->uploading = atomic_compare_exchange_weak(&s->n_uploads, &n, n + 1);
+    }
+    return c->uploading;
+}
+
+static void give_upload(struct gy_conn *c)
+{
+    struct gy_server *s = c->loop->server;
+    if (!c->uploading) {
+        return;
+    }
+    c->uploading = false;
+    (void)atomic_fetch_sub(&s->n_uploads, 1);
+    for (int i = 0; i < s->n_loops && atomic_load(&s->n_upload_waits) > 0; i++) {
+        (void)uv_async_send(&s->loops[i].wake); /* can not fail on a handle that lives */
+    }
+}
+
+static void wait_for_upload(struct gy_conn *c)
+{
+    c->upload_wait_ms = uv_now(&c->loop->uv);
+    c->loop->n_upload_waits++;
+    (void)atomic_fetch_add(&c->loop->server->n_upload_waits, 1);
+}
+
+static void wait_no_more(struct gy_conn *c)
+{
+    if (c->upload_wait_ms) {
+        c->upload_wait_ms = 0;
+        c->loop->n_upload_waits--;
+        (void)atomic_fetch_sub(&c->loop->server->n_upload_waits, 1);
+    }
+}
+
 static void enter(struct gy_conn *c, enum gy_conn_state state)
 {
+    wait_no_more(c);
+    if (state != GY_CONN_STREAM) {
+        give_upload(c);
+    }
     c->state = state;
     c->since_ms = uv_now(&c->loop->uv);
 }
@@ -480,6 +526,34 @@ static void dispatch(struct gy_conn *c, bool whole, bool deferred)
     }
 }
 
+/* The body is a long one: hand it over when it is its turn. Counted among the waiting before the
+ * last look, so that whoever ends an upload meanwhile sees that somebody waits. */
+static void begin_upload(struct gy_conn *c)
+{
+    if (!c->upload_wait_ms) {
+        wait_for_upload(c);
+    }
+    if (take_upload(c)) {
+        wait_no_more(c);
+        read_on(c, true);
+        if (c->state != GY_CONN_CLOSED) {
+            dispatch(c, false, false);
+        }
+    } else {
+        read_on(c, false);
+    }
+}
+
+void gy_conn_retry_uploads(struct gy_net_loop *l)
+{
+    for (struct gy_conn *c = l->conns, *next; c && l->n_upload_waits; c = next) {
+        next = c->next;
+        if (c->upload_wait_ms) {
+            begin_upload(c);
+        }
+    }
+}
+
 /* ---- the fast path ---- */
 
 static void run_fast(struct gy_conn *c)
@@ -677,7 +751,7 @@ static void feed(struct gy_conn *c, const char *bytes, size_t n)
         case GY_HTTP_MORE:
             keep_span(c); /* the read buffer is about to be used again */
             if (c->state == GY_CONN_COLLECT && !c->fast && c->body.n >= GY_NET_COLLECT_BYTES) {
-                dispatch(c, false, false);
+                begin_upload(c);
             }
             return;
         case GY_HTTP_MESSAGE:
@@ -764,6 +838,9 @@ void gy_conn_tick(struct gy_conn *c, uint64_t now_ms)
         if (body_too_slow(c, now_ms)) {
             gy_stat_add(timeouts, 1);
             refuse(c, 408, "the body comes too slowly");
+        } else if (c->upload_wait_ms && now_ms - c->upload_wait_ms > (uint64_t)o->idle_timeout_ms) {
+            gy_stat_add(&c->loop->stats.refused, 1);
+            refuse_as_route(c, GY_E_BUSY, "too many uploads at a time");
         }
         break;
     case GY_CONN_STREAM:

@@ -78,6 +78,9 @@ void gy_net_loop_inbox(struct gy_net_loop *l)
         gy_free(accepted);
     }
     run_posted(l, posted);
+    if (l->n_upload_waits) {
+        gy_conn_retry_uploads(l);
+    }
     for (struct gy_loop_task *next; tasks; tasks = next) {
         next = tasks->next; /* its owner may free it once it has run */
         tasks->fn(tasks->ctx, l);

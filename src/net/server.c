@@ -162,6 +162,7 @@ gy_status gy_server_start(const struct gy_server_options *o, struct gy_server **
     }
     s->o = *o;
     fill_defaults(&s->o);
+    s->max_uploads = s->o.n_workers < 2 ? 1 : s->o.n_workers * 3 / 4;
     s->listen_fd = s->unix_fd = s->spare_fd = s->wake_fds[0] = s->wake_fds[1] = -1;
     (void)pthread_mutex_init(&s->lock, NULL);
     (void)pthread_cond_init(&s->emptied, NULL);

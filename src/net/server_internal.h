@@ -55,6 +55,8 @@ struct gy_conn {
     enum gy_peer_kind peer;
     char actor[GY_NET_MAX_ACTOR];
     bool reading, writing, close_after, used, fast, stop;
+    bool uploading;                   /* holds one of the server's max_uploads */
+    uint64_t upload_wait_ms;          /* since when it waits for one; 0: it does not */
     uint64_t since_ms;                /* when state was entered */
     uint64_t window_ms, window_bytes; /* body rate */
     uint64_t write_ms, write_left;    /* progress of a write that waits */
@@ -110,7 +112,7 @@ struct gy_net_loop {
 
     /* loop thread only: */
     struct gy_conn *conns, *spare;
-    size_t n_spare;
+    size_t n_spare, n_upload_waits;
     bool draining;
     char *read_bytes; /* GY_NET_READ_BYTES */
     struct gy_buf fast_body, fast_head;
@@ -138,6 +140,10 @@ struct gy_server {
     _Atomic bool draining, stopped;
     _Atomic uint64_t n_accepted, n_turned_away;
     _Atomic int64_t n_open;
+    /* Bodies that come in while a worker waits for them, and connections that wait for their turn:
+     * slow senders must not hold every worker. */
+    int max_uploads;
+    _Atomic int n_uploads, n_upload_waits;
     pthread_mutex_t lock; /* with emptied: n_open fell to 0 */
     pthread_cond_t emptied;
 };
@@ -168,6 +174,7 @@ void gy_conn_open(struct gy_net_loop *l, const struct gy_accepted *a);
 void gy_conn_news(struct gy_conn *c);                  /* its exchange was posted */
 void gy_conn_tick(struct gy_conn *c, uint64_t now_ms); /* timeouts */
 void gy_conn_drain(struct gy_conn *c);
+void gy_conn_retry_uploads(struct gy_net_loop *l); /* an upload has ended somewhere */
 void gy_conn_close(struct gy_conn *c);
 void gy_conn_free_spare(struct gy_net_loop *l);
 

@@ -575,6 +575,32 @@ def test_a_stalled_reader_is_ended(new_testd):
     one.until("open", 1)
 
 
+def test_slow_uploads_leave_workers_to_others(new_testd):
+    one = new_testd("workers=4", "loops=2")
+    slow = [one.connect() for _ in range(8)]
+    for peer in slow:
+        peer.send(request("PUT", "/upload", ["Content-Length: 200000"]) + b"c" * 199999)
+    one.until("in_flight", 3)  # 3 of 4 workers; the other uploads wait unread
+    assert one.get("/health").body == b"ok"
+    for peer in slow:
+        peer.send(b"c")
+    for peer in slow:
+        assert json.loads(peer.answer().body)["bytes"] == 200000
+        peer.close()
+    one.until("in_flight", 0)
+
+
+def test_uploads_do_not_wait_for_ever(new_testd):
+    one = new_testd("workers=1", "loops=1", "idle_ms=200")
+    with contextlib.closing(one.connect()) as holds, contextlib.closing(one.connect()) as waits:
+        holds.send(request("PUT", "/upload", ["Content-Length: 200000"]) + b"c" * 199999)
+        one.until("in_flight", 1)
+        waits.send(request("PUT", "/upload", ["Content-Length: 200000"]) + b"c" * 199999)
+        assert waits.answer().status == 503
+        holds.send(b"c")
+        assert json.loads(holds.answer().body)["bytes"] == 200000
+
+
 def test_connection_cap(new_testd):
     one = new_testd("connections=3", "loops=1")
     held = [one.connect() for _ in range(3)]
