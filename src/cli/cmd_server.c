@@ -105,7 +105,10 @@ static gy_status serve_until_signal(struct gy_cli *cli, const struct server_opts
         (void)sigwait(signals, &got); /* fails only for a bad set */
         gy_log(GY_LOG_INFO, "server", "draining", GY_KV_I("signal", got));
     }
-    gy_server_stop(app->server);
+    if (!gy_server_stop(app->server)) {
+        gy_log(GY_LOG_ERROR, "server", "a request does not end: the process ends without it");
+        _exit(1); /* the store may be in its hands; what was acknowledged is durable */
+    }
     gy_prover_stop(app->prover);
     app->prover = NULL;
     gy_serving_attach(app->serving, NULL);

@@ -95,11 +95,7 @@ static void on_closed(uv_handle_t *handle)
         gy_http_parser_done(&c->parser);
         gy_free(c);
     }
-    (void)pthread_mutex_lock(&s->lock);
-    if (atomic_fetch_sub(&s->n_open, 1) == 1) {
-        (void)pthread_cond_broadcast(&s->emptied);
-    }
-    (void)pthread_mutex_unlock(&s->lock);
+    gy_server_count_down(s, &s->n_open);
 }
 
 void gy_conn_free_spare(struct gy_net_loop *l)
@@ -510,12 +506,14 @@ static void dispatch(struct gy_conn *c, bool whole, bool deferred)
     c->ex = ex;
     atomic_fetch_add_explicit(&c->loop->stats.in_flight, 1, memory_order_relaxed);
     gy_exchange_ref(ex); /* the worker's */
+    atomic_fetch_add(&s->n_running, 1);
     struct gy_pool *pool = deferred ? s->infer : s->workers;
     if (!pool) { /* no pools: the fuzzer, which wants one thread */
         gy_exchange_run(ex);
     } else if (gy_pool_run(pool, gy_exchange_run, ex, NULL) != GY_OK) {
         gy_exchange_unref(ex);
         drop_exchange(c);
+        gy_server_count_down(s, &s->n_running);
         gy_stat_add(&c->loop->stats.refused, 1);
         refuse_as_route(c, GY_E_BUSY, "too many requests are waiting");
         return;
@@ -903,7 +901,7 @@ void gy_conn_open(struct gy_net_loop *l, const struct gy_accepted *a)
     struct gy_conn *c = take_conn(l);
     if (!c) {
         (void)close(a->fd);
-        atomic_fetch_sub(&l->server->n_open, 1);
+        gy_server_count_down(l->server, &l->server->n_open);
         return;
     }
     c->loop = l;

@@ -236,6 +236,7 @@ void gy_exchange_run(void *exchange)
         }
     }
     gy_exchange_unref(ex);
+    gy_server_count_down(s, &s->n_running);
 }
 
 /* ---- loop side ---- */

@@ -31,6 +31,7 @@ static void fill_defaults(struct gy_server_options *o)
     set_default(&o->body_min_bytes_s, 1024);
     set_default(&o->body_window_ms, 10000);
     set_default(&o->drain_timeout_ms, 30000);
+    set_default(&o->handler_grace_ms, 5000);
     o->max_queue = o->max_queue ? o->max_queue : 1024;
     o->max_header_bytes = o->max_header_bytes ? o->max_header_bytes : 32 * GY_KIB;
 }
@@ -165,7 +166,11 @@ gy_status gy_server_start(const struct gy_server_options *o, struct gy_server **
     s->max_uploads = s->o.n_workers < 2 ? 1 : s->o.n_workers * 3 / 4;
     s->listen_fd = s->unix_fd = s->spare_fd = s->wake_fds[0] = s->wake_fds[1] = -1;
     (void)pthread_mutex_init(&s->lock, NULL);
-    (void)pthread_cond_init(&s->emptied, NULL);
+    pthread_condattr_t attr;
+    (void)pthread_condattr_init(&attr); /* these can not fail on Linux */
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&s->emptied, &attr);
+    (void)pthread_condattr_destroy(&attr);
     GY_TRY(start(s, err));
     *ret = s; /* before the first request: its handler may ask for the server */
     gy_status status = start_acceptor(s, err);
@@ -234,11 +239,20 @@ static void close_all(void *ctx, struct gy_net_loop *l)
     }
 }
 
-/* Until no connection is open; false when that took longer. */
-static bool wait_empty(struct gy_server *s, int timeout_ms)
+void gy_server_count_down(struct gy_server *s, _Atomic int64_t *count)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    if (atomic_fetch_sub(count, 1) == 1) {
+        (void)pthread_cond_broadcast(&s->emptied);
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+/* Until count is 0; false when that took longer. */
+static bool wait_zero(struct gy_server *s, _Atomic int64_t *count, int timeout_ms)
 {
     struct timespec until;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += timeout_ms / 1000;
     until.tv_nsec += timeout_ms % 1000 * 1000000L;
     if (until.tv_nsec >= 1000000000L) {
@@ -247,18 +261,18 @@ static bool wait_empty(struct gy_server *s, int timeout_ms)
     }
     int failed = 0;
     (void)pthread_mutex_lock(&s->lock);
-    while (atomic_load(&s->n_open) > 0 && failed == 0) {
+    while (atomic_load(count) > 0 && failed == 0) {
         failed = pthread_cond_timedwait(&s->emptied, &s->lock, &until);
     }
-    bool empty = atomic_load(&s->n_open) == 0;
+    bool zero = atomic_load(count) == 0;
     (void)pthread_mutex_unlock(&s->lock);
-    return empty;
+    return zero;
 }
 
-void gy_server_stop(struct gy_server *s)
+bool gy_server_stop(struct gy_server *s)
 {
     if (atomic_exchange(&s->draining, true)) {
-        return; /* stopped already, or by another thread just now */
+        return !s->abandoned; /* stopped already, or by another thread just now */
     }
     if (s->o.drain_delay_ms > 0 && s->acceptor_runs) {
         struct timespec delay = {s->o.drain_delay_ms / 1000, s->o.drain_delay_ms % 1000 * 1000000L};
@@ -268,18 +282,23 @@ void gy_server_stop(struct gy_server *s)
     stop_accepting(s);
     if (served) {
         on_all_loops(s, drain_loop, NULL);
-        if (!wait_empty(s, s->o.drain_timeout_ms)) {
+        if (!wait_zero(s, &s->n_open, s->o.drain_timeout_ms)) {
             on_all_loops(s, close_all, NULL);
-            (void)wait_empty(s, 5000); /* closing needs one turn of each loop */
+            (void)wait_zero(s, &s->n_open, 5000); /* closing needs one turn of each loop */
         }
+        s->abandoned = !wait_zero(s, &s->n_running, s->o.handler_grace_ms);
     }
     atomic_store(&s->stopped, true);
+    if (s->abandoned) {
+        return false;
+    }
     gy_pool_free(s->workers);
     gy_pool_free(s->infer);
     s->workers = s->infer = NULL;
     for (int i = 0; i < s->n_loops; i++) {
         gy_net_loop_done(&s->loops[i]);
     }
+    return true;
 }
 
 void gy_server_free(struct gy_server *s)
@@ -287,7 +306,9 @@ void gy_server_free(struct gy_server *s)
     if (!s) {
         return;
     }
-    gy_server_stop(s);
+    if (!gy_server_stop(s)) {
+        return;
+    }
     close_fd(&s->spare_fd);
     close_fd(&s->wake_fds[0]);
     close_fd(&s->wake_fds[1]);

@@ -60,6 +60,7 @@ struct gy_server_options {
     int drain_delay_ms;    /* between "draining" and closing the listeners: lets a load balancer see
                               it; 0: none */
     int drain_timeout_ms;  /* 0: 30000 */
+    int handler_grace_ms;  /* for handlers whose connections were closed at its end; 0: 5000 */
     size_t max_header_bytes; /* 0: 32 KiB */
     bool access_log; /* one line a request; answers below 400 of the fast path at debug level only
                         (the prediction log has them) */
@@ -79,9 +80,11 @@ bool gy_server_draining(const struct gy_server *s); /* readiness handlers ask th
  * how a new endpoint table is swapped in. Not from a loop thread. */
 GY_CHECKED gy_status gy_server_on_loops(struct gy_server *s, void (*fn)(void *ctx, int loop),
                                         void *ctx, struct gy_err *err);
-/* Drain: stop accepting, finish accepted work, close. Blocks until done or drain_timeout_ms. Then
- * free. */
-void gy_server_stop(struct gy_server *s);
+/* Drain: stop accepting, finish accepted work, close. Blocks until done or drain_timeout_ms; what
+ * is open then is closed, which ends handlers that read or write; others get handler_grace_ms more.
+ * Then free. False: a handler has not come back. It may use whatever it was given, so the caller
+ * must end the process without freeing that; gy_server_free frees nothing then. */
+bool gy_server_stop(struct gy_server *s);
 void gy_server_free(struct gy_server *s);
 GY_DEFINE_AUTO(struct gy_server *, gy_server_free);
 

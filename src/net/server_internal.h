@@ -139,12 +139,13 @@ struct gy_server {
     struct gy_pool *workers, *infer;
     _Atomic bool draining, stopped;
     _Atomic uint64_t n_accepted, n_turned_away;
-    _Atomic int64_t n_open;
+    _Atomic int64_t n_open, n_running; /* connections; requests with a worker or queued for one */
     /* Bodies that come in while a worker waits for them, and connections that wait for their turn:
      * slow senders must not hold every worker. */
     int max_uploads;
     _Atomic int n_uploads, n_upload_waits;
-    pthread_mutex_t lock; /* with emptied: n_open fell to 0 */
+    _Atomic bool abandoned; /* stopped while handlers ran: their memory is theirs for ever */
+    pthread_mutex_t lock;   /* with emptied: n_open or n_running fell to 0 */
     pthread_cond_t emptied;
 };
 
@@ -153,6 +154,9 @@ static inline void gy_stat_add(_Atomic uint64_t *counter, uint64_t n)
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
                           memory_order_relaxed);
 }
+
+/* ---- server.c; any thread ---- */
+void gy_server_count_down(struct gy_server *s, _Atomic int64_t *count); /* n_open or n_running */
 
 /* ---- loop.c ---- */
 /* tick_ms: how often timeouts are looked at. Fails: NOMEM, FAILED. */

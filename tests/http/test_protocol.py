@@ -794,6 +794,18 @@ def test_drain_gives_up_at_its_timeout(new_testd):
     one.stop()
 
 
+def test_drain_does_not_wait_for_a_stuck_handler(new_testd):
+    one = new_testd("drain_ms=100", "grace_ms=100")
+    with contextlib.closing(one.connect()) as peer:
+        peer.send(request("GET", "/wait"))
+        one.until("waiting", 1)
+        one.process.send_signal(signal.SIGTERM)
+        assert peer.at_end()
+    one.code = one.process.wait(timeout=BOUND_S)
+    assert one.code == 3
+    one.process.communicate()
+
+
 def rude_session(testd, rng):
     """Well-formed and broken requests, stopped, reset or half closed at any byte."""
     stream = b""
