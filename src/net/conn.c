@@ -798,16 +798,19 @@ static bool body_too_slow(struct gy_conn *c, uint64_t now_ms)
     return slow;
 }
 
-/* A client that takes nothing of its answer for the idle time. */
+/* A client that takes less of its answer than the body rate asks for, over the idle time. A whole
+ * buffer taken starts anew, so that one byte now and then does not hold a worker for ever. */
 static bool write_stalled(struct gy_conn *c, uint64_t now_ms)
 {
-    size_t left = uv_stream_get_write_queue_size(&c->uv.stream);
-    if (!c->writing || left != c->write_left) {
-        c->write_left = left;
-        c->write_ms = now_ms;
+    const struct gy_server_options *o = &c->loop->server->o;
+    uint64_t window = (uint64_t)o->idle_timeout_ms;
+    if (!c->writing || now_ms - c->write_ms <= window) {
         return false;
     }
-    return now_ms - c->write_ms > (uint64_t)c->loop->server->o.idle_timeout_ms;
+    uint64_t left = uv_stream_get_write_queue_size(&c->uv.stream), before = c->write_left;
+    c->write_left = left;
+    c->write_ms = now_ms;
+    return (before - left) * 1000 < window * (uint64_t)o->body_min_bytes_s;
 }
 
 void gy_conn_tick(struct gy_conn *c, uint64_t now_ms)

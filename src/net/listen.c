@@ -19,7 +19,7 @@
 #include "base/mem.h"
 #include "net/unix_path.h"
 
-enum { BACKLOG = 1024 };
+enum { BACKLOG = 1024, ACCEPT_PAUSE_MS = 20 };
 
 static gy_status bind_failed(int errnum, const char *what, int port, struct gy_err *err)
 {
@@ -129,16 +129,32 @@ static void name_of_peer(int fd, char actor[GY_NET_MAX_ACTOR])
     }
 }
 
-/* Out of descriptors: let one caller go at once rather than spin on a queue that never empties. */
-static void turn_away(struct gy_server *s, int listen_fd)
+static int open_spare(void)
 {
-    (void)close(s->spare_fd);
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* Out of descriptors: let one caller go at once rather than spin on a queue that never empties. */
+static bool turn_away(struct gy_server *s, int listen_fd)
+{
+    if (s->spare_fd >= 0) {
+        (void)close(s->spare_fd);
+    }
     int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
     if (fd >= 0) {
         (void)close(fd);
         atomic_fetch_add(&s->n_turned_away, 1);
     }
-    s->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    s->spare_fd = open_spare();
+    return fd >= 0;
+}
+
+/* The kernel refuses for now (no descriptors at all, no memory): the caller still waits, so that
+ * poll would return at once for ever. */
+static void pause_accepting(struct gy_server *s)
+{
+    struct pollfd wake = {.fd = s->wake_fds[0], .events = POLLIN};
+    (void)poll(&wake, 1, ACCEPT_PAUSE_MS);
 }
 
 static void take(struct gy_server *s, int fd, enum gy_peer_kind peer, unsigned *turn)
@@ -175,8 +191,14 @@ static void drain_queue(struct gy_server *s, int listen_fd, enum gy_peer_kind pe
         if (fd >= 0) {
             take(s, fd, peer, turn);
         } else if (errno == EMFILE || errno == ENFILE) {
-            turn_away(s, listen_fd);
+            if (!turn_away(s, listen_fd)) {
+                pause_accepting(s);
+                return;
+            }
+        } else if (errno == EAGAIN) {
+            return;
         } else if (errno != EINTR && errno != ECONNABORTED) {
+            pause_accepting(s);
             return;
         }
     }
@@ -194,6 +216,9 @@ void *gy_accept_loop(void *arg)
     while (!ending) {
         if (poll(fds, 3, -1) < 0 && errno != EINTR) {
             break; /* only for programmer errors: EFAULT, EINVAL */
+        }
+        if (s->spare_fd < 0) {
+            s->spare_fd = open_spare();
         }
         ending = fds[0].revents != 0;
         if (fds[1].fd >= 0 &&

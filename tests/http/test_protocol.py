@@ -5,6 +5,7 @@ which has nothing but the net room behind it. Waits are bounds on failure; nothi
 import contextlib
 import json
 import os
+import pathlib
 import pwd
 import random
 import re
@@ -573,6 +574,40 @@ def test_a_stalled_reader_is_ended(new_testd):
         peer.send(request("GET", f"/download?bytes={1 << 30}"))
         one.until("broken_off", 1)
     one.until("open", 1)
+
+
+def test_a_client_that_sips_at_its_answer_is_ended(new_testd):
+    one = new_testd("idle_ms=200", "body_rate=100000000")
+    with contextlib.closing(one.connect()) as peer:
+        peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        peer.send(request("GET", f"/download?bytes={1 << 30}"))
+        end = time.monotonic() + BOUND_S
+        while one.stats()["broken_off"] == 0:
+            assert time.monotonic() < end
+            with contextlib.suppress(OSError):
+                peer.sock.recv(100)
+    one.until("open", 1)
+
+
+def acceptor_sleeps(process):
+    """How often the accepting thread has gone to sleep."""
+    for task in pathlib.Path(f"/proc/{process.pid}/task").iterdir():
+        if (task / "comm").read_text().strip() == "accept":
+            return int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", (task / "status").read_text(), re.M)[1])
+    raise AssertionError("there is no thread that accepts")
+
+
+def test_the_acceptor_does_not_spin_without_any_descriptor(new_testd):
+    one = new_testd("loops=1")
+    limits = resource.prlimit(one.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(one.process.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+    with contextlib.closing(one.connect()) as peer:
+        before, end = acceptor_sleeps(one.process), time.monotonic() + BOUND_S
+        while acceptor_sleeps(one.process) < before + 5:
+            assert time.monotonic() < end
+            time.sleep(0.002)
+        resource.prlimit(one.process.pid, resource.RLIMIT_NOFILE, limits)
+        assert peer.ask("GET", "/health").body == b"ok"
 
 
 def test_slow_uploads_leave_workers_to_others(new_testd):
