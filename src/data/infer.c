@@ -31,6 +31,23 @@ struct inferring {
     bool markers[N_MARKERS];
 };
 
+static gy_status check_name(struct gy_str name, size_t number, struct gy_err *err)
+{
+    if (!gy_str_is_utf8(name) || gy_str_find(name, '\0') != SIZE_MAX) {
+        (void)gy_err_set(err, GY_E_PARSE, "column %zu of the header is not UTF-8 text", number);
+        return gy_err_hint(err, "iconv -t UTF-8 converts a file");
+    }
+    if (gy_str_find(name, '\r') != SIZE_MAX) { /* else a whole file would pass for its header */
+        (void)gy_err_set(err, GY_E_PARSE, "the header has a carriage return inside");
+        return gy_err_hint(err, "lines end with LF or CRLF, not with CR alone");
+    }
+    if (name.n == 0 || name.n > GY_MAX_NAME) {
+        return gy_err_set(err, GY_E_PARSE, "column %zu of the header has no name of 1 to %d bytes",
+                          number, GY_MAX_NAME);
+    }
+    return GY_OK;
+}
+
 static gy_status take_header(struct inferring *g, const struct gy_csv_item *item,
                              struct gy_err *err)
 {
@@ -46,9 +63,7 @@ static gy_status take_header(struct inferring *g, const struct gy_csv_item *item
     }
     for (size_t i = 0; i < g->n; i++) {
         struct gy_str name = gy_str_trim(gy_csv_text(&g->fields[i], &g->scratch));
-        if (name.n == 0 || name.n > GY_MAX_NAME || !gy_str_is_utf8(name)) {
-            return gy_err_set(err, GY_E_PARSE, "column %zu of the header has no good name", i + 1);
-        }
+        GY_TRY(check_name(name, i + 1, err));
         g->names[i] = gy_arena_str(&g->arena, name);
         if (!g->names[i].p) {
             return gy_err_set(err, GY_E_NOMEM, "out of memory for a schema");

@@ -207,7 +207,7 @@ static gy_status read_column(const struct loading *l, const struct gy_yaml_node 
         return gy_yaml_err(l->yaml, node, err, "a column needs name and type");
     }
     if (name->kind == GY_YAML_SEQ || name->kind == GY_YAML_MAP || name->text.n == 0 ||
-        name->text.n > GY_MAX_NAME) {
+        name->text.n > GY_MAX_NAME || gy_str_find(name->text, '\0') != SIZE_MAX) {
         return gy_yaml_err(l->yaml, name, err, "a column name is a text of 1 to %d bytes",
                            GY_MAX_NAME);
     }
@@ -224,7 +224,10 @@ static gy_status read_column(const struct loading *l, const struct gy_yaml_node 
         c->role = (enum gy_role)choice;
     }
     at = gy_yaml_get(node, "unit");
-    if (at) {
+    if (at && (at->kind == GY_YAML_SEQ || at->kind == GY_YAML_MAP)) {
+        return gy_yaml_err(l->yaml, at, err, "unit: a text is wanted");
+    }
+    if (at && at->text.n > 0) {
         c->unit = gy_arena_str(&l->schema->arena, at->text);
         if (!c->unit.p) {
             return no_memory(err);

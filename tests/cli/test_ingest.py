@@ -216,7 +216,11 @@ def test_bad_input_to_status(tmp_path):
     (tmp_path / "open.csv").write_text('"a,b\n1,2\n')
     (tmp_path / "bad.yaml").write_text("columns: [{name: a, type: int, requird: true}]\n")
     (tmp_path / "dir").mkdir()
+    (tmp_path / "mac.csv").write_bytes(b"a,b\r1,2\r3,4\r")
+    (tmp_path / "utf16.csv").write_bytes("a,b\n1,2\n".encode("utf-16"))
     for args, code, says in [
+        (["mac.csv"], 16, "not with CR alone"),
+        (["utf16.csv"], 16, "not UTF-8"),
         (["nowhere.csv"], 4, "nowhere.csv"),
         (["empty.csv"], 16, "header"),
         (["open.csv"], 16, "header"),

@@ -120,6 +120,8 @@ static void test_refusals(void **state)
         {"columns: [a]", "a column is a map", ""},
         {"columns: [{name: a, type: int}, {name: a, type: int}]", "column 'a' is there twice", ""},
         {"columns: [{name: '', type: int}]", "a column name is a text", ""},
+        {"columns: [{name: \"a\\0b\", type: int}]", "a column name is a text", ""},
+        {"columns: [{name: a, type: int, unit: [mmHg]}]", "unit: a text is wanted", ""},
         {"columns: [{name: a, type: int, min: 3, max: 2}]", "min is above max", ""},
         {"columns: [{name: a, type: string, min: 3}]", "min is for columns of type int", ""},
         {"columns: [{name: a, type: int, min: low}]", "min: a number is wanted", ""},
