@@ -5,6 +5,7 @@
  *   POST /datasets {name,sha256,md5,size,rows,read,accepted,dead,schema,source,source_sha256}
  *                                          -> 201 (200: known already) {name,version,sha256,new}
  *   GET  /datasets                   -> {"datasets":[...]}, every version, without its schema
+ *   GET  /datasets?sha256=                         -> the newest version with these bytes, or none
  *   GET  /datasets/{name}                          -> {"name","versions":[...]}
  *   GET  /datasets/{name}/versions/{version}       -> one with its schema; "latest": the newest */
 #include <stdio.h>
@@ -228,7 +229,7 @@ static gy_status post_dataset(void *ctx, struct gy_request *req, struct gy_reply
 }
 
 struct list_call {
-    struct gy_str name;
+    struct gy_str name, sha256; /* absent: any */
     struct gy_arena *arena;
     struct gy_dataset_version *list;
     size_t n;
@@ -237,15 +238,32 @@ struct list_call {
 static gy_status list_closure(struct gy_db *db, void *ctx, struct gy_err *err)
 {
     struct list_call *c = ctx;
-    return gy_dataset_list(db, c->name, c->arena, &c->list, &c->n, err);
+    if (!c->sha256.p) {
+        return gy_dataset_list(db, c->name, c->arena, &c->list, &c->n, err);
+    }
+    struct gy_err why = GY_ERR_INIT;
+    char *ref = gy_arena_printf(c->arena, "sha256:%" GY_STR_F, GY_STR_A(c->sha256));
+    c->list = gy_arena_calloc(c->arena, 1, sizeof *c->list);
+    if (!ref || !c->list) {
+        return gy_err_set(err, GY_E_NOMEM, "out of memory");
+    }
+    gy_status status = gy_dataset_resolve(db, gy_str_c(ref), c->arena, c->list, &why);
+    c->n = status == GY_OK;
+    return status == GY_OK || status == GY_E_NOTFOUND ? GY_OK
+                                                      : gy_err_set(err, status, "%s", why.msg);
 }
 
-/* GET /datasets and GET /datasets/{name}. */
+/* GET /datasets, GET /datasets?sha256= and GET /datasets/{name}. */
 static gy_status get_datasets(void *ctx, struct gy_request *req, struct gy_reply *reply,
                               struct gy_err *err)
 {
     struct gy_app *app = ctx;
-    struct list_call call = {.name = gy_req_param(req, "name"), .arena = req->arena};
+    struct list_call call = {.name = gy_req_param(req, "name"),
+                             .sha256 = gy_req_query(req, "sha256"),
+                             .arena = req->arena};
+    if (call.sha256.p && (call.name.p || !is_hex(call.sha256, 64))) {
+        return gy_err_set(err, GY_E_INVALID, "'sha256' is 64 lower-case hex digits, for all names");
+    }
     GY_TRY(gy_store_read(app->store, list_closure, &call, err));
     if (call.name.p && call.n == 0) {
         return gy_err_set(err, GY_E_NOTFOUND, "no dataset '%" GY_STR_F "'", GY_STR_A(call.name));
@@ -317,7 +335,8 @@ static const struct gy_route routes[] = {
     {"POST", BASE "/objects", post_object, NULL, SIZE_MAX, "Store bytes; named by their SHA-256"},
     {"GET", BASE "/objects/{sha256}", get_object, NULL, 0, "The bytes of an object"},
     {"POST", BASE "/datasets", post_dataset, NULL, 0, "Register a dataset version"},
-    {"GET", BASE "/datasets", get_datasets, NULL, 0, "All dataset versions"},
+    {"GET", BASE "/datasets", get_datasets, NULL, 0,
+     "All dataset versions, or (sha256) the newest with these bytes"},
     {"GET", BASE "/datasets/{name}", get_datasets, NULL, 0, "The versions of a dataset"},
     {"GET", BASE "/datasets/{name}/versions/{version}", get_version, NULL, 0,
      "One dataset version; 'latest' is the newest"},

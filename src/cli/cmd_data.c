@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/cli_internal.h"
+#include "cli/model_input.h"
 #include "data/ingest.h"
 #include "data/synth.h"
 
@@ -341,24 +342,6 @@ static gy_status fetch(struct gy_cli *cli, const char *path, struct gy_collect *
     return gy_json_parse(gy_buf_str(&answer->body), ret, err);
 }
 
-/* "name", "name@3", "name@v3" -> the route of that version. */
-static gy_status version_path(const char *ref, struct gy_buf *out, struct gy_err *err)
-{
-    struct gy_str name, version;
-    (void)gy_str_cut(gy_str_c(ref), '@', &name, &version);
-    if (name.n == 0) {
-        return gy_err_set(err, GY_E_USAGE, "'%s' names no dataset: want NAME or NAME@VERSION", ref);
-    }
-    if (version.p && gy_str_starts(version, GY_STR("v"))) {
-        version = gy_str_sub(version, 1, SIZE_MAX);
-    }
-    gy_buf_addc(out, BASE "/datasets/");
-    gy_url_encode(out, name, false);
-    gy_buf_addc(out, "/versions/");
-    gy_url_encode(out, version.p ? version : GY_STR("latest"), false);
-    return gy_buf_check(out, "the address", err);
-}
-
 static struct gy_str number_cell(struct gy_cli *cli, yyjson_val *v, const char *key)
 {
     return gy_str_c(gy_arena_printf(&cli->arena, "%lld", (long long)gy_json_i64(v, key, 0)));
@@ -433,7 +416,7 @@ static gy_status run_show(struct gy_cli *cli, void *opts, struct gy_err *err)
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
     GY_AUTO_DONE(gy_buf_done) struct gy_buf path;
     gy_buf_init(&path, 4 * GY_KIB);
-    GY_TRY(version_path(cli->argv[0], &path, err));
+    GY_TRY(gy_cli_dataset_path(cli->argv[0], &path, err));
     GY_TRY(fetch(cli, path.p, &answer, &doc, err));
     if (cli->json) {
         return gy_cli_print_json(cli, &answer.body, err);
@@ -520,7 +503,7 @@ static gy_status run_checkout(struct gy_cli *cli, void *opts, struct gy_err *err
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
     GY_AUTO_DONE(gy_buf_done) struct gy_buf path;
     gy_buf_init(&path, 4 * GY_KIB);
-    GY_TRY(version_path(cli->argv[0], &path, err));
+    GY_TRY(gy_cli_dataset_path(cli->argv[0], &path, err));
     GY_TRY(fetch(cli, path.p, &answer, &doc, err));
     yyjson_val *v = yyjson_doc_get_root(doc);
     struct gy_str sha256 = gy_json_str(v, "sha256");

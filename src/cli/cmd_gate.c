@@ -91,33 +91,21 @@ static gy_status resolve(struct gy_cli *cli, struct gy_caller *caller, const cha
     return GY_OK;
 }
 
-/* The dataset version with these bytes, as "name@3". */
+/* What the candidate was trained on, as "name@3". */
 static gy_status dataset_of(struct check *c, struct gy_str sha256, const char **ret,
                             struct gy_err *err)
 {
-    GY_AUTO_DONE(gy_collect_done) struct gy_collect answer;
-    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    gy_collect_init(&answer, GY_MAX_REPLY);
-    GY_TRY(gy_call_json(c->caller, "GET", BASE "/datasets", GY_STR_NULL, &answer, err));
-    GY_TRY(gy_json_parse(gy_buf_str(&answer.body), &doc, err));
-    size_t i;
-    size_t n;
-    yyjson_val *v;
-    yyjson_arr_foreach(gy_json_get(yyjson_doc_get_root(doc), "datasets"), i, n, v)
-    {
-        struct gy_str name = gy_json_str(v, "name");
-        if (gy_str_eq(gy_json_str(v, "sha256"), sha256)) {
-            *ret = gy_arena_printf(&c->cli->arena, "%.*s@%lld", (int)name.n, name.p,
-                                   (long long)gy_json_i64(v, "version", 0));
-            return *ret ? GY_OK : gy_err_set(err, GY_E_NOMEM, "out of memory");
-        }
+    struct gy_str name;
+    GY_TRY(gy_cli_dataset_of(c->cli, sha256, &name, err));
+    *ret = name.p; /* ends in NUL */
+    if (*ret) {
+        return GY_OK;
     }
     (void)gy_err_set(
         err, GY_E_NOTFOUND,
         "the data that the candidate was trained on (sha256 %.12s...) is not registered",
         sha256.p ? sha256.p : "?");
-    (void)gy_err_hint(err, "--data FILE names it");
-    return GY_E_NOTFOUND;
+    return gy_err_hint(err, "--data FILE names it");
 }
 
 static gy_status evaluate(struct check *c, const char *ref, const struct gy_model *split_of,

@@ -40,58 +40,72 @@ static gy_status find_schema(struct gy_cli *cli, const char *file, const char *g
     return gy_schema_read(path, ret, err);
 }
 
-/* The registered version with these bytes, if any: lineage then names it. */
-static gy_status find_dataset(struct gy_cli *cli, struct gy_cli_table *t, struct gy_err *err)
+gy_status gy_cli_dataset_of(struct gy_cli *cli, struct gy_str sha256, struct gy_str *ret,
+                            struct gy_err *err)
 {
     struct gy_caller *c = NULL;
     GY_AUTO_DONE(gy_collect_done) struct gy_collect answer;
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    gy_collect_init(&answer, 64 * GY_MIB);
-    GY_TRY(gy_cli_caller(cli, &c, err));
-    GY_TRY(gy_call_json(c, "GET", "/api/gyre/v1/datasets", GY_STR_NULL, &answer, err));
-    GY_TRY(gy_json_parse(gy_buf_str(&answer.body), &doc, err));
-    size_t i;
-    size_t max;
-    yyjson_val *v;
-    yyjson_arr_foreach(gy_json_get(yyjson_doc_get_root(doc), "datasets"), i, max, v)
-    {
-        struct gy_str name = gy_json_str(v, "name");
-        if (gy_str_eqc(gy_json_str(v, "sha256"), t->table->sha256) && name.p) {
-            t->dataset = gy_str_c(gy_arena_printf(&cli->arena, "%.*s@%lld", (int)name.n, name.p,
-                                                  (long long)gy_json_i64(v, "version", 0)));
-        }
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf path;
+    gy_collect_init(&answer, GY_MIB);
+    gy_buf_init(&path, GY_KIB);
+    *ret = GY_STR_NULL;
+    if (sha256.n != 64) { /* a model of elsewhere does not say what it learnt from */
+        return GY_OK;
     }
-    return GY_OK;
+    gy_buf_addc(&path, "/api/gyre/v1/datasets?sha256=");
+    gy_url_encode(&path, sha256, false); /* what a package says is not trusted to be hex */
+    GY_TRY(gy_buf_check(&path, "the digest of a dataset", err));
+    GY_TRY(gy_cli_caller(cli, &c, err));
+    GY_TRY(gy_call_json(c, "GET", path.p, GY_STR_NULL, &answer, err));
+    GY_TRY(gy_json_parse(gy_buf_str(&answer.body), &doc, err));
+    yyjson_val *v = yyjson_arr_get_first(gy_json_get(yyjson_doc_get_root(doc), "datasets"));
+    if (!v) {
+        return GY_OK;
+    }
+    char *text =
+        gy_arena_printf(&cli->arena, "%" GY_STR_F "@%lld", GY_STR_A(gy_json_str(v, "name")),
+                        (long long)gy_json_i64(v, "version", 0));
+    *ret = gy_str_c(text);
+    return text ? GY_OK : gy_err_set(err, GY_E_NOMEM, "out of memory");
 }
 
-/* "name", "name@3", "name@v3". */
+gy_status gy_cli_dataset_path(const char *ref, struct gy_buf *out, struct gy_err *err)
+{
+    struct gy_str name, version;
+    (void)gy_str_cut(gy_str_c(ref), '@', &name, &version);
+    if (name.n == 0) {
+        return gy_err_set(err, GY_E_USAGE, "'%s' names no dataset: want NAME or NAME@VERSION", ref);
+    }
+    if (gy_str_starts(version, GY_STR("v"))) {
+        version = gy_str_sub(version, 1, SIZE_MAX);
+    }
+    gy_buf_addc(out, "/api/gyre/v1/datasets/");
+    gy_url_encode(out, name, false);
+    gy_buf_addc(out, "/versions/");
+    gy_url_encode(out, version.p ? version : GY_STR("latest"), false);
+    return gy_buf_check(out, "the name of a dataset", err);
+}
+
 static gy_status open_dataset(struct gy_cli *cli, const char *what, struct gy_cli_table *ret,
                               struct gy_err *err)
 {
     struct gy_caller *c = NULL;
     struct gy_str name;
-    struct gy_str version = GY_STR_NULL;
     GY_AUTO_DONE(gy_collect_done) struct gy_collect answer;
     GY_AUTO_DONE(gy_buf_done) struct gy_buf url;
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
     gy_collect_init(&answer, GY_TABLE_MAX_BYTES);
     gy_buf_init(&url, GY_MAX_PATH);
     GY_TRY(gy_cli_caller(cli, &c, err));
-    (void)gy_str_cut(gy_str_c(what), '@', &name, &version);
-    if (version.n > 1 && version.p[0] == 'v') {
-        version = gy_str_sub(version, 1, version.n);
-    }
-    gy_buf_addc(&url, "/api/gyre/v1/datasets/");
-    gy_url_encode(&url, name, false);
-    gy_buf_addc(&url, "/versions/");
-    gy_url_encode(&url, version.p ? version : GY_STR("latest"), false);
-    GY_TRY(gy_buf_check(&url, "the name of a dataset", err));
+    GY_TRY(gy_cli_dataset_path(what, &url, err));
     GY_TRY(gy_call_json(c, "GET", url.p, GY_STR_NULL, &answer, err));
     GY_TRY(gy_json_parse(gy_buf_str(&answer.body), &doc, err));
     yyjson_val *v = yyjson_doc_get_root(doc);
     yyjson_val *schema = gy_json_get(v, "schema");
     struct gy_str sha256 = GY_STR_NULL;
     GY_TRY(gy_json_need_str(v, "sha256", &sha256, err));
+    GY_TRY(gy_json_need_str(v, "name", &name, err));
     if (!ret->schema && schema && !yyjson_is_null(schema)) {
         GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
         struct gy_jw w;
@@ -126,7 +140,7 @@ gy_status gy_cli_table_open(struct gy_cli *cli, const char *what, const char *sc
     }
     GY_TRY(find_schema(cli, what, schema_path, &ret->schema, err));
     GY_TRY(gy_table_load(what, ret->schema, &ret->table, err));
-    return find_dataset(cli, ret, err);
+    return gy_cli_dataset_of(cli, gy_str_c(ret->table->sha256), &ret->dataset, err);
 }
 
 /* ---- models ---- */

@@ -23,6 +23,13 @@ GY_DEFINE_AUTO_DONE(struct gy_cli_table, gy_cli_table_done);
 GY_CHECKED gy_status gy_cli_table_open(struct gy_cli *cli, const char *what,
                                        const char *schema_path, struct gy_cli_table *ret,
                                        struct gy_err *err);
+/* The route of a dataset version named "name", "name@3" or "name@v3", added to out. Fails: USAGE.
+ */
+GY_CHECKED gy_status gy_cli_dataset_path(const char *ref, struct gy_buf *out, struct gy_err *err);
+/* "name@3": the newest registered version with these bytes; absent when there is none. In
+ * cli->arena. Fails as the transport does. */
+GY_CHECKED gy_status gy_cli_dataset_of(struct gy_cli *cli, struct gy_str sha256, struct gy_str *ret,
+                                       struct gy_err *err);
 /* The package folder of `what`: the folder itself, or a registered model brought into the home's
  * cache. ret of GY_MAX_PATH. */
 GY_CHECKED gy_status gy_cli_model_dir(struct gy_cli *cli, const char *what, char *ret,

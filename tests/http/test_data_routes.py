@@ -70,6 +70,10 @@ def test_versions(server):
     assert shown["actor"] and shown["created"].endswith("Z")
     assert call(server, "GET", "/datasets/routes/versions/1")[1]["sha256"] == one["sha256"]
     assert [v["version"] for v in call(server, "GET", "/datasets/routes")[1]["versions"]] == [1, 2]
+    found = call(server, "GET", f"/datasets?sha256={two['sha256']}")[1]["datasets"]
+    assert [(v["name"], v["version"]) for v in found] == [("routes", 2)]
+    assert call(server, "GET", f"/datasets?sha256={'0' * 64}") == (200, {"datasets": []})
+    assert call(server, "GET", "/datasets?sha256=x")[0] == 400
     assert all("schema" not in v for v in call(server, "GET", "/datasets/routes")[1]["versions"])
     assert {"routes"} <= {v["name"] for v in call(server, "GET", "/datasets")[1]["datasets"]}
 
