@@ -58,6 +58,19 @@ static struct gy_str upstream(const struct trace *t, struct gy_str kind)
     return GY_STR_NULL;
 }
 
+/* The same, and of the run that made the model: a name may have been given to other runs' models. */
+static struct gy_str of_run(const struct trace *t, struct gy_str run_id, struct gy_str kind)
+{
+    for (size_t i = 0; run_id.n && i < t->n_edges; i++) {
+        const struct gy_lineage_edge *e = &t->edges[i];
+        if (gy_str_starts(e->from, kind) && gy_str_starts(e->to, GY_STR("run:")) &&
+            gy_str_eq(gy_str_sub(e->to, 4, SIZE_MAX), run_id)) {
+            return gy_str_sub(e->from, kind.n, SIZE_MAX);
+        }
+    }
+    return upstream(t, kind);
+}
+
 static struct gy_str approver(const struct trace *t)
 {
     for (size_t i = 0; i < t->n_edges; i++) {
@@ -193,11 +206,11 @@ static void write_origin(struct gy_jw *w, const struct trace *t)
     gy_jw_kv_str(w, "model", t->has_revision ? t->revision.model_name : GY_STR_NULL);
     gy_jw_kv_str(w, "model_version", r->model_version);
     gy_jw_kv_str(w, "digest", t->has_revision ? t->revision.model_digest : GY_STR_NULL);
-    gy_jw_kv_str(w, "run_id",
-                 t->has_revision && t->revision.run_id.p ? t->revision.run_id
-                                                         : upstream(t, GY_STR("run:")));
-    gy_jw_kv_str(w, "data_sha256", upstream(t, GY_STR("data:")));
-    gy_jw_kv_str(w, "code_revision", upstream(t, GY_STR("code:")));
+    struct gy_str run_id = t->has_revision && t->revision.run_id.p ? t->revision.run_id
+                                                                   : upstream(t, GY_STR("run:"));
+    gy_jw_kv_str(w, "run_id", run_id);
+    gy_jw_kv_str(w, "data_sha256", of_run(t, run_id, GY_STR("data:")));
+    gy_jw_kv_str(w, "code_revision", of_run(t, run_id, GY_STR("code:")));
     gy_jw_kv_str(w, "verdict", t->has_revision ? t->revision.verdict_id : GY_STR_NULL);
     gy_jw_kv_str(w, "approver", approver(t));
     gy_jw_kv_str(w, "deployed_by", t->has_revision ? t->revision.actor : GY_STR_NULL);

@@ -73,22 +73,28 @@ static gy_status load_version(const struct gy_deployer *d, const struct gy_model
     return gy_endpoint_build(&spec, ret, err);
 }
 
+struct packing {
+    const struct gy_revision *r;
+    struct gy_arena *a;
+    struct gy_model_version *version;
+};
+
+static gy_status find_package(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    const struct packing *p = ctx;
+    return gy_registry_by_digest(db, p->r->model_name, p->r->model_version, p->r->model_digest,
+                                 true, p->a, p->version, err);
+}
+
+/* By the digest: what is served stays served when its model was renamed or its version deleted. */
 static gy_status load_revision(const struct gy_deployer *d, const struct gy_revision *r,
                                struct gy_arena *a, struct gy_endpoint **ret, struct gy_err *err)
 {
     struct gy_model_version v;
-    char *ref = gy_arena_printf(a, "%" GY_STR_F "/%lld", GY_STR_A(r->model_name),
-                                (long long)r->model_version);
-    if (!ref) {
-        return gy_err_set(err, GY_E_NOMEM, "loading a revision");
-    }
-    struct resolving resolving = {gy_str_c(ref), a, &v};
-    GY_TRY(gy_store_read(d->store, resolve, &resolving, err));
-    if (!gy_str_eq(v.digest, r->model_digest)) {
-        return gy_err_set(err, GY_E_CORRUPT,
-                          "%s is not the package any more that revision %lld was made of", ref,
-                          (long long)r->revision);
-    }
+    struct packing packing = {r, a, &v};
+    GY_TRY(gy_store_read(d->store, find_package, &packing, err));
+    v.name = r->model_name;
+    v.version = r->model_version;
     return load_version(d, &v, r->endpoint, r->revision, r->config, ret, err);
 }
 
@@ -337,10 +343,9 @@ static gy_status find_earlier(struct gy_db *db, void *ctx, struct gy_err *err)
         }
     }
     GY_TRY(gy_revision_get(db, c->endpoint, to, c->a, c->r, err));
-    char *ref = gy_arena_printf(c->a, "%" GY_STR_F "/%lld", GY_STR_A(c->r->model_name),
-                                (long long)c->r->model_version);
-    return ref ? gy_registry_resolve(db, gy_str_c(ref), c->a, c->v, err)
-               : gy_err_set(err, GY_E_NOMEM, "rolling back");
+    /* The same bytes as then: a model of that name may have been made anew since. */
+    return gy_registry_by_digest(db, c->r->model_name, c->r->model_version, c->r->model_digest,
+                                 false, c->a, c->v, err);
 }
 
 gy_status gy_deploy_rollback(const struct gy_deployer *d, struct gy_str endpoint, int64_t to,
@@ -351,14 +356,14 @@ gy_status gy_deploy_rollback(const struct gy_deployer *d, struct gy_str endpoint
     struct gy_model_version v;
     struct earlier earlier = {endpoint, to, a, &r, &v};
     GY_TRY(gy_store_read(d->store, find_earlier, &earlier, err));
-    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    GY_TRY(gy_json_parse(r.config, &doc, err));
     GY_AUTO(gy_endpoint_unref) struct gy_endpoint *e = NULL;
     GY_TRY(load_version(d, &v, endpoint, 0, r.config, &e, err));
     r.kind = GY_STR("rollback");
+    r.model_name = v.name;
+    r.model_version = v.version;
     r.copied_from = r.revision;
     r.actor = actor;
-    GY_TRY(apply(d, e, &r, gy_json_get(yyjson_doc_get_root(doc), "gate"), a, err));
+    GY_TRY(apply(d, e, &r, NULL, a, err)); /* what is asked of the endpoint now, not then */
     *ret = r;
     return GY_OK;
 }

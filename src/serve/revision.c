@@ -281,6 +281,34 @@ static gy_status was_gated(struct gy_db *db, struct gy_str endpoint, bool *ret, 
     return GY_OK;
 }
 
+/* Does the newest gate that a deployment of the endpoint came with ask for an approval? One that
+ * leaves its gate out is still under it. A rollback carries a copy of an older one. */
+static gy_status approval_before(struct gy_db *db, struct gy_str endpoint, bool *ret,
+                                 struct gy_err *err)
+{
+    GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
+    *ret = false;
+    GY_TRY(gy_db_query(db,
+                       "SELECT config FROM endpoint_revisions WHERE workspace_id='default' AND "
+                       "endpoint=? AND gated=1 AND copied_from IS NULL AND config LIKE "
+                       "'%\"gate\":{%' ORDER BY revision DESC",
+                       GY_VALS(gy_vs(endpoint)), &st, err));
+    for (;;) {
+        bool row;
+        GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+        GY_TRY(gy_stmt_step(st, &row, err));
+        if (!row) {
+            return GY_OK;
+        }
+        GY_TRY(gy_json_parse(gy_col_str(st, 0), &doc, err));
+        yyjson_val *gate = gy_json_get(yyjson_doc_get_root(doc), "gate");
+        if (yyjson_obj_size(gate) > 0) {
+            *ret = gy_str_eqc(gy_json_str(gate, "approval"), "required");
+            return GY_OK;
+        }
+    }
+}
+
 static gy_status not_blessed(struct gy_err *err, const char *why, struct gy_str digest)
 {
     (void)gy_err_set(err, GY_E_NOTBLESSED, "%s (package %.12s)", why, digest.p);
@@ -299,6 +327,9 @@ gy_status gy_revision_gate(struct gy_db *db, struct gy_str endpoint, struct gy_s
     bool before = false;
     GY_TRY(protected_aliases(db, model, a, &aliases, err));
     GY_TRY(was_gated(db, endpoint, &before, err));
+    if (!project_gated && before) {
+        GY_TRY(approval_before(db, endpoint, &needs_approval, err));
+    }
     GY_TRY(gy_verdict_latest(db, digest, GY_STR_NULL, a, &found, &verdict, err));
     *ret_verdict_id = found ? verdict.id : GY_STR_NULL;
     *ret_gated = aliases || before || project_gated;

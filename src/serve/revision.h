@@ -48,7 +48,8 @@ GY_CHECKED gy_status gy_revision_undeploy(struct gy_db *db, struct gy_str endpoi
 
 /* May a package with this digest be served where a gate stands? project_gated: the caller asks for
  * it (gyre.yaml has a gate); needs_approval: besides the verdict. An alias of the model that is
- * protected, or an earlier gated revision of the endpoint, asks for it too. *ret_gated says whether
+ * protected, or an earlier gated revision of the endpoint, asks for it too: without a gate of its
+ * own a deployment needs an approval when the newest one with a gate did. *ret_gated says whether
  * there was a gate, *ret_verdict_id the newest verdict (absent: none). Fails: NOTBLESSED with the
  * reason. */
 GY_CHECKED gy_status gy_revision_gate(struct gy_db *db, struct gy_str endpoint, struct gy_str model,

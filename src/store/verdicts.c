@@ -316,6 +316,17 @@ gy_status gy_protect_alias(struct gy_db *db, struct gy_str model, struct gy_str 
         NULL, err);
 }
 
+gy_status gy_protect_renamed(struct gy_db *db, struct gy_str from, struct gy_str to,
+                             struct gy_err *err)
+{
+    return gy_db_exec(db,
+                      "INSERT INTO protected_aliases (workspace_id, model, alias, gate, "
+                      "needs_approval, actor, created_us) SELECT workspace_id, ?, alias, gate, "
+                      "needs_approval, actor, created_us FROM protected_aliases WHERE model=? "
+                      "ON CONFLICT (workspace_id, model, alias) DO NOTHING",
+                      GY_VALS(gy_vs(to), gy_vs(from)), NULL, err);
+}
+
 /* "recall [HR > 90]: 0.61 is below 0.75", one check. */
 static void describe_check(struct gy_buf *out, yyjson_val *check)
 {

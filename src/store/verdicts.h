@@ -58,6 +58,10 @@ GY_CHECKED gy_status gy_approval_list(struct gy_db *db, struct gy_arena *a,
 GY_CHECKED gy_status gy_protect_alias(struct gy_db *db, struct gy_str model, struct gy_str alias,
                                       struct gy_str gate, bool needs_approval, struct gy_str actor,
                                       struct gy_err *err);
+/* What was protected under one name of a model is so under its new one, too; the old name keeps it
+ * for who takes that. A protection that the new name has already stays. */
+GY_CHECKED gy_status gy_protect_renamed(struct gy_db *db, struct gy_str from, struct gy_str to,
+                                        struct gy_err *err);
 GY_CHECKED gy_status gy_gate_allows_alias(struct gy_db *db, struct gy_str model,
                                           struct gy_str alias, struct gy_str digest,
                                           struct gy_err *err);

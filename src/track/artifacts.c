@@ -168,6 +168,27 @@ static gy_status refuse_fixed(struct gy_db *db, const char *sql, const struct gy
     return GY_OK;
 }
 
+/* Nothing is added to the folder of a fixed model either: its loader may find it. */
+static gy_status refuse_addition(struct gy_db *db, struct gy_str path, struct gy_arena *a,
+                                 struct gy_err *err)
+{
+    for (size_t i = 0; i < path.n; i++) {
+        if (path.p[i] != '/') {
+            continue;
+        }
+        struct gy_str mark = gy_artifact_join(gy_str_sub(path, 0, i), GY_STR("MLmodel"), a);
+        if (!mark.p) {
+            return gy_track_nomem(err);
+        }
+        GY_TRY(refuse_fixed(db,
+                            FIXED "f.artifact_path = ? AND f.path = 'MLmodel' AND NOT EXISTS "
+                                  "(SELECT 1 FROM model_version_files g WHERE g.version_id = "
+                                  "f.version_id AND g.artifact_path = ?) LIMIT 1",
+                            GY_VALS(gy_vs(mark), gy_vs(path)), err));
+    }
+    return GY_OK;
+}
+
 /* ---- files ---- */
 
 /* No file may stand where path needs a folder, and no folder where it wants to be. */
@@ -210,6 +231,7 @@ gy_status gy_artifact_put(struct gy_db *db, struct gy_str path, struct gy_str sh
     GY_TRY(check_place(db, path, &a, err));
     GY_TRY(refuse_fixed(db, FIXED "f.artifact_path = ? AND f.sha256 <> ? LIMIT 1",
                         GY_VALS(gy_vs(path), gy_vs(sha256)), err));
+    GY_TRY(refuse_addition(db, path, &a, err));
     return gy_db_exec(
         db,
         "INSERT INTO artifacts (path, sha256, size_bytes, actor, created_us) VALUES (?, ?, ?, ?, "

@@ -159,6 +159,7 @@ gy_status gy_model_rename(struct gy_db *db, struct gy_str name, struct gy_str ne
     }
     GY_TRY(refuse_taken(db, new_name, err));
     GY_TRY(check_aliases_under(db, id, new_name, err));
+    GY_TRY(gy_protect_renamed(db, name, new_name, err));
     GY_TRY(gy_db_exec(db, "UPDATE registered_models SET name = ?, updated_us = ? WHERE id = ?",
                       GY_VALS(gy_vs(new_name), gy_vi(now), gy_vi(id)), NULL, err));
     return gy_db_exec(db,

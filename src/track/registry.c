@@ -99,6 +99,19 @@ static gy_status newest_version(struct gy_db *db, struct gy_str name, struct gy_
     return gy_version_get(db, name, version, a, ret, err);
 }
 
+/* At the last '@', as MLflow does: the name of a model may hold some. */
+static bool cut_alias(struct gy_str s, struct gy_str *name, struct gy_str *alias)
+{
+    for (size_t i = s.n; i > 0; i--) {
+        if (s.p[i - 1] == '@') {
+            *alias = gy_str_sub(s, i, SIZE_MAX);
+            *name = gy_str_sub(s, 0, i - 1);
+            return true;
+        }
+    }
+    return false;
+}
+
 gy_status gy_registry_resolve(struct gy_db *db, struct gy_str ref, struct gy_arena *a,
                               struct gy_model_version *ret, struct gy_err *err)
 {
@@ -106,7 +119,8 @@ gy_status gy_registry_resolve(struct gy_db *db, struct gy_str ref, struct gy_are
     if (gy_str_starts(name, GY_STR("models:/"))) {
         name = gy_str_sub(name, sizeof "models:/" - 1, SIZE_MAX);
     }
-    if (gy_str_cut(name, '@', &name, &tail)) {
+    bool numbered = gy_str_cut(name, '/', &name, &tail);
+    if (!numbered && cut_alias(name, &name, &tail)) {
         gy_status status = gy_model_by_alias(db, name, tail, a, ret, err);
         /* To a client of MLflow's this is a bad value, to us something that is not there. */
         if (status == GY_E_INVALID && err) {
@@ -114,7 +128,7 @@ gy_status gy_registry_resolve(struct gy_db *db, struct gy_str ref, struct gy_are
         }
         return status == GY_E_INVALID ? GY_E_NOTFOUND : status;
     }
-    if (!gy_str_cut(name, '/', &name, &tail)) {
+    if (!numbered) {
         return newest_version(db, name, a, ret, err);
     }
     int64_t version = 0;

@@ -319,6 +319,28 @@ gy_status gy_registry_unproven(struct gy_db *db, int64_t after, struct gy_arena 
     return GY_OK;
 }
 
+gy_status gy_registry_by_digest(struct gy_db *db, struct gy_str name, int64_t version,
+                                struct gy_str digest, bool with_deleted, struct gy_arena *a,
+                                struct gy_model_version *ret, struct gy_err *err)
+{
+    GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
+    GY_TRY(gy_db_query(db,
+                       "SELECT " GY_VERSION_COLUMNS FROM
+                       "WHERE v.digest = ? AND v.deleted <= ? ORDER BY v.deleted, CASE WHEN "
+                       "m.name = ? AND v.version = ? THEN 0 ELSE 1 END, v.id LIMIT 1",
+                       GY_VALS(gy_vs(digest), gy_vi(with_deleted), gy_vs(name), gy_vi(version)),
+                       &st, err));
+    bool found = false;
+    GY_TRY(gy_stmt_step(st, &found, err));
+    if (!found) {
+        return gy_err_set(err, GY_E_NOTFOUND,
+                          "the package %.12s that was version %lld of model '%" GY_STR_F
+                          "' is not registered any more",
+                          digest.p, (long long)version, GY_STR_A(gy_str_sub(name, 0, 200)));
+    }
+    return gy_version_read_row(db, st, a, ret, err);
+}
+
 gy_status gy_version_tags(struct gy_db *db, const struct gy_model_version *v, struct gy_arena *a,
                           struct gy_tag **ret, size_t *ret_n, struct gy_err *err)
 {

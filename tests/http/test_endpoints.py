@@ -119,6 +119,80 @@ def test_the_gate(new_server, tmp_path):
     assert predict(server, WELL)["revision"] == 2
 
 
+def test_leaving_the_gate_out_leaves_no_approval_out(new_server):
+    server = new_server()
+    serving.register(server, files=NEVER)
+    serving.register(server, files=ALWAYS)
+    api = SocketApi(server)
+    path = f"{API}/endpoints/sepsis/deploy"
+    gate = {"protect": ["champion"], "metrics": []}
+    for version in (1, 2):
+        api.judge(version, True)
+    must(server, "POST", path, {"model": "models:/sepsis/1", "project": PLAIN, "gate": gate})
+    strict = {"model": "models:/sepsis/2", "project": PLAIN, "gate": gate | {"approval": "required"}}
+    assert request(server, "POST", path, strict)[1]["code"] == "NOTBLESSED"
+    must(server, "POST", f"{API}/endpoints/sepsis/undeploy", {})
+    api.approve(2)
+    must(server, "POST", path, strict)
+    plain = {"model": "models:/sepsis/1", "project": PLAIN}
+    status, answer, _ = request(server, "POST", path, plain)
+    assert (status, answer["code"]) == (403, "NOTBLESSED") and "approved" in answer["detail"]
+    # a rollback is asked what is asked now, and does not bring the older gate back
+    assert request(server, "POST", f"{API}/endpoints/sepsis/rollback", {"revision": 1})[0] == 403
+    api.approve(1)
+    must(server, "POST", f"{API}/endpoints/sepsis/rollback", {"revision": 1})
+    serving.register(server, files=serving.package(-7))
+    api.judge(3, True)
+    assert request(server, "POST", path, plain | {"model": "models:/sepsis/3"})[0] == 403
+    assert predict(server, WELL)["model_version"] == "1"
+
+
+def test_a_model_made_anew_is_not_what_was_blessed(new_server):
+    """Deleted and created again, version 1 is another package: no rollback to it under the old verdict."""
+    server = new_server()
+    api = SocketApi(server)
+    serving.register(server, files=NEVER)
+    api.judge(1, True)
+    first = serving.deploy(server, "models:/sepsis/1", project=PLAIN, gate={"metrics": ["auc"]})
+    must(server, "POST", f"{API}/endpoints/sepsis/undeploy", {})
+    must(server, "DELETE", serving.MLFLOW + "/registered-models/delete", {"name": "sepsis"})
+    serving.register(server, files=ALWAYS, tags=[("gyre.data_sha256", "e" * 64)])
+    status, answer, _ = request(server, "POST", f"{API}/endpoints/sepsis/rollback", {})
+    assert status == 404 and first["digest"][:12] in answer["detail"], answer
+    # The same bytes under another name are what was blessed.
+    serving.register(server, name="again", files=NEVER)
+    back = must(server, "POST", f"{API}/endpoints/sepsis/rollback", {})
+    assert (back["digest"], back["model"], back["version"]) == (first["digest"], "again", 1)
+    assert predict(server, SICK)["isSepsis"] == 0
+
+
+def test_trace_of_a_model_made_anew(new_server):
+    server = new_server()
+    for data in ("d" * 64, "e" * 64):
+        _, run_id = serving.register(server, tags=[("gyre.data_sha256", data)])
+        if data[0] == "d":
+            must(server, "DELETE", serving.MLFLOW + "/registered-models/delete", {"name": "sepsis"})
+    serving.deploy(server, "models:/sepsis/1")
+    answer = predict(server, {"hr": 104, "resp": 22, "temp": 38.9})
+    trace = must(server, "GET", f"{API}/trace/{answer['prediction_id']}")
+    assert (trace["run_id"], trace["data_sha256"]) == (run_id, "e" * 64)
+
+
+@pytest.mark.parametrize("change", ["rename", "delete"])
+def test_restart_serves_what_was_renamed_or_deleted(new_server, tmp_path, change):
+    home = tmp_path / "home"
+    server = new_server(home=home)
+    serving.serve(server)
+    if change == "rename":
+        must(server, "POST", serving.MLFLOW + "/registered-models/rename", {"name": "sepsis", "new_name": "other"})
+    else:
+        must(server, "DELETE", serving.MLFLOW + "/model-versions/delete", {"name": "sepsis", "version": "1"})
+    before = predict(server, SICK)
+    server.stop()
+    after = predict(new_server(home=home), SICK)
+    assert [after[k] for k in ("isSepsis", "model_version", "revision")] == [before[k] for k in ("isSepsis", "model_version", "revision")]
+
+
 class SocketApi:
     """The server's unix socket, where the caller has a name."""
 
@@ -142,6 +216,11 @@ class SocketApi:
         return self.call("POST", f"{API}/verdicts",
                          {"model_digest": digest, "model_name": "sepsis", "model_version": str(version), "gate": "sepsis",
                           "blessed": blessed, "checks": []})["id"]
+
+    def approve(self, version):
+        digest = self.call("GET", f"{API}/models/sepsis/versions/{version}")["digest"]
+        asked = self.call("POST", f"{API}/approvals", {"model_digest": digest, "gate": "sepsis"})
+        self.call("POST", f"{API}/approvals/{asked['id']}/approve", {"reason": "seen"})
 
 
 def test_trace(new_server):

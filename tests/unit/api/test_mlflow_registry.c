@@ -410,11 +410,15 @@ static void test_gate(void **state)
     snprintf(path, sizeof path, A "/0/%s", id);
     assert_int_equal(ask(h, "DELETE", path, NULL), 409);
     /* ... nor a file beside them ... */
-    want(h, "DELETE", M "/registered-models/alias", "{\"name\":\"m\",\"alias\":\"champion\"}", 200,
-         "{}");
+    snprintf(path, sizeof path, A "/0/%s/artifacts/model/code/more.py", id);
+    assert_int_equal(ask_as(h, NULL, "PUT", path, GY_STR("evil")), 409);
+    register_version(h, "m", "y", id); /* before anybody has judged it, one may */
     snprintf(path, sizeof path, "0/%s/artifacts/model/more.py", id);
     upload(h, path, "evil");
-    refuse(h, "POST", M "/registered-models/alias", set, 403, "PERMISSION_DENIED",
+    digest_of_one("y", digest);
+    assert_int_equal(gy_store_write(h->app->store, judge, &yes, NULL), GY_OK);
+    refuse(h, "POST", M "/registered-models/alias",
+           "{\"name\":\"m\",\"alias\":\"champion\",\"version\":\"2\"}", 403, "PERMISSION_DENIED",
            "were changed after it was registered");
     /* ... nor renaming another model gets round the gate. */
     register_version(h, "shadow", "evil", id);
@@ -423,6 +427,37 @@ static void test_gate(void **state)
     want(h, "DELETE", M "/registered-models/delete", "{\"name\":\"m\"}", 200, "{}");
     refuse(h, "POST", M "/registered-models/rename", "{\"name\":\"shadow\",\"new_name\":\"m\"}",
            403, "PERMISSION_DENIED", "");
+}
+
+/* A model takes its protections along when it is renamed; the free name keeps them, too. */
+static void test_renamed_model_stays_protected(void **state)
+{
+    struct harness *h = *state;
+    char id[40];
+    register_version(h, "m", "x", id);
+    assert_int_equal(gy_store_write(h->app->store, protect, NULL, NULL), GY_OK);
+    want(h, "POST", M "/registered-models/rename", "{\"name\":\"m\",\"new_name\":\"free\"}", 200,
+         NULL);
+    refuse(h, "POST", M "/registered-models/alias",
+           "{\"name\":\"free\",\"alias\":\"champion\",\"version\":\"1\"}", 403, "PERMISSION_DENIED",
+           "");
+    register_version(h, "m", "y", id);
+    refuse(h, "POST", M "/registered-models/alias",
+           "{\"name\":\"m\",\"alias\":\"champion\",\"version\":\"1\"}", 403, "PERMISSION_DENIED",
+           "");
+}
+
+/* MLflow splits at '/' before '@'. */
+static void test_name_with_an_at(void **state)
+{
+    struct harness *h = *state;
+    char id[40];
+    register_version(h, "a@b", "x", id);
+    want(h, "POST", M "/registered-models/alias",
+         "{\"name\":\"a@b\",\"alias\":\"c\",\"version\":\"1\"}", 200, "{}");
+    want(h, "GET", "/api/gyre/v1/models/resolve?ref=models:/a@b/1", NULL, 200, NULL);
+    want(h, "GET", "/api/gyre/v1/models/resolve?ref=models:/a@b@c", NULL, 200, NULL);
+    assert_int_equal(ask(h, "GET", "/api/gyre/v1/models/resolve?ref=models:/a@b", NULL), 404);
 }
 
 /* ---- checkout ---- */
@@ -604,6 +639,7 @@ int main(void)
         T(test_run_artifacts), T(test_versions),
         T(test_sources),       T(test_models),
         T(test_aliases),       T(test_gate),
+        T(test_name_with_an_at), T(test_renamed_model_stays_protected),
         T(test_checkout),      T(test_logged_models),
         T(test_origin_tags),
     };
