@@ -547,44 +547,38 @@ static gy_status parse_not(struct compiler *c, uint16_t *ret)
     return add_child(c, *ret, child);
 }
 
-static gy_status parse_and(struct compiler *c, uint16_t *ret)
+typedef gy_status (*parse_fn)(struct compiler *c, uint16_t *ret);
+
+/* part word part word ...: one node with all parts; a part alone is itself. */
+static gy_status parse_joined(struct compiler *c, const char *word, enum expr_op op, parse_fn part,
+                              uint16_t *ret)
 {
-    GY_TRY(parse_not(c, ret));
-    if (!is_word(c, "and")) {
+    GY_TRY(part(c, ret));
+    if (!is_word(c, word)) {
         return GY_OK;
     }
     uint16_t first = *ret;
     GY_TRY(want_type(c, first, GY_EXPR_BOOL));
-    GY_TRY(new_node(c, OP_AND, GY_EXPR_BOOL, c->start, ret));
+    GY_TRY(new_node(c, op, GY_EXPR_BOOL, c->start, ret));
     GY_TRY(add_child(c, *ret, first));
-    while (is_word(c, "and")) {
+    while (is_word(c, word)) {
         uint16_t child = EXPR_NONE;
         GY_TRY(advance(c));
-        GY_TRY(parse_not(c, &child));
+        GY_TRY(part(c, &child));
         GY_TRY(want_type(c, child, GY_EXPR_BOOL));
         GY_TRY(add_child(c, *ret, child));
     }
     return GY_OK;
 }
 
+static gy_status parse_and(struct compiler *c, uint16_t *ret)
+{
+    return parse_joined(c, "and", OP_AND, parse_not, ret);
+}
+
 static gy_status parse_or(struct compiler *c, uint16_t *ret)
 {
-    GY_TRY(parse_and(c, ret));
-    if (!is_word(c, "or")) {
-        return GY_OK;
-    }
-    uint16_t first = *ret;
-    GY_TRY(want_type(c, first, GY_EXPR_BOOL));
-    GY_TRY(new_node(c, OP_OR, GY_EXPR_BOOL, c->start, ret));
-    GY_TRY(add_child(c, *ret, first));
-    while (is_word(c, "or")) {
-        uint16_t child = EXPR_NONE;
-        GY_TRY(advance(c));
-        GY_TRY(parse_and(c, &child));
-        GY_TRY(want_type(c, child, GY_EXPR_BOOL));
-        GY_TRY(add_child(c, *ret, child));
-    }
-    return GY_OK;
+    return parse_joined(c, "or", OP_OR, parse_and, ret);
 }
 
 gy_status gy_expr_compile(struct gy_str text, gy_expr_resolve_fn resolve, void *ctx,
