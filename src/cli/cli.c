@@ -108,10 +108,13 @@ static void print_error(const struct gy_cli *cli, const struct gy_err *err)
         gy_jw_obj_end(&w);
         (void)printf("%s\n", out.p);
     }
-    (void)fprintf(stderr, "gyre: %s\n", err->msg);
+    (void)fputs("gyre: ", stderr);
+    gy_cli_put(stderr, gy_str_c(err->msg), false, false);
     if (err->hint[0]) {
-        (void)fprintf(stderr, "hint: %s\n", err->hint);
+        (void)fputs("\nhint: ", stderr);
+        gy_cli_put(stderr, gy_str_c(err->hint), false, false);
     }
+    (void)fputc('\n', stderr);
 }
 
 static gy_status run_verb(struct gy_cli *cli, const struct gy_verb *verb, int argc, char **argv,

@@ -99,7 +99,12 @@ GY_CHECKED gy_status gy_cli_caller(struct gy_cli *cli, struct gy_caller **ret, s
 /* The home this command works on (made when absent). */
 GY_CHECKED gy_status gy_cli_home(struct gy_cli *cli, struct gy_home *ret, struct gy_err *err);
 
-/* For people, on stdout; nothing under --json. */
+/* Texts come from servers, files and other people, who must not be able to steer a terminal:
+ * control characters become '?' (blanks and line ends a blank, unless lines are wanted), but for
+ * the sequences that set colours where those are wanted. */
+void gy_cli_put(FILE *out, struct gy_str s, bool lines, bool colors);
+
+/* For people, on stdout, by gy_cli_put; nothing under --json. */
 void gy_cli_say(const struct gy_cli *cli, const char *fmt, ...) GY_PRINTF(2, 3);
 /* On stderr unless --quiet. */
 void gy_cli_note(const struct gy_cli *cli, const char *fmt, ...) GY_PRINTF(2, 3);

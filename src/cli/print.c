@@ -1,10 +1,66 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdarg.h>
 
+#include "base/mem.h"
 #include "base/time.h"
 #include "cli/cli_internal.h"
 
 enum { MAX_TABLE_COLUMNS = 32, BAR_WIDTH = 30 };
+
+/* Bytes of a control character at p: C0, DEL, or C1 as UTF-8; 0: it is none. */
+static size_t control_at(const char *p, size_t n)
+{
+    unsigned char c = (unsigned char)p[0];
+    if (c < 0x20 || c == 0x7f) {
+        return 1;
+    }
+    return c == 0xc2 && n > 1 && (unsigned char)p[1] >= 0x80 && (unsigned char)p[1] < 0xa0 ? 2 : 0;
+}
+
+/* Bytes of "ESC [ digits m" at p, which sets a colour; 0: it is something else. */
+static size_t color_at(const char *p, size_t n)
+{
+    size_t i = 2;
+    if (n < 3 || p[0] != '\033' || p[1] != '[') {
+        return 0;
+    }
+    while (i < n && p[i] >= '0' && p[i] <= '9') {
+        i++;
+    }
+    return i < n && p[i] == 'm' ? i + 1 : 0;
+}
+
+void gy_cli_put(FILE *out, struct gy_str s, bool lines, bool colors)
+{
+    size_t done = 0;
+    for (size_t i = 0; i < s.n;) {
+        size_t n = control_at(s.p + i, s.n - i);
+        size_t color = n && colors ? color_at(s.p + i, s.n - i) : 0;
+        if (n == 0 || color || (lines && (s.p[i] == '\n' || s.p[i] == '\t'))) {
+            i += color ? color : 1;
+            continue;
+        }
+        (void)fwrite(s.p + done, 1, i - done, out); /* a lost stdout shows at the final flush */
+        (void)fputc(s.p[i] == '\n' || s.p[i] == '\t' ? ' ' : '?', out);
+        i += n;
+        done = i;
+    }
+    (void)fwrite(s.p ? s.p + done : "", 1, s.n - done, out);
+}
+
+static void put_formatted(FILE *out, bool colors, const char *fmt, va_list args)
+{
+    char small[1024];
+    va_list again;
+    va_copy(again, args);
+    int n = vsnprintf(small, sizeof small, fmt, args);
+    GY_AUTO(gy_free) char *large = n >= (int)sizeof small ? gy_malloc((size_t)n + 1) : NULL;
+    if (large) { /* else there is no memory: what fits is said */
+        (void)vsnprintf(large, (size_t)n + 1, fmt, again);
+    }
+    va_end(again);
+    gy_cli_put(out, gy_str_c(large ? large : small), true, colors);
+}
 
 void gy_cli_say(const struct gy_cli *cli, const char *fmt, ...)
 {
@@ -13,7 +69,7 @@ void gy_cli_say(const struct gy_cli *cli, const char *fmt, ...)
     }
     va_list args;
     va_start(args, fmt);
-    (void)vprintf(fmt, args); /* a lost stdout shows at the final flush */
+    put_formatted(stdout, cli->color, fmt, args);
     va_end(args);
 }
 
@@ -24,7 +80,7 @@ void gy_cli_note(const struct gy_cli *cli, const char *fmt, ...)
     }
     va_list args;
     va_start(args, fmt);
-    (void)vfprintf(stderr, fmt, args);
+    put_formatted(stderr, false, fmt, args);
     va_end(args);
 }
 
@@ -56,7 +112,7 @@ static void print_cell(struct gy_str s, size_t to_width, bool right, bool last)
     if (right) {
         (void)printf("%*s", (int)pad, "");
     }
-    (void)fwrite(s.p, 1, s.n, stdout);
+    gy_cli_put(stdout, s, false, false);
     if (!right && !last) {
         (void)printf("%*s", (int)pad, "");
     }

@@ -65,6 +65,13 @@ def test_runs(ask, server):
     assert json.loads(ask("runs", "show", high["run_id"], "--json"))["run"]["info"]["run_id"] == high["run_id"]
 
 
+def test_names_of_others_can_not_steer_the_terminal(ask, server, gyre):
+    ask("exp", "create", "a\x1b]0;x\x07\x1b[31mb\nc\u009bd\u00e9")
+    assert "a?]0;x??[31mb c?d\u00e9" in ask("exp", "list")
+    refused = gyre("models", "show", "no\x1b[2Jsuch", "--server", server.url)
+    assert refused.returncode == 4 and "no?[2Jsuch" in refused.stderr and "\x1b" not in refused.stderr
+
+
 def test_what_is_not_there(server, gyre):
     for words, says in [(["runs", "show", "0" * 32], "not found"), (["models", "show", "none"], "not found"),
                         (["models", "show", "none@champion"], "not found"),
