@@ -28,6 +28,7 @@ def tracking(new_server, tmp_path, monkeypatch):
     server = new_server(home=tmp_path / ".gyre")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
     mlflow.set_tracking_uri(server.url)
+    mlflow.set_registry_uri(server.url)
     mlflow.set_experiment("proofs")
     return server
 

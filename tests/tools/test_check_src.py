@@ -56,6 +56,7 @@ SAMPLES = [
     ("hosts", "README.md", "see https://registry.npm" + "js.org/x\n", "names npm" + "js.", "see the npm package\n"),
     ("hosts", "docs/a.md", "https://py" + "pi.org/simple\n", "names py" + "pi.org", "PyPI\n"),
     ("hosts", "setup.sh", "cd /wo" + "rk/main\n", "names /wo" + "rk/", "cd ../shared\n"),
+    ("binaries", "left.db", "SQLite format 3\0", "a binary file", "text\n"),
     ("goto", "src/base/a.c", body(["again:\n", "    a++;\n", "    goto again;\n"]), "goes back",
      body(["    goto out;\n", "out:\n"])),
     ("braces", "src/base/a.c", body(["    if (f(a))\n        a++;\n"]), "if without", body(["    if (f(a)) {\n        a++;\n    }\n"])),
