@@ -58,7 +58,8 @@ static struct gy_str upstream(const struct trace *t, struct gy_str kind)
     return GY_STR_NULL;
 }
 
-/* The same, and of the run that made the model: a name may have been given to other runs' models. */
+/* The same, and of the run that made the model: a name may have been given to other runs' models.
+ */
 static struct gy_str of_run(const struct trace *t, struct gy_str run_id, struct gy_str kind)
 {
     for (size_t i = 0; run_id.n && i < t->n_edges; i++) {
@@ -206,8 +207,8 @@ static void write_origin(struct gy_jw *w, const struct trace *t)
     gy_jw_kv_str(w, "model", t->has_revision ? t->revision.model_name : GY_STR_NULL);
     gy_jw_kv_str(w, "model_version", r->model_version);
     gy_jw_kv_str(w, "digest", t->has_revision ? t->revision.model_digest : GY_STR_NULL);
-    struct gy_str run_id = t->has_revision && t->revision.run_id.p ? t->revision.run_id
-                                                                   : upstream(t, GY_STR("run:"));
+    struct gy_str run_id =
+        t->has_revision && t->revision.run_id.p ? t->revision.run_id : upstream(t, GY_STR("run:"));
     gy_jw_kv_str(w, "run_id", run_id);
     gy_jw_kv_str(w, "data_sha256", of_run(t, run_id, GY_STR("data:")));
     gy_jw_kv_str(w, "code_revision", of_run(t, run_id, GY_STR("code:")));

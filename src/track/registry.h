@@ -39,8 +39,9 @@ GY_CHECKED gy_status gy_registry_set_proof(struct gy_db *db, struct gy_str name,
 GY_CHECKED gy_status gy_registry_unproven(struct gy_db *db, int64_t after, struct gy_arena *a,
                                           bool *ret_found, int64_t *ret_id,
                                           struct gy_model_version *ret, struct gy_err *err);
-/* A version whose package has this digest, best the one of that name and number: models are renamed,
- * deleted and made anew, bytes are not. with_deleted: a deleted version will do. Fails: NOTFOUND. */
+/* A version whose package has this digest, best the one of that name and number: models are
+ * renamed, deleted and made anew, bytes are not. with_deleted: a deleted version will do. Fails:
+ * NOTFOUND. */
 GY_CHECKED gy_status gy_registry_by_digest(struct gy_db *db, struct gy_str name, int64_t version,
                                            struct gy_str digest, bool with_deleted,
                                            struct gy_arena *a, struct gy_model_version *ret,
