@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "learn/features.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -79,10 +80,14 @@ static void fit_scale(const double *column, const uint32_t *rows, size_t n, stru
             squares += (v - f->mean) * (v - f->mean);
         }
     }
-    f->sd = count ? sqrt(squares / (double)count) : 1;
-    if (!(f->sd > 0) || !isfinite(f->sd)) {
-        f->sd = 1;
-    }
+    double n_values = (double)count;
+    double variance = count ? squares / n_values : 0;
+    double rounding = n_values * f->mean * DBL_EPSILON;
+    /* What the rounding of the mean alone can make of a constant column is no spread: divided by
+     * it, any other value would become huge. As scikit-learn's _is_constant_feature. */
+    bool constant =
+        isfinite(variance) && variance <= n_values * DBL_EPSILON * variance + rounding * rounding;
+    f->sd = constant ? 1 : sqrt(variance);
 }
 
 gy_status gy_features_fit(const double *const *columns, size_t n_columns, const uint32_t *rows,
@@ -114,6 +119,10 @@ gy_status gy_features_fit(const double *const *columns, size_t n_columns, const 
                                          .sd = 1};
         if (scale) {
             fit_scale(columns[c], rows, n_rows, &f.items[c]);
+        }
+        if (!isfinite(f.items[c].fill) || !isfinite(f.items[c].mean) || !isfinite(f.items[c].sd)) {
+            return gy_err_set(err, GY_E_INVALID,
+                              "feature %zu has values too large for a mean or a deviation", c);
         }
     }
     *ret = f;

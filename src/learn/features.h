@@ -35,7 +35,7 @@ GY_CHECKED gy_status gy_impute_parse(struct gy_str name, enum gy_impute *ret, st
 
 /* Fit on rows[0..n_rows) of the columns. columns[i] is one column over all rows of the table. A
  * column without any value is imputed with 0. Sums run in row order: deterministic. Fails: NOMEM,
- * INVALID (an infinite value). */
+ * INVALID (an infinite value, or values too large for a mean or a deviation). */
 GY_CHECKED gy_status gy_features_fit(const double *const *columns, size_t n_columns,
                                      const uint32_t *rows, size_t n_rows, enum gy_impute impute,
                                      double constant, bool scale, struct gy_features *ret,

@@ -108,13 +108,14 @@ static bool solve(double *h, double *g, size_t k)
     return true;
 }
 
+/* Infinite when one of them is not a number: that must not pass for a small gradient. */
 static double largest(const double *v, size_t n)
 {
     double max = 0;
     for (size_t i = 0; i < n; i++) {
-        max = fabs(v[i]) > max ? fabs(v[i]) : max;
+        max = !(fabs(v[i]) <= max) ? fabs(v[i]) : max;
     }
-    return max;
+    return isnan(max) ? INFINITY : max;
 }
 
 /* w -= step, halved until the loss does not rise. False: no progress is possible any more. */

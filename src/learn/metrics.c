@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 
+#define SPREAD_NOISE 1e-12
 #define CHUNKS 16 /* replicates are dealt to this many pieces of work */
 
 static const char *const g_binary[] = {"accuracy", "precision", "recall", "f1", "auc", "log_loss"};
@@ -114,6 +115,9 @@ static void pass_regression(const struct work *w, const uint32_t *weight, double
         sum2 += k * w->value[i] * w->value[i];
     }
     double spread = sum2 - sum * sum / n;
+    if (!(spread > SPREAD_NOISE * sum2)) {
+        spread = 0; /* a replicate that drew one value only: what is left is rounding */
+    }
     out[0] = sqrt(squares / n);
     out[1] = absolute / n;
     out[2] = spread > 0 ? 1 - squares / spread : NAN;

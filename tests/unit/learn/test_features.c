@@ -148,6 +148,33 @@ static void features_of_odd_columns(void **state)
                      GY_E_INVALID);
 }
 
+/* The mean of ten times 0.1 is not 0.1: the deviation of 1e-17 would make 1e16 out of a 0.2. */
+static void a_constant_that_rounds_is_a_constant(void **state)
+{
+    (void)state;
+    double constant[10], huge[2] = {1.5e308, 1.5e308}, wide[2] = {-1e300, 1e300};
+    const double *columns[1] = {constant};
+    uint32_t rows[10];
+    struct gy_features f;
+    for (uint32_t i = 0; i < 10; i++) {
+        constant[i] = 0.1;
+        rows[i] = i;
+    }
+    assert_int_equal(gy_features_fit(columns, 1, rows, 10, GY_IMPUTE_MEDIAN, 0, true, &f, NULL),
+                     GY_OK);
+    assert_true(f.items[0].mean != 0.1 && f.items[0].sd == 1);
+    gy_features_done(&f);
+    /* what can not be scaled is told, not left unscaled */
+    columns[0] = huge;
+    assert_int_equal(gy_features_fit(columns, 1, rows, 2, GY_IMPUTE_MEDIAN, 0, true, &f, NULL),
+                     GY_E_INVALID);
+    assert_int_equal(gy_features_fit(columns, 1, rows, 2, GY_IMPUTE_MEAN, 0, false, &f, NULL),
+                     GY_E_INVALID);
+    columns[0] = wide;
+    assert_int_equal(gy_features_fit(columns, 1, rows, 2, GY_IMPUTE_MEDIAN, 0, true, &f, NULL),
+                     GY_E_INVALID);
+}
+
 /* Every double comes back from the JSON text with the same bits. */
 static void features_round_trip_bit_for_bit(void **state)
 {
@@ -275,6 +302,7 @@ int main(void)
         cmocka_unit_test(features_are_fitted_on_the_training_rows),
         cmocka_unit_test(features_apply_what_was_fitted),
         cmocka_unit_test(features_of_odd_columns),
+        cmocka_unit_test(a_constant_that_rounds_is_a_constant),
         cmocka_unit_test(features_round_trip_bit_for_bit),
         cmocka_unit_test(table_with_a_schema),
         cmocka_unit_test(table_without_a_schema),

@@ -115,6 +115,24 @@ static void regression_equals_sklearn(void **state)
     assert_false(gy_metrics_get(&m, GY_STR("r2"))->lower_is_better);
 }
 
+/* Replicates that draw one value only have nothing to explain; what rounding leaves of their spread
+ * must not become an r2 of -1e14. */
+static void r2_of_one_value_can_not_be_told(void **state)
+{
+    (void)state;
+    const double v = 0.6841582130524876; /* 3 v v - (3 v)^2 / 3 is 2e-16 */
+    double truth[3] = {v, -v / 2, -v / 2}, out[3] = {v + 0.1, 0.1 - v / 2, 0.1 - v / 2};
+    double same[3] = {0.1, 0.1, 0.1};
+    struct gy_metrics m;
+    struct gy_scored s = {.task = GY_TASK_REGRESSION, .n_rows = 3, .truth = truth, .out = out};
+    assert_int_equal(gy_metrics_compute(&s, 1000, 1, 1, &m, NULL), GY_OK);
+    assert_true(gy_metrics_get(&m, GY_STR("r2"))->low > -10);
+    s.truth = same;
+    assert_int_equal(gy_metrics_compute(&s, 20, 1, 1, &m, NULL), GY_OK);
+    assert_true(isnan(metric(&m, "r2")));
+    assert_true(isnan(gy_metrics_get(&m, GY_STR("r2"))->low));
+}
+
 /* By hand: 4 rows, a tie across the classes. AUC = (pairs won + half of the tied) / pairs. */
 static void auc_counts_ties_half(void **state)
 {
@@ -311,6 +329,9 @@ static void logistic_refuses_what_has_no_answer(void **state)
     assert_int_equal(gy_logistic_fit(twice, mixed, 4, 2, 0, w, NULL, &err), GY_E_INVALID);
     assert_int_equal(gy_logistic_fit(twice, mixed, 4, 2, 0.1, w, NULL, &err), GY_OK);
     assert_true(fabs(w[0] - w[1]) < 1e-9);
+    /* a gradient that is not a number is not small */
+    double broken[4] = {1, INFINITY, 2, 3};
+    assert_int_equal(gy_logistic_fit(broken, mixed, 4, 1, 1, w, NULL, &err), GY_E_INVALID);
 }
 
 static int setup(void **state)
@@ -326,6 +347,7 @@ int main(void)
         cmocka_unit_test(binary_equals_sklearn),
         cmocka_unit_test(multiclass_equals_sklearn),
         cmocka_unit_test(regression_equals_sklearn),
+        cmocka_unit_test(r2_of_one_value_can_not_be_told),
         cmocka_unit_test(auc_counts_ties_half),
         cmocka_unit_test(says_what_can_not_be_told),
         cmocka_unit_test(intervals_depend_on_the_seed_alone),
