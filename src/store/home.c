@@ -61,6 +61,44 @@ static gy_status locate(const char *given, char out[GY_MAX_PATH], struct gy_err 
     return found ? GY_OK : gy_path_join(out, GY_MAX_PATH, cwd, ".gyre", err);
 }
 
+/* Cut an absolute path down to its parent. */
+static void cut_last(char *path)
+{
+    char *slash = strrchr(path, '/');
+    slash[slash == path] = '\0';
+}
+
+/* How many bytes of dir name a folder that is there. */
+static size_t existing(const char *dir)
+{
+    char path[GY_MAX_PATH];
+    memcpy(path, dir, strlen(dir) + 1);
+    while (!gy_path_is_dir(path) && path[1] != '\0') {
+        cut_last(path);
+    }
+    return strlen(path);
+}
+
+static gy_status make_folders(const struct gy_home *h, struct gy_err *err)
+{
+    size_t had = existing(h->dir);
+    char path[GY_MAX_PATH];
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+        GY_TRY(gy_home_path(h, folders[i], path, err));
+        GY_TRY(gy_dir_make(path, err));
+    }
+    if (had == strlen(h->dir)) {
+        return GY_OK;
+    }
+    /* A new home, the way to it included: what is acknowledged in it must not vanish with it. */
+    memcpy(path, h->dir, sizeof path);
+    while (strlen(path) > had) {
+        GY_TRY(gy_dir_sync(path, err));
+        cut_last(path);
+    }
+    return gy_dir_sync(path, err);
+}
+
 gy_status gy_home_find(const char *given, bool make, struct gy_home *ret, struct gy_err *err)
 {
     struct gy_home h = {.lock_fd = -1};
@@ -70,10 +108,8 @@ gy_status gy_home_find(const char *given, bool make, struct gy_home *ret, struct
         gy_err_hint(err, "run 'gyre init' here, or name one with --home");
         return GY_E_NOTFOUND;
     }
-    for (size_t i = 0; make && i < sizeof folders / sizeof folders[0]; i++) {
-        char path[GY_MAX_PATH];
-        GY_TRY(gy_home_path(&h, folders[i], path, err));
-        GY_TRY(gy_dir_make(path, err));
+    if (make) {
+        GY_TRY(make_folders(&h, err));
     }
     *ret = h;
     return GY_OK;

@@ -84,6 +84,43 @@ static void the_folders_are_made(void **state)
     assert_int_not_equal(gy_home_find("plain", true, &h, NULL), GY_OK);
 }
 
+struct syncs {
+    char paths[8][GY_MAX_PATH];
+    size_t n;
+};
+
+static int note_sync(void *ctx, const char *op, const char *path)
+{
+    struct syncs *s = ctx;
+    if (strcmp(op, "fsync") == 0 && s->n < 8) {
+        snprintf(s->paths[s->n++], GY_MAX_PATH, "%s", path);
+    }
+    return 0;
+}
+
+/* Its database can sync what is in the home, but not the home's own name. */
+static void a_new_home_is_on_disk_with_the_way_to_it(void **state)
+{
+    struct scratch *s = *state;
+    static struct syncs seen;
+    struct gy_home h;
+    static const char *const want[] = {"/x/y/home", "/x/y", "/x", ""};
+    gy_file_set_fault(note_sync, &seen);
+    gy_status made = gy_home_find("x/y/home", true, &h, NULL);
+    size_t n = seen.n;
+    gy_status again = gy_home_find("x/y/home", true, &h, NULL);
+    gy_file_set_fault(NULL, NULL);
+    assert_int_equal(made, GY_OK);
+    assert_int_equal(again, GY_OK);
+    assert_int_equal(n, 4);
+    assert_int_equal(seen.n, 4); /* not anew each time */
+    for (size_t i = 0; i < 4; i++) {
+        char path[GY_MAX_PATH];
+        snprintf(path, sizeof path, "%s%s", s->dir, want[i]);
+        assert_string_equal(seen.paths[i], path);
+    }
+}
+
 static void the_lock_is_held_by_one_and_names_it(void **state)
 {
     struct gy_home h, second;
@@ -137,6 +174,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_home_is_found_in_the_documented_order, setup, teardown),
         cmocka_unit_test_setup_teardown(the_folders_are_made, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_new_home_is_on_disk_with_the_way_to_it, setup, teardown),
         cmocka_unit_test_setup_teardown(the_lock_is_held_by_one_and_names_it, setup, teardown),
         cmocka_unit_test_setup_teardown(a_killed_holder_leaves_no_lock, setup, teardown),
     };
