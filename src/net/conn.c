@@ -5,7 +5,7 @@
  *                      |-> STREAM -> WORK (an exchange, a worker) ----^
  *
  * A body up to GY_NET_COLLECT_BYTES is here before a worker is bothered, so that slow senders of
- * small bodies cost no thread. Of longer ones only max_uploads are streamed at a time; the others
+ * small bodies cost no thread. Of longer ones only max_uploads are under way at a time; the others
  * wait in COLLECT, unread. */
 #include "net/server_internal.h"
 
@@ -22,16 +22,6 @@ static void pump(struct gy_conn *c);
 
 /* ---- turns of long bodies ---- */
 
-static bool take_upload(struct gy_conn *c)
-{
-    struct gy_server *s = c->loop->server;
-    int n = atomic_load(&s->n_uploads);
-    while (n < s->max_uploads && !c->uploading) {
-        c->uploading = atomic_compare_exchange_weak(&s->n_uploads, &n, n + 1);
-    }
-    return c->uploading;
-}
-
 static void give_upload(struct gy_conn *c)
 {
     struct gy_server *s = c->loop->server;
@@ -39,10 +29,25 @@ static void give_upload(struct gy_conn *c)
         return;
     }
     c->uploading = false;
-    (void)atomic_fetch_sub(&s->n_uploads, 1);
+    (void)atomic_fetch_sub(&s->n_uploads[c->upload_kind], 1);
     for (int i = 0; i < s->n_loops && atomic_load(&s->n_upload_waits) > 0; i++) {
         (void)uv_async_send(&s->loops[i].wake); /* can not fail on a handle that lives */
     }
+}
+
+static bool take_upload(struct gy_conn *c)
+{
+    struct gy_server *s = c->loop->server;
+    enum gy_upload kind = c->fast ? GY_UPLOAD_FAST : GY_UPLOAD_STREAMED;
+    if (c->uploading && c->upload_kind != kind) {
+        give_upload(c); /* it has grown too big for the fast path */
+    }
+    int n = atomic_load(&s->n_uploads[kind]);
+    while (n < s->max_uploads[kind] && !c->uploading) {
+        c->uploading = atomic_compare_exchange_weak(&s->n_uploads[kind], &n, n + 1);
+    }
+    c->upload_kind = kind;
+    return c->uploading;
 }
 
 static void wait_for_upload(struct gy_conn *c)
@@ -64,7 +69,7 @@ static void wait_no_more(struct gy_conn *c)
 static void enter(struct gy_conn *c, enum gy_conn_state state)
 {
     wait_no_more(c);
-    if (state != GY_CONN_STREAM) {
+    if (state != GY_CONN_STREAM && !(state == GY_CONN_WORK && c->upload_kind == GY_UPLOAD_FAST)) {
         give_upload(c);
     }
     c->state = state;
@@ -524,7 +529,7 @@ static void dispatch(struct gy_conn *c, bool whole, bool deferred)
     }
 }
 
-/* The body is a long one: hand it over when it is its turn. Counted among the waiting before the
+/* The body is a long one: go on with it when it is its turn. Counted among the waiting before the
  * last look, so that whoever ends an upload meanwhile sees that somebody waits. */
 static void begin_upload(struct gy_conn *c)
 {
@@ -534,7 +539,7 @@ static void begin_upload(struct gy_conn *c)
     if (take_upload(c)) {
         wait_no_more(c);
         read_on(c, true);
-        if (c->state != GY_CONN_CLOSED) {
+        if (c->state != GY_CONN_CLOSED && !c->fast) {
             dispatch(c, false, false);
         }
     } else {
@@ -748,7 +753,8 @@ static void feed(struct gy_conn *c, const char *bytes, size_t n)
         switch (event) {
         case GY_HTTP_MORE:
             keep_span(c); /* the read buffer is about to be used again */
-            if (c->state == GY_CONN_COLLECT && !c->fast && c->body.n >= GY_NET_COLLECT_BYTES) {
+            if (c->state == GY_CONN_COLLECT && c->body.n >= GY_NET_COLLECT_BYTES &&
+                !(c->fast && c->uploading)) {
                 begin_upload(c);
             }
             return;

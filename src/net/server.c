@@ -26,6 +26,7 @@ static void fill_defaults(struct gy_server_options *o)
     o->n_loops = o->n_loops > GY_NET_MAX_LOOPS ? GY_NET_MAX_LOOPS : o->n_loops;
     set_default(&o->n_workers, 8);
     set_default(&o->max_connections, 4096);
+    set_default(&o->max_large_fast, 64);
     set_default(&o->header_timeout_ms, 10000);
     set_default(&o->idle_timeout_ms, 75000);
     set_default(&o->body_min_bytes_s, 1024);
@@ -163,7 +164,8 @@ gy_status gy_server_start(const struct gy_server_options *o, struct gy_server **
     }
     s->o = *o;
     fill_defaults(&s->o);
-    s->max_uploads = s->o.n_workers < 2 ? 1 : s->o.n_workers * 3 / 4;
+    s->max_uploads[GY_UPLOAD_STREAMED] = s->o.n_workers < 2 ? 1 : s->o.n_workers * 3 / 4;
+    s->max_uploads[GY_UPLOAD_FAST] = s->o.max_large_fast;
     s->listen_fd = s->unix_fd = s->spare_fd = s->wake_fds[0] = s->wake_fds[1] = -1;
     (void)pthread_mutex_init(&s->lock, NULL);
     pthread_condattr_t attr;

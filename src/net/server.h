@@ -52,6 +52,7 @@ struct gy_server_options {
     int n_loops;           /* 0: number of CPUs, at most 8 */
     int n_workers;         /* blocking handlers; 0: 8. At most 3 of 4 read long bodies at a time */
     size_t max_queue;      /* waiting for a worker; beyond: 503; 0: 1024 */
+    int max_large_fast;    /* bodies above 128 KiB on the fast path at a time; 0: 64 */
     int max_connections;   /* 0: 4096; beyond: accepted, answered 503, closed */
     int header_timeout_ms; /* 0: 10000 */
     int idle_timeout_ms;   /* 0: 75000 */

@@ -40,6 +40,11 @@ enum gy_conn_state {
     GY_CONN_CLOSED,
 };
 
+/* Bodies above GY_NET_COLLECT_BYTES are bounded in number: those that come in while a worker waits
+ * for them, because slow senders must not hold every worker; those of the fast path until they are
+ * answered, because they are held in memory whole. */
+enum gy_upload { GY_UPLOAD_STREAMED, GY_UPLOAD_FAST, GY_UPLOAD_KINDS };
+
 /* Loop thread only. */
 struct gy_conn {
     union {
@@ -56,6 +61,7 @@ struct gy_conn {
     char actor[GY_NET_MAX_ACTOR];
     bool reading, writing, close_after, used, fast, stop;
     bool uploading;                   /* holds one of the server's max_uploads */
+    enum gy_upload upload_kind;       /* which */
     uint64_t upload_wait_ms;          /* since when it waits for one; 0: it does not */
     uint64_t since_ms;                /* when state was entered */
     uint64_t window_ms, window_bytes; /* body rate */
@@ -140,10 +146,9 @@ struct gy_server {
     _Atomic bool draining, stopped;
     _Atomic uint64_t n_accepted, n_turned_away;
     _Atomic int64_t n_open, n_running; /* connections; requests with a worker or queued for one */
-    /* Bodies that come in while a worker waits for them, and connections that wait for their turn:
-     * slow senders must not hold every worker. */
-    int max_uploads;
-    _Atomic int n_uploads, n_upload_waits;
+    /* Long bodies under way, by gy_upload, and connections that wait for their turn. */
+    int max_uploads[GY_UPLOAD_KINDS];
+    _Atomic int n_uploads[GY_UPLOAD_KINDS], n_upload_waits;
     _Atomic bool abandoned; /* stopped while handlers ran: their memory is theirs for ever */
     pthread_mutex_t lock;   /* with emptied: n_open or n_running fell to 0 */
     pthread_cond_t emptied;

@@ -86,7 +86,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     (void)argc;
     (void)argv;
     struct gy_server *s = &g_server;
-    s->max_uploads = 1;
+    s->max_uploads[GY_UPLOAD_STREAMED] = s->max_uploads[GY_UPLOAD_FAST] = 1;
     s->o = (struct gy_server_options){.header_timeout_ms = 10000,
                                       .idle_timeout_ms = 10000,
                                       .body_window_ms = 10000,

@@ -5,7 +5,8 @@
  *     net_testd [OPTION=VALUE...]      prints http://127.0.0.1:PORT, ends with 0 on SIGTERM
  *
  * Options: loops workers queue connections header_ms idle_ms body_rate body_window_ms drain_ms
- * drain_delay_ms grace_ms max_header unix log. Ends with 3 when a handler did not come back. */
+ * drain_delay_ms grace_ms large_fast max_header unix log. Ends with 3 when a handler did not come
+ * back. */
 #include <dirent.h>
 #include <pthread.h>
 #include <signal.h>
@@ -320,6 +321,7 @@ static bool set_option(struct gy_server_options *o, char *arg)
                 {"body_window_ms", &o->body_window_ms},
                 {"drain_ms", &o->drain_timeout_ms},
                 {"drain_delay_ms", &o->drain_delay_ms},
+                {"large_fast", &o->max_large_fast},
                 {"grace_ms", &o->handler_grace_ms}};
     if (gy_parse_i64(gy_str_c(value), 0, 1 << 30, &n, NULL) != GY_OK) {
         return false;

@@ -625,6 +625,25 @@ def test_slow_uploads_leave_workers_to_others(new_testd):
     one.until("in_flight", 0)
 
 
+@pytest.mark.parametrize("kind", ["echo", "defer"])
+def test_large_bodies_of_the_fast_path_are_bounded(new_testd, kind):
+    one = new_testd("large_fast=1", "loops=2", "idle_ms=300")
+    body = b"f" * 200000
+    with contextlib.closing(one.connect()) as holds, contextlib.closing(one.connect()) as waits:
+        holds.send(request("POST", f"/fast/{kind}", ["Content-Length: 200000"]) + body[1:])
+        end = time.monotonic() + BOUND_S
+        while one.stats()["bytes_in"] < 199999:
+            assert time.monotonic() < end
+            time.sleep(0.002)
+        waits.send(request("POST", f"/fast/{kind}", ["Content-Length: 200000"]) + body[1:])
+        assert waits.answer().status == 503
+        holds.send(b"f")
+        assert holds.answer().body == body
+    assert one.get("/health").body == b"ok"
+    with contextlib.closing(one.connect()) as peer:  # the place is free again
+        assert peer.ask("POST", f"/fast/{kind}", body=body).body == body
+
+
 def test_uploads_do_not_wait_for_ever(new_testd):
     one = new_testd("workers=1", "loops=1", "idle_ms=200")
     with contextlib.closing(one.connect()) as holds, contextlib.closing(one.connect()) as waits:
