@@ -599,6 +599,7 @@ def acceptor_sleeps(process):
 
 def test_the_acceptor_does_not_spin_without_any_descriptor(new_testd):
     one = new_testd("loops=1")
+    assert one.get("/health").body == b"ok"  # the thread runs, and has its name
     limits = resource.prlimit(one.process.pid, resource.RLIMIT_NOFILE)
     resource.prlimit(one.process.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
     with contextlib.closing(one.connect()) as peer:
