@@ -635,12 +635,12 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, harness_setup, harness_teardown)
     const struct CMUnitTest tests[] = {
-        T(test_artifacts),     T(test_paths_that_lead_elsewhere),
-        T(test_run_artifacts), T(test_versions),
-        T(test_sources),       T(test_models),
-        T(test_aliases),       T(test_gate),
+        T(test_artifacts),       T(test_paths_that_lead_elsewhere),
+        T(test_run_artifacts),   T(test_versions),
+        T(test_sources),         T(test_models),
+        T(test_aliases),         T(test_gate),
         T(test_name_with_an_at), T(test_renamed_model_stays_protected),
-        T(test_checkout),      T(test_logged_models),
+        T(test_checkout),        T(test_logged_models),
         T(test_origin_tags),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
