@@ -13,7 +13,7 @@
 #include "store/lineage.h"
 
 #define TRACE_ROWS 100 /* shown of one request */
-#define TRACE_EDGES 1000
+#define TRACE_EDGES 1000 /* the nearest: data made of a folder of images has one a file */
 
 struct trace {
     struct gy_arena *a;
@@ -43,8 +43,8 @@ static gy_status read_lineage(struct gy_db *db, void *ctx, struct gy_err *err)
     if (!node) {
         return gy_err_set(err, GY_E_NOMEM, "tracing a prediction");
     }
-    return gy_lineage_walk(db, gy_str_c(node), true, TRACE_EDGES, t->a, &t->edges, &t->n_edges,
-                           err);
+    return gy_lineage_nearest(db, gy_str_c(node), true, TRACE_EDGES, t->a, &t->edges, &t->n_edges,
+                              err);
 }
 
 /* What stands behind the colon of the first upstream node of that kind; absent: none. */

@@ -34,6 +34,7 @@ struct walk {
     struct gy_db *db;
     struct gy_arena *arena;
     bool upstream;
+    bool nearest, cut; /* nearest: with max edges it ends, cut, instead of failing */
     struct gy_lineage_edge
         *edges; /* found so far, in order; their far ends are the queue of nodes to visit */
     size_t n, cap, max;
@@ -42,6 +43,10 @@ struct walk {
 
 static gy_status add_edge(struct walk *w, const struct gy_lineage_edge *e, struct gy_err *err)
 {
+    if (w->n == w->max && w->nearest) {
+        w->cut = true;
+        return GY_OK;
+    }
     if (w->n == w->max) {
         return gy_err_set(err, GY_E_TOOBIG, "more than %zu lineage edges", w->max);
     }
@@ -71,7 +76,7 @@ static gy_status expand(struct walk *w, struct gy_str node, struct gy_err *err)
     for (;;) {
         bool row;
         GY_TRY(gy_stmt_step(st, &row, err));
-        if (!row) {
+        if (!row || w->cut) {
             return GY_OK;
         }
         struct gy_lineage_edge e = {.time_us = gy_col_i64(st, 4)};
@@ -88,7 +93,7 @@ static gy_status run(struct walk *w, struct gy_str start, struct gy_err *err)
 {
     GY_TRY(gy_map_put(&w->seen, start, w, err));
     GY_TRY(expand(w, start, err));
-    for (size_t next = 0; next < w->n; next++) {
+    for (size_t next = 0; next < w->n && !w->cut; next++) {
         struct gy_str node = w->upstream ? w->edges[next].from : w->edges[next].to;
         if (!gy_map_has(&w->seen, node)) {
             GY_TRY(gy_map_put(&w->seen, node, w, err));
@@ -98,11 +103,11 @@ static gy_status run(struct walk *w, struct gy_str start, struct gy_err *err)
     return GY_OK;
 }
 
-gy_status gy_lineage_walk(struct gy_db *db, struct gy_str node, bool upstream, size_t max,
-                          struct gy_arena *a, struct gy_lineage_edge **ret, size_t *ret_n,
-                          struct gy_err *err)
+static gy_status walk_from(struct gy_db *db, struct gy_str node, bool upstream, bool nearest,
+                           size_t max, struct gy_arena *a, struct gy_lineage_edge **ret,
+                           size_t *ret_n, struct gy_err *err)
 {
-    struct walk w = {.db = db, .arena = a, .upstream = upstream, .max = max};
+    struct walk w = {.db = db, .arena = a, .upstream = upstream, .nearest = nearest, .max = max};
     gy_map_init(&w.seen, max + 1);
     gy_status status = check_node(node, err);
     if (status == GY_OK) {
@@ -123,4 +128,18 @@ gy_status gy_lineage_walk(struct gy_db *db, struct gy_str node, bool upstream, s
     gy_map_done(&w.seen);
     gy_free(w.edges);
     return status;
+}
+
+gy_status gy_lineage_walk(struct gy_db *db, struct gy_str node, bool upstream, size_t max,
+                          struct gy_arena *a, struct gy_lineage_edge **ret, size_t *ret_n,
+                          struct gy_err *err)
+{
+    return walk_from(db, node, upstream, false, max, a, ret, ret_n, err);
+}
+
+gy_status gy_lineage_nearest(struct gy_db *db, struct gy_str node, bool upstream, size_t max,
+                             struct gy_arena *a, struct gy_lineage_edge **ret, size_t *ret_n,
+                             struct gy_err *err)
+{
+    return walk_from(db, node, upstream, true, max, a, ret, ret_n, err);
 }

@@ -27,5 +27,10 @@ struct gy_lineage_edge {
 GY_CHECKED gy_status gy_lineage_walk(struct gy_db *db, struct gy_str node, bool upstream,
                                      size_t max, struct gy_arena *a, struct gy_lineage_edge **ret,
                                      size_t *ret_n, struct gy_err *err);
+/* The same, but the max nearest edges when there are more. */
+GY_CHECKED gy_status gy_lineage_nearest(struct gy_db *db, struct gy_str node, bool upstream,
+                                        size_t max, struct gy_arena *a,
+                                        struct gy_lineage_edge **ret, size_t *ret_n,
+                                        struct gy_err *err);
 
 #endif

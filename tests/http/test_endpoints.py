@@ -178,6 +178,24 @@ def test_trace_of_a_model_made_anew(new_server):
     assert (trace["run_id"], trace["data_sha256"]) == (run_id, "e" * 64)
 
 
+def test_trace_of_data_made_of_many_files(new_server):
+    """A step that read more files than a trace shows edges: the nearest are shown, nothing fails."""
+    server = new_server()
+    data = must(server, "POST", f"{API}/objects", "made of many")["sha256"]
+    must(server, "POST", f"{API}/datasets", {"name": "images", "sha256": data, "md5": "0" * 32, "size": 12, "rows": 1,
+                                             "read": 1, "accepted": 1, "dead": 0, "schema": {"columns": []}, "source": "x"})
+    run = must(server, "POST", f"{API}/flow/runs", {"project": "p", "code_revision": "r"})["id"]
+    files = [{"path": f"i/{i}", "md5": "m", "size": 1, "sha256": f"{i:064x}"} for i in range(1200)]
+    must(server, "PUT", f"{API}/flow/runs/{run}/steps/train",
+         {"status": "done", "position": 0, "cmd": "x", "deps": files,
+          "outs": [{"path": "o", "md5": "m", "size": 12, "sha256": data}]})
+    serving.register(server, tags=[("gyre.data_sha256", data), ("gyre.code_revision", "c")])
+    must(server, "POST", f"{API}/endpoints/sepsis/deploy", {"model": "models:/sepsis/1"})
+    answer = must(server, "POST", "/v2/models/sepsis/infer", v2([[104, 22, 38.9]]))
+    trace = must(server, "GET", f"{API}/trace/{answer['parameters']['prediction_id']}")
+    assert trace["data_sha256"] == data and 0 < len(trace["lineage"]) <= 1000
+
+
 @pytest.mark.parametrize("change", ["rename", "delete"])
 def test_restart_serves_what_was_renamed_or_deleted(new_server, tmp_path, change):
     home = tmp_path / "home"

@@ -56,7 +56,7 @@ static gy_status add_chain(struct gy_db *db, void *ctx, struct gy_err *err)
 
 struct walked {
     const char *node;
-    bool upstream;
+    bool upstream, nearest;
     size_t max, n;
     char order[256]; /* far ends, comma separated */
     gy_status status;
@@ -69,7 +69,8 @@ static gy_status walk(struct gy_db *db, void *ctx, struct gy_err *err)
     gy_arena_init(&a, GY_MIB);
     struct gy_lineage_edge *edges;
     w->order[0] = '\0';
-    w->status = gy_lineage_walk(db, gy_str_c(w->node), w->upstream, w->max, &a, &edges, &w->n, err);
+    w->status = (w->nearest ? gy_lineage_nearest : gy_lineage_walk)(
+        db, gy_str_c(w->node), w->upstream, w->max, &a, &edges, &w->n, err);
     size_t used = 0;
     for (size_t i = 0; w->status == GY_OK && i < w->n; i++) {
         struct gy_str far = w->upstream ? edges[i].from : edges[i].to;
@@ -110,6 +111,11 @@ static void lineage_stops_at_the_ceiling(void **state)
     w.max = 7;
     scratch_read(s, walk, &w);
     assert_int_equal(w.status, GY_E_TOOBIG);
+    w.nearest = true;
+    w.max = 3;
+    scratch_read(s, walk, &w);
+    assert_int_equal(w.status, GY_OK);
+    assert_string_equal(w.order, "modeldigest:dd,model:m/1,run:1,");
 }
 
 static gy_status add_bad_edge(struct gy_db *db, void *ctx, struct gy_err *err)
