@@ -296,6 +296,26 @@ gy_status gy_approval_list(struct gy_db *db, struct gy_arena *a, struct gy_appro
 
 /* ---- protected aliases ---- */
 
+/* A gate that was exchanged for an easier one shows. */
+static gy_status note_protection(struct gy_db *db, struct gy_str model, struct gy_str alias,
+                                 struct gy_str gate, bool needs_approval, struct gy_str actor,
+                                 struct gy_err *err)
+{
+    struct node subject;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf data;
+    struct gy_jw w;
+    gy_buf_init(&data, 8 * GY_KIB);
+    gy_jw_init(&w, &data);
+    gy_jw_obj(&w);
+    gy_jw_kv_str(&w, "alias", alias);
+    gy_jw_kv_str(&w, "gate", gate);
+    gy_jw_kv_strc(&w, "approval", needs_approval ? "required" : "none");
+    gy_jw_obj_end(&w);
+    GY_TRY(gy_buf_check(&data, "an event", err));
+    return gy_event_add(db, "alias.protected", make_node(&subject, "model", model), actor,
+                        gy_buf_str(&data), err);
+}
+
 gy_status gy_protect_alias(struct gy_db *db, struct gy_str model, struct gy_str alias,
                            struct gy_str gate, bool needs_approval, struct gy_str actor,
                            struct gy_err *err)
@@ -304,16 +324,22 @@ gy_status gy_protect_alias(struct gy_db *db, struct gy_str model, struct gy_str 
     GY_TRY(need(alias, "alias", err));
     GY_TRY(need(gate, "gate", err));
     GY_TRY(need(actor, "actor", err));
-    return gy_db_exec(
+    if (gy_str_ieq(alias, GY_STR("latest"))) {
+        return gy_err_set(err, GY_E_INVALID,
+                          "'latest' is the newest version whatever it is: it can not be protected");
+    }
+    int64_t changed = 0;
+    GY_TRY(gy_db_exec(
         db,
         "INSERT INTO protected_aliases (model, alias, gate, needs_approval, actor, created_us) "
         "VALUES (?,?,?,?,?,?) ON CONFLICT (workspace_id, model, alias) DO UPDATE SET "
-        "gate=excluded.gate, "
-        "needs_approval=excluded.needs_approval, actor=excluded.actor, "
-        "created_us=excluded.created_us",
+        "gate=excluded.gate, needs_approval=excluded.needs_approval, actor=excluded.actor, "
+        "created_us=excluded.created_us WHERE gate<>excluded.gate OR "
+        "needs_approval<>excluded.needs_approval",
         GY_VALS(gy_vs(model), gy_vs(alias), gy_vs(gate), gy_vi(needs_approval), gy_vs(actor),
                 gy_vi(gy_now_us())),
-        NULL, err);
+        &changed, err));
+    return changed ? note_protection(db, model, alias, gate, needs_approval, actor, err) : GY_OK;
 }
 
 gy_status gy_protect_renamed(struct gy_db *db, struct gy_str from, struct gy_str to,

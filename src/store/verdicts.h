@@ -53,8 +53,9 @@ GY_CHECKED gy_status gy_approval_list(struct gy_db *db, struct gy_arena *a,
                                       struct gy_approval **ret, size_t *ret_n, struct gy_err *err);
 
 /* Protected aliases and what a digest needs to take one (from gyre.yaml's gate, applied by flow):
- * one row a (model, alias). gate_allows: GY_OK, or NOTBLESSED with the reason in err: no verdict,
- * NOT_BLESSED with the failing checks, approval missing. */
+ * one row a (model, alias); a change is an event. "latest" is INVALID: it is no alias.
+ * gate_allows: GY_OK, or NOTBLESSED with the reason in err: no verdict, NOT_BLESSED with the
+ * failing checks, approval missing. */
 GY_CHECKED gy_status gy_protect_alias(struct gy_db *db, struct gy_str model, struct gy_str alias,
                                       struct gy_str gate, bool needs_approval, struct gy_str actor,
                                       struct gy_err *err);

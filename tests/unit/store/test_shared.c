@@ -476,6 +476,25 @@ static void an_approval_is_waited_for_where_asked(void **state)
     scratch_write(s, protect, &approval); /* applying again changes the row */
     assert_int_equal(scratch_int(s, "SELECT SUM(needs_approval) + COUNT(*) FROM protected_aliases"),
                      1);
+    /* What it was changed to stays visible; the same again is no change. */
+    scratch_write(s, protect, &approval);
+    assert_int_equal(
+        scratch_int(s, "SELECT COUNT(*) FROM events WHERE kind='alias.protected' AND "
+                       "subject='model:sepsis'"),
+        2);
+}
+
+static gy_status protect_latest(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    (void)ctx;
+    return gy_protect_alias(db, GY_STR("sepsis"), GY_STR("Latest"), GY_STR("g"), false, ALICE, err);
+}
+
+static void latest_is_no_alias_to_protect(void **state)
+{
+    struct scratch *s = *state;
+    assert_int_equal(gy_store_write(s->store, protect_latest, NULL, NULL), GY_E_INVALID);
+    assert_int_equal(scratch_int(s, "SELECT COUNT(*) FROM protected_aliases"), 0);
 }
 
 int main(void)
@@ -490,6 +509,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(equal_times_are_told_apart_by_id, setup, teardown),
         cmocka_unit_test_setup_teardown(verdicts_refuse_anonymous_and_nonsense, setup, teardown),
         cmocka_unit_test_setup_teardown(approvals_are_decided_once_by_somebody, setup, teardown),
+        cmocka_unit_test_setup_teardown(latest_is_no_alias_to_protect, setup, teardown),
         cmocka_unit_test_setup_teardown(a_protected_alias_moves_only_to_the_blessed, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(an_approval_is_waited_for_where_asked, setup, teardown),
