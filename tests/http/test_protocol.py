@@ -602,13 +602,16 @@ def test_the_acceptor_does_not_spin_without_any_descriptor(new_testd):
     assert one.get("/health").body == b"ok"  # the thread runs, and has its name
     limits = resource.prlimit(one.process.pid, resource.RLIMIT_NOFILE)
     resource.prlimit(one.process.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
-    with contextlib.closing(one.connect()) as peer:
-        before, end = acceptor_sleeps(one.process), time.monotonic() + BOUND_S
-        while acceptor_sleeps(one.process) < before + 5:
-            assert time.monotonic() < end
-            time.sleep(0.002)
-        resource.prlimit(one.process.pid, resource.RLIMIT_NOFILE, limits)
-        assert peer.ask("GET", "/health").body == b"ok"
+    try:
+        with contextlib.closing(one.connect()) as peer:
+            before, end = acceptor_sleeps(one.process), time.monotonic() + BOUND_S
+            while acceptor_sleeps(one.process) < before + 5:
+                assert time.monotonic() < end
+                time.sleep(0.002)
+            resource.prlimit(one.process.pid, resource.RLIMIT_NOFILE, limits)
+            assert peer.ask("GET", "/health").body == b"ok"
+    finally:
+        resource.prlimit(one.process.pid, resource.RLIMIT_NOFILE, limits)  # else it could not even end
 
 
 def test_slow_uploads_leave_workers_to_others(new_testd):
