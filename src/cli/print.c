@@ -48,6 +48,7 @@ void gy_cli_put(FILE *out, struct gy_str s, bool lines, bool colors)
     (void)fwrite(s.p ? s.p + done : "", 1, s.n - done, out);
 }
 
+GY_PRINTF(3, 0)
 static void put_formatted(FILE *out, bool colors, const char *fmt, va_list args)
 {
     char small[1024];
