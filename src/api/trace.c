@@ -12,7 +12,7 @@
 #include "serve/serving.h"
 #include "store/lineage.h"
 
-#define TRACE_ROWS 100 /* shown of one request */
+#define TRACE_ROWS 100   /* shown of one request */
 #define TRACE_EDGES 1000 /* the nearest: data made of a folder of images has one a file */
 
 struct trace {

@@ -478,10 +478,9 @@ static void an_approval_is_waited_for_where_asked(void **state)
                      1);
     /* What it was changed to stays visible; the same again is no change. */
     scratch_write(s, protect, &approval);
-    assert_int_equal(
-        scratch_int(s, "SELECT COUNT(*) FROM events WHERE kind='alias.protected' AND "
-                       "subject='model:sepsis'"),
-        2);
+    assert_int_equal(scratch_int(s, "SELECT COUNT(*) FROM events WHERE kind='alias.protected' AND "
+                                    "subject='model:sepsis'"),
+                     2);
 }
 
 static gy_status protect_latest(struct gy_db *db, void *ctx, struct gy_err *err)
