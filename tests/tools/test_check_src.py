@@ -53,7 +53,7 @@ SAMPLES = [
     ("spdx", "tools/x", "#!/bin/sh\necho\n", "no SPDX", "#!/bin/sh\n# SPDX-License-Identifier: Apache-2.0\n"),
     ("marks", "src/base/a.c", SPDX + "/* TO" + "DO: later */\n", "TO" + "DO", SPDX + "/* MASTODON */\n"),
     ("marks", "tests/cli/test_a.py", "# FIX" + "ME\n", "FIX" + "ME", "# fixed\n"),
-    ("hosts", "README.md", "see https://registry.npm" + "js.org/x\n", "names npm" + "js.", "see the npm package\n"),
+    ("hosts", "README.md", "see https://registry.n" + "pmjs.org/x\n", "names n" + "pmjs.", "see the npm package\n"),
     ("hosts", "docs/a.md", "https://py" + "pi.org/simple\n", "names py" + "pi.org", "PyPI\n"),
     ("hosts", "setup.sh", "cd /wo" + "rk/main\n", "names /wo" + "rk/", "cd ../shared\n"),
     ("binaries", "left.db", "SQLite format 3\0", "a binary file", "text\n"),
