@@ -189,6 +189,9 @@ void gy_infer_record(const struct gy_endpoint *e, const struct gy_infer_work *w,
     ret->inputs = w->q.values;
     ret->outputs = w->out;
     ret->rules = e->n_rules ? w->rules : NULL;
+    ret->shadow_version = GY_STR_NULL;
+    ret->n_shadow = 0;
+    ret->shadow = NULL;
 }
 
 void gy_infer_count(const struct gy_endpoint *e, const struct gy_infer_work *w,

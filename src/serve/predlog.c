@@ -86,6 +86,7 @@ static bool append_parts(struct stream *s, const struct gy_record *r, size_t max
         part.inputs = r->inputs + (size_t)row * r->n_inputs;
         part.outputs = r->outputs + (size_t)row * r->n_outputs;
         part.rules = r->rules ? r->rules + row : NULL;
+        part.shadow = r->shadow ? r->shadow + (size_t)row * r->n_shadow : NULL;
         if (!gy_ring_append(s->ring, &part)) {
             return false;
         }
@@ -132,6 +133,7 @@ static gy_status append_waiting(struct gy_predlog *l, struct stream *s, const st
         part.inputs = r->inputs + (size_t)row * r->n_inputs;
         part.outputs = r->outputs + (size_t)row * r->n_outputs;
         part.rules = r->rules ? r->rules + row : NULL;
+        part.shadow = r->shadow ? r->shadow + (size_t)row * r->n_shadow : NULL;
         if (gy_record_frame_bytes(&part) > gy_ring_capacity(s->ring) / 2) {
             return gy_err_set(err, GY_E_TOOBIG, "one row does not fit the prediction log");
         }

@@ -10,6 +10,7 @@
 #define FIXED_BYTES 72
 #define RECORD_VERSION 1
 #define FLAG_RULES 1
+#define FLAG_SHADOW 2
 #define RULE_BYTES 8
 
 static size_t pad8(size_t n)
@@ -19,12 +20,14 @@ static size_t pad8(size_t n)
 
 static size_t text_bytes(const struct gy_record *r)
 {
-    return pad8(r->endpoint.n + r->model_version.n + r->request_id.n);
+    return pad8(r->endpoint.n + r->model_version.n + r->request_id.n +
+                (r->shadow ? r->shadow_version.n : 0));
 }
 
 static size_t row_bytes(const struct gy_record *r)
 {
-    return ((size_t)r->n_inputs + r->n_outputs) * sizeof(double) + (r->rules ? RULE_BYTES : 0);
+    return ((size_t)r->n_inputs + r->n_outputs + (r->shadow ? r->n_shadow : 0)) * sizeof(double) +
+           (r->rules ? RULE_BYTES : 0);
 }
 
 size_t gy_record_frame_bytes(const struct gy_record *r)
@@ -50,7 +53,7 @@ static inline char *put(char *to, const void *from, size_t n)
 static void write_fixed(const struct gy_record *r, char *to)
 {
     to[0] = RECORD_VERSION;
-    to[1] = r->rules ? FLAG_RULES : 0;
+    to[1] = (char)((r->rules ? FLAG_RULES : 0) | (r->shadow ? FLAG_SHADOW : 0));
     memcpy(to + 2, &r->status, 2);
     memcpy(to + 4, &r->latency_ns, 4);
     memcpy(to + 8, &r->seq, 8);
@@ -65,8 +68,8 @@ static void write_fixed(const struct gy_record *r, char *to)
                                 (uint16_t)r->endpoint.n,
                                 (uint16_t)r->model_version.n,
                                 (uint16_t)r->request_id.n,
-                                0,
-                                0,
+                                (uint16_t)(r->shadow ? r->shadow_version.n : 0),
+                                (uint16_t)(r->shadow ? r->n_shadow : 0),
                                 0};
     memcpy(to + 56, counts, sizeof counts);
 }
@@ -80,6 +83,9 @@ void gy_record_write(const struct gy_record *r, char *to)
     p = put(p, r->endpoint.p, r->endpoint.n);
     p = put(p, r->model_version.p, r->model_version.n);
     p = put(p, r->request_id.p, r->request_id.n);
+    if (r->shadow) {
+        p = put(p, r->shadow_version.p, r->shadow_version.n);
+    }
     size_t text_n = text_bytes(r);
     memset(p, 0, text_n - (size_t)(p - text));
     p = text + text_n;
@@ -88,6 +94,9 @@ void gy_record_write(const struct gy_record *r, char *to)
     for (uint32_t i = 0; r->rules && i < r->n_rows; i++) {
         memcpy(p, &r->rules[i], RULE_BYTES);
         p += RULE_BYTES;
+    }
+    if (r->shadow) {
+        p = put(p, r->shadow, r->n_rows * (size_t)r->n_shadow * sizeof(double));
     }
     uint32_t length = (uint32_t)(p - payload);
     uint32_t crc = gy_crc32c(0, payload, length);
@@ -140,20 +149,22 @@ void gy_record_peek(const char *frame, unsigned char ret_id[16], uint64_t *ret_s
     memcpy(ret_id, frame + FRAME_HEADER + 16, 16);
 }
 
-static gy_status copy_arrays(const char *p, struct gy_arena *a, bool has_rules, struct gy_record *r,
-                             struct gy_err *err)
+static gy_status copy_arrays(const char *p, struct gy_arena *a, bool has_rules, bool has_shadow,
+                             struct gy_record *r, struct gy_err *err)
 {
     size_t n_in = (size_t)r->n_rows * r->n_inputs * sizeof(double);
     size_t n_out = (size_t)r->n_rows * r->n_outputs * sizeof(double);
     size_t n_rules = has_rules ? r->n_rows * sizeof(struct gy_rule_outcome) : 0;
-    char *to = gy_arena_alloc(a, n_in + n_out + n_rules + 1);
+    size_t n_shadow = (size_t)r->n_rows * r->n_shadow * sizeof(double);
+    char *to = gy_arena_alloc(a, n_in + n_out + n_rules + n_shadow + 1);
     if (!to) {
         return gy_err_set(err, GY_E_NOMEM, "a record of the prediction log");
     }
-    memcpy(to, p, n_in + n_out + n_rules);
+    memcpy(to, p, n_in + n_out + n_rules + n_shadow);
     r->inputs = (const double *)(const void *)to;
     r->outputs = (const double *)(const void *)(to + n_in);
     r->rules = has_rules ? (const struct gy_rule_outcome *)(const void *)(to + n_in + n_out) : NULL;
+    r->shadow = has_shadow ? (const double *)(const void *)(to + n_in + n_out + n_rules) : NULL;
     return GY_OK;
 }
 
@@ -168,6 +179,7 @@ gy_status gy_record_read(const char *frame, size_t n, struct gy_arena *a, struct
     struct gy_record r = {0};
     uint16_t counts[8];
     bool has_rules = p[1] & FLAG_RULES;
+    bool has_shadow = p[1] & FLAG_SHADOW;
     memcpy(&r.status, p + 2, 2);
     memcpy(&r.latency_ns, p + 4, 4);
     memcpy(&r.seq, p + 8, 8);
@@ -180,9 +192,11 @@ gy_status gy_record_read(const char *frame, size_t n, struct gy_arena *a, struct
     memcpy(counts, p + 56, sizeof counts);
     r.n_inputs = counts[0];
     r.n_outputs = counts[1];
-    size_t text = (size_t)counts[2] + counts[3] + counts[4];
-    size_t a_row =
-        ((size_t)r.n_inputs + r.n_outputs) * sizeof(double) + (has_rules ? RULE_BYTES : 0);
+    r.n_shadow = has_shadow ? counts[6] : 0;
+    size_t shadow_text = has_shadow ? counts[5] : 0;
+    size_t text = (size_t)counts[2] + counts[3] + counts[4] + shadow_text;
+    size_t a_row = ((size_t)r.n_inputs + r.n_outputs + r.n_shadow) * sizeof(double) +
+                   (has_rules ? RULE_BYTES : 0);
     if (FRAME_HEADER + FIXED_BYTES + pad8(text) + r.n_rows * a_row != n) {
         return gy_err_set(err, GY_E_CORRUPT, "a record of the prediction log has a wrong length");
     }
@@ -190,10 +204,14 @@ gy_status gy_record_read(const char *frame, size_t n, struct gy_arena *a, struct
     r.endpoint = gy_arena_str(a, gy_str_n(p, counts[2]));
     r.model_version = gy_arena_str(a, gy_str_n(p + counts[2], counts[3]));
     r.request_id = gy_arena_str(a, gy_str_n(p + counts[2] + counts[3], counts[4]));
-    if (!r.endpoint.p || !r.model_version.p || !r.request_id.p) {
+    r.shadow_version =
+        has_shadow ? gy_arena_str(a, gy_str_n(p + counts[2] + counts[3] + counts[4], shadow_text))
+                   : GY_STR_NULL;
+    if (!r.endpoint.p || !r.model_version.p || !r.request_id.p ||
+        (has_shadow && !r.shadow_version.p)) {
         return gy_err_set(err, GY_E_NOMEM, "a record of the prediction log");
     }
-    GY_TRY(copy_arrays(p + pad8(text), a, has_rules, &r, err));
+    GY_TRY(copy_arrays(p + pad8(text), a, has_rules, has_shadow, &r, err));
     *ret = r;
     return GY_OK;
 }

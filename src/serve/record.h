@@ -23,9 +23,15 @@ struct gy_record {
     uint16_t status;            /* HTTP status of the answer */
     uint16_t n_inputs, n_outputs;
     struct gy_str endpoint, model_version, request_id;
-    const double *inputs;                /* n_rows x n_inputs, NaN = missing */
-    const double *outputs;               /* n_rows x n_outputs: prediction, then probabilities */
+    const double *inputs; /* n_rows x n_inputs, NaN = missing */
+    /* n_rows x n_outputs: what was answered, then what the model itself said: probabilities, or
+     * (regression with rules) its value. NaN: the model was not asked. */
+    const double *outputs;
     const struct gy_rule_outcome *rules; /* n_rows; NULL: the endpoint has no rules */
+    /* What a shadow version would have answered; absent version: there was none. */
+    struct gy_str shadow_version;
+    uint16_t n_shadow;    /* values a row, laid out as outputs */
+    const double *shadow; /* n_rows x n_shadow */
 };
 
 /* Bytes of the frame (header included, a multiple of 8). */
