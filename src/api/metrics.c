@@ -58,6 +58,10 @@ static void simple_counters(struct gy_buf *b, const struct gy_endpoint_stats *al
          offsetof(struct gy_stat_sum, rule_hits)},
         {"gyre_model_skipped_total", "Rows that a rule decided without the model.",
          offsetof(struct gy_stat_sum, model_skipped)},
+        {"gyre_rule_sampled_total",
+         "Of the rows that a rule decided without the model, those scored for the log all the "
+         "same.",
+         offsetof(struct gy_stat_sum, rule_sampled)},
         {"gyre_inference_out_of_range_total", "Input values outside of what training saw.",
          offsetof(struct gy_stat_sum, out_of_range)},
     };

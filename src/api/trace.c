@@ -111,10 +111,35 @@ static void write_inputs(struct gy_jw *w, const struct gy_record *r, size_t row,
     gy_jw_obj_end(w);
 }
 
+/* A rule answered without asking the model. */
+static bool rule_decided(const struct gy_record *r, size_t row, yyjson_val *config)
+{
+    yyjson_val *rules = gy_json_get(config, "rules");
+    yyjson_val *rule = r->rules && r->rules[row].rule >= 0
+                           ? yyjson_arr_get(rules, (size_t)r->rules[row].rule)
+                           : NULL;
+    return gy_json_bool(gy_json_get(rule, "then"), "skip_model", false);
+}
+
+/* What the model said by itself, also where a rule answered. */
+static void write_model(struct gy_jw *w, const struct gy_record *r, size_t row)
+{
+    const double *out = r->outputs + row * r->n_outputs;
+    gy_jw_key(w, "model_outputs");
+    gy_jw_arr(w);
+    for (size_t i = r->n_outputs > 1 ? 1 : 0; i < r->n_outputs; i++) {
+        write_value(w, out[i]);
+    }
+    gy_jw_arr_end(w);
+}
+
+/* As answered. */
 static void write_outputs(struct gy_jw *w, const struct gy_record *r, size_t row,
                           yyjson_val *config)
 {
     const double *out = r->outputs + row * r->n_outputs;
+    bool regression = gy_str_eqc(gy_json_str(config, "task"), "regression");
+    bool hidden = rule_decided(r, row, config); /* what the log then knows the answer did not say */
     bool text_classes = yyjson_arr_size(gy_json_get(config, "classes")) > 0 &&
                         !gy_json_bool(config, "numeric_classes", true);
     gy_jw_key(w, "outputs");
@@ -126,14 +151,14 @@ static void write_outputs(struct gy_jw *w, const struct gy_record *r, size_t row
     } else {
         write_value(w, out[0]);
     }
-    if (r->n_outputs == 2) {
+    if (r->n_outputs == 2 && !regression) {
         gy_jw_key(w, "probability");
-        write_value(w, out[1]);
+        write_value(w, hidden ? NAN : out[1]);
     } else if (r->n_outputs > 2) {
         gy_jw_key(w, "probability");
         gy_jw_arr(w);
         for (size_t i = 1; i < r->n_outputs; i++) {
-            write_value(w, out[i]);
+            write_value(w, hidden ? NAN : out[i]);
         }
         gy_jw_arr_end(w);
     }
@@ -163,6 +188,7 @@ static void write_row(struct gy_jw *w, const struct gy_record *r, size_t row, yy
 {
     write_inputs(w, r, row, config);
     write_outputs(w, r, row, config);
+    write_model(w, r, row);
     write_rules(w, r, row, config);
 }
 

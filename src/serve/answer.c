@@ -51,11 +51,12 @@ static void add_probability(const struct gy_endpoint *e, const struct gy_infer_w
                             bool as_array, struct gy_buf *out)
 {
     const double *p = w->out + i * e->n_log_outputs + 1;
+    bool hidden = gy_infer_skips(e, w, i); /* the log may know it, the answer is the rule's */
     for (size_t k = 0; k + 1 < e->n_log_outputs; k++) {
         if (k || as_array) {
             gy_buf_add_char(out, k ? ',' : '[');
         }
-        add_number(out, p[k]);
+        add_number(out, hidden ? NAN : p[k]);
     }
     if (as_array) {
         gy_buf_add_char(out, ']');

@@ -152,6 +152,7 @@ static void freeze_shape(struct gy_jw *w, const struct gy_endpoint *e)
     }
     gy_jw_arr_end(w);
     gy_jw_kv_bool(w, "numeric_classes", e->numeric_classes);
+    gy_jw_kv_f64(w, "rule_shadow", e->rule_shadow);
     if (e->info->task == GY_TASK_BINARY) {
         gy_jw_kv_f64(w, "threshold", e->threshold);
     }
@@ -164,8 +165,8 @@ static gy_status freeze(yyjson_val *body, const struct gy_model_version *v,
                         struct gy_err *err)
 {
     static const char *const body_keys[] = {"model", "project", "columns", "gate", NULL};
-    static const char *const project_keys[] = {"model",     "aliases", "rules",
-                                               "threshold", "review",  NULL};
+    static const char *const project_keys[] = {"model",  "aliases",     "rules", "threshold",
+                                               "review", "rule_shadow", NULL};
     yyjson_val *project = gy_json_get(body, "project");
     GY_TRY(check_keys(body, body_keys, "the deploy request", err));
     GY_TRY(check_keys(project, project_keys, "endpoint", err));
@@ -184,7 +185,9 @@ static gy_status freeze(yyjson_val *body, const struct gy_model_version *v,
     gy_jw_obj_end(&w);
     gy_jw_arr_end(&w);
     for (size_t i = 1; project_keys[i]; i++) {
-        if (!e || strcmp(project_keys[i], "threshold") != 0) {
+        bool resolved = strcmp(project_keys[i], "threshold") == 0 ||
+                        strcmp(project_keys[i], "rule_shadow") == 0;
+        if (!e || !resolved) {
             copy_key(&w, project_keys[i], gy_json_get(project, project_keys[i]));
         }
     }

@@ -86,7 +86,6 @@ static gy_status copy(struct gy_arena *a, struct gy_str s, struct gy_str *ret, s
 static gy_status build_classes(struct gy_endpoint *e, struct gy_err *err)
 {
     const struct gy_predictor_info *info = e->info;
-    e->n_log_outputs = 1 + (info->task == GY_TASK_REGRESSION ? 0 : info->n_outputs);
     e->class_values = gy_arena_calloc(&e->arena, info->n_classes + 1, sizeof *e->class_values);
     e->class_json = gy_arena_calloc(&e->arena, info->n_classes + 1, sizeof *e->class_json);
     if (!e->class_values || !e->class_json) {
@@ -364,6 +363,32 @@ static gy_status read_threshold(struct gy_endpoint *e, yyjson_val *config, struc
     return GY_OK;
 }
 
+uint64_t gy_share_cut(double share)
+{
+    return (uint64_t)(share * 9007199254740992.0); /* 2^53 */
+}
+
+static gy_status read_rule_shadow(struct gy_endpoint *e, yyjson_val *config, struct gy_err *err)
+{
+    yyjson_val *v = gy_json_get(config, "rule_shadow");
+    bool given = v && !yyjson_is_null(v);
+    double share = given ? yyjson_is_num(v) ? yyjson_get_num(v) : -1 : GY_ENDPOINT_RULE_SHADOW;
+    if (!(share >= 0 && share <= 1)) {
+        return gy_err_set(err, GY_E_INVALID, "'rule_shadow' must be a share from 0 to 1");
+    }
+    e->rule_shadow = share;
+    e->rule_shadow_cut = gy_share_cut(share);
+    return GY_OK;
+}
+
+/* The answer, then what the model says: a regression repeats itself only where a rule may have
+ * answered instead. */
+static void count_log_outputs(struct gy_endpoint *e)
+{
+    bool answer_is_all = e->info->task == GY_TASK_REGRESSION && e->n_rules == 0;
+    e->n_log_outputs = 1 + (answer_is_all ? 0 : e->info->n_outputs);
+}
+
 static size_t aligned(size_t n)
 {
     return (n + 63) & ~(size_t)63;
@@ -427,6 +452,8 @@ static gy_status build(struct gy_endpoint *e, const struct gy_endpoint_spec *spe
     GY_TRY(read_threshold(e, spec->config, err));
     GY_TRY(build_classes(e, err));
     GY_TRY(build_rules(e, spec->config, err));
+    GY_TRY(read_rule_shadow(e, spec->config, err));
+    count_log_outputs(e);
     GY_TRY(build_shape(e, &e->shape, err));
     GY_TRY(build_aliases(e, gy_json_get(spec->config, "aliases"), err));
     GY_TRY(build_texts(e, err));

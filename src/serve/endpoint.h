@@ -19,6 +19,7 @@
 #define GY_ENDPOINT_CHUNK 64         /* rows a predictor call */
 #define GY_ENDPOINT_INLINE_NS 1e5    /* rows x time per row: beyond it, off the event loop */
 #define GY_ENDPOINT_MAX_BYTES GY_MIB /* texts of one endpoint */
+#define GY_ENDPOINT_RULE_SHADOW 0.1  /* rule_shadow when the configuration has none */
 
 /* What an answer can hold, by position in the shape's `outputs`. */
 enum gy_output { GY_OUT_PREDICTION, GY_OUT_PROBABILITY, GY_OUT_RULE, GY_N_OUTPUTS };
@@ -61,7 +62,9 @@ struct gy_endpoint {
     bool numeric_classes;      /* every class label is a whole number */
     double *class_values;      /* what is logged: the label's number, else the class index */
     struct gy_str *class_json; /* what is answered */
-    size_t n_log_outputs;      /* values a row in the log: prediction, then probabilities */
+    size_t n_log_outputs;      /* values a row in the log: the answer, then the model's own */
+    double rule_shadow;        /* share of the rows decided by a rule alone that are scored too */
+    uint64_t rule_shadow_cut;  /* gy_share_cut of it */
     size_t predictor_scratch, scratch_bytes;
     double row_ns; /* measured when loaded */
     size_t inline_rows;
@@ -85,6 +88,9 @@ GY_CHECKED gy_status gy_endpoint_build(const struct gy_endpoint_spec *spec,
 struct gy_endpoint *gy_endpoint_ref(struct gy_endpoint *e);
 void gy_endpoint_unref(struct gy_endpoint *e); /* NULL allowed; any thread */
 GY_DEFINE_AUTO(struct gy_endpoint *, gy_endpoint_unref);
+
+/* share (0..1) of [0, 2^53), what gy_infer_lot draws from. */
+uint64_t gy_share_cut(double share);
 
 /* Letters, digits, '.', '_', '-', starting with a letter or digit. INVALID otherwise. */
 GY_CHECKED gy_status gy_endpoint_check_name(struct gy_str name, struct gy_err *err);

@@ -58,17 +58,41 @@ static gy_status reserve_rows(const struct gy_endpoint *e, struct gy_infer_work 
     return reserve_scratch(w, e->scratch_bytes);
 }
 
-/* Which rows of [first, first + n) the model must see: false when rules skip it for all. */
-static bool apply_rules(const struct gy_endpoint *e, struct gy_infer_work *w, size_t first,
-                        size_t n)
+uint64_t gy_infer_lot(const unsigned char id[16], size_t row)
 {
-    bool ask_model = e->n_rules == 0;
-    for (size_t i = first; e->n_rules && i < first + n; i++) {
-        gy_rules_eval(e->rules, w->q.values + i * e->shape.n_fields, e->shape.n_fields,
-                      &w->rules[i]);
-        ask_model = ask_model || w->rules[i].rule < 0 || !e->plans[w->rules[i].rule].skip_model;
+    uint64_t a;
+    uint64_t x;
+    memcpy(&a, id, 8);
+    memcpy(&x, id + 8, 8);
+    /* splitmix64 (Steele, Lea, Flood 2014): a step for each row, then its finalizer */
+    x ^= a * 0xff51afd7ed558ccdu;
+    x += (row + 1) * 0x9e3779b97f4a7c15u;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return (x ^ (x >> 31)) >> 11;
+}
+
+/* The rows of [first, first + n) that the model sees, by their place in the chunk; returns how
+ * many. */
+static size_t rows_to_score(const struct gy_endpoint *e, struct gy_infer_work *w, size_t first,
+                            size_t n, uint8_t rows[GY_ENDPOINT_CHUNK])
+{
+    size_t n_rows = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t row = first + i;
+        bool score = true;
+        if (e->n_rules) {
+            gy_rules_eval(e->rules, w->q.values + row * e->shape.n_fields, e->shape.n_fields,
+                          &w->rules[row]);
+            if (gy_infer_skips(e, w, row)) {
+                score = gy_infer_lot(w->id, row) < e->rule_shadow_cut;
+                w->sampled += score;
+            }
+        }
+        rows[n_rows] = (uint8_t)i;
+        n_rows += score;
     }
-    return ask_model;
+    return n_rows;
 }
 
 static void check_ranges(const struct gy_endpoint *e, struct gy_infer_work *w, size_t first,
@@ -88,15 +112,17 @@ static void check_ranges(const struct gy_endpoint *e, struct gy_infer_work *w, s
     }
 }
 
-static void run_model(const struct gy_endpoint *e, struct gy_infer_work *w, size_t first, size_t n,
-                      double *raw)
+/* Score n of the chunk_n rows at first; raw holds them one after the other. */
+static void run_model(const struct gy_endpoint *e, struct gy_infer_work *w, size_t first,
+                      size_t chunk_n, const uint8_t *which, size_t n, double *raw)
 {
     const double *rows = w->q.values + first * e->shape.n_fields;
     size_t n_inputs = e->shape.n_inputs;
-    if (n_inputs != e->shape.n_fields) {
+    if (n_inputs != e->shape.n_fields || n != chunk_n) {
         double *packed = raw + GY_ENDPOINT_CHUNK * e->info->n_outputs;
         for (size_t i = 0; i < n; i++) {
-            memcpy(packed + i * n_inputs, rows + i * e->shape.n_fields, n_inputs * sizeof *packed);
+            memcpy(packed + i * n_inputs, rows + which[i] * e->shape.n_fields,
+                   n_inputs * sizeof *packed);
         }
         rows = packed;
     }
@@ -120,7 +146,22 @@ static double class_of(const struct gy_endpoint *e, const double *probability)
     return (double)best;
 }
 
-/* One row: what the model says (raw, NULL when it was not asked) and what a rule overrides. */
+/* The logged values of a row after the first: what the model said (raw, NULL: it was not asked).
+ * false: a value is not finite; then all are missing. */
+static bool put_raw(const struct gy_endpoint *e, const double *raw, double *out)
+{
+    bool finite = true;
+    for (size_t k = 0; raw && k < e->info->n_outputs; k++) {
+        finite = finite && isfinite(raw[k]);
+    }
+    for (size_t k = 1; k < e->n_log_outputs; k++) {
+        out[k] = raw && finite ? raw[k - 1] : NAN;
+    }
+    return finite;
+}
+
+/* One row: what the model says (raw) and what a rule overrides. A rule that decides alone is not
+ * hurt by what the model would have said. */
 static bool decide(const struct gy_endpoint *e, struct gy_infer_work *w, size_t i,
                    const double *raw)
 {
@@ -128,24 +169,20 @@ static bool decide(const struct gy_endpoint *e, struct gy_infer_work *w, size_t 
     if (e->n_rules && w->rules[i].rule >= 0) {
         plan = &e->plans[w->rules[i].rule];
     }
-    bool asked = raw && !(plan && plan->skip_model);
-    bool finite = true;
     double *out = w->out + i * e->n_log_outputs;
-    for (size_t k = 1; k < e->n_log_outputs; k++) {
-        out[k] = asked ? raw[k - 1] : NAN;
-        finite = finite && (!asked || isfinite(out[k]));
-    }
-    double class = asked ? class_of(e, raw) : 0;
-    finite = finite && isfinite(class);
+    bool finite = put_raw(e, raw, out);
+    bool alone = plan && plan->skip_model;
+    double class = raw && finite && !alone ? class_of(e, raw) : 0;
     class = plan && plan->decides ? plan->prediction : class;
     w->classes[i] = class;
     out[0] = e->info->task == GY_TASK_REGRESSION ? class : e->class_values[(size_t) class];
-    return finite;
+    return finite || alone;
 }
 
 gy_status gy_infer_run(const struct gy_endpoint *e, struct gy_infer_work *w, struct gy_err *err)
 {
     w->out_of_range = 0;
+    w->sampled = 0;
     if (reserve_rows(e, w) != GY_OK) {
         return gy_err_set(err, GY_E_NOMEM, "memory for a prediction");
     }
@@ -153,13 +190,15 @@ gy_status gy_infer_run(const struct gy_endpoint *e, struct gy_infer_work *w, str
     for (size_t first = 0; first < w->q.n_rows; first += GY_ENDPOINT_CHUNK) {
         size_t left = w->q.n_rows - first;
         size_t n = left < GY_ENDPOINT_CHUNK ? left : GY_ENDPOINT_CHUNK;
-        bool ask = apply_rules(e, w, first, n);
+        uint8_t which[GY_ENDPOINT_CHUNK];
+        size_t n_scored = rows_to_score(e, w, first, n, which);
         check_ranges(e, w, first, n);
-        if (ask) {
-            run_model(e, w, first, n, raw);
+        if (n_scored) {
+            run_model(e, w, first, n, which, n_scored, raw);
         }
-        for (size_t i = 0; i < n; i++) {
-            if (!decide(e, w, first + i, ask ? raw + i * e->info->n_outputs : NULL)) {
+        for (size_t i = 0, k = 0; i < n; i++) {
+            bool scored = k < n_scored && which[k] == i;
+            if (!decide(e, w, first + i, scored ? raw + k++ * e->info->n_outputs : NULL)) {
                 return gy_err_set(
                     err, GY_E_INVALID,
                     "the model gives no finite number for row %zu: its values are too "
@@ -176,6 +215,7 @@ void gy_infer_record(const struct gy_endpoint *e, const struct gy_infer_work *w,
 {
     struct gy_str id = w->q.id_bytes ? gy_str_n(w->q.id, w->q.id_bytes) : request_id;
     id.n = id.n < 256 ? id.n : 256;
+    memcpy(ret->id, w->id, sizeof ret->id);
     ret->revision = e->revision;
     ret->n_rows = (uint32_t)w->q.n_rows;
     ret->first_row = 0;
@@ -203,6 +243,9 @@ void gy_infer_count(const struct gy_endpoint *e, const struct gy_infer_work *w,
     gy_stat_latency(block, latency_ns);
     if (w->out_of_range) {
         gy_stat_add(&block->out_of_range, w->out_of_range);
+    }
+    if (w->sampled) {
+        gy_stat_add(&block->rule_sampled, w->sampled);
     }
     for (size_t i = 0; i < n && e->n_rules; i++) {
         if (w->rules[i].rule >= 0) {

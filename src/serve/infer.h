@@ -11,8 +11,9 @@
 
 struct gy_infer_work {
     struct gy_infer_request q;
-    double *out;                   /* n_rows x n_log_outputs: what is logged */
-    double *classes;               /* n_rows: class index, or the value of a regression */
+    unsigned char id[16]; /* prediction_id: given before gy_infer_run, which draws lots by it */
+    double *out;          /* n_rows x n_log_outputs: what is logged */
+    double *classes;      /* n_rows: class index, or the value of a regression */
     struct gy_rule_outcome *rules; /* n_rows */
     size_t out_capacity, row_capacity;
     char *scratch; /* 64-byte aligned inside scratch_memory */
@@ -20,11 +21,14 @@ struct gy_infer_work {
     size_t scratch_bytes;
     size_t out_of_range;           /* values outside of what training saw */
     size_t range_row, range_input; /* the first of them */
+    size_t sampled;                /* rows that a rule decided and the model scored all the same */
 };
 void gy_infer_work_done(struct gy_infer_work *w); /* NULL allowed */
 GY_DEFINE_AUTO_DONE(struct gy_infer_work, gy_infer_work_done);
 
-/* Predict w->q (already read). Fails: INVALID (the model gives no finite number), NOMEM. */
+/* Predict w->q (already read). Of the rows that a rule decides without the model a share (the
+ * endpoint's rule_shadow) is scored all the same: their outputs are logged, and the answer does not
+ * tell. Fails: INVALID (the model gives no finite number), NOMEM. */
 GY_CHECKED gy_status gy_infer_run(const struct gy_endpoint *e, struct gy_infer_work *w,
                                   struct gy_err *err);
 /* The record of what was predicted; views into e and w. */
@@ -40,5 +44,15 @@ int gy_infer_http(gy_status status);
 /* Count one answer. */
 void gy_infer_count(const struct gy_endpoint *e, const struct gy_infer_work *w,
                     struct gy_stat_block *block, uint64_t latency_ns);
+
+/* Was the model asked for the row's answer? No: a rule decided it alone. */
+static inline bool gy_infer_skips(const struct gy_endpoint *e, const struct gy_infer_work *w,
+                                  size_t row)
+{
+    return e->n_rules && w->rules[row].rule >= 0 && e->plans[w->rules[row].rule].skip_model;
+}
+/* A lot for (prediction, row), uniform on [0, 2^53), the same whenever and wherever it is drawn. A
+ * share of all lots lies below gy_share_cut(share). */
+uint64_t gy_infer_lot(const unsigned char id[16], size_t row);
 
 #endif

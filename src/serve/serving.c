@@ -413,6 +413,7 @@ static enum gy_fast_result run(void *self, int loop, const struct gy_request *re
     if (body.n > GY_SERVING_INLINE_BODY || gy_predlog_waits(s->log)) {
         return GY_FAST_DEFER;
     }
+    gy_uuid7(&l->ids, l->work.id);
     if (gy_infer_parse(t.form, shape_of(&t), body, &l->work.q, &err) != GY_OK) {
         fail_counted(out, &err, block);
         return GY_FAST_DONE;
@@ -426,7 +427,6 @@ static enum gy_fast_result run(void *self, int loop, const struct gy_request *re
         return GY_FAST_DONE;
     }
     gy_infer_record(t.endpoint, &l->work, req->request_id, &r);
-    gy_uuid7(&l->ids, r.id);
     r.time_us = gy_now_us();
     r.latency_ns = saturated(gy_mono_ns() - start);
     if (!gy_predlog_append(s->log, loop, &r)) {
@@ -445,12 +445,12 @@ static gy_status answer(struct gy_serving *s, const struct target *t, const stru
                         struct gy_fast_reply *out, struct gy_err *err)
 {
     struct gy_record r;
+    pthread_mutex_lock(&s->shared);
+    gy_uuid7(&s->shared_ids, w->id);
+    pthread_mutex_unlock(&s->shared);
     GY_TRY(gy_infer_parse(t->form, shape_of(t), body, &w->q, err));
     GY_TRY(gy_infer_run(t->endpoint, w, err));
     gy_infer_record(t->endpoint, w, req->request_id, &r);
-    pthread_mutex_lock(&s->shared);
-    gy_uuid7(&s->shared_ids, r.id);
-    pthread_mutex_unlock(&s->shared);
     r.time_us = gy_now_us();
     r.latency_ns = saturated(gy_mono_ns() - start);
     GY_TRY(gy_predlog_append_wait(s->log, &r, err));

@@ -7,6 +7,7 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "serve/endpoint.h"
 
 #define SHAPES_ARENA (256 * GY_MIB)
 
@@ -163,6 +164,7 @@ gy_status gy_shape_read(const struct gy_revision *r, struct gy_arena *a, yyjson_
     GY_TRY(read_classes(&s, a, err));
     GY_TRY(read_rules(&s, a, err));
     GY_TRY(read_variants(&s, a, err));
+    s.rule_shadow = gy_json_f64(s.config, "rule_shadow", GY_ENDPOINT_RULE_SHADOW);
     *ret = s;
     *ret_doc = GY_TAKE(doc);
     return GY_OK;

@@ -47,6 +47,7 @@ struct gy_shape {
     size_t n_rules;
     const struct gy_shape_variant *variants; /* the stable one first */
     size_t n_variants;
+    double rule_shadow; /* share of the rows decided by a rule alone that the model scored too */
     yyjson_val *config; /* the whole frozen configuration */
 };
 

@@ -3,6 +3,7 @@
 
 import http.client
 import json
+import math
 import socket
 import threading
 
@@ -253,7 +254,7 @@ def test_trace(new_server):
     assert (trace["digest"], trace["run_id"]) == (revision["digest"], run_id)
     assert (trace["data_sha256"], trace["code_revision"]) == (data, code)
     assert trace["inputs"] == {"HR": 104, "Resp": 22, "Temp": 38.9, "WBC": None}
-    assert trace["outputs"] == {"prediction": 1, "probability": None}
+    assert trace["outputs"] == {"prediction": 1, "probability": None} and len(trace["model_outputs"]) == 1
     assert trace["rules"] == {"name": "sirs", "reason": "SIRS: 2 or more of 4", "true": 3, "evaluated": 3, "of": 4}
     assert {"from": "model:sepsis/1", "rel": "deployed", "to": "revision:sepsis/1"}.items() <= trace["lineage"][0].items()
     assert trace["latency_us"] > 0
@@ -263,6 +264,25 @@ def test_trace(new_server):
     status, problem, _ = request(server, "GET", f"{API}/trace/01932f4e-7c1a-7000-8000-0123456789ab")
     assert (status, problem["code"]) == (404, "NOTFOUND") and "prediction_id" in problem["hint"]
     assert request(server, "GET", f"{API}/trace/nonsense")[0] == 400
+
+
+@pytest.mark.parametrize("share", [0, 1])
+def test_the_model_is_judged_where_a_rule_answers(new_server, share):
+    """rule_shadow: the log knows what the model said, the answer does not."""
+    server = new_server()
+    version, _ = serving.register(server)
+    revision = serving.deploy(server, f"models:/sepsis/{version}", project=serving.PROJECT | {"rule_shadow": share})
+    assert revision["config"]["rule_shadow"] == share
+    answer = must(server, "POST", "/v2/models/sepsis/infer", v2([[104, 22, 38.9]]))
+    assert serving.outputs(answer) == {"prediction": [1], "probability": [None], "rule": ["sirs"]}
+    trace = must(server, "GET", f"{API}/trace/{answer['parameters']['prediction_id']}")
+    assert trace["outputs"] == {"prediction": 1, "probability": None}
+    assert trace["model_outputs"] == [pytest.approx(1 / (1 + math.exp(9 - 10.4)))] if share else [None]
+    text = request(server, "GET", "/metrics")[1].decode()
+    assert f'\ngyre_rule_sampled_total{{endpoint="sepsis",version="1"}} {share}\n' in text
+    status, problem, _ = request(server, "POST", f"{API}/endpoints/sepsis/deploy",
+                                 {"model": "models:/sepsis/1", "project": {"rule_shadow": 2}})
+    assert status == 400 and "rule_shadow" in problem["detail"]
 
 
 def test_restart_serves_the_same(new_server, tmp_path):

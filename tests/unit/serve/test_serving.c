@@ -66,7 +66,7 @@ static int teardown(void **state)
 #define ALIAS                                                                             \
     "\"aliases\":[{\"path\":\"/predictions\",\"input\":{\"HR\":\"hr\",\"Resp\":\"resp\"," \
     "\"Temp\":\"temp\"},\"output\":{\"isSepsis\":\"prediction\"}}]"
-#define SEPSIS "{" SIRS "," ALIAS "}"
+#define SEPSIS "{" SIRS "," ALIAS ",\"rule_shadow\":0}"
 
 static void publish(struct fixture *f, struct gy_endpoint *e)
 {
