@@ -580,7 +580,7 @@ struct synth_opts {
     double positive;
     bool labelled, unlabelled, with_wbc;
     struct gy_opt_list drift;
-    const char *output, *ledger, *schema, *environment;
+    const char *output, *ledger, *schema, *environment, *population;
 };
 
 static gy_status print_synth(const struct gy_cli *cli, const struct synth_opts *o,
@@ -629,6 +629,7 @@ static gy_status synth_patients(const struct synth_opts *o, struct gy_synth_resu
                                     .bad = o->bad,
                                     .out = o->output,
                                     .ledger = o->ledger};
+    GY_TRY(gy_synth_parse_population(gy_str_c(o->population), &make.population, err));
     return gy_synth_patients(&make, r, err);
 }
 
@@ -677,6 +678,8 @@ static const struct gy_opt synth_opts[] = {
      "share of septic patients"},
     {"first-id", 0, GY_OPT_INT, offsetof(struct synth_opts, first_id), "N", "1",
      "the first patient_id"},
+    {"population", 0, GY_OPT_STR, offsetof(struct synth_opts, population), "NAME", "adults",
+     "adults, or elderly (made up: blunted fever, calm hearts, WBC decides more often)"},
     {"labelled", 0, GY_OPT_FLAG, offsetof(struct synth_opts, labelled), NULL, NULL,
      "with isSepsis (the default)"},
     {"unlabelled", 0, GY_OPT_FLAG, offsetof(struct synth_opts, unlabelled), NULL, NULL,
@@ -758,6 +761,7 @@ static const struct gy_verb verbs[] = {
          "  gyre data synth patients --rows 5000 --seed 7 --bad 80 --bad-ledger bad.jsonl -o "
          "patients.csv\n"
          "  gyre data synth patients --drift Temp=+1.0 -o warm.csv\n"
+         "  gyre data synth patients --population elderly --seed 9 -o ward.csv\n"
          "  gyre data synth corrupt patients.csv --bad 16 -o spoilt.csv --schema "
          "schema.yaml",
      .opts = synth_opts,

@@ -44,7 +44,28 @@ static const struct combination HEALTHY[] = {
     {NORMAL, NORMAL, NORMAL, 25613}, {NORMAL, NORMAL, HIGH, 3535}, {HIGH, NORMAL, NORMAL, 2725},
     {NORMAL, HIGH, NORMAL, 903},     {LOW, NORMAL, NORMAL, 879},
 };
+/* The made-up elderly: one marker that these vitals show and WBC beside it (65 %). */
+static const struct combination ELDERLY_SEPTIC[] = {
+    {NORMAL, NORMAL, HIGH, 450}, {LOW, NORMAL, NORMAL, 180}, {HIGH, NORMAL, NORMAL, 10},
+    {NORMAL, HIGH, NORMAL, 10},  {LOW, NORMAL, HIGH, 200},   {NORMAL, HIGH, HIGH, 55},
+    {HIGH, NORMAL, HIGH, 55},    {LOW, HIGH, HIGH, 15},      {HIGH, HIGH, HIGH, 15},
+    {LOW, HIGH, NORMAL, 5},      {HIGH, HIGH, NORMAL, 5},
+};
+static const struct combination ELDERLY_HEALTHY[] = {
+    {NORMAL, NORMAL, NORMAL, 9830}, {NORMAL, NORMAL, HIGH, 110}, {LOW, NORMAL, NORMAL, 40},
+    {HIGH, NORMAL, NORMAL, 10},     {NORMAL, HIGH, NORMAL, 10},
+};
 #define N_OF(table) (sizeof(table) / sizeof((table)[0]))
+
+struct mix {
+    const struct combination *septic, *healthy;
+    size_t n_septic, n_healthy;
+};
+static const struct mix MIXES[] = {
+    [GY_ADULTS] = {SEPTIC, HEALTHY, N_OF(SEPTIC), N_OF(HEALTHY)},
+    [GY_ELDERLY] = {ELDERLY_SEPTIC, ELDERLY_HEALTHY, N_OF(ELDERLY_SEPTIC), N_OF(ELDERLY_HEALTHY)},
+};
+static const char *const POPULATIONS[] = {[GY_ADULTS] = "adults", [GY_ELDERLY] = "elderly"};
 
 /* The columns in the order of the real file. */
 enum column {
@@ -100,6 +121,18 @@ gy_status gy_synth_parse_drift(struct gy_str text, struct gy_synth_drift *ret, s
     return GY_E_INVALID;
 }
 
+gy_status gy_synth_parse_population(struct gy_str text, enum gy_population *ret, struct gy_err *err)
+{
+    for (size_t i = 0; i < N_OF(POPULATIONS); i++) {
+        if (gy_str_eqc(text, POPULATIONS[i])) {
+            *ret = (enum gy_population)i;
+            return GY_OK;
+        }
+    }
+    (void)gy_err_set(err, GY_E_INVALID, "'%" GY_STR_F "' is not a population", GY_STR_A(text));
+    return gy_err_hint(err, "adults or elderly");
+}
+
 static double between(struct gy_rng *r, int low, int high)
 {
     return low + (double)gy_rng_below(r, (uint64_t)(high - low) + 1);
@@ -117,6 +150,30 @@ static double temperature(struct gy_rng *r, enum band band, int *ret_decimals)
     double hundredths = tenths * 10 + between(r, 0, 9);
     double most = high[band] * 10;
     return (hundredths > most ? most : hundredths) / 100;
+}
+
+/* The vital signs of the elderly. Within the normal band Temp is the lower of two draws, HR mostly
+ * that of a heart held down, and Resp the higher of two: shapes that no offset of the adults'
+ * makes. */
+static void elderly_vitals(struct patient *p, struct gy_rng *r, const struct combination *c)
+{
+    p->value[C_TEMP] = temperature(r, c->temp, &p->decimals[C_TEMP]);
+    if (c->temp == NORMAL) {
+        int decimals;
+        double other = temperature(r, NORMAL, &decimals);
+        p->decimals[C_TEMP] = other < p->value[C_TEMP] ? decimals : p->decimals[C_TEMP];
+        p->value[C_TEMP] = other < p->value[C_TEMP] ? other : p->value[C_TEMP];
+    }
+    if (c->hr == HIGH) {
+        p->value[C_HR] = between(r, 91, 140);
+    } else {
+        p->value[C_HR] = gy_rng_below(r, 12) == 0 ? between(r, 60, 90) : between(r, 42, 60);
+    }
+    if (c->resp == HIGH) {
+        p->value[C_RESP] = between(r, 21, 35);
+    } else {
+        p->value[C_RESP] = fmax(between(r, 12, 20), between(r, 12, 20));
+    }
 }
 
 static enum band blood_count(struct gy_rng *r, const struct combination *c, bool septic)
@@ -190,16 +247,21 @@ static void make_patient(struct generator *g, int64_t id, bool septic, struct pa
 {
     struct gy_rng *r = &g->rng;
     *p = (struct patient){0};
+    const struct mix *mix = &MIXES[g->o->population];
     const struct combination *c =
-        septic ? pick(r, SEPTIC, N_OF(SEPTIC)) : pick(r, HEALTHY, N_OF(HEALTHY));
+        septic ? pick(r, mix->septic, mix->n_septic) : pick(r, mix->healthy, mix->n_healthy);
     enum band wbc = blood_count(r, c, septic);
     static const int wbc_low[] = {29, 40, 121}, wbc_high[] = {39, 120, 300};
     p->value[C_ID] = (double)id;
     p->value[C_DATE] = NAN;
     p->value[C_TIME] = NAN;
-    p->value[C_HR] = c->hr == HIGH ? between(r, 91, 250) : between(r, 60, 90);
-    p->value[C_TEMP] = temperature(r, c->temp, &p->decimals[C_TEMP]);
-    p->value[C_RESP] = c->resp == HIGH ? between(r, 21, 35) : between(r, 12, 20);
+    if (g->o->population == GY_ELDERLY) {
+        elderly_vitals(p, r, c);
+    } else {
+        p->value[C_HR] = c->hr == HIGH ? between(r, 91, 250) : between(r, 60, 90);
+        p->value[C_TEMP] = temperature(r, c->temp, &p->decimals[C_TEMP]);
+        p->value[C_RESP] = c->resp == HIGH ? between(r, 21, 35) : between(r, 12, 20);
+    }
     p->value[C_WBC] = between(r, wbc_low[wbc], wbc_high[wbc]) / 10;
     p->decimals[C_WBC] = 1;
     p->value[C_LABEL] = septic ? 1 : 0;

@@ -9,6 +9,13 @@
  * and 7 are not; how often each comes is counted from the real file (WBC, which that file lacks, by
  * assumption: it decides alone for 16 % of the septic). The other columns have the real file's
  * means, spreads and gaps. Same options, same bytes, on every machine.
+ * There is a second population, `elderly`. It is made up: no file of real patients is behind its
+ * numbers. It is what a model meets that was trained on adults and is then asked about a geriatric
+ * ward: fever is blunted (Temp seldom high, sometimes low, low within the normal band), beta
+ * blockers keep most hearts at 42 to 60 beats (a low HR is no marker), and healthy ones seldom show
+ * a marker while WBC decides together with a single vital sign for 65 % of the septic, so that one
+ * vital sign that is not normal means sepsis more often than not. The rule of the labels is the
+ * same. A model of the three vital signs that learnt from adults misses those.
  * gy_synth_corrupt copies a CSV file and puts bad records between its records. Both tell in a
  * ledger what they injected, so that a test can compare dead letters byte by byte. */
 #ifndef GY_DATA_SYNTH_H
@@ -40,8 +47,14 @@ GY_CHECKED gy_status gy_synth_parse_drift(struct gy_str text, struct gy_synth_dr
     X(out_of_range, RANGE)      \
     X(missing_required, REQUIRED) X(outside_domain, VALUES) X(duplicate_id, UNIQUE)
 
+enum gy_population { GY_ADULTS, GY_ELDERLY };
+/* "adults", "elderly". Fails: INVALID. */
+GY_CHECKED gy_status gy_synth_parse_population(struct gy_str text, enum gy_population *ret,
+                                               struct gy_err *err);
+
 struct gy_synth_options {
-    int64_t rows; /* good ones; bad ones come on top */
+    enum gy_population population; /* of patients */
+    int64_t rows;                  /* good ones; bad ones come on top */
     uint64_t seed;
     double positive; /* share of septic patients: exactly round(rows * positive) */
     int64_t first_id;

@@ -524,6 +524,85 @@ static void test_patients_are_repeatable(void **state)
     assert_true(strcmp(a.p, c.p) != 0);
 }
 
+static void digest_of(const char *name, char hex[GY_SHA256_HEX])
+{
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf csv;
+    get(name, &csv);
+    GY_AUTO(gy_hash_free) struct gy_hash *h = NULL;
+    assert_int_equal(gy_hash_new(GY_HASH_SHA256, &h, NULL), GY_OK);
+    gy_hash_add(h, gy_buf_str(&csv));
+    gy_hash_hex(h, hex);
+}
+
+/* What was made before there was a second population is still made, byte for byte. */
+static void test_adults_stay_as_they_were(void **state)
+{
+    (void)state;
+    char hex[GY_SHA256_HEX];
+    struct gy_synth_options o = {
+        .rows = 2000, .seed = 5, .positive = 0.0729, .labelled = true, .wbc = true};
+    struct gy_synth_result r;
+    make(&o, "p.csv", &r);
+    digest_of("p.csv", hex);
+    assert_string_equal(hex, "74bcc024a646a6843a46e84a75fbfc931642570a59f557dad3fb9a32d5c4957b");
+    struct gy_synth_drift drift;
+    assert_int_equal(gy_synth_parse_drift(GY_STR("Temp=+1.0"), &drift, NULL), GY_OK);
+    o = (struct gy_synth_options){.rows = 2000,
+                                  .seed = 6,
+                                  .positive = 0.3,
+                                  .labelled = true,
+                                  .drifts = &drift,
+                                  .n_drifts = 1,
+                                  .bad = 16};
+    make(&o, "q.csv", &r);
+    digest_of("q.csv", hex);
+    assert_string_equal(hex, "6eba13c2e8428a5cc009c6f95bb4751ff79d9d93b7ab8c73dabe71fd56361f9a");
+}
+
+/* The same rule of labels, the share exact; a single vital sign that is not normal means sepsis
+ * more often than not; hearts are calm and fever is rare. */
+static void test_elderly_are_another_population(void **state)
+{
+    (void)state;
+    struct gy_synth_options o = {.population = GY_ELDERLY,
+                                 .rows = 20000,
+                                 .seed = 3,
+                                 .positive = 0.0729,
+                                 .labelled = true,
+                                 .wbc = true};
+    struct gy_synth_result r;
+    make(&o, "e.csv", &r);
+    assert_int_equal(r.positives, 1458);
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf csv;
+    get("e.csv", &csv);
+    struct gy_str rest = gy_buf_str(&csv), f[16];
+    assert_int_equal(split_line(&rest, f, 16), 13);
+    int64_t septic = 0, single[2] = {0}, calm = 0, fever = 0, rows = 0;
+    for (; split_line(&rest, f, 16) == 13; rows++) {
+        double hr = number(f[3]), temp = number(f[5]), resp = number(f[9]), wbc = number(f[11]);
+        assert_true(temp >= 35 && temp <= 42.3 && hr >= 42 && hr <= 140 && resp >= 12 &&
+                    resp <= 35 && wbc >= 2.9 && wbc <= 30);
+        int vitals = (temp > 38.3 || temp < 36) + (hr > 90) + (resp > 20);
+        bool is = vitals + (wbc > 12 || wbc < 4) >= 2;
+        assert_int_equal(number(f[12]), is);
+        septic += is;
+        single[is] += vitals == 1;
+        calm += hr <= 60;
+        fever += temp > 38.3;
+    }
+    assert_int_equal(rows, 20000);
+    assert_int_equal(septic, 1458);
+    assert_true(single[1] > 2 * single[0] && single[1] * 100 > 60 * septic);
+    assert_true(calm * 100 > 85 * rows && fever * 100 < 2 * rows);
+    enum gy_population population = GY_ADULTS;
+    assert_int_equal(gy_synth_parse_population(GY_STR("elderly"), &population, NULL), GY_OK);
+    assert_int_equal(population, GY_ELDERLY);
+    struct gy_err err = GY_ERR_INIT;
+    assert_int_equal(gy_synth_parse_population(GY_STR("children"), &population, &err),
+                     GY_E_INVALID);
+    assert_string_equal(err.hint, "adults or elderly");
+}
+
 /* The drift changes the column alone: labels and other columns stay. */
 static void test_drift(void **state)
 {
@@ -671,6 +750,8 @@ int main(void)
         cmocka_unit_test(test_every_write_may_fail),
         cmocka_unit_test(test_patients_follow_the_rule),
         cmocka_unit_test(test_patients_are_repeatable),
+        cmocka_unit_test(test_adults_stay_as_they_were),
+        cmocka_unit_test(test_elderly_are_another_population),
         cmocka_unit_test(test_drift),
         cmocka_unit_test(test_corrupt_keeps_to_the_schema),
         cmocka_unit_test(test_making_survives_every_failing_allocation),
