@@ -5,7 +5,10 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <dirent.h>
 #include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -91,8 +94,9 @@ static int fill_actions(const struct gy_proc_options *o, posix_spawn_file_action
     return failed;
 }
 
-static int fill_attributes(posix_spawnattr_t *attr)
+static int fill_attributes(const struct gy_proc_options *o, posix_spawnattr_t *attr)
 {
+    short group = o->new_session ? POSIX_SPAWN_SETSID : POSIX_SPAWN_SETPGROUP;
     sigset_t none;
     sigset_t all;
     (void)sigemptyset(&none); /* can not fail for a valid pointer */
@@ -105,8 +109,8 @@ static int fill_attributes(posix_spawnattr_t *attr)
         failed = posix_spawnattr_setpgroup(attr, 0);
     }
     if (!failed) {
-        failed = posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-                                                    POSIX_SPAWN_SETPGROUP);
+        failed = posix_spawnattr_setflags(
+            attr, (short)(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | group));
     }
     return failed;
 }
@@ -125,7 +129,7 @@ gy_status gy_proc_start(const struct gy_proc_options *o, struct gy_proc *ret, st
         if (!failed) {
             failed = fill_actions(o, &actions);
             if (!failed) {
-                failed = fill_attributes(&attr);
+                failed = fill_attributes(o, &attr);
             }
             if (!failed) {
                 failed = posix_spawnp(&ret->pid, o->argv[0], &actions, &attr,
@@ -177,6 +181,107 @@ void gy_proc_kill(const struct gy_proc *p, int signal_number)
         (void)kill(-p->pid,
                    signal_number); /* fails only when the group is gone, which is what is wanted */
     }
+}
+
+/* ---- other processes ---- */
+
+enum { MAX_STAT = 4096, MAX_ENVIRON = 4 << 20 };
+
+/* A file of /proc, at most max bytes of it. */
+static size_t read_proc(pid_t pid, const char *name, char *out, size_t max)
+{
+    char path[64];
+    size_t n = 0;
+    (void)snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    while (fd >= 0 && n < max) {
+        ssize_t got = read(fd, out + n, max - n);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got <= 0) {
+            break;
+        }
+        n += (size_t)got;
+    }
+    if (fd >= 0) {
+        (void)close(fd); /* read only */
+    }
+    return n;
+}
+
+int64_t gy_proc_start_time(pid_t pid)
+{
+    enum { STATE = 0, START_TIME = 19 }; /* fields after the name: proc(5) counts them from 3 */
+    char text[MAX_STAT + 1];
+    size_t n = read_proc(pid, "stat", text, MAX_STAT);
+    struct gy_str s = gy_str_n(text, n);
+    size_t name_end = SIZE_MAX;
+    for (size_t i = 0; i < n; i++) { /* the name may hold blanks and brackets */
+        name_end = text[i] == ')' ? i : name_end;
+    }
+    if (name_end == SIZE_MAX || name_end + 2 > n) {
+        return 0;
+    }
+    struct gy_str rest = gy_str_sub(s, name_end + 2, n);
+    struct gy_str field;
+    int64_t start = 0;
+    for (int i = 0; i <= START_TIME && gy_str_next(&rest, ' ', &field); i++) {
+        if (i == STATE && (gy_str_eqc(field, "Z") || gy_str_eqc(field, "X"))) {
+            return 0;
+        }
+        if (i == START_TIME && gy_parse_i64(field, 0, INT64_MAX, &start, NULL) != GY_OK) {
+            return 0;
+        }
+    }
+    return start;
+}
+
+static bool has_mark(pid_t pid, struct gy_str mark, char *buffer)
+{
+    size_t n = read_proc(pid, "environ", buffer, MAX_ENVIRON);
+    struct gy_str rest = gy_str_n(buffer, n);
+    struct gy_str entry;
+    while (gy_str_next(&rest, '\0', &entry)) {
+        if (gy_str_starts(entry, mark)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Through a pidfd, so that the one that is killed is the one that was looked at. */
+static bool kill_if_marked(pid_t pid, struct gy_str mark, char *buffer)
+{
+    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    bool killed = fd >= 0 && has_mark(pid, mark, buffer) &&
+                  syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) == 0;
+    struct pollfd gone = {.fd = fd, .events = POLLIN};
+    while (killed && poll(&gone, 1, -1) < 0 && errno == EINTR) {
+    }
+    if (fd >= 0) {
+        (void)close(fd); /* only a handle */
+    }
+    return killed;
+}
+
+size_t gy_proc_kill_marked(struct gy_str mark)
+{
+    char *buffer = gy_malloc(MAX_ENVIRON);
+    DIR *d = buffer ? opendir("/proc") : NULL;
+    size_t n = 0;
+    for (struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d)) {
+        int64_t pid = 0;
+        if (gy_parse_i64(gy_str_c(e->d_name), 1, INT32_MAX, &pid, NULL) == GY_OK &&
+            pid != getpid()) {
+            n += kill_if_marked((pid_t)pid, mark, buffer);
+        }
+    }
+    if (d) {
+        (void)closedir(d); /* read only */
+    }
+    gy_free(buffer);
+    return n;
 }
 
 /* Append what fd gives until its end. */

@@ -16,6 +16,7 @@ struct gy_proc_options {
         *env_add; /* "NAME=value", NULL-terminated, over the caller's environment; MAY be NULL */
     int stdin_fd; /* -1: /dev/null */
     int stdout_fd, stderr_fd; /* -1: inherited */
+    bool new_session;         /* setsid: outlives our terminal and our group */
 };
 
 struct gy_proc {
@@ -32,6 +33,12 @@ GY_CHECKED gy_status gy_proc_wait_ms(struct gy_proc *p, int timeout_ms, bool *re
                                      int *ret_code, struct gy_err *err);
 void gy_proc_kill(const struct gy_proc *p,
                   int signal_number); /* the whole group; nothing when it is gone */
+/* When the kernel started this process, in clock ticks since boot (0: there is none, or it is a
+ * zombie). With the pid it names a process for good: pids are used again, pairs are not. */
+int64_t gy_proc_start_time(pid_t pid);
+/* End (SIGKILL) every process of this user whose environment has an entry that starts with `mark`
+ * ("GYRE_JOB=<id>"), but not ours: what a killed parent left behind. The number of them. */
+size_t gy_proc_kill_marked(struct gy_str mark);
 /* Start, read its stdout into out (its ceiling holds: more is an error and the child is killed),
  * wait. o->stdout_fd is ignored. */
 GY_CHECKED gy_status gy_proc_capture(const struct gy_proc_options *o, struct gy_buf *out,

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -106,6 +107,43 @@ static void test_waiting_has_a_bound(void **state)
     assert_int_equal(code, 128 + SIGTERM);
 }
 
+/* Found by the environment alone: neither parent nor group nor session need be known. */
+static void test_marked_processes_are_ended(void **state)
+{
+    (void)state;
+    struct gy_err err = GY_ERR_INIT;
+    struct gy_proc marked = {0};
+    struct gy_proc plain = {0};
+    char mark[64];
+    char longer[80];
+    int code = 0;
+    (void)snprintf(mark, sizeof mark, "GYRE_TEST_MARK=%d/", (int)getpid());
+    (void)snprintf(longer, sizeof longer, "%sstage", mark);
+    struct gy_proc_options o = {.argv = (const char *const[]){"sleep", "600", NULL},
+                                .env_add = (const char *const[]){longer, NULL},
+                                .stdin_fd = -1,
+                                .stdout_fd = -1,
+                                .stderr_fd = -1,
+                                .new_session = true};
+    assert_int_equal(gy_proc_start(&o, &marked, &err), GY_OK);
+    o.env_add = NULL;
+    o.new_session = false;
+    assert_int_equal(gy_proc_start(&o, &plain, &err), GY_OK);
+    assert_int_equal(getsid(marked.pid), marked.pid);
+    assert_int_equal(getsid(plain.pid), getsid(0));
+    int64_t started = gy_proc_start_time(marked.pid);
+    assert_true(started > 0 && started == gy_proc_start_time(marked.pid));
+    assert_true(gy_proc_start_time(plain.pid) >= started);
+    assert_int_equal(gy_proc_kill_marked(gy_str_c(mark)), 1);
+    assert_int_equal(gy_proc_kill_marked(gy_str_c(mark)), 0);
+    assert_int_equal(gy_proc_start_time(marked.pid), 0); /* a zombie is none any more */
+    assert_int_equal(gy_proc_wait(&marked, &code, &err), GY_OK);
+    assert_int_equal(code, 128 + SIGKILL);
+    gy_proc_kill(&plain, SIGTERM);
+    assert_int_equal(gy_proc_wait(&plain, &code, &err), GY_OK);
+    assert_int_equal(code, 128 + SIGTERM);
+}
+
 static void test_out_of_memory(void **state)
 {
     (void)state;
@@ -137,6 +175,7 @@ int main(void)
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_kill_reaches_the_group),
         cmocka_unit_test(test_waiting_has_a_bound),
+        cmocka_unit_test(test_marked_processes_are_ended),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
