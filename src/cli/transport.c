@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/transport.h"
 
+#include <stdlib.h>
+
 #include "api/app.h"
+#include "cli/patient.h"
 #include "net/http_client.h"
 
 gy_status gy_cli_home(struct gy_cli *cli, struct gy_home *ret, struct gy_err *err)
@@ -18,6 +21,14 @@ static gy_status open_socket(const struct gy_home *home, struct gy_caller **ret,
     return gy_http_client_new(url, ret, err);
 }
 
+/* Inside a job the server is the one that started it, also while it is away. */
+static gy_status open_for_job(struct gy_cli *cli, const struct gy_home *home, struct gy_err *err)
+{
+    struct gy_caller *inner = NULL;
+    GY_TRY(open_socket(home, &inner, err));
+    return gy_patient_new(inner, &cli->caller, err);
+}
+
 gy_status gy_cli_caller(struct gy_cli *cli, struct gy_caller **ret, struct gy_err *err)
 {
     if (cli->caller) {
@@ -31,7 +42,10 @@ gy_status gy_cli_caller(struct gy_cli *cli, struct gy_caller **ret, struct gy_er
     }
     struct gy_home home = {.lock_fd = -1};
     GY_TRY(gy_cli_home(cli, &home, err));
-    if (gy_home_is_locked(&home)) {
+    const char *job = getenv("GYRE_JOB");
+    if (job && job[0]) {
+        GY_TRY(open_for_job(cli, &home, err));
+    } else if (gy_home_is_locked(&home)) {
         GY_TRY(open_socket(&home, &cli->caller, err));
     } else {
         struct gy_app_options options = {.home_dir = home.dir};
