@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Routes of pipeline runs. `gyre run` executes the stages where the project is and tells here what
  * happened.
- *   POST /flow/runs                      -> 201 {id,status}
- *        {id?,project,folder,code_revision,targets}
+ *   POST /flow/runs                      -> 201 {id,status,cancelled:[id],done:[stage]}
+ *        {id?,project,folder,code_revision,targets,name?,job?,place?}
+ *        place says that the caller holds the run.lock there: runs that were left running by a kill
+ *        are ended as cancelled and named; done: what earlier attempts of the job have done
  *   PUT  /flow/runs/{id}/steps/{stage}   -> 200
  *        {position,status,why,cmd,exit_code,started_us,ended_us,log,error,deps,params,outs}
  *   POST /flow/runs/{id}/end             -> 200 {status,error}
- *   GET  /flow/runs?project=             -> {"runs":[...]}, newest first
+ *   GET  /flow/runs?project=&job=&limit= -> {"runs":[...]}, newest first
  *   GET  /flow/runs/{id}                 -> the run with its steps */
 #include "api/app.h"
 #include "api/body.h"
@@ -55,12 +57,49 @@ static gy_status reply_id(struct gy_reply *reply, int http, struct gy_str id, st
 struct start_call {
     struct gy_flow_run_record r;
     char id[GY_UUID_TEXT];
+    struct gy_arena *arena;
+    struct gy_str *cancelled, *done;
+    size_t n_cancelled, n_done;
 };
 
 static gy_status start_closure(struct gy_db *db, void *ctx, struct gy_err *err)
 {
     struct start_call *c = ctx;
-    return gy_flow_record_start(db, &c->r, c->id, err);
+    GY_TRY(gy_flow_record_start(db, &c->r, c->id, err));
+    if (c->r.place.n > 0) {
+        GY_TRY(gy_flow_record_abandon(db, c->r.place, GY_STR_NULL, gy_str_c(c->id), c->r.actor,
+                                      c->arena, &c->cancelled, &c->n_cancelled, err));
+    }
+    if (c->r.job.n > 0) {
+        GY_TRY(gy_flow_record_job_done(db, c->r.job, c->arena, &c->done, &c->n_done, err));
+    }
+    return GY_OK;
+}
+
+static void write_texts(struct gy_jw *w, const char *key, const struct gy_str *list, size_t n)
+{
+    gy_jw_key(w, key);
+    gy_jw_arr(w);
+    for (size_t i = 0; i < n; i++) {
+        gy_jw_str(w, list[i]);
+    }
+    gy_jw_arr_end(w);
+}
+
+static gy_status reply_started(struct gy_reply *reply, const struct start_call *c,
+                               struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
+    struct gy_jw w;
+    gy_buf_init(&out, GY_MIB);
+    gy_jw_init(&w, &out);
+    gy_jw_obj(&w);
+    gy_jw_kv_strc(&w, "id", c->id);
+    gy_jw_kv_strc(&w, "status", "running");
+    write_texts(&w, "cancelled", c->cancelled, c->n_cancelled);
+    write_texts(&w, "done", c->done, c->n_done);
+    gy_jw_obj_end(&w);
+    return gy_reply_json(reply, 201, &out, err);
 }
 
 static gy_status post_run(void *ctx, struct gy_request *req, struct gy_reply *reply,
@@ -70,14 +109,18 @@ static gy_status post_run(void *ctx, struct gy_request *req, struct gy_reply *re
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
     GY_TRY(gy_api_object(req, GY_MAX_JSON_BODY, &doc, err));
     yyjson_val *root = yyjson_doc_get_root(doc);
-    struct start_call call = {.r = {.actor = req->actor, .started_us = gy_now_us()}};
+    struct start_call call = {.r = {.actor = req->actor, .started_us = gy_now_us()},
+                              .arena = req->arena};
     GY_TRY(gy_json_need_str(root, "project", &call.r.project, err));
     GY_TRY(gy_api_text(root, "id", GY_MAX_NAME, &call.r.id, err));
     GY_TRY(gy_api_text(root, "folder", GY_MAX_PATH, &call.r.folder, err));
     GY_TRY(gy_api_text(root, "code_revision", GY_MAX_NAME, &call.r.code_revision, err));
+    GY_TRY(gy_api_text(root, "name", GY_MAX_NAME, &call.r.name, err));
+    GY_TRY(gy_api_text(root, "job", GY_MAX_NAME, &call.r.job, err));
+    GY_TRY(gy_api_text(root, "place", GY_MAX_PATH, &call.r.place, err));
     GY_TRY(part_of(req, root, "targets", GY_API_MAX_TEXT, &call.r.targets_json, err));
     GY_TRY(gy_store_write(app->store, start_closure, &call, err));
-    return reply_id(reply, 201, gy_str_c(call.id), GY_STR("running"), err);
+    return reply_started(reply, &call, err);
 }
 
 struct step_call {
@@ -146,6 +189,8 @@ static gy_status post_end(void *ctx, struct gy_request *req, struct gy_reply *re
 static void write_run(struct gy_jw *w, const struct gy_flow_run_record *r)
 {
     gy_jw_kv_str(w, "id", r->id);
+    gy_jw_kv_str(w, "name", r->name);
+    gy_jw_kv_str(w, "job", r->job);
     gy_jw_kv_str(w, "project", r->project);
     gy_jw_kv_str(w, "folder", r->folder);
     gy_jw_kv_str(w, "code_revision", r->code_revision);
@@ -159,7 +204,8 @@ static void write_run(struct gy_jw *w, const struct gy_flow_run_record *r)
 }
 
 struct list_call {
-    struct gy_str project;
+    struct gy_str project, job;
+    int64_t max;
     struct gy_arena *arena;
     struct gy_flow_run_record *list;
     size_t n;
@@ -168,14 +214,22 @@ struct list_call {
 static gy_status list_closure(struct gy_db *db, void *ctx, struct gy_err *err)
 {
     struct list_call *c = ctx;
-    return gy_flow_record_list(db, c->project, c->arena, &c->list, &c->n, err);
+    return gy_flow_record_list(db, c->project, c->job, (size_t)c->max, c->arena, &c->list, &c->n,
+                               err);
 }
 
 static gy_status get_runs(void *ctx, struct gy_request *req, struct gy_reply *reply,
                           struct gy_err *err)
 {
     struct gy_app *app = ctx;
-    struct list_call call = {.project = gy_req_query(req, "project"), .arena = req->arena};
+    struct list_call call = {.project = gy_req_query(req, "project"),
+                             .job = gy_req_query(req, "job"),
+                             .max = GY_FLOW_LIST_MAX,
+                             .arena = req->arena};
+    struct gy_str limit = gy_req_query(req, "limit");
+    if (limit.n > 0 && gy_parse_i64(limit, 1, GY_FLOW_LIST_MAX, &call.max, err) != GY_OK) {
+        return gy_err_wrap(err, "'limit'");
+    }
     GY_TRY(gy_store_read(app->store, list_closure, &call, err));
     GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
     struct gy_jw w;

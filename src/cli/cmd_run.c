@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gyre run, gyre flow: the stages of dvc.yaml, run here; what happened is told to the routes. */
+#include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/id.h"
+#include "base/proc.h"
 #include "base/time.h"
 #include "cli/cli_internal.h"
 #include "flow/project.h"
@@ -16,6 +19,7 @@
 
 struct run_opts {
     bool force;
+    const char *name;
 };
 
 struct run_call {
@@ -24,6 +28,9 @@ struct run_call {
     struct gy_caller *caller;
     char id[GY_UUID_TEXT];
     int64_t n_told; /* of steps that started: their position */
+    const char *name, *job, *place;
+    struct gy_str *done; /* stages that earlier attempts of the job ended well */
+    size_t n_done;
 };
 
 /* Written by the signal handler only. */
@@ -45,6 +52,41 @@ static void catch_signals(struct sigaction *old_int, struct sigaction *old_term)
 
 /* ---- telling the routes ---- */
 
+/* Stages of runs that a kill ended may still be at work on the same files. */
+static void end_leftovers(struct run_call *c, yyjson_val *cancelled)
+{
+    size_t i;
+    size_t max;
+    yyjson_val *v;
+    yyjson_arr_foreach(cancelled, i, max, v)
+    {
+        char mark[GY_UUID_TEXT + 16];
+        struct gy_str id = gy_json_val_str(v);
+        (void)snprintf(mark, sizeof mark, "GYRE_STEP=%.36s/", id.p ? id.p : "-");
+        (void)gy_proc_kill_marked(gy_str_c(mark)); /* how many does not matter */
+        gy_cli_note(c->cli, "the run %.*s had been killed: it is cancelled now\n", (int)id.n, id.p);
+    }
+}
+
+static gy_status keep_done(struct run_call *c, yyjson_val *done, struct gy_err *err)
+{
+    size_t i;
+    size_t max;
+    yyjson_val *v;
+    c->done = gy_arena_calloc(&c->cli->arena, yyjson_arr_size(done) + 1, sizeof *c->done);
+    if (!c->done) {
+        return gy_err_set(err, GY_E_NOMEM, "out of memory");
+    }
+    yyjson_arr_foreach(done, i, max, v)
+    {
+        c->done[c->n_done] = gy_arena_str(&c->cli->arena, gy_json_val_str(v));
+        if (!c->done[c->n_done++].p) {
+            return gy_err_set(err, GY_E_NOMEM, "out of memory");
+        }
+    }
+    return GY_OK;
+}
+
 static gy_status start_record(struct run_call *c, const struct gy_project *p, const char *revision,
                               struct gy_err *err)
 {
@@ -59,6 +101,9 @@ static gy_status start_record(struct run_call *c, const struct gy_project *p, co
     gy_jw_kv_str(&w, "project", p->name);
     gy_jw_kv_strc(&w, "folder", p->dir);
     gy_jw_kv_strc(&w, "code_revision", revision);
+    gy_jw_kv_strc(&w, "name", c->name);
+    gy_jw_kv_strc(&w, "job", c->job);
+    gy_jw_kv_strc(&w, "place", c->place);
     gy_jw_key(&w, "targets");
     gy_jw_arr(&w);
     for (int i = 0; i < c->cli->argc; i++) {
@@ -67,7 +112,11 @@ static gy_status start_record(struct run_call *c, const struct gy_project *p, co
     gy_jw_arr_end(&w);
     gy_jw_obj_end(&w);
     GY_TRY(gy_buf_check(&body, "the run's record", err));
-    return gy_call_json(c->caller, "POST", BASE "/flow/runs", gy_buf_str(&body), &answer, err);
+    GY_TRY(gy_call_json(c->caller, "POST", BASE "/flow/runs", gy_buf_str(&body), &answer, err));
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    GY_TRY(gy_json_parse(gy_buf_str(&answer.body), &doc, err));
+    end_leftovers(c, gy_json_get(yyjson_doc_get_root(doc), "cancelled"));
+    return keep_done(c, gy_json_get(yyjson_doc_get_root(doc), "done"), err);
 }
 
 static void write_entries(struct gy_jw *w, const char *key, const struct gy_flow_entry *entries,
@@ -169,7 +218,9 @@ static gy_status end_record(struct run_call *c, gy_status outcome, const struct 
     gy_jw_obj_end(&w);
     GY_TRY(gy_buf_check(&body, "the run's record", err));
     (void)snprintf(path, sizeof path, BASE "/flow/runs/%s/end", c->id);
-    return gy_call_json(c->caller, "POST", path, gy_buf_str(&body), &answer, err);
+    gy_status status = gy_call_json(c->caller, "POST", path, gy_buf_str(&body), &answer, err);
+    /* In a job the first time it was told may have got lost on its way back. */
+    return status == GY_E_CONFLICT && c->job ? GY_OK : status;
 }
 
 static gy_status on_step(void *ctx, const struct gy_flow_step *step, struct gy_err *err)
@@ -244,16 +295,21 @@ static gy_status print_result(struct run_call *c, const struct gy_flow_result *r
 }
 
 static gy_status run_recorded(struct run_call *c, const struct gy_project *p,
-                              const struct gy_flow_run_options *o, struct gy_err *err)
+                              struct gy_flow_run_options *o, struct gy_err *err)
 {
     GY_AUTO_DONE(gy_flow_result_done) struct gy_flow_result result = {0};
     struct gy_err why = GY_ERR_INIT;
     struct gy_err lost = GY_ERR_INIT;
     struct sigaction old_int;
     struct sigaction old_term;
-    GY_TRY(start_record(c, p, o->code_revision, err));
     g_cancel = 0;
     catch_signals(&old_int, &old_term);
+    gy_status started = start_record(c, p, o->code_revision, err);
+    if (started != GY_OK) {
+        return started;
+    }
+    o->recorded = c->done;
+    o->n_recorded = c->n_done;
     gy_status outcome = gy_flow_run(c->flow, o, &result, &why);
     (void)sigaction(SIGINT, &old_int, NULL);
     (void)sigaction(SIGTERM, &old_term, NULL);
@@ -286,6 +342,50 @@ static gy_status choose_home(struct gy_cli *cli, const char *project_dir, struct
     return GY_OK;
 }
 
+/* Who else could be at work with the same lock: this host's name and the folder of the lock. */
+static gy_status place_of(struct gy_cli *cli, const char *home, const char **ret,
+                          struct gy_err *err)
+{
+    char host[256];
+    if (gethostname(host, sizeof host) != 0) {
+        return gy_err_sys(err, errno, "asking for the host's name");
+    }
+    host[sizeof host - 1] = '\0'; /* a name that was cut may lack it */
+    *ret = gy_arena_printf(&cli->arena, "%s:%s", host, home);
+    return *ret ? GY_OK : gy_err_set(err, GY_E_NOMEM, "out of memory");
+}
+
+/* Where a job's stages leave their marks (flow/run.h); NULL outside of jobs. */
+static gy_status marks_of(struct run_call *c, const char *home, const char **ret,
+                          struct gy_err *err)
+{
+    const char *job = getenv("GYRE_JOB");
+    unsigned char raw[16];
+    if (!job || !job[0]) {
+        return GY_OK;
+    }
+    if (gy_uuid_parse(gy_str_c(job), raw, err) != GY_OK) { /* it becomes part of a path */
+        return gy_err_wrap(err, "GYRE_JOB");
+    }
+    c->job = job;
+    *ret = gy_arena_printf(&c->cli->arena, "%s/runs/%s/done", home, job);
+    return *ret ? GY_OK : gy_err_set(err, GY_E_NOMEM, "out of memory");
+}
+
+static gy_status run_held(struct run_call *c, const struct gy_project *p,
+                          struct gy_flow_run_options *o, struct gy_err *err)
+{
+    int held = -1;
+    GY_TRY(place_of(c->cli, o->home, &c->place, err));
+    GY_TRY(marks_of(c, o->home, &o->marks, err));
+    GY_TRY(gy_cli_caller(c->cli, &c->caller, err));
+    GY_TRY(gy_flow_hold(o->home, &held, err));
+    o->held = true;
+    gy_status status = run_recorded(c, p, o, err);
+    (void)close(held); /* releases the lock */
+    return status;
+}
+
 static gy_status run_run(struct gy_cli *cli, void *opts, struct gy_err *err)
 {
     const struct run_opts *o = opts;
@@ -294,7 +394,7 @@ static gy_status run_run(struct gy_cli *cli, void *opts, struct gy_err *err)
     GY_AUTO(gy_project_free) struct gy_project *project = NULL;
     GY_AUTO(gy_flow_free) struct gy_flow *flow = NULL;
     struct gy_home home = {.lock_fd = -1};
-    struct run_call call = {.cli = cli};
+    struct run_call call = {.cli = cli, .name = o->name};
     GY_TRY(gy_project_find(NULL, dir, err));
     GY_TRY(gy_project_load(dir, &project, err));
     GY_TRY(gy_flow_load(dir, &flow, err));
@@ -315,10 +415,7 @@ static gy_status run_run(struct gy_cli *cli, void *opts, struct gy_err *err)
                                           .cancel = &g_cancel,
                                           .on_step = on_step,
                                           .ctx = &call};
-    gy_status status = gy_cli_caller(cli, &call.caller, err);
-    if (status == GY_OK) {
-        status = run_recorded(&call, project, &options, err);
-    }
+    gy_status status = run_held(&call, project, &options, err);
     gy_home_done(&home);
     return status;
 }
@@ -396,6 +493,48 @@ static gy_status stage_why(const struct gy_flow *f, const struct gy_flow_lock *l
     return gy_flow_changed(lock, s, &state, a, ret_why, err);
 }
 
+/* The newest run of the project, where there is a home to ask. */
+static gy_status say_last_run(struct gy_cli *cli, const char *dir, struct gy_jw *w,
+                              struct gy_err *err)
+{
+    struct gy_home home = {.lock_fd = -1};
+    struct gy_err none = GY_ERR_INIT;
+    struct gy_caller *caller = NULL;
+    GY_AUTO(gy_project_free) struct gy_project *project = NULL;
+    GY_AUTO_DONE(gy_collect_done) struct gy_collect answer;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf path;
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    gy_collect_init(&answer, GY_MAX_REPLY);
+    gy_buf_init(&path, GY_MAX_PATH);
+    gy_jw_key(w, "last_run");
+    bool has_home = gy_home_find(cli->home, false, &home, &none) == GY_OK;
+    gy_home_done(&home);
+    if (!has_home && !(cli->server && cli->server[0])) {
+        gy_jw_null(w);
+        return GY_OK;
+    }
+    GY_TRY(gy_project_load(dir, &project, err));
+    gy_buf_addc(&path, BASE "/flow/runs?limit=1&project=");
+    gy_url_encode(&path, project->name, false);
+    GY_TRY(gy_buf_check(&path, "the project's name", err));
+    GY_TRY(gy_cli_caller(cli, &caller, err));
+    GY_TRY(gy_call_json(caller, "GET", path.p, GY_STR_NULL, &answer, err));
+    GY_TRY(gy_json_parse(gy_buf_str(&answer.body), &doc, err));
+    yyjson_val *run = yyjson_arr_get_first(gy_json_get(yyjson_doc_get_root(doc), "runs"));
+    if (!run) {
+        gy_jw_null(w);
+        return GY_OK;
+    }
+    struct gy_str name = gy_json_str(run, "name");
+    struct gy_str status = gy_json_str(run, "status");
+    struct gy_str id = gy_json_str(run, "id");
+    gy_cli_say(cli, "last run: %.*s%s%.*s, %.*s\n", (int)name.n, name.p ? name.p : "",
+               name.n ? "  " : "", (int)id.n, id.p ? id.p : "", (int)status.n,
+               status.p ? status.p : "");
+    gy_jw_val(w, run);
+    return GY_OK;
+}
+
 static gy_status run_status(struct gy_cli *cli, void *opts, struct gy_err *err)
 {
     (void)opts;
@@ -417,8 +556,11 @@ static gy_status run_status(struct gy_cli *cli, void *opts, struct gy_err *err)
         gy_arena_init(&a, GY_GIB);
         const char *why = NULL;
         GY_TRY(stage_why(f, &lock, s, &a, &why, err));
-        const char *state = s->frozen ? "frozen" : why ? "changed" : "unchanged";
-        n_changed += why != NULL;
+        const char *state = s->frozen   ? "frozen"
+                            : s->manual ? "manual"
+                            : why       ? "changed"
+                                        : "unchanged";
+        n_changed += why != NULL && !s->manual;
         gy_cli_say(cli, "%-24.*s %-10s %s\n", (int)s->name.n, s->name.p, state, why ? why : "");
         gy_jw_obj(&w);
         gy_jw_kv_str(&w, "stage", s->name);
@@ -428,6 +570,7 @@ static gy_status run_status(struct gy_cli *cli, void *opts, struct gy_err *err)
     }
     gy_jw_arr_end(&w);
     gy_jw_kv_i64(&w, "changed", (int64_t)n_changed);
+    GY_TRY(say_last_run(cli, f->dir, &w, err));
     gy_jw_obj_end(&w);
     return cli->json ? gy_cli_print_json(cli, &out, err) : GY_OK;
 }
@@ -451,11 +594,11 @@ static gy_status run_history(struct gy_cli *cli, void *opts, struct gy_err *err)
     }
     GY_TRY(gy_json_parse(gy_buf_str(&answer.body), &doc, err));
     yyjson_val *runs = gy_json_get(yyjson_doc_get_root(doc), "runs");
-    static const char *const head[] = {"run", "project", "status", "started", "code", "by"};
-    static const char *const keys[] = {"id",      "project",       "status",
+    static const char *const head[] = {"run", "name", "project", "status", "started", "code", "by"};
+    static const char *const keys[] = {"id",      "name",          "project", "status",
                                        "started", "code_revision", "actor"};
     size_t n = yyjson_arr_size(runs);
-    struct gy_str *cells = gy_arena_calloc(&cli->arena, 6 * n + 1, sizeof *cells);
+    struct gy_str *cells = gy_arena_calloc(&cli->arena, 7 * n + 1, sizeof *cells);
     if (!cells) {
         return gy_err_set(err, GY_E_NOMEM, "out of memory");
     }
@@ -464,17 +607,19 @@ static gy_status run_history(struct gy_cli *cli, void *opts, struct gy_err *err)
     yyjson_val *r;
     yyjson_arr_foreach(runs, i, max, r)
     {
-        for (size_t k = 0; k < 6; k++) {
-            cells[6 * i + k] = gy_json_str(r, keys[k]);
+        for (size_t k = 0; k < 7; k++) {
+            cells[7 * i + k] = gy_json_str(r, keys[k]);
         }
     }
-    gy_cli_table(cli, head, 6, cells, n, (const bool[6]){false});
+    gy_cli_table(cli, head, 7, cells, n, (const bool[7]){false});
     return GY_OK;
 }
 
 static const struct gy_opt run_options[] = {
     {"force", 'f', GY_OPT_FLAG, offsetof(struct run_opts, force), NULL, NULL,
      "run stages that did not change, too"},
+    {"name", 'n', GY_OPT_STR, offsetof(struct run_opts, name), "TEXT", NULL,
+     "what this run is called in `gyre flow status` and `history`"},
 };
 
 static const struct gy_opt history_options[] = {
@@ -488,15 +633,16 @@ static const struct gy_verb verbs[] = {
      .min_args = 0,
      .max_args = -1,
      .summary = "run the stages of dvc.yaml that changed",
-     .details = "Runs the named stages and what they need, or all, in order. A stage whose "
-                "command, dependencies, parameters\n"
+     .details = "Runs the named stages and what they need, or all but the manual ones, in order. A "
+                "stage whose command, dependencies, parameters\n"
                 "and outputs are as dvc.lock says is skipped. The first failure stops the run. "
                 "Each line of a cmd gets its own\n"
                 "shell, with DVC_ROOT, DVC_STAGE, GYRE_HOME, GYRE_PROJECT, GYRE_STEP and "
                 "GYRE_CODE_REVISION set, and this gyre\n"
                 "first in PATH. Logs are kept in .gyre/runs/<run>/<stage>.log. `dvc repro` runs "
                 "the same file.",
-     .examples = "  gyre run\n  gyre run challenger --force",
+     .examples =
+         "  gyre run\n  gyre run challenger --force\n  gyre run --name 'after the ward moved'",
      .opts = run_options,
      .n_opts = sizeof run_options / sizeof run_options[0],
      .opts_bytes = sizeof(struct run_opts),

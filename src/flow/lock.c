@@ -395,6 +395,30 @@ gy_status gy_flow_state_outputs(const struct gy_flow *f, const struct gy_flow_st
     return GY_OK;
 }
 
+static void add_digests(struct gy_buf *out, const char *what, const struct gy_flow_entry *entries,
+                        size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        gy_buf_addf(out, "%s %s %" GY_STR_F "\n", what, entries[i].md5, GY_STR_A(entries[i].path));
+    }
+}
+
+gy_status gy_flow_state_digest(const struct gy_flow_stage *s, const struct gy_flow_state *st,
+                               char ret[GY_SHA256_HEX], struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
+    gy_buf_init(&text, GY_MAX_JSON_BODY);
+    for (size_t i = 0; i < s->n_cmd; i++) {
+        gy_buf_addf(&text, "cmd %zu ", s->cmd[i].n);
+        gy_buf_add(&text, s->cmd[i]);
+    }
+    add_digests(&text, "dep", st->deps, s->n_deps);
+    gy_buf_add(&text, st->params);
+    add_digests(&text, "out", st->outs, s->n_outs);
+    GY_TRY(gy_buf_check(&text, "the state of a stage", err));
+    return gy_sha256_hex(gy_buf_str(&text), ret, err);
+}
+
 /* ---- comparing ---- */
 
 static bool same_cmd(const struct gy_flow_stage *s, const struct gy_yaml_node *cmd)

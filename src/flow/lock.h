@@ -34,6 +34,10 @@ GY_CHECKED gy_status gy_flow_state_inputs(const struct gy_flow *f, const struct 
 GY_CHECKED gy_status gy_flow_state_outputs(const struct gy_flow *f, const struct gy_flow_stage *s,
                                            bool must_exist, struct gy_arena *a,
                                            struct gy_flow_state *st, struct gy_err *err);
+/* SHA-256 over all that makes a stage's state: command, dependencies, parameters, outputs. */
+GY_CHECKED gy_status gy_flow_state_digest(const struct gy_flow_stage *s,
+                                          const struct gy_flow_state *st, char ret[GY_SHA256_HEX],
+                                          struct gy_err *err);
 /* NULL when state is what the lock says, else why not ("the dependency data.csv changed"), in the
  * arena. */
 GY_CHECKED gy_status gy_flow_changed(const struct gy_flow_lock *l, const struct gy_flow_stage *s,

@@ -428,6 +428,22 @@ static gy_status read_flag(struct loader *l, const struct gy_yaml_node *stage, c
     return GY_OK;
 }
 
+/* `meta` is anybody's; what is ours in it sits under `gyre`. */
+static gy_status read_meta(struct loader *l, const struct gy_yaml_node *stage,
+                           struct gy_flow_stage *s)
+{
+    static const char *const known[] = {"manual", NULL};
+    const struct gy_yaml_node *ours = gy_yaml_get(gy_yaml_get(stage, "meta"), "gyre");
+    if (!ours || ours->kind == GY_YAML_NULL) {
+        return GY_OK;
+    }
+    if (ours->kind != GY_YAML_MAP) {
+        return gy_yaml_err(l->y, ours, l->err, "meta.gyre must be a map: {manual: true}");
+    }
+    GY_TRY(gy_yaml_only(l->y, ours, known, l->err));
+    return read_flag(l, ours, "manual", &s->manual);
+}
+
 /* DVC's rule: no punctuation but '_' and '-'. It also keeps log file names harmless. */
 static bool good_name(struct gy_str name)
 {
@@ -472,6 +488,7 @@ static gy_status read_stage(struct loader *l, struct gy_str name, const struct g
     GY_TRY(read_deps(l, gy_yaml_get(n, "deps"), s));
     GY_TRY(read_params(l, gy_yaml_get(n, "params"), s));
     GY_TRY(read_outs(l, n, s));
+    GY_TRY(read_meta(l, n, s));
     GY_TRY(read_flag(l, n, "frozen", &s->frozen));
     return read_flag(l, n, "always_changed", &s->always_changed);
 }
@@ -728,7 +745,7 @@ gy_status gy_flow_select(const struct gy_flow *f, const char *const *names, size
                          bool *selected, struct gy_err *err)
 {
     for (size_t i = 0; i < f->n_stages; i++) {
-        selected[i] = n == 0;
+        selected[i] = n == 0 && !f->stages[i].manual;
     }
     for (size_t i = 0; i < n; i++) {
         size_t at = gy_flow_find(f, gy_str_c(names[i]));
@@ -741,7 +758,7 @@ gy_status gy_flow_select(const struct gy_flow *f, const char *const *names, size
     for (size_t i = f->n_stages; i-- > 0;) {
         const struct gy_flow_stage *s = &f->stages[f->order[i]];
         for (size_t k = 0; selected[f->order[i]] && k < s->n_upstream; k++) {
-            selected[s->upstream[k]] = true;
+            selected[s->upstream[k]] = n > 0 || !f->stages[s->upstream[k]].manual;
         }
     }
     return GY_OK;

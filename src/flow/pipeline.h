@@ -44,6 +44,7 @@ struct gy_flow_stage {
     const struct gy_flow_out *outs; /* metrics and plots among them */
     size_t n_outs;
     bool frozen, always_changed;
+    bool manual; /* meta: {gyre: {manual: true}}: runs only when it, or what needs it, is named */
     int line;
     const size_t *upstream; /* stages that must come before, ascending */
     size_t n_upstream;
@@ -68,8 +69,8 @@ GY_DEFINE_AUTO(struct gy_flow *, gy_flow_free);
 size_t gy_flow_find(const struct gy_flow *f, struct gy_str name);
 /* Some stage makes this path, a part of it, or what it is a part of. */
 bool gy_flow_is_output(const struct gy_flow *f, struct gy_str full);
-/* Mark (n_stages bools) the named stages and everything upstream of them; no name: all. Fails:
- * NOTFOUND. */
+/* Mark (n_stages bools) the named stages and everything upstream of them; no name: all but the
+ * manual ones. Fails: NOTFOUND. */
 GY_CHECKED gy_status gy_flow_select(const struct gy_flow *f, const char *const *names, size_t n,
                                     bool *selected, struct gy_err *err);
 

@@ -38,10 +38,24 @@ static struct gy_val us_or_null(int64_t us)
     return us > 0 ? gy_vi(us) : gy_vnull();
 }
 
+/* A start that was told already, by a client that did not hear the answer. */
+static gy_status told_before(struct gy_db *db, const struct gy_flow_run_record *r, const char *id,
+                             bool *ret, struct gy_err *err)
+{
+    int64_t one = 0;
+    *ret = false;
+    return r->id.n == 0 || r->job.n == 0
+               ? GY_OK
+               : gy_db_get_i64(db,
+                               "SELECT 1 FROM flow_runs WHERE id=? AND job=? AND status='running'",
+                               GY_VALS(gy_vc(id), gy_vs(r->job)), ret, &one, err);
+}
+
 gy_status gy_flow_record_start(struct gy_db *db, const struct gy_flow_run_record *r, char *ret_id,
                                struct gy_err *err)
 {
     char id[GY_UUID_TEXT];
+    bool again = false;
     GY_TRY(need(r->project, GY_MAX_NAME, "the project", err));
     GY_TRY(need(r->actor, GY_MAX_NAME, "the actor", err));
     if (r->id.n > 0) {
@@ -51,17 +65,21 @@ gy_status gy_flow_record_start(struct gy_db *db, const struct gy_flow_run_record
     } else {
         GY_TRY(gy_new_id(id, err));
     }
-    GY_TRY(gy_db_exec(db,
+    memcpy(ret_id, id, sizeof id);
+    GY_TRY(told_before(db, r, id, &again, err));
+    if (again) {
+        return GY_OK;
+    }
+    return gy_db_exec(db,
                       "INSERT INTO flow_runs (id, project, folder, code_revision, status, targets, "
-                      "actor, created_us) "
-                      "VALUES (?,?,?,?,'running',?,?,?)",
+                      "actor, created_us, name, job, place) "
+                      "VALUES (?,?,?,?,'running',?,?,?,?,?,?)",
                       GY_VALS(gy_vc(id), gy_vs(r->project), gy_vs(or_text(r->folder, "")),
                               gy_vs(or_text(r->code_revision, "unversioned")),
                               gy_vs(or_text(r->targets_json, "[]")), gy_vs(r->actor),
-                              gy_vi(r->started_us ? r->started_us : gy_now_us())),
-                      NULL, err));
-    memcpy(ret_id, id, sizeof id);
-    return GY_OK;
+                              gy_vi(r->started_us ? r->started_us : gy_now_us()), gy_vs(r->name),
+                              gy_vs(r->job), gy_vs(r->place)),
+                      NULL, err);
 }
 
 /* ---- lineage ---- */
@@ -178,6 +196,11 @@ gy_status gy_flow_record_step(struct gy_db *db, const struct gy_flow_step_record
     struct gy_flow_run_record run;
     GY_TRY(need(s->stage, GY_MAX_NAME, "the stage", err));
     GY_TRY(open_run(db, s->run_id, &a, &run, err));
+    bool was_done = false; /* told twice: one event is enough */
+    int64_t one = 0;
+    GY_TRY(gy_db_get_i64(db,
+                         "SELECT 1 FROM flow_steps WHERE run_id=? AND stage=? AND status='done'",
+                         GY_VALS(gy_vs(s->run_id), gy_vs(s->stage)), &was_done, &one, err));
     gy_status status = gy_db_exec(
         db,
         "INSERT INTO flow_steps (run_id, stage, position, status, why, cmd, exit_code, started_us, "
@@ -199,7 +222,7 @@ gy_status gy_flow_record_step(struct gy_db *db, const struct gy_flow_step_record
                           GY_STR_A(s->status));
     }
     GY_TRY(status);
-    if (!gy_str_eqc(s->status, "done")) {
+    if (!gy_str_eqc(s->status, "done") || was_done) {
         return GY_OK;
     }
     struct gy_flow_step_record full = *s;
@@ -235,22 +258,94 @@ gy_status gy_flow_record_end(struct gy_db *db, struct gy_str id, struct gy_str s
                         GY_STR_NULL, err);
 }
 
+/* ---- runs whose process is gone ---- */
+
+static gy_status read_texts(struct gy_db *db, const char *sql, const struct gy_val *vals,
+                            size_t n_vals, size_t max, struct gy_arena *a, struct gy_str **ret,
+                            size_t *ret_n, struct gy_err *err)
+{
+    struct gy_str *list = gy_arena_calloc(a, max, sizeof *list);
+    GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
+    if (!list) {
+        return gy_err_set(err, GY_E_NOMEM, "out of memory listing runs");
+    }
+    GY_TRY(gy_db_query(db, sql, vals, n_vals, &st, err));
+    size_t n = 0;
+    for (bool more = true; n < max;) {
+        GY_TRY(gy_stmt_step(st, &more, err));
+        if (!more) {
+            break;
+        }
+        GY_TRY(gy_col_copy(st, 0, a, &list[n], err));
+        n++;
+    }
+    *ret = list;
+    *ret_n = n;
+    return GY_OK;
+}
+
+static gy_status abandon(struct gy_db *db, struct gy_str id, struct gy_str by, struct gy_str actor,
+                         struct gy_err *err)
+{
+    char why[160];
+    int64_t now = gy_now_us();
+    (void)snprintf(why, sizeof why, "its process was killed%s%.*s",
+                   by.n ? "; found by the run " : "", (int)(by.n < 64 ? by.n : 64),
+                   by.n ? by.p : "");
+    GY_TRY(gy_db_exec(db,
+                      "UPDATE flow_steps SET status='cancelled', error=?, ended_us=? WHERE "
+                      "run_id=? AND status IN ('running', 'pending')",
+                      GY_VALS(gy_vc(why), gy_vi(now), gy_vs(id)), NULL, err));
+    return gy_flow_record_end(db, id, GY_STR("cancelled"), gy_str_c(why), actor, err);
+}
+
+gy_status gy_flow_record_abandon(struct gy_db *db, struct gy_str place, struct gy_str job,
+                                 struct gy_str by, struct gy_str actor, struct gy_arena *a,
+                                 struct gy_str **ret, size_t *ret_n, struct gy_err *err)
+{
+    struct gy_str *ids = NULL;
+    size_t n = 0;
+    GY_TRY(read_texts(db,
+                      "SELECT id FROM flow_runs WHERE status='running' AND (place=? OR job=?) AND "
+                      "id<>? ORDER BY created_us",
+                      GY_VALS(gy_vs(place), gy_vs(job), gy_vs(or_text(by, ""))),
+                      GY_FLOW_ABANDON_MAX, a, &ids, &n, err));
+    for (size_t i = 0; i < n; i++) {
+        GY_TRY(abandon(db, ids[i], by, actor, err));
+    }
+    if (ret) {
+        *ret = ids;
+        *ret_n = n;
+    }
+    return GY_OK;
+}
+
+gy_status gy_flow_record_job_done(struct gy_db *db, struct gy_str job, struct gy_arena *a,
+                                  struct gy_str **ret, size_t *ret_n, struct gy_err *err)
+{
+    return read_texts(db,
+                      "SELECT DISTINCT s.stage FROM flow_steps s JOIN flow_runs r ON r.id = "
+                      "s.run_id WHERE r.job=? AND s.status='done'",
+                      GY_VALS(gy_vs(job)), GY_FLOW_ABANDON_MAX, a, ret, ret_n, err);
+}
+
 /* ---- reading ---- */
 
-#define RUN_COLUMNS                                                                          \
-    "SELECT id, project, folder, code_revision, status, targets, error, actor, created_us, " \
-    "ended_us FROM flow_runs "
+#define RUN_COLUMNS                                                                         \
+    "SELECT id, project, folder, code_revision, status, targets, error, actor, name, job, " \
+    "place, created_us, ended_us FROM flow_runs "
 
 static gy_status read_run(struct gy_stmt *st, struct gy_arena *a, struct gy_flow_run_record *r,
                           struct gy_err *err)
 {
     struct gy_str *texts[] = {&r->id,     &r->project,      &r->folder, &r->code_revision,
-                              &r->status, &r->targets_json, &r->error,  &r->actor};
-    for (int i = 0; i < 8; i++) {
+                              &r->status, &r->targets_json, &r->error,  &r->actor,
+                              &r->name,   &r->job,          &r->place};
+    for (int i = 0; i < 11; i++) {
         GY_TRY(gy_col_copy(st, i, a, texts[i], err));
     }
-    r->started_us = gy_col_i64(st, 8);
-    r->ended_us = gy_col_i64(st, 9);
+    r->started_us = gy_col_i64(st, 11);
+    r->ended_us = gy_col_i64(st, 12);
     return GY_OK;
 }
 
@@ -263,20 +358,26 @@ gy_status gy_flow_record_get(struct gy_db *db, struct gy_str id, struct gy_arena
     return *ret_found ? read_run(st, a, ret, err) : GY_OK;
 }
 
-gy_status gy_flow_record_list(struct gy_db *db, struct gy_str project, struct gy_arena *a,
-                              struct gy_flow_run_record **ret, size_t *ret_n, struct gy_err *err)
+gy_status gy_flow_record_list(struct gy_db *db, struct gy_str project, struct gy_str job,
+                              size_t max, struct gy_arena *a, struct gy_flow_run_record **ret,
+                              size_t *ret_n, struct gy_err *err)
 {
-    struct gy_flow_run_record *rows = gy_arena_calloc(a, GY_FLOW_LIST_MAX, sizeof *rows);
+    max = max > 0 && max < GY_FLOW_LIST_MAX ? max : GY_FLOW_LIST_MAX;
+    struct gy_flow_run_record *rows = gy_arena_calloc(a, max, sizeof *rows);
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
     if (!rows) {
         return gy_err_set(err, GY_E_NOMEM, "out of memory listing runs");
     }
     struct gy_str wanted = or_text(project, "");
+    struct gy_str of_job = or_text(job, "");
     GY_TRY(gy_db_query(
-        db, RUN_COLUMNS "WHERE ?='' OR project=? ORDER BY created_us DESC, id DESC LIMIT ?",
-        GY_VALS(gy_vs(wanted), gy_vs(wanted), gy_vi(GY_FLOW_LIST_MAX)), &st, err));
+        db,
+        RUN_COLUMNS "WHERE (?='' OR project=?) AND (?='' OR job=?) ORDER BY "
+                    "created_us DESC, id DESC LIMIT ?",
+        GY_VALS(gy_vs(wanted), gy_vs(wanted), gy_vs(of_job), gy_vs(of_job), gy_vi((int64_t)max)),
+        &st, err));
     size_t n = 0;
-    for (bool more = true; n < GY_FLOW_LIST_MAX;) {
+    for (bool more = true; n < max;) {
         GY_TRY(gy_stmt_step(st, &more, err));
         if (!more) {
             break;

@@ -302,6 +302,57 @@ static gy_status open_log(struct runner *r, struct gy_flow_step *step, int *ret_
     return *ret_fd >= 0 ? GY_OK : gy_err_sys(err, errno, "can not write %s", step->log);
 }
 
+/* ---- marks of a job ---- */
+
+static gy_status mark_path(const struct runner *r, const struct gy_flow_stage *s,
+                           char path[GY_MAX_PATH], struct gy_err *err)
+{
+    int n = snprintf(path, GY_MAX_PATH, "%s/%" GY_STR_F, r->o->marks, GY_STR_A(s->name));
+    return n > 0 && n < GY_MAX_PATH
+               ? GY_OK
+               : gy_err_set(err, GY_E_TOOBIG, "the path of a mark is too long");
+}
+
+static gy_status write_mark(const struct runner *r, const struct gy_flow_step *step,
+                            struct gy_err *err)
+{
+    char path[GY_MAX_PATH];
+    char digest[GY_SHA256_HEX];
+    GY_TRY(mark_path(r, step->stage, path, err));
+    GY_TRY(gy_dir_make(r->o->marks, err));
+    GY_TRY(gy_flow_state_digest(step->stage, &step->state, digest, err));
+    return gy_file_write(path, gy_str_c(digest), 0644, err);
+}
+
+/* Did the job do this very step before? Its mark was made from what is there now. */
+static gy_status is_marked(const struct runner *r, const struct gy_flow_step *step, bool *ret,
+                           struct gy_err *err)
+{
+    char path[GY_MAX_PATH];
+    char digest[GY_SHA256_HEX];
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
+    struct gy_err none = GY_ERR_INIT;
+    *ret = false;
+    gy_buf_init(&text, GY_KIB);
+    GY_TRY(mark_path(r, step->stage, path, err));
+    if (gy_file_read(path, &text, &none) != GY_OK) {
+        return GY_OK; /* no mark that could be read: the stage runs again, which is always right */
+    }
+    GY_TRY(gy_flow_state_digest(step->stage, &step->state, digest, err));
+    *ret = gy_str_eqc(gy_buf_str(&text), digest);
+    return GY_OK;
+}
+
+static bool is_recorded(const struct runner *r, struct gy_str stage)
+{
+    for (size_t i = 0; i < r->o->n_recorded; i++) {
+        if (gy_str_eq(r->o->recorded[i], stage)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* What it made: digested, kept, and told to dvc.lock. */
 static gy_status keep_outputs(struct runner *r, struct gy_flow_step *step, struct gy_err *err)
 {
@@ -316,7 +367,26 @@ static gy_status keep_outputs(struct runner *r, struct gy_flow_step *step, struc
             }
         }
     }
+    if (r->o->marks) {
+        GY_TRY(write_mark(r, step, err));
+    }
     return gy_flow_lock_write(r->f->dir, &r->lock, s, &step->state, err);
+}
+
+/* An attempt before this one ended the stage well, but died before all had heard of it. */
+static gy_status finish_marked(struct runner *r, struct gy_flow_step *step, struct gy_err *err)
+{
+    const char *why = NULL;
+    GY_TRY(gy_flow_changed(&r->lock, step->stage, &step->state, &r->r->arena, &why, err));
+    if (why) {
+        GY_TRY(gy_flow_lock_write(r->f->dir, &r->lock, step->stage, &step->state, err));
+    }
+    bool known = is_recorded(r, step->stage->name);
+    step->why = "an earlier attempt of this job did it";
+    step->status = known ? GY_STEP_UNCHANGED : GY_STEP_DONE;
+    step->ended_us = gy_now_us();
+    r->r->n_unchanged++;
+    return tell(r, step, err);
 }
 
 static gy_status execute(struct runner *r, struct gy_flow_step *step, struct gy_err *err)
@@ -369,11 +439,18 @@ static gy_status run_step(struct runner *r, struct gy_flow_step *step, struct gy
     }
     step->started_us = gy_now_us();
     gy_status status = gy_flow_state_inputs(r->f, s, &r->r->arena, &step->state, err);
-    if (status == GY_OK && !r->o->force) {
+    if (status == GY_OK && (!r->o->force || r->o->marks)) {
+        bool marked = false;
         status = gy_flow_state_outputs(r->f, s, false, &r->r->arena, &step->state, err);
-        if (status == GY_OK) {
-            status = gy_flow_changed(&r->lock, s, &step->state, &r->r->arena, &step->why, err);
+        if (status == GY_OK && r->o->marks) {
+            status = is_marked(r, step, &marked, err);
         }
+        if (status == GY_OK && marked) {
+            return finish_marked(r, step, err);
+        }
+    }
+    if (status == GY_OK && !r->o->force) {
+        status = gy_flow_changed(&r->lock, s, &step->state, &r->r->arena, &step->why, err);
         if (status == GY_OK && !step->why) {
             step->status = GY_STEP_UNCHANGED;
             step->ended_us = gy_now_us();
@@ -463,12 +540,11 @@ static gy_status run_all(struct runner *r, struct gy_err *err)
     return status;
 }
 
-/* Ends with the process, however it ends. */
-static gy_status hold_project(const struct gy_flow_run_options *o, int *ret_fd, struct gy_err *err)
+gy_status gy_flow_hold(const char *home, int *ret_fd, struct gy_err *err)
 {
     char path[GY_MAX_PATH];
-    GY_TRY(gy_dir_make(o->home, err));
-    GY_TRY(gy_path_join(path, sizeof path, o->home, "run.lock", err));
+    GY_TRY(gy_dir_make(home, err));
+    GY_TRY(gy_path_join(path, sizeof path, home, "run.lock", err));
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0) {
         return gy_err_sys(err, errno, "can not open %s", path);
@@ -492,9 +568,13 @@ gy_status gy_flow_run(const struct gy_flow *f, const struct gy_flow_run_options 
     memset(ret, 0, sizeof *ret);
     gy_arena_init(&ret->arena, ARENA_MAX);
     int held = -1;
-    GY_TRY(hold_project(o, &held, err));
+    if (!o->held) {
+        GY_TRY(gy_flow_hold(o->home, &held, err));
+    }
     gy_status status = run_all(&r, err);
     gy_flow_lock_done(&r.lock);
-    (void)close(held); /* releases the lock */
+    if (held >= 0) {
+        (void)close(held); /* releases the lock */
+    }
     return status;
 }

@@ -53,7 +53,15 @@ struct gy_flow_run_options {
     const char *const *targets; /* stages; with what is upstream of them */
     size_t n_targets;           /* 0: all */
     bool force;                 /* run also what did not change */
-    int echo_fd;                /* what stages print is passed on to it; -1: only logged */
+    bool held;                  /* the caller holds the project already (gy_flow_hold) */
+    /* Of a job (flow/job.h): each stage that ended well leaves a mark in this folder before
+     * dvc.lock tells of it. A stage whose mark fits what is there now is not run again by a resumed
+     * job, not even one that is always_changed. NULL: no job. */
+    const char *marks;
+    const struct gy_str *recorded; /* stages of the job whose success is on record; the others get
+                                      the status done once more, so that it is */
+    size_t n_recorded;
+    int echo_fd; /* what stages print is passed on to it; -1: only logged */
     const volatile sig_atomic_t
         *cancel;             /* set by a signal handler: the running stage is ended; MAY be NULL */
     gy_flow_step_fn on_step; /* MAY be NULL */
@@ -68,6 +76,10 @@ struct gy_flow_result {
 };
 void gy_flow_result_done(struct gy_flow_result *r);
 GY_DEFINE_AUTO_DONE(struct gy_flow_result, gy_flow_result_done);
+
+/* Take home/run.lock (made when absent): one run at a time. It ends with the process, or with
+ * close(*ret_fd). Fails: BUSY (another run is at work), IO. */
+GY_CHECKED gy_status gy_flow_hold(const char *home, int *ret_fd, struct gy_err *err);
 
 /* GY_OK: all selected stages are done or unchanged. FAILED: a stage failed (err names it and its
  * log); CANCELLED; NOTFOUND: a target, a dependency, a parameter or an output is missing; BUSY:

@@ -164,3 +164,43 @@ def test_stages_call_this_gyre(project):
     (project / "dvc.yaml").write_text("stages:\n  v: {cmd: gyre version --json > v.json, outs: [v.json]}\n")
     support.run_json("run", cwd=project)
     assert json.loads((project / "v.json").read_text()) == json.loads(support.run_gyre("version", "--json", cwd=project).stdout)
+
+
+def test_a_run_has_a_name(project):
+    done = support.run_json("run", "--name", "after the move", cwd=project)
+    assert support.run_json("flow", "history", cwd=project)["runs"][0]["name"] == "after the move"
+    last = support.run_json("flow", "status", cwd=project)["last_run"]
+    assert (last["id"], last["name"], last["status"]) == (done["run"], "after the move", "done")
+    shown = support.run_gyre("flow", "status", cwd=project)
+    assert f"last run: after the move  {done['run']}, done" in shown.stdout
+
+
+def test_manual_stages_run_only_when_named(project):
+    with open(project / "dvc.yaml", "a", encoding="utf-8") as more:
+        more.write("  again:\n    cmd: cp n.txt again.txt\n    deps: [n.txt]\n    outs: [again.txt]\n    meta: {gyre: {manual: true}}\n")
+    assert statuses(support.run_json("run", cwd=project)) == {"clean": "done", "count": "done"}
+    status = support.run_json("flow", "status", cwd=project)
+    assert status["changed"] == 0 and status["stages"][2]["status"] == "manual"
+    named = support.run_json("run", "again", cwd=project)
+    assert statuses(named) == {"clean": "unchanged", "count": "unchanged", "again": "done"}
+
+
+def test_killed_run_is_cancelled_by_the_next(project):
+    """The stage that the killed run left at work is ended too: it would write the files of the next run."""
+    pipe = project / "started"
+    os.mkfifo(pipe)
+    (project / "dvc.yaml").write_text("stages:\n  long: {cmd: 'echo $$ > started; exec sleep 600', outs: [x]}\n")
+    child = subprocess.Popen([str(support.BIN), "run"], cwd=project, env=support.clean_env(), stdout=subprocess.DEVNULL,
+                             stderr=subprocess.DEVNULL)
+    with open(pipe, encoding="ascii") as started:
+        sleeper = int(started.read())
+    child.kill()
+    child.wait()
+    assert [r["status"] for r in support.run_json("flow", "history", cwd=project)["runs"]] == ["running"]
+    (project / "dvc.yaml").write_text(PIPELINE)
+    done = support.run_json("run", cwd=project)
+    newest, killed = support.run_json("flow", "history", cwd=project)["runs"]
+    assert (newest["id"], newest["status"]) == (done["run"], "done")
+    assert killed["status"] == "cancelled" and f"killed; found by the run {done['run']}" in killed["error"]
+    stat = pathlib.Path(f"/proc/{sleeper}/stat")
+    assert not stat.exists() or stat.read_text().rsplit(")", 1)[1].split()[0] == "Z"

@@ -39,7 +39,7 @@ static const char whole[] =
     "      - kept: {persist: true, desc: text}\n"
     "    metrics: [m.json: {cache: false}]\n"
     "    plots: [p.csv: {x: a, y: b}]\n"
-    "    meta: {gyre: {anything: [1]}}\n"
+    "    meta: {gyre: {manual: false}, other: {anything: [1]}}\n"
     "  clean:\n"
     "    wdir: data\n"
     "    cmd: |\n"
@@ -126,6 +126,38 @@ static void test_select(void **state)
                      GY_E_NOTFOUND);
     static const size_t order[5] = {1, 2, 3, 0, 4}; /* the first of the file that may come next */
     assert_memory_equal(f->order, order, sizeof order);
+}
+
+static void test_manual_stages_run_only_when_asked_for(void **state)
+{
+    (void)state;
+    struct gy_err err = GY_ERR_INIT;
+    GY_AUTO(gy_flow_free) struct gy_flow *f = NULL;
+    bool sel[4];
+    assert_status(GY_OK,
+                  load("stages:\n"
+                       "  a: {cmd: x, outs: [a]}\n"
+                       "  b: {cmd: x, deps: [a], outs: [b], meta: {gyre: {manual: true}}}\n"
+                       "  c: {cmd: x, deps: [b], outs: [c], meta: {gyre: {manual: true}}}\n"
+                       "  d: {cmd: x, deps: [a, b]}\n",
+                       &f, &err),
+                  err);
+    assert_status(GY_OK, gy_flow_select(f, NULL, 0, sel, &err), err);
+    assert_true(sel[0] && !sel[1] && !sel[2] && sel[3]);
+    assert_status(GY_OK, gy_flow_select(f, (const char *const[]){"c"}, 1, sel, &err), err);
+    assert_true(sel[0] && sel[1] && sel[2] && !sel[3]);
+    assert_status(GY_OK, gy_flow_select(f, (const char *const[]){"d"}, 1, sel, &err), err);
+    assert_true(sel[0] && sel[1] && !sel[2] && sel[3]);
+    gy_flow_free(f);
+    f = NULL;
+    static const char *const bad[] = {"{gyre: {manul: true}}", "{gyre: {manual: 1}}",
+                                      "{gyre: [1]}"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char text[200];
+        (void)snprintf(text, sizeof text, "stages:\n  a: {cmd: x, meta: %s}\n", bad[i]);
+        assert_int_equal(load(text, &f, &err), GY_E_INVALID);
+        assert_non_null(strstr(err.msg, "dvc.yaml:2"));
+    }
 }
 
 static void test_refused(void **state)
@@ -240,6 +272,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_whole, setup, teardown),
         cmocka_unit_test_setup_teardown(test_select, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_manual_stages_run_only_when_asked_for, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_neighbours_do_not_overlap, setup, teardown),
         cmocka_unit_test_setup_teardown(test_empty, setup, teardown),

@@ -67,7 +67,7 @@ static gy_status do_get(struct gy_db *db, void *ctx, struct gy_err *err)
 static gy_status do_list(struct gy_db *db, void *ctx, struct gy_err *err)
 {
     struct job *j = ctx;
-    return gy_flow_record_list(db, j->status, &g_arena, &j->runs, &j->n, err);
+    return gy_flow_record_list(db, j->status, GY_STR_NULL, 0, &g_arena, &j->runs, &j->n, err);
 }
 
 static gy_status do_walk(struct gy_db *db, void *ctx, struct gy_err *err)
@@ -181,6 +181,74 @@ static void test_refused(void **state)
     assert_false(j.found);
 }
 
+struct sweep {
+    struct gy_str place, job, by;
+    struct gy_str *ids, *stages;
+    size_t n, n_stages;
+};
+
+static gy_status do_sweep(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    struct sweep *s = ctx;
+    GY_TRY(gy_flow_record_abandon(db, s->place, s->job, s->by, GY_STR("alice"), &g_arena, &s->ids,
+                                  &s->n, err));
+    return s->job.p ? gy_flow_record_job_done(db, s->job, &g_arena, &s->stages, &s->n_stages, err)
+                    : GY_OK;
+}
+
+static struct job start_at(const char *place, const char *job)
+{
+    struct job j = {.run = {.project = GY_STR("sepsis"),
+                            .name = GY_STR("[drift] at noon"),
+                            .place = gy_str_c(place),
+                            .job = gy_str_c(job),
+                            .actor = GY_STR("alice")}};
+    struct gy_err err = GY_ERR_INIT;
+    assert_status(GY_OK, gy_store_write(g_store, do_start, &j, &err), err);
+    return j;
+}
+
+static void test_runs_whose_process_is_gone(void **state)
+{
+    (void)state;
+    struct gy_err err = GY_ERR_INIT;
+    struct job old = start_at("host:/a", "j1");
+    struct job other = start_at("host:/b", NULL);
+    old.step = (struct gy_flow_step_record){
+        .run_id = gy_str_c(old.new_id), .stage = GY_STR("a"), .status = GY_STR("done")};
+    assert_status(GY_OK, gy_store_write(g_store, do_step, &old, &err), err);
+    old.step.stage = GY_STR("b");
+    old.step.status = GY_STR("running");
+    assert_status(GY_OK, gy_store_write(g_store, do_step, &old, &err), err);
+    struct job twin = {.run = old.run}; /* a job's client that did not hear the answer asks again */
+    twin.run.id = gy_str_c(old.new_id);
+    assert_status(GY_OK, gy_store_write(g_store, do_start, &twin, &err), err);
+    twin.run.job = GY_STR("j2");
+    assert_int_equal(gy_store_write(g_store, do_start, &twin, &err), GY_E_EXISTS);
+
+    struct job next = start_at("host:/a", NULL);
+    struct sweep s = {.place = GY_STR("host:/a"), .by = gy_str_c(next.new_id)};
+    assert_status(GY_OK, gy_store_write(g_store, do_sweep, &s, &err), err);
+    assert_int_equal(s.n, 1);
+    assert_str(s.ids[0], old.new_id);
+    old.id = gy_str_c(old.new_id);
+    assert_status(GY_OK, gy_store_read(g_store, do_get, &old, &err), err);
+    assert_str(old.run.status, "cancelled");
+    assert_str(old.run.name, "[drift] at noon");
+    assert_non_null(strstr(old.run.error.p, next.new_id));
+    assert_str(old.steps[0].status, "done");
+    assert_str(old.steps[1].status, "cancelled");
+    other.id = gy_str_c(other.new_id);
+    assert_status(GY_OK, gy_store_read(g_store, do_get, &other, &err), err);
+    assert_str(other.run.status, "running");
+
+    struct sweep by_job = {.job = GY_STR("j1")};
+    assert_status(GY_OK, gy_store_write(g_store, do_sweep, &by_job, &err), err);
+    assert_int_equal(by_job.n, 0);
+    assert_int_equal(by_job.n_stages, 1);
+    assert_str(by_job.stages[0], "a");
+}
+
 /* From what a stage made one walk reaches the code and what it read; known dataset bytes are called
  * data. */
 static void test_lineage(void **state)
@@ -258,6 +326,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_life_of_a_run, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_runs_whose_process_is_gone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lineage, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unversioned_code_is_no_node, setup, teardown),
         cmocka_unit_test_setup_teardown(test_list, setup, teardown),

@@ -337,6 +337,53 @@ static void test_record_that_can_not_be_kept_fails_the_run(void **state)
     assert_int_equal(gy_flow_run(f, &o, &r, &err), GY_E_NETWORK);
 }
 
+/* A job that was killed goes on where it was: what its mark says is done is not done again, also
+ * when it is always_changed; what was not heard of is told once more. */
+static void test_marks_of_a_job(void **state)
+{
+    (void)state;
+    struct gy_err err = GY_ERR_INIT;
+    char marks[160];
+    char lock[160];
+    struct gy_str known[] = {GY_STR("a")};
+    (void)snprintf(marks, sizeof marks, "%s/done", g_dir);
+    (void)snprintf(lock, sizeof lock, "%s/dvc.lock", g_dir);
+    const struct gy_flow_run_options o = {.echo_fd = -1, .marks = marks};
+    put("dvc.yaml", "stages:\n"
+                    "  a: {cmd: 'echo x >> times; cp times a', outs: [a], always_changed: true}\n"
+                    "  b: {cmd: 'echo x >> times; cp a b', deps: [a], outs: [b]}\n");
+    GY_AUTO_DONE(gy_flow_result_done) struct gy_flow_result r;
+    assert_status(GY_OK, run_with(o, &r, &err), err);
+    assert_true(there("done/a") && there("done/b"));
+    gy_flow_result_done(&r);
+    gy_buf_reset(&g_told);
+    assert_int_equal(unlink(lock), 0); /* as if it died before dvc.lock was told */
+    assert_status(GY_OK, run_with(o, &r, &err), err);
+    assert_string_equal(g_told.p, "a:done b:done ");
+    gy_flow_result_done(&r);
+    gy_buf_reset(&g_told);
+    assert_true(there("dvc.lock"));
+    struct gy_flow_run_options heard = o;
+    heard.recorded = known;
+    heard.n_recorded = 1;
+    heard.force = true;
+    assert_status(GY_OK, run_with(heard, &r, &err), err);
+    assert_string_equal(g_told.p, "a:unchanged b:done ");
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf times;
+    gy_buf_init(&times, 100);
+    content("times", &times);
+    assert_string_equal(times.p, "x\nx\n");
+    gy_flow_result_done(&r);
+    gy_buf_reset(&g_told);
+    put("b", "spoilt\n"); /* what is there is not what the mark was made of */
+    assert_status(GY_OK, run_with(o, &r, &err), err);
+    assert_string_equal(g_told.p, "a:done b:running b:done ");
+    gy_flow_result_done(&r);
+    gy_buf_reset(&g_told); /* without the job it is an always_changed stage again */
+    assert_status(GY_OK, run_with((struct gy_flow_run_options){.echo_fd = -1}, &r, &err), err);
+    assert_non_null(strstr(g_told.p, "a:running a:done "));
+}
+
 static void test_code_revision(void **state)
 {
     (void)state;
@@ -386,6 +433,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_one_run_at_a_time, setup, teardown),
         cmocka_unit_test_setup_teardown(test_record_that_can_not_be_kept_fails_the_run, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_marks_of_a_job, setup, teardown),
         cmocka_unit_test_setup_teardown(test_code_revision, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
