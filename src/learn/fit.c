@@ -76,7 +76,7 @@ static gy_status fit_logistic(struct gy_fit *f, struct gy_err *err)
 /* ---- xgboost ---- */
 
 /* In the order in which libxgboost gets them; fixed ones first so that a person's come last. */
-static gy_status xgb_params(const struct gy_fit *f, struct gy_xgb_param *out, size_t *ret_n,
+gy_status gy_fit_xgb_params(const struct gy_fit *f, struct gy_xgb_param *out, size_t *ret_n,
                             struct gy_err *err)
 {
     struct gy_arena *a = &f->m->arena;
@@ -129,9 +129,9 @@ static gy_status record_params(const struct gy_fit *f, const struct gy_xgb_param
 static gy_status fit_xgboost(struct gy_fit *f, struct gy_err *err)
 {
     struct gy_model *m = f->m;
-    struct gy_xgb_param params[GY_TRAIN_MAX_PARAMS + 8];
+    struct gy_xgb_param params[GY_FIT_MAX_XGB_PARAMS];
     size_t n = 0;
-    GY_TRY(xgb_params(f, params, &n, err));
+    GY_TRY(gy_fit_xgb_params(f, params, &n, err));
     GY_TRY(record_params(f, params, n, err));
     size_t cells = f->n_rows * m->n_inputs;
     GY_AUTO(gy_free) char *room = gy_reallocarray(NULL, cells + f->n_rows, sizeof(float));

@@ -6,6 +6,10 @@
 
 #include "learn/train.h"
 
+#define GY_FIT_MAX_XGB_PARAMS (GY_TRAIN_MAX_PARAMS + 8)
+
+struct gy_xgb_param; /* learn/xgb.h */
+
 /* Rows of a table as the learner gets them. */
 struct gy_fit {
     const struct gy_train_params *p;
@@ -17,6 +21,10 @@ struct gy_fit {
 };
 
 GY_CHECKED gy_status gy_fit_learner(struct gy_fit *f, struct gy_err *err);
+/* What libxgboost gets for this fit, objective and seed included; out has room for
+ * GY_FIT_MAX_XGB_PARAMS. Strings live in the model's arena and in f->p. */
+GY_CHECKED gy_status gy_fit_xgb_params(const struct gy_fit *f, struct gy_xgb_param *out,
+                                       size_t *ret_n, struct gy_err *err);
 
 /* Fill m->inputs, m->classes and m->task of the columns; y: one value a table row, NaN = no label.
  */

@@ -130,16 +130,62 @@ static gy_status set_params(booster b, const struct gy_xgb_param *params, size_t
     return GY_OK;
 }
 
-static gy_status boost(booster b, dmatrix m, const struct gy_xgb_matrix *data,
+static gy_status predict_whole(booster b, dmatrix m, bool margin, size_t n_out, const float **ret,
+                               struct gy_err *err)
+{
+    char config[160];
+    const uint64_t *shape = NULL;
+    uint64_t dims = 0;
+    (void)snprintf(config, sizeof config,
+                   "{\"type\": %d, \"training\": false, \"iteration_begin\": 0, "
+                   "\"iteration_end\": 0, \"strict_shape\": false}",
+                   margin ? 1 : 0);
+    if (g_xgb.predict(b, m, config, &shape, &dims, ret) != 0) {
+        return failed(GY_E_CORRUPT, "predicting", err);
+    }
+    uint64_t n = 1;
+    for (uint64_t i = 0; i < dims; i++) {
+        n *= shape[i];
+    }
+    if (n != n_out) {
+        return gy_err_set(err, GY_E_CORRUPT, "libxgboost gave %llu values where %zu belong",
+                          (unsigned long long)n, n_out);
+    }
+    return GY_OK;
+}
+
+/* libxgboost keeps the predictions of a matrix that the booster knows, so that each look costs only
+ * the trees since the last one. */
+static gy_status look(booster b, dmatrix m, const struct gy_xgb_watch *w, int rounds,
+                      size_t *next_at, bool *ret_go_on, struct gy_err *err)
+{
+    const float *out = NULL;
+    if (*next_at >= w->n_at || rounds != w->at[*next_at]) {
+        return GY_OK;
+    }
+    (*next_at)++;
+    GY_TRY(predict_whole(b, m, false, w->n_out, &out, err));
+    return w->look(w->ctx, rounds, out, ret_go_on, err);
+}
+
+static gy_status boost(booster b, dmatrix m, dmatrix watched, const struct gy_xgb_matrix *data,
                        const struct gy_xgb_plan *plan, struct gy_buf *model, struct gy_err *err)
 {
-    for (int i = 0; i < plan->n_rounds; i++) {
+    bool go_on = true;
+    size_t next_at = 0;
+    for (int i = 0; i < plan->n_rounds && go_on; i++) {
         if (g_xgb.update(b, i, m) != 0) {
             return failed(GY_E_INVALID, "training", err);
         }
         if (plan->on_round) {
             plan->on_round(plan->ctx, i + 1);
         }
+        if (plan->watch) {
+            GY_TRY(look(b, watched, plan->watch, i + 1, &next_at, &go_on, err));
+        }
+    }
+    if (!model) {
+        return GY_OK;
     }
     if (data->feature_names &&
         g_xgb.booster_strings(b, "feature_name", (const char **)(uintptr_t)data->feature_names,
@@ -159,25 +205,30 @@ gy_status gy_xgb_train(const struct gy_xgb_matrix *data, const struct gy_xgb_pla
                        struct gy_buf *model, struct gy_err *err)
 {
     int version[3];
-    dmatrix m = NULL;
+    dmatrix m[2] = {NULL, NULL}; /* the training rows, the watched ones */
     booster b = NULL;
     GY_TRY(gy_xgb_open(version, err));
     (void)g_xgb.set_global("{\"verbosity\": 0}"); /* of this thread; only messages depend on it */
-    gy_status status = make_matrix(data, plan->n_threads, &m, err);
-    if (status == GY_OK && g_xgb.booster_new(&m, 1, &b) != 0) {
+    gy_status status = make_matrix(data, plan->n_threads, &m[0], err);
+    if (status == GY_OK && plan->watch) {
+        status = make_matrix(&plan->watch->data, plan->n_threads, &m[1], err);
+    }
+    if (status == GY_OK && g_xgb.booster_new(m, plan->watch ? 2 : 1, &b) != 0) {
         status = failed(GY_E_FAILED, "a new booster", err);
     }
     if (status == GY_OK) {
         status = set_params(b, plan->params, plan->n_params, plan->n_threads, err);
     }
     if (status == GY_OK) {
-        status = boost(b, m, data, plan, model, err);
+        status = boost(b, m[0], m[1], data, plan, model, err);
     }
     if (b) {
         (void)g_xgb.booster_free(b);
     }
-    if (m) {
-        (void)g_xgb.matrix_free(m);
+    for (size_t i = 0; i < 2; i++) {
+        if (m[i]) {
+            (void)g_xgb.matrix_free(m[i]);
+        }
     }
     return status;
 }
@@ -185,25 +236,8 @@ gy_status gy_xgb_train(const struct gy_xgb_matrix *data, const struct gy_xgb_pla
 static gy_status predict(booster b, dmatrix m, bool margin, float *out, size_t n_out,
                          struct gy_err *err)
 {
-    char config[160];
-    const uint64_t *shape = NULL;
-    uint64_t dims = 0;
     const float *result = NULL;
-    (void)snprintf(config, sizeof config,
-                   "{\"type\": %d, \"training\": false, \"iteration_begin\": 0, "
-                   "\"iteration_end\": 0, \"strict_shape\": false}",
-                   margin ? 1 : 0);
-    if (g_xgb.predict(b, m, config, &shape, &dims, &result) != 0) {
-        return failed(GY_E_CORRUPT, "predicting", err);
-    }
-    uint64_t n = 1;
-    for (uint64_t i = 0; i < dims; i++) {
-        n *= shape[i];
-    }
-    if (n != n_out) {
-        return gy_err_set(err, GY_E_CORRUPT, "libxgboost gave %llu values where %zu belong",
-                          (unsigned long long)n, n_out);
-    }
+    GY_TRY(predict_whole(b, m, margin, n_out, &result, err));
     memcpy(out, result, n_out * sizeof *out);
     return GY_OK;
 }

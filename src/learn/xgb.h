@@ -25,16 +25,29 @@ struct gy_xgb_matrix {
 /* Fails: MISSINGDEP with the name of the Debian package; VERSION when older than 1.7. */
 GY_CHECKED gy_status gy_xgb_open(int ret_version[3], struct gy_err *err);
 
+/* Rows to predict on the way: look gets the predictions of the model as it is after at[0], at[1],
+ * ... rounds (ascending) and says whether to go on. */
+struct gy_xgb_watch {
+    struct gy_xgb_matrix data; /* y is not needed */
+    const int *at;
+    size_t n_at;
+    size_t n_out; /* values that a prediction of all rows has */
+    gy_status (*look)(void *ctx, int rounds, const float *out, bool *ret_go_on, struct gy_err *err);
+    void *ctx;
+};
+
 struct gy_xgb_plan {
     const struct gy_xgb_param *params; /* they go to the booster in order */
     size_t n_params;
     int n_rounds, n_threads;
     void (*on_round)(void *ctx, int64_t done); /* after each round; MAY be NULL */
     void *ctx;
+    const struct gy_xgb_watch *watch; /* MAY be NULL */
 };
 
-/* Boost and append the model in UBJSON. Fails: MISSINGDEP, INVALID (a parameter libxgboost refuses,
- * with its message), NOMEM, TOOBIG. */
+/* Boost and append the model in UBJSON (model NULL: only the watch wanted to know). Fails:
+ * MISSINGDEP, INVALID (a parameter libxgboost refuses, with its message), NOMEM, TOOBIG, as look
+ * does. */
 GY_CHECKED gy_status gy_xgb_train(const struct gy_xgb_matrix *data, const struct gy_xgb_plan *plan,
                                   struct gy_buf *model, struct gy_err *err);
 
