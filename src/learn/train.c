@@ -202,6 +202,13 @@ static gy_status train(struct job *j, struct gy_err *err)
     if (m->learner != GY_LEARNER_MAJORITY) {
         GY_TRY(evaluate_baseline(j, err));
     }
+    const struct gy_profile_rows rows = {.t = j->t,
+                                         .y = j->y,
+                                         .train = j->train,
+                                         .test = j->test,
+                                         .n_train = j->n_train,
+                                         .n_test = j->n_test};
+    GY_TRY(gy_write_profile(m, &rows, j->dir, err));
     GY_TRY(gy_write_metrics(j->ret, j->dir, err));
     return gy_write_card(j->ret, j->dir, err);
 }

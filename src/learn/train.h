@@ -71,11 +71,11 @@ struct gy_trained {
     double seconds;
 };
 
-/* Train and write model.json, model.ubj (xgboost), input_example.json, metrics.json and card.json
- * into dir (made; what stood there under these names is replaced). gy_package_seal then makes it a
- * package. ret is initialised here; gy_trained_done frees. Fails: NOTFOUND (target, feature),
- * INVALID (labels, parameters, no rows on one side), MISSINGDEP (libxgboost), NOMEM, and as files
- * do. */
+/* Train and write model.json, model.ubj (xgboost), input_example.json, profile.json, metrics.json
+ * and card.json into dir (made; what stood there under these names is replaced). gy_package_seal
+ * then makes it a package. ret is initialised here; gy_trained_done frees. Fails: NOTFOUND (target,
+ * feature), INVALID (labels, parameters, no rows on one side), MISSINGDEP (libxgboost), NOMEM, and
+ * as files do. */
 GY_CHECKED gy_status gy_train(const struct gy_table *t, const struct gy_train_params *p,
                               const char *dir, struct gy_trained *ret, struct gy_err *err);
 void gy_trained_done(struct gy_trained *t);

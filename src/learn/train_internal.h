@@ -38,6 +38,15 @@ GY_CHECKED gy_status gy_write_example(const struct gy_model *m, const struct gy_
 GY_CHECKED gy_status gy_write_metrics(const struct gy_trained *t, const char *dir,
                                       struct gy_err *err);
 GY_CHECKED gy_status gy_write_card(const struct gy_trained *t, const char *dir, struct gy_err *err);
+/* profile.json: the training rows, and what the package in dir answers to the held-out ones. */
+struct gy_profile_rows {
+    const struct gy_table *t;
+    const double *y; /* a value a table row */
+    const uint32_t *train, *test;
+    size_t n_train, n_test;
+};
+GY_CHECKED gy_status gy_write_profile(const struct gy_model *m, const struct gy_profile_rows *r,
+                                      const char *dir, struct gy_err *err);
 /* dir/name */
 GY_CHECKED gy_status gy_package_put(const char *dir, const char *name, struct gy_str bytes,
                                     struct gy_err *err);

@@ -42,7 +42,7 @@ static void assert_same_file(const char *a, const char *b, const char *name)
 static void same_bytes_every_time(void **state)
 {
     (void)state;
-    static const char *const files[] = {"model.json", "metrics.json", "card.json",
+    static const char *const files[] = {"model.json", "metrics.json", "card.json", "profile.json",
                                         "input_example.json"};
     static const int threads[] = {1, 1, 2, 4};
     char dirs[4][GY_MAX_PATH];
