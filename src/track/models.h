@@ -88,7 +88,8 @@ struct gy_version_new {
     const struct gy_tag *tags;
     size_t n_tags;
 };
-/* Fails: NOTFOUND (model, run, logged model, or the version a "models:/" source names), INVALID. */
+/* With a tag gyre.idempotency_key whose value a version of the model has, it is that version.
+ * Fails: NOTFOUND (model, run, logged model, or the version a "models:/" source names), INVALID. */
 GY_CHECKED gy_status gy_version_create(struct gy_db *db, const struct gy_version_new *in,
                                        struct gy_str actor, struct gy_arena *a,
                                        struct gy_model_version *ret, struct gy_err *err);

@@ -281,6 +281,18 @@ gy_status gy_run_get(struct gy_db *db, struct gy_str id, bool with_data, struct 
 
 /* ---- changing ---- */
 
+gy_status gy_run_kill_tagged(struct gy_db *db, const char *key, struct gy_str prefix,
+                             int64_t *ret_n, struct gy_err *err)
+{
+    return gy_db_exec(
+        db,
+        "UPDATE runs SET status = 'KILLED', end_ms = ? WHERE status = 'RUNNING' AND "
+        "EXISTS (SELECT 1 FROM run_tags t WHERE t.run = runs.seq AND t.key = ? AND "
+        "SUBSTR(t.value, 1, ?) = ?)",
+        GY_VALS(gy_vi(gy_now_us() / 1000), gy_vc(key), gy_vi((int64_t)prefix.n), gy_vs(prefix)),
+        ret_n, err);
+}
+
 gy_status gy_run_update(struct gy_db *db, struct gy_str id, const struct gy_run_change *change,
                         struct gy_err *err)
 {

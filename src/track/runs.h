@@ -60,6 +60,10 @@ struct gy_run_change { /* absent, 0: unchanged */
 };
 GY_CHECKED gy_status gy_run_update(struct gy_db *db, struct gy_str id,
                                    const struct gy_run_change *change, struct gy_err *err);
+/* Runs that are RUNNING and have a tag `key` whose value starts with prefix: their process is known
+ * to be gone, so they are KILLED. *ret_n MAY be NULL. */
+GY_CHECKED gy_status gy_run_kill_tagged(struct gy_db *db, const char *key, struct gy_str prefix,
+                                        int64_t *ret_n, struct gy_err *err);
 GY_CHECKED gy_status gy_run_set_deleted(struct gy_db *db, struct gy_str id, bool deleted,
                                         struct gy_err *err);
 

@@ -262,6 +262,29 @@ static gy_status insert_version(struct gy_db *db, const struct gy_version_new *i
     return GY_OK;
 }
 
+/* The version that was made under the same idempotency key; 0: none. Looked for in the transaction
+ * that makes one, so that a request which was sent twice makes one version, whatever came between.
+ */
+static gy_status version_of_key(struct gy_db *db, const struct gy_version_new *in, int64_t model,
+                                int64_t *ret, struct gy_err *err)
+{
+    *ret = 0;
+    for (size_t i = 0; i < in->n_tags; i++) {
+        bool found = false;
+        if (!gy_str_eqc(in->tags[i].key, "gyre.idempotency_key") || in->tags[i].value.n == 0) {
+            continue;
+        }
+        return gy_db_get_i64(
+            db,
+            "SELECT v.version FROM model_versions v JOIN model_version_tags t ON "
+            "t.version_id = v.id WHERE v.model = ? AND v.deleted = 0 AND t.key = "
+            "? AND t.value = ? ORDER BY v.version LIMIT 1",
+            GY_VALS(gy_vi(model), gy_vs(in->tags[i].key), gy_vs(in->tags[i].value)), &found, ret,
+            err);
+    }
+    return GY_OK;
+}
+
 gy_status gy_version_create(struct gy_db *db, const struct gy_version_new *in, struct gy_str actor,
                             struct gy_arena *a, struct gy_model_version *ret, struct gy_err *err)
 {
@@ -270,6 +293,10 @@ gy_status gy_version_create(struct gy_db *db, const struct gy_version_new *in, s
     GY_TRY(gy_track_check_length(in->source, GY_TRACK_MAX_URI, "source", err));
     GY_TRY(gy_track_check_length(in->description, GY_TRACK_MAX_DESCRIPTION, "description", err));
     GY_TRY(gy_model_find(db, in->name, &model, err));
+    GY_TRY(version_of_key(db, in, model, &version, err));
+    if (version > 0) {
+        return gy_version_get(db, in->name, version, a, ret, err);
+    }
     GY_TRY(find_place(db, in, a, &p, err));
     GY_TRY(insert_version(db, in, model, &p, actor, &version, err));
     GY_TRY(gy_model_touch(db, model, err));
