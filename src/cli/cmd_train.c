@@ -3,8 +3,10 @@
  * goes through the call seam. */
 #include "cli/cli_internal.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/id.h"
@@ -15,7 +17,7 @@
 
 struct train_opts {
     const char *target, *learner, *params, *features, *register_as, *experiment, *out, *schema,
-        *run_name;
+        *run_name, *key;
     int64_t seed, threads;
     struct gy_opt_list slices;
 };
@@ -35,6 +37,9 @@ static const struct gy_opt train_options[] = {
      "the experiment of the run"},
     {"run-name", 0, GY_OPT_STR, offsetof(struct train_opts, run_name), "NAME", NULL,
      "the name of the run"},
+    {"idempotency-key", 0, GY_OPT_STR, offsetof(struct train_opts, key), "KEY", NULL,
+     "with --register: the same model of the same data is registered once under it (a stage has "
+     "one)"},
     {"out", 'o', GY_OPT_STR, offsetof(struct train_opts, out), "DIR", NULL,
      "keep the model package in this folder"},
     {"schema", 0, GY_OPT_STR, offsetof(struct train_opts, schema), "FILE", NULL,
@@ -128,7 +133,7 @@ static gy_status remove_file(void *ctx, const char *name, bool is_dir, struct gy
     char path[GY_MAX_PATH];
     (void)is_dir; /* refuse_foreign let no folder pass */
     GY_TRY(gy_path_join(path, sizeof path, ctx, name, err));
-    return gy_dir_remove(path, err);
+    return unlink(path) == 0 ? GY_OK : gy_err_sys(err, errno, "removing %s", path);
 }
 
 /* --out: a folder that holds nothing or an older package of ours; anything else is not emptied. */
@@ -180,8 +185,8 @@ static gy_status answer_train(struct gy_cli *cli, const struct train_opts *o,
         say_metrics(cli, &t->eval.groups[0].metrics, &t->baseline);
         gy_cli_say(cli, "run %s\n", p->run_id);
         if (p->version > 0) {
-            gy_cli_say(cli, "registered as %s, version %lld: %s%s\n", o->register_as,
-                       (long long)p->version,
+            gy_cli_say(cli, "registered as %s, version %lld%s: %s%s\n", o->register_as,
+                       (long long)p->version, p->found ? " (by an earlier attempt)" : "",
                        p->servable ? "servable" : "not servable: ", p->reason);
         }
         return GY_OK;
@@ -198,9 +203,11 @@ static gy_status answer_train(struct gy_cli *cli, const struct train_opts *o,
         gy_jw_kv_i64(&w, "version", p->version);
         gy_jw_kv_bool(&w, "servable", p->servable);
         gy_jw_kv_strc(&w, "reason", p->reason);
+        gy_jw_kv_bool(&w, "found", p->found);
     } else {
         gy_jw_kv_null(&w, "version");
         gy_jw_kv_null(&w, "servable");
+        gy_jw_kv_bool(&w, "found", false);
     }
     gy_jw_kv_strc(&w, "digest", p->digest);
     gy_jw_kv_strc(&w, "learner", gy_learner_name(t->model.learner));
@@ -242,6 +249,32 @@ static gy_status train(struct gy_cli *cli, const struct gy_cli_table *in, struct
     return status;
 }
 
+/* In a stage the work is named by it: within a job by the stage, since its attempts are several
+ * runs. */
+static gy_status name_work(struct gy_cli *cli, const struct train_opts *o,
+                           struct gy_publish_options *p, struct gy_err *err)
+{
+    const char *step = getenv("GYRE_STEP");
+    const char *job = getenv("GYRE_JOB");
+    const char *slash = step ? strrchr(step, '/') : NULL;
+    const char *key = o->key;
+    if (step && step[0]) {
+        p->step = gy_str_c(step);
+    }
+    if (job && job[0]) {
+        p->job = gy_str_c(job);
+    }
+    if (!key && p->step.p) {
+        key = p->job.p && slash ? gy_arena_printf(&cli->arena, "job:%s%s", job, slash)
+                                : gy_arena_printf(&cli->arena, "step:%s", step);
+        if (!key) {
+            return gy_err_set(err, GY_E_NOMEM, "out of memory");
+        }
+    }
+    p->key = gy_str_c(key);
+    return GY_OK;
+}
+
 static gy_status train_and_publish(struct gy_cli *cli, const struct train_opts *o,
                                    const struct gy_cli_table *in, struct gy_train_params *p,
                                    const char *dir, struct gy_err *err)
@@ -265,6 +298,7 @@ static gy_status train_and_publish(struct gy_cli *cli, const struct train_opts *
     } else if (gy_code_revision(".", revision)) {
         publish.code_revision = gy_str_c(revision);
     }
+    GY_TRY(name_work(cli, o, &publish, err));
     GY_TRY(gy_publish(caller, dir, &trained, p, &publish, &published, err));
     return answer_train(cli, o, &trained, &published, err);
 }

@@ -9,6 +9,7 @@
 #include "base/time.h"
 #include "store/events.h"
 #include "store/lineage.h"
+#include "track/runs.h"
 
 struct node {
     char text[GY_LINEAGE_MAX_NODE + 1];
@@ -296,6 +297,9 @@ static gy_status abandon(struct gy_db *db, struct gy_str id, struct gy_str by, s
                       "UPDATE flow_steps SET status='cancelled', error=?, ended_us=? WHERE "
                       "run_id=? AND status IN ('running', 'pending')",
                       GY_VALS(gy_vc(why), gy_vi(now), gy_vs(id)), NULL, err));
+    struct node step; /* "<run>/": what its stages tracked is over, too */
+    (void)snprintf(step.text, sizeof step.text, "%.*s/", (int)id.n, id.p);
+    GY_TRY(gy_run_kill_tagged(db, "gyre.step", gy_str_c(step.text), NULL, err));
     return gy_flow_record_end(db, id, GY_STR("cancelled"), gy_str_c(why), actor, err);
 }
 

@@ -12,6 +12,8 @@
 #define MAX_ANSWER (16 * GY_MIB)
 #define MAX_FILES 10000
 #define ARTIFACTS "mlflow-artifacts:/"
+#define KEY_TAG "gyre.idempotency_key"
+#define FETCHED ".fetched" /* in dir, while an earlier attempt's package is brought there */
 
 /* One publication in progress. */
 struct job {
@@ -25,6 +27,7 @@ struct job {
     struct gy_buf body;
     struct gy_arena arena;
     struct gy_str artifact_uri;
+    char key[GY_SHA256_HEX]; /* of the work and the content; "": none */
 };
 
 /* ---- asking ---- */
@@ -102,6 +105,20 @@ static gy_status find_experiment(struct job *j, struct gy_err *err)
                    gy_json_str(yyjson_doc_get_root(doc), "experiment_id"), "experiment_id", err);
 }
 
+/* Tags of a run and of its version: what made them. */
+static void add_origin(struct job *j, struct gy_jw *w)
+{
+    if (j->o->step.p) {
+        add_pair(w, "gyre.step", j->o->step);
+    }
+    if (j->o->job.p) {
+        add_pair(w, "gyre.job", j->o->job);
+    }
+    if (j->key[0]) {
+        add_pair(w, KEY_TAG, gy_str_c(j->key));
+    }
+}
+
 static gy_status create_run(struct job *j, struct gy_err *err)
 {
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
@@ -124,6 +141,7 @@ static gy_status create_run(struct job *j, struct gy_err *err)
     if (j->o->dataset.p) {
         add_pair(&w, "gyre.dataset", j->o->dataset);
     }
+    add_origin(j, &w);
     gy_jw_arr_end(&w);
     gy_jw_obj_end(&w);
     GY_TRY(post(j, "/api/2.0/mlflow/runs/create", &doc, err));
@@ -305,6 +323,10 @@ static gy_status create_version(struct job *j, struct gy_err *err)
     gy_jw_key(&w, "source");
     gy_jw_strf(&w, "%" GY_STR_F "/model", GY_STR_A(j->artifact_uri));
     gy_jw_kv_strc(&w, "run_id", j->ret->run_id);
+    gy_jw_key(&w, "tags");
+    gy_jw_arr(&w);
+    add_origin(j, &w);
+    gy_jw_arr_end(&w);
     gy_jw_obj_end(&w);
     GY_TRY(post(j, "/api/2.0/mlflow/model-versions/create", &doc, err));
     yyjson_val *version =
@@ -363,26 +385,208 @@ static gy_status register_model(struct job *j, struct gy_err *err)
     }
     GY_TRY(create_model(j, err));
     GY_TRY(create_version(j, err));
-    GY_TRY(check_digest(j, err));
-    return prove(j, err);
+    return check_digest(j, err);
+}
+
+/* ---- what an earlier attempt left ---- */
+
+static gy_status add_file_digest(struct job *j, const char *name, struct gy_buf *text,
+                                 struct gy_err *err)
+{
+    char path[GY_MAX_PATH];
+    char sha256[GY_SHA256_HEX];
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf bytes;
+    gy_buf_init(&bytes, 512 * GY_MIB);
+    GY_TRY(gy_path_join(path, sizeof path, j->dir, name, err));
+    if (!gy_path_exists(path)) {
+        return GY_OK; /* no learner writes all of them */
+    }
+    GY_TRY(gy_file_read(path, &bytes, err));
+    GY_TRY(gy_sha256_hex(gy_buf_str(&bytes), sha256, err));
+    gy_buf_addf(text, "%s %s\n", name, sha256);
+    return GY_OK;
+}
+
+/* Equal work on equal data that gave an equal model. */
+static gy_status make_key(struct job *j, struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
+    if (!j->o->key.n || !j->o->register_as.p) {
+        return GY_OK;
+    }
+    gy_buf_init(&text, GY_MIB);
+    gy_buf_addf(&text, "%zu %zu ", j->o->key.n, j->o->register_as.n);
+    gy_buf_add(&text, j->o->key);
+    gy_buf_add(&text, j->o->register_as);
+    gy_buf_addf(&text, "\ndata %" GY_STR_F "\n", GY_STR_A(j->t->model.data_sha256));
+    GY_TRY(add_file_digest(j, "model.json", &text, err));
+    GY_TRY(add_file_digest(j, "model.ubj", &text, err));
+    GY_TRY(gy_buf_check(&text, "the idempotency key", err));
+    return gy_sha256_hex(gy_buf_str(&text), j->key, err);
+}
+
+static gy_status find_version(struct job *j, bool *ret_found, struct gy_err *err)
+{
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf path;
+    char filter[200];
+    *ret_found = false;
+    gy_buf_init(&path, GY_MAX_PATH);
+    (void)snprintf(filter, sizeof filter, "tags.`" KEY_TAG "` = '%s'", j->key);
+    gy_buf_addc(&path, "/api/2.0/mlflow/model-versions/search?max_results=1&filter=");
+    gy_url_encode(&path, gy_str_c(filter), false);
+    GY_TRY(gy_buf_check(&path, "a search", err));
+    GY_TRY(ask(j, "GET", path.p, GY_STR_NULL, &doc, err));
+    yyjson_val *v = yyjson_arr_get_first(gy_json_get(yyjson_doc_get_root(doc), "model_versions"));
+    if (!v) {
+        return GY_OK;
+    }
+    *ret_found = true;
+    GY_TRY(copy_id(j->ret->run_id, sizeof j->ret->run_id, gy_json_str(v, "run_id"), "run_id", err));
+    return gy_parse_i64(gy_json_str(v, "version"), 1, INT64_MAX, &j->ret->version, err);
+}
+
+/* Runs of this very work that died before they had their version. */
+static gy_status end_killed_runs(struct job *j, struct gy_err *err)
+{
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    char own[sizeof j->ret->run_id];
+    size_t i;
+    size_t max;
+    yyjson_val *run;
+    memcpy(own, j->ret->run_id, sizeof own);
+    struct gy_jw w = new_body(j);
+    gy_jw_key(&w, "experiment_ids");
+    gy_jw_arr(&w);
+    gy_jw_strc(&w, j->ret->experiment_id);
+    gy_jw_arr_end(&w);
+    gy_jw_key(&w, "filter");
+    gy_jw_strf(&w, "tags.`" KEY_TAG "` = '%s' and attributes.status = 'RUNNING'", j->key);
+    gy_jw_obj_end(&w);
+    GY_TRY(post(j, "/api/2.0/mlflow/runs/search", &doc, err));
+    gy_status status = GY_OK;
+    yyjson_arr_foreach(gy_json_get(yyjson_doc_get_root(doc), "runs"), i, max, run)
+    {
+        struct gy_str id = gy_json_str(gy_json_get(run, "info"), "run_id");
+        if (status == GY_OK && !gy_str_eqc(id, own)) {
+            status = copy_id(j->ret->run_id, sizeof j->ret->run_id, id, "run_id", err);
+            status = status == GY_OK ? end_run(j, "KILLED", err) : status;
+        }
+    }
+    memcpy(j->ret->run_id, own, sizeof own);
+    return status;
+}
+
+static gy_status take_file(void *ctx, const char *name, bool is_dir, struct gy_err *err)
+{
+    struct job *j = ctx;
+    char from[GY_MAX_PATH];
+    char to[GY_MAX_PATH];
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf path;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf bytes;
+    if (is_dir) {
+        return GY_OK;
+    }
+    gy_buf_init(&path, GY_MAX_PATH);
+    gy_buf_init(&bytes, 512 * GY_MIB);
+    gy_buf_addf(&path, "%s/" FETCHED "/%s", j->dir, j->ret->digest);
+    GY_TRY(gy_buf_check(&path, "a path", err));
+    GY_TRY(gy_path_join(from, sizeof from, path.p, name, err));
+    GY_TRY(gy_path_join(to, sizeof to, j->dir, name, err));
+    GY_TRY(gy_file_read(from, &bytes, err));
+    return gy_file_write(to, gy_buf_str(&bytes), 0644, err);
+}
+
+/* The folder becomes the registered package: the run and the time in it are that run's. */
+static gy_status bring_package(struct job *j, struct gy_err *err)
+{
+    char root[GY_MAX_PATH];
+    char dir[GY_MAX_PATH];
+    char have[GY_SHA256_HEX];
+    GY_AUTO_DONE(gy_package_ref_done) struct gy_package_ref ref = {0};
+    const char *name = gy_arena_printf(&j->arena, "%" GY_STR_F "/%lld", GY_STR_A(j->o->register_as),
+                                       (long long)j->ret->version);
+    if (!name) {
+        return gy_err_set(err, GY_E_NOMEM, "out of memory");
+    }
+    GY_TRY(gy_path_join(root, sizeof root, j->dir, FETCHED, err));
+    GY_TRY(gy_package_fetch(j->c, gy_str_c(name), root, dir, &ref, err));
+    GY_TRY(copy_id(j->ret->digest, sizeof j->ret->digest, ref.digest, "digest", err));
+    gy_status status = gy_dir_each(dir, take_file, j, err);
+    gy_status cleaned = gy_dir_remove(root, status == GY_OK ? err : NULL);
+    GY_TRY(status != GY_OK ? status : cleaned);
+    GY_TRY(gy_package_digest(j->dir, have, err));
+    return strcmp(have, j->ret->digest) == 0
+               ? GY_OK
+               : gy_err_set(err, GY_E_CORRUPT, "%s holds more than the package of %s", j->dir,
+                            name);
+}
+
+static gy_status end_found_run(struct job *j, struct gy_err *err)
+{
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    char path[128];
+    (void)snprintf(path, sizeof path, "/api/2.0/mlflow/runs/get?run_id=%s", j->ret->run_id);
+    GY_TRY(ask(j, "GET", path, GY_STR_NULL, &doc, err));
+    yyjson_val *info = gy_json_get(gy_json_get(yyjson_doc_get_root(doc), "run"), "info");
+    /* KILLED: who swept up after the kill did not know that a version had come of it. */
+    return gy_str_eqc(gy_json_str(info, "status"), "FINISHED") ? GY_OK
+                                                               : end_run(j, "FINISHED", err);
+}
+
+/* What the earlier attempt did not come to: the end of its run, the proof. */
+static gy_status finish_found(struct job *j, struct gy_err *err)
+{
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf path;
+    gy_buf_init(&path, GY_MAX_PATH);
+    j->ret->found = true;
+    GY_TRY(bring_package(j, err));
+    GY_TRY(end_found_run(j, err));
+    GY_TRY(version_path(j, "", &path, err));
+    GY_TRY(ask(j, "GET", path.p, GY_STR_NULL, &doc, err));
+    yyjson_val *v = yyjson_doc_get_root(doc);
+    struct gy_str servable = gy_json_str(v, "servable");
+    if (gy_str_eqc(servable, "unknown")) {
+        return prove(j, err);
+    }
+    struct gy_str reason = gy_json_str(v, "servable_reason");
+    j->ret->servable = gy_str_eqc(servable, "yes");
+    (void)snprintf(j->ret->reason, sizeof j->ret->reason, "%.*s", (int)reason.n,
+                   reason.p ? reason.p : "");
+    return GY_OK;
 }
 
 /* ---- the whole ---- */
 
-static gy_status publish(struct job *j, struct gy_err *err)
+static gy_status publish_new(struct job *j, struct gy_err *err)
 {
-    GY_TRY(find_experiment(j, err));
     GY_TRY(create_run(j, err));
     gy_status status = send_package(j, err);
     if (status == GY_OK) {
         status = log_batch(j, err);
+    }
+    if (status == GY_OK) {
+        status = register_model(j, err);
     }
     if (status != GY_OK) {
         (void)end_run(j, "FAILED", NULL); /* the first failure is the one to tell */
         return status;
     }
     GY_TRY(end_run(j, "FINISHED", err));
-    return register_model(j, err);
+    return j->o->register_as.p ? prove(j, err) : GY_OK;
+}
+
+static gy_status publish(struct job *j, struct gy_err *err)
+{
+    bool found = false;
+    GY_TRY(find_experiment(j, err));
+    GY_TRY(make_key(j, err));
+    if (j->key[0]) {
+        GY_TRY(find_version(j, &found, err));
+    }
+    GY_TRY(found ? finish_found(j, err) : publish_new(j, err));
+    return j->key[0] ? end_killed_runs(j, err) : GY_OK;
 }
 
 gy_status gy_publish(struct gy_caller *c, const char *dir, const struct gy_trained *t,

@@ -17,6 +17,10 @@ struct gy_publish_options {
     struct gy_str register_as;   /* model name; absent: not registered */
     struct gy_str dataset;       /* "name@3"; absent: found by the data's digest, if registered */
     struct gy_str code_revision; /* absent: not known */
+    struct gy_str step, job; /* "<flow run>/<stage>" and the job this happens in; absent: none */
+    /* Names one piece of work: who registers the same model of the same data under it again gets
+     * the version that is there, with what was missing done. Absent: each time a new version. */
+    struct gy_str key;
     int64_t start_us;
 };
 
@@ -26,12 +30,15 @@ struct gy_published {
     char digest[GY_SHA256_HEX];
     int64_t version; /* 0: not registered */
     bool servable;   /* registered ones are proven at once */
+    bool found;      /* an earlier attempt had registered it; dir holds that package now */
     char reason[512];
 };
 
 /* dir: the folder that gy_train filled; it is sealed here with the run's id. Fails: as the
  * transport and the server do; CORRUPT when the server's digest of the package is another one. A
- * run that was begun is then marked FAILED. */
+ * run that was begun is then marked FAILED. A death at any point leaves no version or a whole one:
+ * the run ends as FINISHED only after its version was made; one that stays RUNNING is marked KILLED
+ * by the next attempt with the same key. */
 GY_CHECKED gy_status gy_publish(struct gy_caller *c, const char *dir, const struct gy_trained *t,
                                 const struct gy_train_params *p, const struct gy_publish_options *o,
                                 struct gy_published *ret, struct gy_err *err);
