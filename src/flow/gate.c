@@ -5,7 +5,7 @@
 
 #include "learn/evaluate.h"
 
-#define CHECKS_A_BOUND 4
+#define CHECKS_A_BOUND 6
 
 struct judge {
     const struct gy_gate_side *candidate, *champion;
@@ -40,12 +40,24 @@ static gy_status out_of_memory(struct judge *j)
     return gy_err_set(j->err, GY_E_NOMEM, "out of memory judging a model");
 }
 
+/* What a check is about when not about the value itself. */
+static const char *end_of_interval(const struct gy_gate_check *c)
+{
+    return strcmp(c->kind, "low_min") == 0    ? "the interval's lower end "
+           : strcmp(c->kind, "high_max") == 0 ? "the interval's upper end "
+                                              : "";
+}
+
 /* Numbers in reasons are for people: 4 digits say enough, the exact values stand beside them. */
 static gy_status explain(struct judge *j, struct gy_gate_check *c)
 {
     bool change = strstr(c->kind, "champion") != NULL;
     bool least = strstr(c->kind, "min") != NULL;
-    double found = change ? c->value - c->champion : c->value;
+    const char *end = end_of_interval(c);
+    double found = change                             ? c->value - c->champion
+                   : strcmp(c->kind, "low_min") == 0  ? c->low
+                   : strcmp(c->kind, "high_max") == 0 ? c->high
+                                                      : c->value;
     bool held = least ? found >= c->limit : found <= c->limit;
     c->result = held ? GY_CHECK_PASSED : GY_CHECK_FAILED;
     if (change) {
@@ -54,7 +66,7 @@ static gy_status explain(struct judge *j, struct gy_gate_check *c)
             c->champion, least ? "at least" : "at most", c->limit, held ? "allowed" : "was asked");
     } else {
         c->reason = gy_arena_printf(
-            j->arena, "%.4f is %s %.4f", c->value,
+            j->arena, "%s%.4f is %s %.4f", end, found,
             least ? (held ? "at least" : "below") : (held ? "at most" : "above"), c->limit);
     }
     return c->reason ? GY_OK : out_of_memory(j);
@@ -99,6 +111,10 @@ static gy_status check_one(struct judge *j, const struct gy_gate_bound *b,
                "this metric is not defined on these rows");
         return GY_OK;
     }
+    if (end_of_interval(c)[0] && (isnan(v->low) || isnan(v->high))) {
+        settle(c, slice ? GY_CHECK_SKIPPED : GY_CHECK_FAILED, "there is no interval on these rows");
+        return GY_OK;
+    }
     if (strstr(kind, "champion") && isnan(c->champion)) {
         settle(c, GY_CHECK_SKIPPED,
                j->champion ? "the champion has no such number on these rows"
@@ -116,6 +132,8 @@ static gy_status check_group(struct judge *j, const struct gy_gate_bound *b,
         double limit;
     } rows[CHECKS_A_BOUND] = {{"min", b->min},
                               {"max", b->max},
+                              {"low_min", b->low_min},
+                              {"high_max", b->high_max},
                               {"champion_change_min", b->champion_change_min},
                               {"champion_change_max", b->champion_change_max}};
     for (size_t i = 0; i < CHECKS_A_BOUND; i++) {
@@ -235,7 +253,11 @@ static void write_check(struct gy_jw *w, const struct gy_gate_check *c)
         gy_jw_null(w);
     } else {
         (void)gy_fmt_f64_trim(c->limit, number);
-        gy_jw_strf(w, "%s%s %s", strstr(c->kind, "champion") ? "champion " : "",
+        gy_jw_strf(w, "%s%s %s",
+                   strstr(c->kind, "champion")        ? "champion "
+                   : strcmp(c->kind, "low_min") == 0  ? "low "
+                   : strcmp(c->kind, "high_max") == 0 ? "high "
+                                                      : "",
                    strstr(c->kind, "min") ? ">=" : "<=", number);
     }
     number_or_null(w, "limit", c->limit);

@@ -41,8 +41,8 @@ enum gy_check_result { GY_CHECK_PASSED, GY_CHECK_FAILED, GY_CHECK_SKIPPED };
 
 struct gy_gate_check {
     struct gy_str metric, slice; /* slice absent: all rows */
-    const char *kind; /* "min", "max", "champion_change_min", "champion_change_max", "servable",
-                         "held_out" */
+    const char *kind;            /* "min", "max", "low_min", "high_max", "champion_change_min",
+                                    "champion_change_max", "servable", "held_out" */
     double limit;
     double value, low, high; /* the candidate's; NaN: none */
     double champion;         /* NaN: none */

@@ -96,7 +96,8 @@ static gy_status read_bound(const struct gy_yaml *y, const struct gy_yaml_node *
                             struct gy_gate_bound *b, struct gy_err *err)
 {
     static const char *const known[] = {
-        "name", "min", "max", "champion_change_min", "champion_change_max", "on", NULL};
+        "name", "min", "max", "low_min", "high_max", "champion_change_min", "champion_change_max",
+        "on",   NULL};
     if (n->kind != GY_YAML_MAP) {
         return gy_yaml_err(y, n, err, "a gate metric is {name: .., min: ..}");
     }
@@ -105,15 +106,18 @@ static gy_status read_bound(const struct gy_yaml *y, const struct gy_yaml_node *
     GY_TRY(need_text(y, name ? name : n, "name of a gate metric", &b->metric, err));
     GY_TRY(read_limit(y, n, "min", &b->min, err));
     GY_TRY(read_limit(y, n, "max", &b->max, err));
+    GY_TRY(read_limit(y, n, "low_min", &b->low_min, err));
+    GY_TRY(read_limit(y, n, "high_max", &b->high_max, err));
     GY_TRY(read_limit(y, n, "champion_change_min", &b->champion_change_min, err));
     GY_TRY(read_limit(y, n, "champion_change_max", &b->champion_change_max, err));
     GY_TRY(read_where(y, gy_yaml_get(n, "on"), &b->where, err));
-    if (isnan(b->min) && isnan(b->max) && isnan(b->champion_change_min) &&
-        isnan(b->champion_change_max)) {
-        return gy_yaml_err(y, n, err,
-                           "the gate metric '%" GY_STR_F
-                           "' has no limit: give min, max or champion_change_min",
-                           GY_STR_A(b->metric));
+    if (isnan(b->min) && isnan(b->max) && isnan(b->low_min) && isnan(b->high_max) &&
+        isnan(b->champion_change_min) && isnan(b->champion_change_max)) {
+        return gy_yaml_err(
+            y, n, err,
+            "the gate metric '%" GY_STR_F
+            "' has no limit: give min, max, low_min, high_max or champion_change_min",
+            GY_STR_A(b->metric));
     }
     if (b->min > b->max) {
         return gy_yaml_err(y, n, err, "min is above max");

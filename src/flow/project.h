@@ -16,12 +16,14 @@
 
 enum gy_gate_where { GY_GATE_ALL, GY_GATE_OVERALL, GY_GATE_SLICES };
 
-/* One line of gate.metrics. Absent limits are NaN. champion_change_* bound candidate minus
- * champion. */
+/* One line of gate.metrics. Absent limits are NaN. low_min bounds the lower end of the value's 95 %
+ * interval, high_max the upper one: with few rows a good value proves little. champion_change_*
+ * bound candidate minus champion. */
 struct gy_gate_bound {
     struct gy_str metric;
     double min, max;
     double champion_change_min, champion_change_max;
+    double low_min, high_max;
     enum gy_gate_where where; /* `on: all|overall|slices`, all when absent */
 };
 

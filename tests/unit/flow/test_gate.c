@@ -22,7 +22,8 @@ static int teardown(void **state)
 
 static struct gy_gate_bound bound(const char *metric, double min, double change_min)
 {
-    return (struct gy_gate_bound){gy_str_c(metric), min, NAN, change_min, NAN, GY_GATE_ALL};
+    return (struct gy_gate_bound){gy_str_c(metric), min, NAN, change_min, NAN, NAN, NAN,
+                                  GY_GATE_ALL};
 }
 
 static struct gy_gate_value value(const char *name, double v)
@@ -101,7 +102,8 @@ static void test_change_against_the_champion(void **state)
     assert_status(GY_OK, check(&spec, &a, &a, &r, &err), err); /* equal is no worse */
     assert_true(r.blessed);
     /* A metric of which less is better. */
-    spec.bounds[0] = (struct gy_gate_bound){GY_STR("f1"), NAN, 0.905, NAN, 0.005, GY_GATE_ALL};
+    spec.bounds[0] =
+        (struct gy_gate_bound){GY_STR("f1"), NAN, 0.905, NAN, 0.005, NAN, NAN, GY_GATE_ALL};
     assert_status(GY_OK, check(&spec, &b, &a, &r, &err), err);
     assert_false(r.blessed);
     assert_int_equal(find(&r, "f1", NULL, "max")->result, GY_CHECK_FAILED);
@@ -172,6 +174,36 @@ static void test_what_is_missing_fails(void **state)
     assert_int_equal(check(&spec, &side, NULL, &r, &err),
                      GY_E_INVALID); /* nothing to judge by blesses nothing */
     assert_true(err.hint[0] != '\0');
+}
+
+/* 0.9 +- 0.01: the ends of the interval are judged, and no interval proves nothing. */
+static void test_ends_of_the_interval(void **state)
+{
+    (void)state;
+    static const struct {
+        double low_min, high_max;
+        bool blessed;
+    } rows[] = {{0.88, NAN, true}, {0.895, NAN, false}, {NAN, 0.92, true}, {NAN, 0.905, false}};
+    struct gy_gate_spec spec = {.n_bounds = 1};
+    struct gy_gate_value values[] = {value("auc", 0.9)};
+    const struct gy_gate_group all = {.rows = 10, .values = values, .n_values = 1};
+    const struct gy_gate_side side = {GY_STR("d"), 0, &all, 1};
+    struct gy_gate_result r;
+    struct gy_err err = GY_ERR_INIT;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        spec.bounds[0] = bound("auc", NAN, NAN);
+        spec.bounds[0].low_min = rows[i].low_min;
+        spec.bounds[0].high_max = rows[i].high_max;
+        assert_status(GY_OK, check(&spec, &side, NULL, &r, &err), err);
+        assert_int_equal(r.blessed, rows[i].blessed);
+    }
+    assert_string_equal(find(&r, "auc", NULL, "high_max")->reason,
+                        "the interval's upper end 0.9100 is above 0.9050");
+    values[0].low = values[0].high = NAN;
+    assert_status(GY_OK, check(&spec, &side, NULL, &r, &err), err);
+    assert_false(r.blessed);
+    assert_string_equal(find(&r, "auc", NULL, "high_max")->reason,
+                        "there is no interval on these rows");
 }
 
 static void test_grounds(void **state)
@@ -263,6 +295,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_change_against_the_champion, setup, teardown),
         cmocka_unit_test_setup_teardown(test_slices, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_missing_fails, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_ends_of_the_interval, setup, teardown),
         cmocka_unit_test_setup_teardown(test_grounds, setup, teardown),
         cmocka_unit_test_setup_teardown(test_json, setup, teardown),
         cmocka_unit_test(test_torture),
