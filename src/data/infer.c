@@ -15,8 +15,9 @@ static const struct gy_str MARKERS[] = {
 #define N_MARKERS (sizeof MARKERS / sizeof MARKERS[0])
 
 struct guess {
-    bool can[GY_TYPE_TIME + 1];
-    bool seen, missing, repeated, named_id;
+    int64_t n, bad[GY_TYPE_TIME + 1]; /* values, and those that are not of a type */
+    bool points, digits;              /* a value has a point; one is a bare 0 or 1 */
+    bool missing, repeated, named_id;
     struct gy_unique values; /* of a column whose name says id */
 };
 
@@ -26,6 +27,7 @@ struct inferring {
     struct guess *guesses;
     struct gy_str *names; /* in own memory */
     size_t n;
+    double tolerance;
     struct gy_arena arena;
     struct gy_buf scratch;
     bool markers[N_MARKERS];
@@ -69,7 +71,6 @@ static gy_status take_header(struct inferring *g, const struct gy_csv_item *item
             return gy_err_set(err, GY_E_NOMEM, "out of memory for a schema");
         }
         struct guess *guess = &g->guesses[i];
-        memset(guess->can, true, sizeof guess->can);
         guess->named_id = gy_str_ieq(name, GY_STR("id")) || gy_str_ends(name, GY_STR("_id"));
         if (guess->named_id) {
             GY_TRY(gy_unique_init(&guess->values, err));
@@ -91,22 +92,21 @@ static gy_status take_value(struct inferring *g, struct guess *guess, struct gy_
         guess->missing = true;
         return GY_OK;
     }
-    guess->seen = true;
+    guess->n++;
     for (int type = 0; type <= GY_TYPE_TIME; type++) {
         char out[GY_VALUE_TEXT];
         struct gy_str canonical;
         double number;
-        guess->can[type] = guess->can[type] &&
-                           gy_value_canonical((enum gy_type)type, text, out, &canonical, &number);
+        /* Without tolerance one wrong value settles it. */
+        if (g->tolerance > 0 || guess->bad[type] == 0) {
+            guess->bad[type] +=
+                !gy_value_canonical((enum gy_type)type, text, out, &canonical, &number);
+        }
     }
     /* 5.0 reads as an int, but a column that writes points means floats. */
-    if (gy_str_find(bare, '.') != SIZE_MAX) {
-        guess->can[GY_TYPE_INT] = false;
-    }
+    guess->points = guess->points || gy_str_find(bare, '.') != SIZE_MAX;
     /* A column of 0 and 1 is a count or a class; only words make a bool. */
-    if (gy_str_eqc(bare, "0") || gy_str_eqc(bare, "1")) {
-        guess->can[GY_TYPE_BOOL] = false;
-    }
+    guess->digits = guess->digits || gy_str_eqc(bare, "0") || gy_str_eqc(bare, "1");
     if (!guess->named_id || guess->repeated) {
         return GY_OK;
     }
@@ -133,12 +133,18 @@ static gy_status take_record(struct inferring *g, const struct gy_csv_item *item
     return GY_OK;
 }
 
-static enum gy_type type_of(const struct guess *g)
+static bool is_of(const struct guess *g, enum gy_type type, double tolerance)
+{
+    return (double)g->bad[type] <= tolerance * (double)g->n &&
+           !(type == GY_TYPE_INT && g->points) && !(type == GY_TYPE_BOOL && g->digits);
+}
+
+static enum gy_type type_of(const struct guess *g, double tolerance)
 {
     static const enum gy_type narrow_first[] = {GY_TYPE_INT, GY_TYPE_FLOAT, GY_TYPE_BOOL,
                                                 GY_TYPE_TIME};
-    for (size_t i = 0; g->seen && i < 4; i++) {
-        if (g->can[narrow_first[i]]) {
+    for (size_t i = 0; g->n > 0 && i < 4; i++) {
+        if (is_of(g, narrow_first[i], tolerance)) {
             return narrow_first[i];
         }
     }
@@ -158,11 +164,11 @@ static gy_status to_schema(const struct inferring *g, struct gy_schema **ret, st
     bool has_id = false;
     for (size_t i = 0; i < g->n; i++) {
         const struct guess *guess = &g->guesses[i];
-        bool id = guess->named_id && guess->seen && !guess->missing && !guess->repeated && !has_id;
+        bool id = guess->named_id && guess->n > 0 && !guess->missing && !guess->repeated && !has_id;
         has_id = has_id || id;
         gy_jw_obj(&w);
         gy_jw_kv_str(&w, "name", g->names[i]);
-        gy_jw_kv_strc(&w, "type", gy_type_name(type_of(guess)));
+        gy_jw_kv_strc(&w, "type", gy_type_name(type_of(guess, g->tolerance)));
         if (id) {
             gy_jw_kv_strc(&w, "role", "id");
         }
@@ -206,7 +212,13 @@ static gy_status infer(struct inferring *g, struct gy_str csv, bool whole, struc
 
 gy_status gy_schema_infer(struct gy_str csv, bool whole, struct gy_schema **ret, struct gy_err *err)
 {
-    struct inferring g = {0};
+    return gy_schema_infer_most(csv, whole, 0, ret, err);
+}
+
+gy_status gy_schema_infer_most(struct gy_str csv, bool whole, double tolerance,
+                               struct gy_schema **ret, struct gy_err *err)
+{
+    struct inferring g = {.tolerance = tolerance};
     gy_arena_init(&g.arena, 64 * GY_MIB);
     gy_buf_init(&g.scratch, GY_MAX_CSV_RECORD);
     g.fields = gy_calloc(GY_MAX_COLUMNS, sizeof *g.fields);

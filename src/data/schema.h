@@ -109,5 +109,9 @@ bool gy_value_canonical(enum gy_type type, struct gy_str text, char out[GY_VALUE
  * NOMEM. */
 GY_CHECKED gy_status gy_schema_infer(struct gy_str csv, bool whole, struct gy_schema **ret,
                                      struct gy_err *err);
+/* The same for files with some damage: a column has a type when at most `tolerance` (0 to 1) of its
+ * values are not of it. What is not will be a dead letter, so whoever asks for this must say so. */
+GY_CHECKED gy_status gy_schema_infer_most(struct gy_str csv, bool whole, double tolerance,
+                                          struct gy_schema **ret, struct gy_err *err);
 
 #endif

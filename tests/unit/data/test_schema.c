@@ -146,6 +146,28 @@ static void test_refusals(void **state)
     }
 }
 
+/* 200 numbers, one of them spoilt: strictly a text, mostly a float. */
+static void test_infer_most(void **state)
+{
+    (void)state;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf csv;
+    gy_buf_init(&csv, GY_MIB);
+    gy_buf_addc(&csv, "n,x,when,word\n");
+    for (int i = 0; i < 200; i++) {
+        gy_buf_addf(&csv, i == 77 ? "%d,1.2.3,yesterday,w%d\n" : "%d,1.5,2024-01-02,w%d\n", i, i);
+    }
+    struct gy_err err = GY_ERR_INIT;
+    for (int i = 0; i < 2; i++) {
+        GY_AUTO(gy_schema_free) struct gy_schema *s = NULL;
+        assert_int_equal(gy_schema_infer_most(gy_buf_str(&csv), true, i ? 0.01 : 0, &s, &err),
+                         GY_OK);
+        assert_int_equal(s->columns[0].type, GY_TYPE_INT);
+        assert_int_equal(s->columns[1].type, i ? GY_TYPE_FLOAT : GY_TYPE_STRING);
+        assert_int_equal(s->columns[2].type, i ? GY_TYPE_TIME : GY_TYPE_STRING);
+        assert_int_equal(s->columns[3].type, GY_TYPE_STRING);
+    }
+}
+
 static void test_infer(void **state)
 {
     (void)state;
@@ -222,13 +244,10 @@ static void test_every_allocation_may_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parse),
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_round_trips),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_infer),
-        cmocka_unit_test(test_find),
-        cmocka_unit_test(test_every_allocation_may_fail),
+        cmocka_unit_test(test_parse),       cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_round_trips), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_infer),       cmocka_unit_test(test_infer_most),
+        cmocka_unit_test(test_find),        cmocka_unit_test(test_every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
