@@ -92,8 +92,8 @@ static gy_status choose_task(const struct gy_table_column *c, const struct gy_tr
     return GY_OK;
 }
 
-static gy_status read_labels(const struct gy_table *t, const struct gy_train_params *p,
-                             struct gy_model *m, double *y, struct gy_err *err)
+gy_status gy_train_labels(const struct gy_table *t, const struct gy_train_params *p,
+                          struct gy_model *m, double *y, struct gy_err *err)
 {
     const struct gy_table_column *c = gy_table_column(t, p->target);
     bool many = false;
@@ -172,7 +172,7 @@ gy_status gy_train_columns(const struct gy_table *t, const struct gy_train_param
     if (room > GY_MAX_FEATURES) {
         return gy_err_set(err, GY_E_TOOBIG, "more than %d features", GY_MAX_FEATURES);
     }
-    GY_TRY(read_labels(t, p, m, y, err));
+    GY_TRY(gy_train_labels(t, p, m, y, err));
     m->inputs = gy_arena_calloc(&m->arena, room, sizeof *m->inputs);
     if (!m->inputs) {
         return no_memory(err);

@@ -31,6 +31,10 @@ GY_CHECKED gy_status gy_fit_xgb_params(const struct gy_fit *f, struct gy_xgb_par
 GY_CHECKED gy_status gy_train_columns(const struct gy_table *t, const struct gy_train_params *p,
                                       struct gy_model *m, double *y, struct gy_err *err);
 
+/* The half of it that is about the target. */
+GY_CHECKED gy_status gy_train_labels(const struct gy_table *t, const struct gy_train_params *p,
+                                     struct gy_model *m, double *y, struct gy_err *err);
+
 /* input_example.json: the training row nearest to typical: every input at its median. */
 GY_CHECKED gy_status gy_write_example(const struct gy_model *m, const struct gy_table *t,
                                       const uint32_t *rows, size_t n, const char *dir,
