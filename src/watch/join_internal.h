@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What join.c (the table) and join_query.c (what it says) share. Everything is guarded by mu. */
+#ifndef GY_WATCH_JOIN_INTERNAL_H
+#define GY_WATCH_JOIN_INTERNAL_H
+
+#include <pthread.h>
+
+#include "base/map.h"
+#include "watch/join.h"
+
+#define JOIN_NONE UINT32_MAX
+#define JOIN_CHUNK 16384 /* rows that are allocated at once */
+#define JOIN_ARENA (64 * GY_MIB)
+
+enum {
+    JOIN_LIVE = 1,
+    JOIN_REQUEST = 2,   /* no row: the label of a (request id, row) */
+    JOIN_PREDICTED = 4, /* the prediction is known, else a label waits for it */
+    JOIN_LABEL = 8,     /* there is feedback */
+    JOIN_TEXT = 16,     /* its label is a text of the table, else a number */
+    JOIN_REWARD_ONLY = 32,
+    JOIN_REPEATED = 64,   /* several predictions have this request id */
+    JOIN_MANY = 128,      /* more than one different piece */
+    JOIN_CONFLICT = 256,  /* with different labels */
+    JOIN_SAMPLED = 512,   /* a rule decided alone, the model was asked for the sample */
+    JOIN_REWARD_0 = 1024, /* reward exactly 0 ... */
+    JOIN_REWARD_1 = 2048, /* ... or exactly 1 */
+};
+
+/* What counts of the feedback for one target. */
+struct join_label {
+    int64_t given_us;
+    double number; /* or the index of a text */
+    uint16_t flags;
+    uint8_t source;
+};
+
+/* Small on purpose: there are millions. Class values are kept as doubles, so that a regression
+ * needs nothing else. */
+struct join_row {
+    unsigned char id[16]; /* JOIN_REQUEST: two digests of the request id */
+    uint64_t request;     /* digest of the request id */
+    int64_t time_us, given_us;
+    double number; /* of the label */
+    double answered, model;
+    uint32_t row, group;
+    uint32_t next;  /* of the same group, by arrival */
+    uint32_t label; /* the JOIN_REQUEST entry whose label counts for this row too */
+    float score, shadow;
+    int16_t rule;
+    uint16_t flags;
+    uint8_t source;
+};
+_Static_assert(sizeof(struct join_row) <= 96, "join.h says how much memory a row takes");
+
+struct join_class {
+    double number, value; /* what a plain number as a label means */
+};
+
+/* The rows of one version of one revision. */
+struct join_group {
+    const struct gy_shape *shape;
+    struct gy_str version;
+    struct join_class *classes; /* those whose text is a number, the plainest first */
+    size_t n_classes;
+    uint32_t head, tail;
+    uint64_t rows;
+};
+
+struct join_index {
+    uint32_t *slots; /* row + 1; 0 = free */
+    size_t n_slots;  /* a power of two */
+    size_t n;
+};
+
+struct gy_join {
+    struct gy_shapes *shapes;
+    size_t max_rows;
+    pthread_mutex_t mu; /* all below */
+    struct gy_arena arena;
+    struct join_row **chunks;
+    size_t n_chunks;
+    uint32_t first, n_used; /* the ring: rows first .. first + n_used - 1, modulo max_rows */
+    struct join_index by_key, by_request;
+    struct join_group *groups;
+    size_t n_groups, cap_groups;
+    struct gy_map group_by_name;                 /* to index + 1 */
+    struct gy_map label_by_text, source_by_name; /* to index + 1 */
+    struct gy_str *labels, *sources;
+    size_t n_labels, cap_labels, n_sources;
+    uint32_t last_group; /* of the last record: most records are like the one before */
+    uint64_t orphans, evicted, feedback, unreadable;
+    size_t n_requests; /* entries with JOIN_REQUEST */
+};
+
+static inline struct join_row *join_at(const struct gy_join *j, uint32_t i)
+{
+    return &j->chunks[i / JOIN_CHUNK][i % JOIN_CHUNK];
+}
+
+/* The row of a prediction id, or a label that waits for it; JOIN_NONE. */
+uint32_t join_find(const struct gy_join *j, const unsigned char id[16], uint32_t row);
+/* < 0: a loses to b. Labels are those of `row`. */
+struct join_label join_label_of(const struct join_row *row);
+int join_label_cmp(const struct gy_join *j, const struct join_label *a, const struct join_label *b);
+
+#endif

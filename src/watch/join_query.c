@@ -1,0 +1,599 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the join says. Sums are made so that they do not depend on the order of rows: rows of a
+ * group are counted as integers (there are two weights only, 1 and 1/rule_shadow), groups are added
+ * in the order of their names. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "watch/join_internal.h"
+
+static gy_status no_memory(struct gy_err *err)
+{
+    return gy_err_set(err, GY_E_NOMEM, "counting predictions and labels");
+}
+
+const char *gy_join_by_name(enum gy_join_by by)
+{
+    static const char *const names[] = {"rule", "model", "combined", "shadow"};
+    return names[by];
+}
+
+/* ---- one row ---- */
+
+static double number_label(const struct join_group *g, double number)
+{
+    if (g->shape->task == GY_TASK_REGRESSION) {
+        return number;
+    }
+    for (size_t i = 0; i < g->n_classes; i++) {
+        if (g->classes[i].number == number) {
+            return g->classes[i].value;
+        }
+    }
+    return NAN;
+}
+
+/* BINARY: the class that value is not; NaN for others. */
+static double other_class(const struct gy_shape *s, double value)
+{
+    if (s->task != GY_TASK_BINARY || s->n_classes != 2 || isnan(value)) {
+        return NAN;
+    }
+    return s->class_values[value == s->class_values[0] ? 1 : 0];
+}
+
+static double truth_of(const struct gy_join *j, const struct join_group *g,
+                       const struct join_label *l, double answered)
+{
+    if (l->flags & JOIN_REWARD_ONLY) {
+        return l->flags & JOIN_REWARD_1   ? answered
+               : l->flags & JOIN_REWARD_0 ? other_class(g->shape, answered)
+                                          : NAN;
+    }
+    double truth = l->flags & JOIN_TEXT ? gy_shape_label(g->shape, j->labels[(size_t)l->number])
+                                        : number_label(g, l->number);
+    bool denied =
+        (l->flags & JOIN_REWARD_0) && truth == answered && g->shape->task == GY_TASK_BINARY;
+    return denied ? other_class(g->shape, answered) : truth;
+}
+
+/* The row's own label and that of its request id: the same rule decides. */
+static void label_of(const struct gy_join *j, const struct join_group *g, const struct join_row *r,
+                     struct gy_join_row *ret)
+{
+    struct join_label own = join_label_of(r);
+    struct join_label best = own;
+    unsigned flags = r->flags;
+    ret->by_request = r->label != JOIN_NONE;
+    if (r->label != JOIN_NONE) {
+        const struct join_row *other = join_at(j, r->label);
+        struct join_label by_request = join_label_of(other);
+        flags |= other->flags;
+        best = by_request;
+        if (own.flags & JOIN_LABEL) {
+            int cmp = join_label_cmp(j, &own, &by_request);
+            double a = truth_of(j, g, &own, r->answered);
+            double b = truth_of(j, g, &by_request, r->answered);
+            best = cmp > 0 ? own : by_request;
+            ret->by_request = cmp <= 0;
+            flags |= cmp ? JOIN_MANY : 0;
+            flags |= a == b || (isnan(a) && isnan(b)) ? 0 : JOIN_CONFLICT;
+        }
+    }
+    ret->truth = NAN;
+    if (best.flags & JOIN_LABEL) {
+        ret->truth = truth_of(j, g, &best, r->answered);
+        ret->given_us = best.given_us;
+        ret->source = j->sources[best.source];
+        ret->repeated = ret->by_request && (r->flags & JOIN_REPEATED);
+        ret->many = flags & JOIN_MANY;
+        ret->conflict = flags & JOIN_CONFLICT;
+    }
+}
+
+static void view(const struct gy_join *j, const struct join_row *r, struct gy_join_row *ret)
+{
+    const struct join_group *g = &j->groups[r->group];
+    const struct gy_shape *s = g->shape;
+    const struct gy_shape_rule *rule = r->rule >= 0 ? &s->rules[r->rule] : NULL;
+    bool sampled = (r->flags & JOIN_SAMPLED) && s->rule_shadow > 0;
+    *ret = (struct gy_join_row){
+        .row = r->row,
+        .time_us = r->time_us,
+        .shape = s,
+        .version = g->version,
+        .answered = r->answered,
+        .model = r->model,
+        .shadow = (double)r->shadow,
+        .score = (double)r->score,
+        .rule = rule,
+        .rule_value = rule && rule->decides        ? rule->prediction
+                      : s->n_rules && s->n_classes ? s->class_values[0]
+                                                   : NAN,
+        .weight = sampled ? 1 / s->rule_shadow : 1,
+    };
+    memcpy(ret->id, r->id, sizeof ret->id);
+    label_of(j, g, r, ret);
+}
+
+/* ---- which rows ---- */
+
+static bool group_matches(const struct join_group *g, const struct gy_join_query *q)
+{
+    return g->rows && gy_str_eq(g->shape->endpoint, q->endpoint) &&
+           (q->revision == 0 || q->revision == g->shape->revision) &&
+           (!q->version.p || gy_str_eq(q->version, g->version));
+}
+
+static bool time_matches(const struct join_row *r, const struct gy_join_query *q)
+{
+    return (!q->since_us || r->time_us >= q->since_us) &&
+           (!q->until_us || r->time_us < q->until_us);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct join_group *x = *(const struct join_group *const *)a;
+    const struct join_group *y = *(const struct join_group *const *)b;
+    int cmp = gy_str_cmp(x->shape->endpoint, y->shape->endpoint);
+    if (cmp == 0 && x->shape->revision != y->shape->revision) {
+        cmp = x->shape->revision > y->shape->revision ? 1 : -1;
+    }
+    return cmp ? cmp : gy_str_cmp(x->version, y->version);
+}
+
+/* The groups that match, by name: gy_free. */
+static gy_status matching(const struct gy_join *j, const struct gy_join_query *q,
+                          const struct join_group ***ret, size_t *ret_n, struct gy_err *err)
+{
+    const struct join_group **list =
+        gy_malloc((j->n_groups + 1) * sizeof(const struct join_group *));
+    if (!list) {
+        return no_memory(err);
+    }
+    size_t n = 0;
+    for (size_t i = 0; i < j->n_groups; i++) {
+        if (q->endpoint.p ? group_matches(&j->groups[i], q) : j->groups[i].rows > 0) {
+            list[n++] = &j->groups[i];
+        }
+    }
+    qsort(list, n, sizeof *list, by_name);
+    *ret = list;
+    *ret_n = n;
+    return GY_OK;
+}
+
+/* A place in time, with what makes it unique. */
+struct instant {
+    int64_t time_us;
+    uint32_t at;
+};
+
+static int newer_first(const struct gy_join *j, const struct instant *a, const struct instant *b)
+{
+    if (a->time_us != b->time_us) {
+        return a->time_us > b->time_us ? -1 : 1;
+    }
+    const struct join_row *x = join_at(j, a->at);
+    const struct join_row *y = join_at(j, b->at);
+    int cmp = memcmp(y->id, x->id, 16);
+    return cmp ? cmp : (x->row < y->row) - (x->row > y->row);
+}
+
+/* Quickselect (Hoare 1961): the n newest come first. */
+static void select_newest(const struct gy_join *j, struct instant *v, size_t len, size_t n)
+{
+    size_t low = 0;
+    size_t high = len;
+    while (high - low > 1) {
+        struct instant pivot = v[low + (high - low) / 2];
+        size_t a = low;
+        size_t b = high - 1;
+        while (a <= b) {
+            while (newer_first(j, &v[a], &pivot) < 0) {
+                a++;
+            }
+            while (newer_first(j, &v[b], &pivot) > 0) {
+                b--;
+            }
+            if (a <= b) {
+                struct instant t = v[a];
+                v[a++] = v[b];
+                v[b] = t;
+                if (b == 0) {
+                    break;
+                }
+                b--;
+            }
+        }
+        if (n <= b + 1 && b + 1 < high) {
+            high = b + 1;
+        } else if (n > a) {
+            low = a;
+        } else {
+            return;
+        }
+    }
+}
+
+/* The oldest of the last_n labelled rows; *ret_any false: there is no label. */
+static gy_status oldest_of_last(struct gy_join *j, const struct gy_join_query *q,
+                                const struct join_group *const *groups, size_t n_groups,
+                                struct instant *ret, bool *ret_any, struct gy_err *err)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < n_groups; i++) {
+        most += groups[i]->rows;
+    }
+    struct instant *list = gy_malloc((most + 1) * sizeof *list);
+    if (!list) {
+        return no_memory(err);
+    }
+    size_t n = 0;
+    for (size_t i = 0; i < n_groups; i++) {
+        for (uint32_t at = groups[i]->head; at != JOIN_NONE; at = join_at(j, at)->next) {
+            struct gy_join_row row;
+            if (time_matches(join_at(j, at), q)) {
+                view(j, join_at(j, at), &row);
+                if (!isnan(row.truth)) {
+                    list[n++] = (struct instant){row.time_us, at};
+                }
+            }
+        }
+    }
+    *ret_any = n > 0;
+    if (n > q->last_n) {
+        select_newest(j, list, n, q->last_n);
+        n = q->last_n;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (i == 0 || newer_first(j, &list[i], ret) > 0) {
+            *ret = list[i];
+        }
+    }
+    gy_free(list);
+    return GY_OK;
+}
+
+static gy_status walk(struct gy_join *j, const struct gy_join_query *q,
+                      const struct join_group *const *groups, size_t n_groups, gy_join_row_fn fn,
+                      void *ctx, struct gy_err *err)
+{
+    struct instant oldest = {0};
+    bool any = false;
+    if (q->last_n) {
+        GY_TRY(oldest_of_last(j, q, groups, n_groups, &oldest, &any, err));
+        if (!any) {
+            return GY_OK;
+        }
+    }
+    for (size_t i = 0; i < n_groups; i++) {
+        for (uint32_t at = groups[i]->head; at != JOIN_NONE; at = join_at(j, at)->next) {
+            const struct join_row *r = join_at(j, at);
+            const struct instant here = {r->time_us, at};
+            if (!time_matches(r, q) || (any && newer_first(j, &here, &oldest) > 0)) {
+                continue;
+            }
+            struct gy_join_row row;
+            view(j, r, &row);
+            if (!isnan(row.truth) || !(q->labelled || q->last_n)) {
+                GY_TRY(fn(ctx, &row, err));
+            }
+        }
+    }
+    return GY_OK;
+}
+
+gy_status gy_join_each(struct gy_join *j, const struct gy_join_query *q, gy_join_row_fn fn,
+                       void *ctx, struct gy_err *err)
+{
+    const struct join_group **groups = NULL;
+    size_t n = 0;
+    (void)pthread_mutex_lock(&j->mu);
+    gy_status st = matching(j, q, &groups, &n, err);
+    if (st == GY_OK) {
+        st = walk(j, q, groups, n, fn, ctx, err);
+    }
+    (void)pthread_mutex_unlock(&j->mu);
+    gy_free(groups);
+    return st;
+}
+
+bool gy_join_get(struct gy_join *j, const unsigned char id[16], uint32_t row,
+                 struct gy_join_row *ret)
+{
+    (void)pthread_mutex_lock(&j->mu);
+    uint32_t at = join_find(j, id, row);
+    bool known = at != JOIN_NONE && (join_at(j, at)->flags & JOIN_PREDICTED);
+    if (known) {
+        view(j, join_at(j, at), ret);
+    }
+    (void)pthread_mutex_unlock(&j->mu);
+    return known;
+}
+
+gy_status gy_join_groups(struct gy_join *j, struct gy_str endpoint, struct gy_arena *a,
+                         struct gy_join_group **ret, size_t *ret_n, struct gy_err *err)
+{
+    const struct join_group **groups = NULL;
+    size_t n = 0;
+    const struct gy_join_query q = {.endpoint = endpoint};
+    (void)pthread_mutex_lock(&j->mu);
+    gy_status st = matching(j, &q, &groups, &n, err);
+    struct gy_join_group *list = st == GY_OK ? gy_arena_calloc(a, n + 1, sizeof *list) : NULL;
+    for (size_t i = 0; list && i < n; i++) {
+        list[i] = (struct gy_join_group){groups[i]->shape, groups[i]->version, groups[i]->rows};
+    }
+    (void)pthread_mutex_unlock(&j->mu);
+    gy_free(groups);
+    if (st == GY_OK && !list) {
+        return no_memory(err);
+    }
+    *ret = list;
+    *ret_n = n;
+    return st;
+}
+
+/* ---- counts ---- */
+
+enum { TP, FP, FN, CELLS };
+
+/* One group's rows as integers: [weight is 1/rule_shadow][class][cell]. */
+struct tally {
+    uint64_t rows[GY_BY_COUNT][2], correct[GY_BY_COUNT][2];
+    uint64_t *cells[GY_BY_COUNT]; /* 2 x n_classes x CELLS */
+    /* of a regression, over all groups */
+    double sum_w[GY_BY_COUNT], sum_abs[GY_BY_COUNT], sum_sq[GY_BY_COUNT], sum[GY_BY_COUNT];
+};
+
+struct counting {
+    struct gy_join_counts *counts;
+    struct tally tally;
+    uint64_t *memory;
+    struct gy_join_class *classes[GY_BY_COUNT]; /* what the tallies add up to */
+    const struct gy_shape *group;
+    struct gy_str version;
+};
+
+static bool same_meaning(const struct gy_shape *a, const struct gy_shape *b)
+{
+    bool same = a->task == b->task && a->n_classes == b->n_classes;
+    for (size_t i = 0; same && i < a->n_classes; i++) {
+        same = gy_str_eq(a->classes[i], b->classes[i]);
+    }
+    return same;
+}
+
+static size_t class_index(const struct gy_shape *s, double value)
+{
+    size_t i = 0;
+    while (i < s->n_classes && s->class_values[i] != value) {
+        i++;
+    }
+    return i;
+}
+
+static void tally_class(const struct gy_shape *s, struct tally *t, enum gy_join_by by, int weighted,
+                        double value, double truth)
+{
+    size_t was = class_index(s, truth);
+    size_t said = class_index(s, value);
+    t->rows[by][weighted]++;
+    t->correct[by][weighted] += was == said;
+    uint64_t *cells = t->cells[by] + (size_t)weighted * s->n_classes * CELLS;
+    if (was == said && was < s->n_classes) {
+        cells[was * CELLS + TP]++;
+        return;
+    }
+    if (said < s->n_classes) {
+        cells[said * CELLS + FP]++;
+    }
+    if (was < s->n_classes) {
+        cells[was * CELLS + FN]++;
+    }
+}
+
+static void tally_value(struct tally *t, enum gy_join_by by, double weight, double value,
+                        double truth)
+{
+    double off = value - truth;
+    t->rows[by][0]++;
+    t->sum_w[by] += weight;
+    t->sum_abs[by] += weight * fabs(off);
+    t->sum_sq[by] += weight * off * off;
+    t->sum[by] += weight * off;
+}
+
+static void cell_add(struct gy_join_cell *c, uint64_t plain, uint64_t weighted, double weight)
+{
+    c->n += (double)plain + (double)weighted * weight;
+    c->n2 += (double)plain + (double)weighted * weight * weight;
+}
+
+/* A group is over: its integers times its weight go into the sums. */
+static void close_group(struct counting *c)
+{
+    const struct gy_shape *s = c->group;
+    if (!s) {
+        return;
+    }
+    double weight = s->rule_shadow > 0 ? 1 / s->rule_shadow : 1;
+    struct tally *t = &c->tally;
+    for (int by = 0; by < GY_BY_COUNT; by++) {
+        struct gy_join_way *way = &c->counts->by[by];
+        way->rows += t->rows[by][0] + t->rows[by][1];
+        cell_add(&way->all, t->rows[by][0], t->rows[by][1], weight);
+        cell_add(&way->correct, t->correct[by][0], t->correct[by][1], weight);
+        const uint64_t *plain = t->cells[by];
+        const uint64_t *weighted = plain + s->n_classes * CELLS;
+        for (size_t k = 0; k < s->n_classes; k++) {
+            struct gy_join_class *class = &c->classes[by][k];
+            cell_add(&class->tp, plain[k * CELLS + TP], weighted[k * CELLS + TP], weight);
+            cell_add(&class->fp, plain[k * CELLS + FP], weighted[k * CELLS + FP], weight);
+            cell_add(&class->fn, plain[k * CELLS + FN], weighted[k * CELLS + FN], weight);
+        }
+        memset(t->cells[by], 0, 2 * s->n_classes * CELLS * sizeof(uint64_t));
+        t->rows[by][0] = t->rows[by][1] = t->correct[by][0] = t->correct[by][1] = 0;
+    }
+    c->group = NULL;
+}
+
+static void count_values(struct counting *c, const struct gy_join_row *row)
+{
+    const double values[GY_BY_COUNT] = {[GY_BY_RULE] = row->rule_value,
+                                        [GY_BY_MODEL] = row->model,
+                                        [GY_BY_COMBINED] = row->answered,
+                                        [GY_BY_SHADOW] = row->shadow};
+    for (int by = 0; by < GY_BY_COUNT; by++) {
+        double weight = by == GY_BY_MODEL ? row->weight : 1;
+        if (isnan(values[by])) {
+            continue;
+        }
+        if (row->shape->task == GY_TASK_REGRESSION) {
+            tally_value(&c->tally, (enum gy_join_by)by, weight, values[by], row->truth);
+        } else {
+            tally_class(row->shape, &c->tally, (enum gy_join_by)by, weight != 1, values[by],
+                        row->truth);
+        }
+    }
+}
+
+static gy_status count_row(void *ctx, const struct gy_join_row *row, struct gy_err *err)
+{
+    struct counting *c = ctx;
+    struct gy_join_counts *counts = c->counts;
+    (void)err;
+    if (!same_meaning(row->shape, counts->shape)) {
+        counts->other_task++;
+        return GY_OK;
+    }
+    if (c->group != row->shape || c->version.p != row->version.p) {
+        close_group(c);
+        c->group = row->shape;
+        c->version = row->version;
+    }
+    counts->predictions++;
+    counts->first_us =
+        counts->first_us && counts->first_us < row->time_us ? counts->first_us : row->time_us;
+    counts->last_us = counts->last_us > row->time_us ? counts->last_us : row->time_us;
+    counts->unreadable += isnan(row->truth) && row->given_us != 0;
+    if (isnan(row->truth)) {
+        return GY_OK;
+    }
+    counts->labelled++;
+    counts->many += row->many;
+    counts->conflicts += row->conflict;
+    counts->repeated += row->repeated;
+    count_values(c, row);
+    return GY_OK;
+}
+
+static double macro_f1(const struct gy_join_class *classes, size_t n)
+{
+    double sum = 0;
+    size_t told = 0;
+    for (size_t k = 0; k < n; k++) {
+        double all = 2 * classes[k].tp.n + classes[k].fp.n + classes[k].fn.n;
+        if (all > 0) { /* a class that neither was nor was said tells nothing */
+            sum += 2 * classes[k].tp.n / all;
+            told++;
+        }
+    }
+    return told ? sum / (double)told : NAN;
+}
+
+static void finish_way(struct counting *c, enum gy_join_by by)
+{
+    struct gy_join_counts *counts = c->counts;
+    struct gy_join_way *way = &counts->by[by];
+    const struct gy_join_class *classes = c->classes[by];
+    way->macro_f1 = way->mae = way->rmse = way->bias = NAN;
+    switch (counts->task) {
+    case GY_TASK_BINARY:
+        way->tp = classes[1].tp;
+        way->fp = classes[1].fp;
+        way->fn = classes[1].fn;
+        way->tn = classes[0].tp;
+        break;
+    case GY_TASK_MULTICLASS:
+        way->macro_f1 = macro_f1(classes, counts->shape->n_classes);
+        break;
+    case GY_TASK_REGRESSION: {
+        const struct tally *t = &c->tally;
+        double w = t->sum_w[by];
+        if (w > 0) {
+            way->mae = t->sum_abs[by] / w;
+            way->rmse = sqrt(t->sum_sq[by] / w);
+            way->bias = t->sum[by] / w;
+        }
+        break;
+    }
+    }
+}
+
+static gy_status open_counting(struct counting *c, const struct gy_shape *s, struct gy_arena *arena,
+                               struct gy_err *err)
+{
+    size_t n = s->n_classes < 2 ? 2 : s->n_classes;
+    size_t cells = 2 * n * CELLS;
+    size_t class_bytes = n * sizeof(struct gy_join_class);
+    if (n > GY_JOIN_MAX_CLASSES) {
+        return gy_err_set(err, GY_E_TOOBIG, "more than %d classes", GY_JOIN_MAX_CLASSES);
+    }
+    c->memory = gy_calloc(GY_BY_COUNT, cells * sizeof(uint64_t) + class_bytes);
+    struct gy_join_class *kept = arena ? gy_arena_calloc(arena, GY_BY_COUNT, class_bytes) : NULL;
+    if (!c->memory || (arena && !kept)) {
+        return no_memory(err);
+    }
+    struct gy_join_class *own = (struct gy_join_class *)(void *)(c->memory + GY_BY_COUNT * cells);
+    for (int by = 0; by < GY_BY_COUNT; by++) {
+        c->tally.cells[by] = c->memory + (size_t)by * cells;
+        c->classes[by] = (kept ? kept : own) + (size_t)by * n;
+        if (kept && s->task == GY_TASK_MULTICLASS) {
+            c->counts->by[by].classes = c->classes[by];
+        }
+    }
+    return GY_OK;
+}
+
+static gy_status count_locked(struct gy_join *j, const struct gy_join_query *q,
+                              struct gy_arena *arena, struct gy_join_counts *ret,
+                              struct gy_err *err)
+{
+    const struct join_group **groups = NULL;
+    size_t n = 0;
+    struct counting c = {.counts = ret};
+    GY_TRY(matching(j, q, &groups, &n, err));
+    gy_status st = GY_OK;
+    if (n) {
+        ret->shape = groups[n - 1]->shape;
+        ret->task = ret->shape->task;
+        ret->has_rules = ret->shape->n_rules > 0;
+        st = open_counting(&c, ret->shape, arena, err);
+    }
+    if (n && st == GY_OK) {
+        st = walk(j, q, groups, n, count_row, &c, err);
+        close_group(&c);
+        for (int by = 0; by < GY_BY_COUNT; by++) {
+            finish_way(&c, (enum gy_join_by)by);
+        }
+    }
+    gy_free(c.memory);
+    gy_free(groups);
+    return st;
+}
+
+gy_status gy_join_counts(struct gy_join *j, const struct gy_join_query *q, struct gy_arena *arena,
+                         struct gy_join_counts *ret, struct gy_err *err)
+{
+    struct gy_join_counts counts = {.shape = NULL};
+    (void)pthread_mutex_lock(&j->mu);
+    gy_status st = count_locked(j, q, arena, &counts, err);
+    counts.orphans = j->orphans;
+    (void)pthread_mutex_unlock(&j->mu);
+    if (st == GY_OK) {
+        *ret = counts;
+    }
+    return st;
+}
