@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <pthread.h>
@@ -156,6 +157,11 @@ gy_status gy_hmac_sha256(struct gy_str key, struct gy_str bytes, unsigned char o
         return gy_err_set(err, GY_E_NOMEM, "the crypto library can not compute a signature");
     }
     return GY_OK;
+}
+
+bool gy_equal_secret(const void *a, const void *b, size_t n)
+{
+    return CRYPTO_memcmp(a, b, n) == 0;
 }
 
 /* Reflected polynomial of CRC-32C. */

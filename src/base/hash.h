@@ -30,6 +30,8 @@ GY_CHECKED gy_status gy_file_digest(const char *path, char *sha256, char *md5, i
 /* HMAC-SHA256 (RFC 2104), raw 32 bytes. */
 GY_CHECKED gy_status gy_hmac_sha256(struct gy_str key, struct gy_str bytes, unsigned char out[32],
                                     struct gy_err *err);
+/* Are n secret bytes equal? It takes the same time wherever they differ. */
+bool gy_equal_secret(const void *a, const void *b, size_t n);
 uint32_t gy_crc32c(uint32_t crc, const void *p, size_t n); /* start with 0; chainable */
 uint32_t gy_crc32c_portable(uint32_t crc, const void *p,
                             size_t n); /* without SSE4.2; the same value (tests compare) */
