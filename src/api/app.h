@@ -67,6 +67,10 @@ GY_CHECKED gy_status gy_api_flow_add(struct gy_router *r, struct gy_app *app,
                                      struct gy_err *err); /* flow.c */
 GY_CHECKED gy_status gy_api_inference_add(struct gy_router *r, struct gy_app *app,
                                           struct gy_err *err); /* inference.c */
+GY_CHECKED gy_status gy_api_review_add(struct gy_router *r, struct gy_app *app,
+                                       struct gy_err *err); /* review.c */
+GY_CHECKED gy_status gy_api_review_work_add(struct gy_router *r, struct gy_app *app,
+                                            struct gy_err *err); /* review_work.c */
 GY_CHECKED gy_status gy_api_serve_add(struct gy_router *r, struct gy_app *app,
                                       struct gy_err *err); /* serve.c */
 GY_CHECKED gy_status gy_api_trace_add(struct gy_router *r, struct gy_app *app,
