@@ -25,6 +25,7 @@
 
 #include "base/limits.h"
 #include "serve/shape.h"
+#include "watch/feedback.h"
 
 #define GY_REVIEW_MAX_OPEN 1000000           /* undecided rows of an endpoint, without max_open */
 #define GY_REVIEW_BATCH_BYTES (128 * GY_MIB) /* memory of a batch */
@@ -156,10 +157,16 @@ struct gy_review_decided {
     int64_t decided;               /* rows that had no verdict before */
     int64_t corrected;             /* had another one */
     int64_t unchanged;             /* had this one */
-    const struct gy_review *items; /* as they are now, in the order given, n of them; arena */
+    const struct gy_review *items; /* as they are now, in the order given; arena */
+    /* What was kept as feedback: of those decided or corrected. To be told to a live join after the
+     * commit. */
+    const struct gy_feedback *feedback;
+    size_t n_feedback;
 };
 /* All or none. A second verdict corrects the first; of a blind row it is refused, since its
- * reviewer has seen the answer by then. Each is kept as feedback (source review, or simulated). One
+ * reviewer has seen the answer by then, and a simulated one never replaces a person's. Each is kept
+ * as feedback (source review, or simulated) whose info has the reviewer, the reason, the tags and
+ * the policy with the chance that it picked the row. One
  * event review.verdict an endpoint: {"endpoint","count","corrected","simulated","total"}, total =
  * decided rows of the endpoint. Fails: UNAUTHENTICATED (reviewer anonymous), NOTFOUND, INVALID (no
  * class of the model), CONFLICT (blind), TOOBIG. */

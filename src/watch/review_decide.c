@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/id.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/time.h"
@@ -101,6 +102,7 @@ struct deciding {
     struct gy_shape shape;
     yyjson_doc *doc;
     struct gy_map endpoints; /* to struct judged */
+    struct gy_feedback *feedback;
     struct gy_review_decided out;
 };
 
@@ -197,6 +199,50 @@ static gy_status write_verdict(struct deciding *d, const struct gy_review *r, st
                       NULL, err);
 }
 
+static gy_status write_info(struct deciding *d, const struct gy_review *r, struct gy_str *ret,
+                            struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
+    struct gy_jw w;
+    gy_buf_init(&out, GY_FEEDBACK_MAX_INFO);
+    gy_jw_init(&w, &out);
+    gy_jw_obj(&w);
+    gy_jw_kv_str(&w, "reviewer", r->reviewer);
+    gy_jw_kv_str(&w, "reason", r->reason);
+    gy_jw_key(&w, "tags");
+    gy_jw_raw(&w, r->tags.p ? r->tags : GY_STR("[]"));
+    gy_jw_key(&w, "policy");
+    gy_jw_raw(&w, r->policy);
+    gy_jw_kv_str(&w, "picked_by", r->picked_by);
+    gy_jw_key(&w, "probability");
+    if (isnan(r->probability)) {
+        gy_jw_null(&w);
+    } else {
+        gy_jw_f64(&w, r->probability);
+    }
+    gy_jw_obj_end(&w);
+    GY_TRY(gy_buf_check(&out, "what is told of a verdict", err));
+    *ret = gy_arena_str(d->a, gy_buf_str(&out));
+    return ret->p ? GY_OK : gy_review_nomem(err);
+}
+
+/* A verdict is a label like any other. */
+static gy_status add_feedback(struct deciding *d, const struct gy_review *r, struct gy_err *err)
+{
+    struct gy_feedback *f = &d->feedback[d->out.n_feedback];
+    *f = (struct gy_feedback){.row = (uint32_t)r->row,
+                              .label = r->verdict,
+                              .reward = NAN,
+                              .source = gy_str_c(r->simulated ? "simulated" : "review"),
+                              .actor = r->reviewer,
+                              .given_us = r->decided_us,
+                              .created_us = r->decided_us};
+    GY_TRY(gy_uuid_parse(r->prediction_id, f->id, err));
+    GY_TRY(write_info(d, r, &f->info, err));
+    d->out.n_feedback++;
+    return GY_OK;
+}
+
 /* From what it was to what it is. */
 static void count(struct judged *j, const struct gy_review *was, const struct gy_review *now)
 {
@@ -225,6 +271,11 @@ static gy_status decide_one(struct deciding *d, const struct gy_review_verdict *
         *ret = was;
         return GY_OK;
     }
+    if (done && v->simulated && !was.simulated) {
+        return gy_err_set(err, GY_E_CONFLICT,
+                          "%" GY_STR_F " has judged this: a simulated verdict does not replace it",
+                          GY_STR_A(was.reviewer));
+    }
     if (done && was.blind) {
         (void)gy_err_set(err, GY_E_CONFLICT, "this review is decided (by %" GY_STR_F ")",
                          GY_STR_A(was.reviewer));
@@ -240,6 +291,7 @@ static gy_status decide_one(struct deciding *d, const struct gy_review_verdict *
     now.reviewer = d->reviewer;
     now.decided_us = d->now_us;
     GY_TRY(write_verdict(d, &now, err));
+    GY_TRY(add_feedback(d, &now, err));
     GY_TRY(judged_of(d, now.endpoint, &j, err));
     count(j, &was, &now);
     *(done ? &d->out.corrected : &d->out.decided) += 1;
@@ -286,18 +338,21 @@ gy_status gy_review_decide(struct gy_db *db, const struct gy_review_verdict *ver
     struct deciding d = {.db = db, .a = a, .reviewer = reviewer, .now_us = gy_now_us()};
     gy_map_init(&d.endpoints, MAX_ENDPOINTS);
     struct gy_review *items = gy_arena_calloc(a, n + 1, sizeof *items);
-    if (!items) {
+    d.feedback = gy_arena_calloc(a, n + 1, sizeof *d.feedback);
+    if (!items || !d.feedback) {
         return gy_review_nomem(err);
     }
     for (size_t i = 0; i < n; i++) {
         GY_TRY(decide_one(&d, &verdicts[i], &items[i], err));
     }
+    GY_TRY(gy_feedback_add(db, d.feedback, d.out.n_feedback, NULL, err));
     size_t pos = 0;
     for (struct gy_map_entry *e = gy_map_next(&d.endpoints, &pos); e;
          e = gy_map_next(&d.endpoints, &pos)) {
         GY_TRY(tell(&d, e->value, err));
     }
     d.out.items = items;
+    d.out.feedback = d.feedback;
     *ret = d.out;
     return GY_OK;
 }

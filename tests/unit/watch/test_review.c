@@ -526,6 +526,69 @@ static void test_verdicts_are_labels_however_they_are_written(void **state)
     assert_str(l.events[l.n_events - 1].actor, "bob");
 }
 
+struct told {
+    struct gy_feedback f[8];
+    char texts[8][4][512]; /* label, source, actor, info */
+    size_t n;
+};
+
+static gy_status keep_feedback(void *ctx, const struct gy_feedback *f, struct gy_err *err)
+{
+    struct told *t = ctx;
+    (void)err;
+    assert_true(t->n < 8);
+    const struct gy_str texts[] = {f->label, f->source, f->actor, f->info};
+    for (int i = 0; i < 4; i++) {
+        (void)snprintf(t->texts[t->n][i], 512, "%" GY_STR_F, GY_STR_A(texts[i]));
+    }
+    t->f[t->n++] = *f;
+    return GY_OK;
+}
+
+static gy_status read_feedback(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    return gy_feedback_each(db, 0, keep_feedback, ctx, err);
+}
+
+static void test_a_verdict_is_kept_as_feedback(void **state)
+{
+    static const double p[] = {0.1, 0.9};
+    struct fixture *f = *state;
+    struct gy_err err = GY_ERR_INIT;
+    struct made m;
+    struct told *t = gy_arena_calloc(&f->arena, 1, sizeof *t);
+    struct gy_shape s = shape_make(f, "e", "{\"policy\":\"sample\",\"share\":1}");
+    record_make(&m, "e", s.revision, 1, p, 2);
+    offer(f, &m, &s);
+    store(f);
+    struct listing l = list(f, (struct gy_review_query){.endpoint = GY_STR("e")});
+    struct gy_review_decided d = decide(f, GY_OK, &l.list[0], "1.0", "ann");
+    assert_int_equal(d.n_feedback, 1);
+    assert_memory_equal(d.feedback[0].id, m.r.id, 16);
+    const struct gy_review_verdict v = {.prediction_id = l.list[1].prediction_id,
+                                        .row = 1,
+                                        .verdict = GY_STR("0"),
+                                        .tags = GY_STR("[\"simulated\"]"),
+                                        .simulated = true};
+    struct judging c = {&v, 1, GY_STR("sim"), &f->arena, {.decided = 0}};
+    assert_status(GY_OK, gy_store_write(f->store, decide_closure, &c, &err), err);
+    assert_status(GY_OK, gy_store_read(f->store, read_feedback, t, &err), err);
+    assert_int_equal(t->n, 2);
+    assert_int_equal(t->f[0].row, 0);
+    assert_string_equal(t->texts[0][0], "1");
+    assert_string_equal(t->texts[0][1], "review");
+    assert_string_equal(t->texts[0][2], "ann");
+    assert_string_equal(
+        t->texts[0][3],
+        "{\"reviewer\":\"ann\",\"reason\":\"looked\",\"tags\":[],\"policy\":{\"policy\":"
+        "\"sample\",\"share\":1},\"picked_by\":\"sample\",\"probability\":1.0}");
+    assert_string_equal(t->texts[1][1], "simulated");
+    /* The same again adds nothing; a person's verdict replaces a simulated one, not the reverse. */
+    assert_int_equal(decide(f, GY_OK, &l.list[0], "1", "ann").n_feedback, 0);
+    (void)decide(f, GY_OK, &l.list[1], "1", "ann");
+    assert_status(GY_E_CONFLICT, gy_store_write(f->store, decide_closure, &c, &err), err);
+}
+
 static void test_a_call_of_many_verdicts_is_one_event_and_all_or_nothing(void **state)
 {
     static const double p[] = {0.1, 0.9, 0.9};
@@ -648,6 +711,7 @@ int main(void)
         WITH_STORE(test_pages_follow_each_other_in_every_order),
         WITH_STORE(test_blind_rows_hide_the_answer_until_the_verdict),
         WITH_STORE(test_verdicts_are_labels_however_they_are_written),
+        WITH_STORE(test_a_verdict_is_kept_as_feedback),
         WITH_STORE(test_a_call_of_many_verdicts_is_one_event_and_all_or_nothing),
         WITH_STORE(test_a_row_has_one_assignee),
         WITH_STORE(test_offering_survives_want_of_memory),
