@@ -56,7 +56,8 @@ static bool too_deep(struct gy_str text)
     return false;
 }
 
-gy_status gy_json_parse(struct gy_str text, yyjson_doc **ret_doc, struct gy_err *err)
+static gy_status parse(struct gy_str text, yyjson_read_flag flags, yyjson_doc **ret_doc,
+                       struct gy_err *err)
 {
     if (too_deep(text)) {
         return gy_err_set(err, GY_E_TOOBIG, "JSON is nested deeper than %d levels",
@@ -66,7 +67,7 @@ gy_status gy_json_parse(struct gy_str text, yyjson_doc **ret_doc, struct gy_err 
     /* Without YYJSON_READ_INSITU yyjson copies the text and never writes to it; its signature is
      * only not const. */
     yyjson_doc *doc =
-        yyjson_read_opts((char *)(uintptr_t)(text.p ? text.p : ""), text.n, 0, &json_alc, &why);
+        yyjson_read_opts((char *)(uintptr_t)(text.p ? text.p : ""), text.n, flags, &json_alc, &why);
     if (!doc) {
         if (why.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION) {
             return gy_err_set(err, GY_E_NOMEM, "out of memory for JSON of %zu bytes", text.n);
@@ -75,6 +76,16 @@ gy_status gy_json_parse(struct gy_str text, yyjson_doc **ret_doc, struct gy_err 
     }
     *ret_doc = doc;
     return GY_OK;
+}
+
+gy_status gy_json_parse(struct gy_str text, yyjson_doc **ret_doc, struct gy_err *err)
+{
+    return parse(text, YYJSON_READ_NOFLAG, ret_doc, err);
+}
+
+gy_status gy_json_parse_texts(struct gy_str text, yyjson_doc **ret_doc, struct gy_err *err)
+{
+    return parse(text, YYJSON_READ_NUMBER_AS_RAW | YYJSON_READ_ALLOW_INF_AND_NAN, ret_doc, err);
 }
 
 void gy_json_free(yyjson_doc *doc)

@@ -14,6 +14,11 @@
  * document copies the text; free with gy_json_free. Fails: PARSE (with position), TOOBIG (deeper
  * than GY_MAX_JSON_DEPTH), NOMEM. */
 GY_CHECKED gy_status gy_json_parse(struct gy_str text, yyjson_doc **ret_doc, struct gy_err *err);
+/* The same, but numbers stay the texts that they are (yyjson_is_raw, yyjson_get_raw), and the words
+ * NaN and Infinity, which other writers put for numbers, are such texts too. For records of data.
+ */
+GY_CHECKED gy_status gy_json_parse_texts(struct gy_str text, yyjson_doc **ret_doc,
+                                         struct gy_err *err);
 void gy_json_free(yyjson_doc *doc);
 GY_DEFINE_AUTO(yyjson_doc *, gy_json_free);
 /* A whole file, at most max_bytes. Fails as gy_json_parse, and NOTFOUND, IO. */

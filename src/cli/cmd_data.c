@@ -11,6 +11,7 @@
 #include "cli/cli_internal.h"
 #include "cli/model_input.h"
 #include "data/ingest.h"
+#include "data/jsonfields.h"
 #include "data/synth.h"
 
 #define BASE "/api/gyre/v1"
@@ -18,7 +19,8 @@
 
 /* ---- the schema of a file ---- */
 
-static gy_status infer_schema(const char *path, struct gy_schema **ret, struct gy_err *err)
+static gy_status infer_schema(const char *path, enum gy_ingest_format format,
+                              struct gy_schema **ret, struct gy_err *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
@@ -41,13 +43,20 @@ static gy_status infer_schema(const char *path, struct gy_schema **ret, struct g
     }
     (void)close(fd);
     GY_TRY(status);
-    status = gy_schema_infer(gy_buf_str(&head), whole, ret, err);
+    if (format == GY_INGEST_AUTO) {
+        format = gy_ingest_format_of(path, gy_buf_str(&head));
+    }
+    status =
+        format == GY_INGEST_CSV
+            ? gy_schema_infer(gy_buf_str(&head), whole, ret, err)
+            : gy_schema_infer_json(gy_buf_str(&head), format == GY_INGEST_JSONL, whole, ret, err);
     return status == GY_OK ? GY_OK : gy_err_wrap(err, "'%s'", path);
 }
 
 /* --schema, else the project's schema.yaml, else (may_infer) told from the data. */
 static gy_status find_schema(const struct gy_cli *cli, const char *given, const char *file,
-                             bool may_infer, struct gy_schema **ret, struct gy_err *err)
+                             bool may_infer, enum gy_ingest_format format, struct gy_schema **ret,
+                             struct gy_err *err)
 {
     char path[GY_MAX_PATH];
     if (given) {
@@ -65,35 +74,45 @@ static gy_status find_schema(const struct gy_cli *cli, const char *given, const 
     gy_cli_note(
         cli, "schema: none found; types are inferred from '%s', nothing is required or bounded\n",
         file);
-    return infer_schema(file, ret, err);
+    return infer_schema(file, format, ret, err);
 }
 
 /* ---- ingest ---- */
 
 struct ingest_opts {
     const char *data_loc, *file_name, *output_path, *dlq, *log_level, *schema, *max_dead, *name,
-        *environment, *delimiter;
+        *environment, *delimiter, *format, *on_duplicate;
 };
 
-static gy_status pick_file(const struct gy_cli *cli, const struct ingest_opts *o, char *out,
-                           struct gy_err *err)
+/* The input files: the arguments, or --file-name; in --data-loc unless absolute. */
+static gy_status pick_files(struct gy_cli *cli, const struct ingest_opts *o,
+                            const char *const **ret, size_t *ret_n, struct gy_err *err)
 {
-    if (cli->argc == 1 && (o->data_loc || o->file_name)) {
+    if (cli->argc > 0 && o->file_name) {
         return gy_err_set(err, GY_E_USAGE, "the file is given twice: as FILE and by --file-name");
     }
-    const char *name = cli->argc == 1 ? cli->argv[0] : o->file_name;
-    if (!name) {
+    size_t n = o->file_name ? 1 : (size_t)cli->argc;
+    if (n == 0) {
         (void)gy_err_set(err, GY_E_USAGE, "no file given");
-        return gy_err_hint(err, "gyre data ingest FILE, or --data-loc DIR --file-name FILE");
+        return gy_err_hint(err, "gyre data ingest FILE..., or --data-loc DIR --file-name FILE");
     }
-    if (o->data_loc && name[0] != '/') {
-        return gy_path_join(out, GY_MAX_PATH, o->data_loc, name, err);
+    const char **files = gy_arena_calloc(&cli->arena, n, sizeof *files);
+    for (size_t i = 0; files && i < n; i++) {
+        char path[GY_MAX_PATH];
+        files[i] = o->file_name ? o->file_name : cli->argv[i];
+        if (o->data_loc && files[i][0] != '/') {
+            GY_TRY(gy_path_join(path, sizeof path, o->data_loc, files[i], err));
+            files[i] = gy_arena_strdup(&cli->arena, gy_str_c(path));
+        }
+        if (!files[i]) {
+            files = NULL;
+        } else if (strlen(files[i]) >= GY_MAX_PATH) {
+            return gy_err_set(err, GY_E_TOOBIG, "the path is too long");
+        }
     }
-    if (strlen(name) >= GY_MAX_PATH) {
-        return gy_err_set(err, GY_E_TOOBIG, "the path is too long");
-    }
-    memcpy(out, name, strlen(name) + 1);
-    return GY_OK;
+    *ret = files;
+    *ret_n = n;
+    return files ? GY_OK : gy_err_set(err, GY_E_NOMEM, "out of memory");
 }
 
 /* "data/raw/patients.csv" names the dataset "patients". */
@@ -165,7 +184,7 @@ static void write_dataset(const struct gy_ingest_result *r, struct gy_str name, 
     gy_jw_kv_strc(&w, "md5", r->md5);
     gy_jw_kv_i64(&w, "size", r->size_bytes);
     gy_jw_kv_i64(&w, "rows", r->accepted);
-    gy_jw_kv_i64(&w, "read", r->read);
+    gy_jw_kv_i64(&w, "read", r->read - r->replaced); /* the others are records of no version */
     gy_jw_kv_i64(&w, "accepted", r->accepted);
     gy_jw_kv_i64(&w, "dead", r->dead);
     gy_jw_key(&w, "schema");
@@ -223,6 +242,9 @@ static gy_status print_ingest_json(const struct gy_cli *cli, const struct gy_ing
     gy_jw_kv_i64(&w, "read", r->read);
     gy_jw_kv_i64(&w, "accepted", r->accepted);
     gy_jw_kv_i64(&w, "dead", r->dead);
+    gy_jw_kv_i64(&w, "replaced", r->replaced);
+    gy_jw_kv_i64(&w, "unknown_keys", r->unknown_keys);
+    gy_jw_kv_i64(&w, "unclosed", r->unclosed);
     gy_jw_kv_str(&w, "dataset", name);
     gy_jw_kv_i64(&w, "version", version);
     gy_jw_kv_bool(&w, "new", is_new);
@@ -249,8 +271,12 @@ static gy_status print_ingest_json(const struct gy_cli *cli, const struct gy_ing
 static void say_ingest(const struct gy_cli *cli, const struct gy_ingest_result *r,
                        struct gy_str name, int64_t version, bool is_new, const char *dlq)
 {
-    gy_cli_say(cli, "%lld read, %lld accepted, %lld dead in %.2f s\n", (long long)r->read,
-               (long long)r->accepted, (long long)r->dead, r->seconds);
+    gy_cli_say(cli, "%lld read, %lld accepted, %lld dead", (long long)r->read,
+               (long long)r->accepted, (long long)r->dead);
+    if (r->replaced > 0) {
+        gy_cli_say(cli, ", %lld replaced", (long long)r->replaced);
+    }
+    gy_cli_say(cli, " in %.2f s\n", r->seconds);
     for (int code = 0; code < GY_DEAD_N; code++) {
         if (r->codes[code] > 0) {
             gy_cli_say(cli, "  %-8s %lld\n", gy_dead_name((enum gy_dead_code)code),
@@ -270,15 +296,38 @@ static void show_progress(void *ctx, int64_t bytes)
     gy_progress_at(ctx, bytes);
 }
 
+static gy_status read_ingest_opts(const struct ingest_opts *o, struct gy_ingest_options *to,
+                                  struct gy_err *err)
+{
+    GY_TRY(parse_delimiter(o->delimiter, &to->delimiter, err));
+    GY_TRY(gy_ingest_parse_format(gy_str_c(o->format), &to->format, err));
+    GY_TRY(gy_ingest_parse_on_duplicate(gy_str_c(o->on_duplicate), &to->on_duplicate, err));
+    return o->max_dead ? gy_ingest_parse_max_dead(gy_str_c(o->max_dead), to, err) : GY_OK;
+}
+
+/* What a person should know besides the counts. */
+static void note_ingest(const struct gy_cli *cli, const struct gy_ingest_result *r)
+{
+    if (r->unknown_keys > 0) {
+        gy_cli_note(cli, "keys that the schema does not know were left out: %s\n", r->unknown);
+    }
+    if (r->unclosed > 0) {
+        gy_cli_note(cli, "the JSON array never ends: the file may have been cut off\n");
+    }
+}
+
 static gy_status run_ingest(struct gy_cli *cli, void *opts, struct gy_err *err)
 {
     const struct ingest_opts *o = opts;
-    char file[GY_MAX_PATH];
+    const char *const *files = NULL;
+    size_t n = 0;
     GY_AUTO(gy_schema_free) struct gy_schema *schema = NULL;
     GY_TRY(set_log_level(o->log_level, err));
-    GY_TRY(pick_file(cli, o, file, err));
+    GY_TRY(pick_files(cli, o, &files, &n, err));
     struct gy_progress progress;
-    struct gy_ingest_options options = {.path = file,
+    struct gy_ingest_options options = {.path = files[0],
+                                        .more = files + 1,
+                                        .n_more = n - 1,
                                         .out_dir = o->output_path,
                                         .dlq = o->dlq,
                                         .environment = gy_str_c(o->environment),
@@ -286,21 +335,23 @@ static gy_status run_ingest(struct gy_cli *cli, void *opts, struct gy_err *err)
                                         .max_dead_share = -1,
                                         .progress = show_progress,
                                         .progress_ctx = &progress};
-    GY_TRY(parse_delimiter(o->delimiter, &options.delimiter, err));
-    if (o->max_dead) {
-        GY_TRY(gy_ingest_parse_max_dead(gy_str_c(o->max_dead), &options, err));
-    }
-    GY_TRY(find_schema(cli, o->schema, file, true, &schema, err));
+    GY_TRY(read_ingest_opts(o, &options, err));
+    GY_TRY(find_schema(cli, o->schema, files[0], true, options.format, &schema, err));
     options.schema = schema;
     struct gy_ingest_result r;
-    gy_progress_start(&progress, cli, "ingest", gy_file_size(file));
+    int64_t bytes = 0;
+    for (size_t i = 0; i < n; i++) {
+        bytes += gy_file_size(files[i]);
+    }
+    gy_progress_start(&progress, cli, "ingest", bytes);
     gy_status status = gy_ingest(&options, &r, err);
     gy_progress_end(&progress);
     GY_TRY(status);
-    struct gy_str name = o->name ? gy_str_c(o->name) : name_of_file(file);
+    note_ingest(cli, &r);
+    struct gy_str name = o->name ? gy_str_c(o->name) : name_of_file(files[0]);
     int64_t version = 0;
     bool is_new = false;
-    GY_TRY(register_dataset(cli, &r, name, file, schema, &version, &is_new, err));
+    GY_TRY(register_dataset(cli, &r, name, files[0], schema, &version, &is_new, err));
     if (cli->json) {
         return print_ingest_json(cli, &r, name, version, is_new, o->dlq, err);
     }
@@ -327,6 +378,10 @@ static const struct gy_opt ingest_opts[] = {
      "default: the file's name"},
     {"delimiter", 0, GY_OPT_STR, offsetof(struct ingest_opts, delimiter), "CHAR", "auto",
      ", ; | tab or auto"},
+    {"format", 0, GY_OPT_STR, offsetof(struct ingest_opts, format), "NAME", "auto",
+     "csv, json (an array), jsonl (a line a record), or auto: by name and content"},
+    {"on-duplicate", 0, GY_OPT_STR, offsetof(struct ingest_opts, on_duplicate), "WHAT", "dead",
+     "of a unique column: dead, or keep the last or the first and count the others"},
     {"log-level", 0, GY_OPT_STR, offsetof(struct ingest_opts, log_level), "LEVEL", NULL,
      "debug, info, warning, error"},
 };
@@ -542,9 +597,9 @@ static gy_status run_schema(struct gy_cli *cli, void *opts, struct gy_err *err)
         if (cli->argc != 2) {
             return gy_err_set(err, GY_E_USAGE, "gyre data schema infer FILE");
         }
-        GY_TRY(infer_schema(cli->argv[1], &schema, err));
+        GY_TRY(infer_schema(cli->argv[1], GY_INGEST_AUTO, &schema, err));
     } else if (strcmp(cli->argv[0], "show") == 0 && cli->argc == 1) {
-        GY_TRY(find_schema(cli, o->schema, NULL, false, &schema, err));
+        GY_TRY(find_schema(cli, o->schema, NULL, false, GY_INGEST_AUTO, &schema, err));
     } else {
         return gy_err_set(err, GY_E_USAGE, "gyre data schema infer FILE | show");
     }
@@ -637,7 +692,7 @@ static gy_status synth_corrupt(struct gy_cli *cli, const struct synth_opts *o,
                                struct gy_synth_result *r, struct gy_err *err)
 {
     GY_AUTO(gy_schema_free) struct gy_schema *schema = NULL;
-    GY_TRY(find_schema(cli, o->schema, cli->argv[1], true, &schema, err));
+    GY_TRY(find_schema(cli, o->schema, cli->argv[1], true, GY_INGEST_CSV, &schema, err));
     struct gy_corrupt_options make = {.in = cli->argv[1],
                                       .out = o->output,
                                       .ledger = o->ledger,
@@ -701,15 +756,17 @@ static const struct gy_opt synth_opts[] = {
 static const struct gy_verb verbs[] = {
     {.noun = "data",
      .verb = "ingest",
-     .args = "[FILE]",
-     .max_args = 1,
-     .summary = "check a CSV file, keep the good records as a dataset version",
+     .args = "[FILE...]",
+     .max_args = -1,
+     .summary = "check files of records, keep the good ones as a dataset version",
      .details =
          "Records that break the schema are appended to the log of dead letters, with every\n"
          "reason; accepted + dead = read, always. DIR/data.csv is canonical: the same\n"
-         "records give the same bytes. Dead records alone do not fail the command, unless\n"
-         "--max-dead is passed.",
+         "records give the same bytes, from CSV, JSON arrays or JSONL, one file or several.\n"
+         "JSON keys that the schema does not know are left out and counted. Dead records alone\n"
+         "do not fail the command, unless --max-dead is passed.",
      .examples = "  gyre data ingest patients.csv --schema schema.yaml\n"
+                 "  gyre data ingest march.csv april.jsonl --on-duplicate last\n"
                  "  gyre data ingest --data-loc raw --file-name patients.csv --output-path data "
                  "--dlq dlq.log",
      .opts = ingest_opts,

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/yaml.h"
@@ -27,9 +28,12 @@ struct gy_checker {
     const struct gy_schema *schema;
     struct target *targets;
     size_t n_targets, n_fields;
-    struct gy_csv_field *fields; /* of the record at hand; n_fields + 1 */
+    struct gy_csv_field *fields;   /* of the record at hand; n_fields + 1 */
+    const struct gy_value *values; /* instead of fields, when the record is not CSV */
     struct gy_buf scratch;
-    bool any_unique;
+    struct gy_str environment;
+    const char *folder;
+    bool any_unique, allow_repeated;
     bool missing_starts[256]; /* first bytes of the missing markers */
 };
 
@@ -107,6 +111,19 @@ static gy_status map_header(const struct gy_checker *c, const struct gy_csv_fiel
     return GY_OK;
 }
 
+static gy_status make_unique(struct gy_checker *c, struct target *t, struct gy_err *err)
+{
+    if (t->unique || !t->column->unique || t->field == NO_FIELD) {
+        return GY_OK;
+    }
+    t->unique = gy_malloc(sizeof *t->unique);
+    if (!t->unique) {
+        return no_memory(err);
+    }
+    c->any_unique = true;
+    return gy_unique_init(t->unique, err);
+}
+
 static gy_status add_target(struct gy_checker *c, const struct gy_column *column, size_t field,
                             struct gy_err *err)
 {
@@ -118,59 +135,97 @@ static gy_status add_target(struct gy_checker *c, const struct gy_column *column
     for (size_t i = 0; column->n_values > FEW_VALUES && i < column->n_values; i++) {
         GY_TRY(gy_map_put(&t->values, column->values[i], &column->values[i], err));
     }
-    if (column->unique && field != NO_FIELD) {
-        t->unique = gy_malloc(sizeof *t->unique);
-        if (!t->unique) {
-            return no_memory(err);
+    return make_unique(c, t, err);
+}
+
+/* Does the canonical line have this column? */
+static gy_status wants(const struct gy_checker *c, const struct gy_column *column, bool there,
+                       bool *ret, struct gy_err *err)
+{
+    *ret = there || gy_column_in(column, c->environment);
+    if (there || !*ret || !column->required) {
+        return GY_OK;
+    }
+    (void)gy_err_set(err, GY_E_SCHEMA, "the file has no column '%s', which is required",
+                     column->name.p);
+    if (column->n_not_in) {
+        (void)gy_err_hint(err, "the schema allows that with --environment %s", column->not_in[0].p);
+    }
+    return GY_E_SCHEMA;
+}
+
+static gy_status fill_checker(struct gy_checker *c, const struct gy_csv_field *header,
+                              size_t *places, struct gy_err *err)
+{
+    const struct gy_schema *s = c->schema;
+    GY_TRY(map_header(c, header, places, err));
+    for (size_t i = 0; i < s->n_columns; i++) {
+        bool wanted = false;
+        GY_TRY(wants(c, &s->columns[i], places[i] != NO_FIELD, &wanted, err));
+        if (wanted) {
+            GY_TRY(add_target(c, &s->columns[i], places[i], err));
         }
-        c->any_unique = true;
-        GY_TRY(gy_unique_init(t->unique, err));
     }
     return GY_OK;
 }
 
-static gy_status fill_checker(struct gy_checker *c, struct gy_str environment,
-                              const struct gy_csv_field *header, size_t *places, struct gy_err *err)
+/* The targets are there already; only where their fields are is new. */
+static gy_status refill_checker(struct gy_checker *c, const struct gy_csv_field *header,
+                                size_t *places, struct gy_err *err)
 {
     const struct gy_schema *s = c->schema;
-    for (size_t i = 0; i < s->n_columns; i++) {
-        places[i] = NO_FIELD;
-    }
+    size_t at = 0;
     GY_TRY(map_header(c, header, places, err));
     for (size_t i = 0; i < s->n_columns; i++) {
-        const struct gy_column *column = &s->columns[i];
-        bool there = places[i] != NO_FIELD;
-        if (!there && !gy_column_in(column, environment)) {
-            continue;
+        bool wanted = false;
+        bool has = at < c->n_targets && c->targets[at].column == &s->columns[i];
+        GY_TRY(wants(c, &s->columns[i], places[i] != NO_FIELD, &wanted, err));
+        if (wanted != has) {
+            return gy_err_set(err, GY_E_SCHEMA, "the file %s a column '%s', unlike those before it",
+                              wanted ? "has" : "lacks", s->columns[i].name.p);
         }
-        if (!there && column->required) {
-            (void)gy_err_set(err, GY_E_SCHEMA, "the file has no column '%s', which is required",
-                             column->name.p);
-            if (column->n_not_in) {
-                (void)gy_err_hint(err, "the schema allows that with --environment %s",
-                                  column->not_in[0].p);
-            }
-            return GY_E_SCHEMA;
+        if (has) {
+            c->targets[at].field = places[i];
+            GY_TRY(make_unique(c, &c->targets[at], err));
+            at++;
         }
-        GY_TRY(add_target(c, column, places[i], err));
     }
     return GY_OK;
+}
+
+/* Map a header: the first one makes the targets. */
+static gy_status take_header(struct gy_checker *c, const struct gy_csv_field *header,
+                             size_t n_header, struct gy_err *err)
+{
+    if (n_header > GY_MAX_COLUMNS) {
+        return gy_err_set(err, GY_E_TOOBIG, "%zu columns; at most %d are read", n_header,
+                          GY_MAX_COLUMNS);
+    }
+    gy_free(c->fields);
+    c->n_fields = n_header;
+    c->fields = gy_calloc(n_header + 1, sizeof *c->fields);
+    GY_AUTO(gy_free) char *room = gy_calloc(c->schema->n_columns, sizeof(size_t));
+    if (!c->fields || !room) {
+        return no_memory(err);
+    }
+    size_t *places = (size_t *)(void *)room;
+    for (size_t i = 0; i < c->schema->n_columns; i++) {
+        places[i] = NO_FIELD;
+    }
+    return c->n_targets == 0 ? fill_checker(c, header, places, err)
+                             : refill_checker(c, header, places, err);
 }
 
 gy_status gy_checker_new(const struct gy_schema *schema, struct gy_str environment,
                          const struct gy_csv_field *header, size_t n_header,
                          struct gy_checker **ret, struct gy_err *err)
 {
-    if (n_header > GY_MAX_COLUMNS) {
-        return gy_err_set(err, GY_E_TOOBIG, "%zu columns; at most %d are read", n_header,
-                          GY_MAX_COLUMNS);
-    }
     GY_AUTO(gy_checker_free) struct gy_checker *c = gy_calloc(1, sizeof *c);
     if (!c) {
         return no_memory(err);
     }
     c->schema = schema;
-    c->n_fields = n_header;
+    c->environment = environment;
     gy_buf_init(&c->scratch, GY_MAX_CSV_RECORD);
     for (size_t i = 0; i < schema->n_missing; i++) {
         if (schema->missing[i].n > 0) {
@@ -178,16 +233,42 @@ gy_status gy_checker_new(const struct gy_schema *schema, struct gy_str environme
         }
     }
     c->targets = gy_calloc(schema->n_columns, sizeof *c->targets);
-    c->fields = gy_calloc(n_header + 1, sizeof *c->fields);
-    size_t *places = gy_calloc(schema->n_columns, sizeof *places);
-    gy_status status = c->targets && c->fields && places
-                           ? fill_checker(c, environment, header, places, err)
-                           : no_memory(err);
-    gy_free(places);
-    if (status == GY_OK) {
-        *ret = GY_TAKE(c);
+    if (!c->targets) {
+        return no_memory(err);
     }
-    return status;
+    GY_TRY(take_header(c, header, n_header, err));
+    *ret = GY_TAKE(c);
+    return GY_OK;
+}
+
+gy_status gy_checker_next_file(struct gy_checker *c, const struct gy_csv_field *header,
+                               size_t n_header, struct gy_err *err)
+{
+    return take_header(c, header, n_header, err);
+}
+
+void gy_checker_folder(struct gy_checker *c, const char *folder)
+{
+    c->folder = folder;
+}
+
+void gy_checker_refuse_repeated(struct gy_checker *c, bool on)
+{
+    c->allow_repeated = !on;
+}
+
+struct gy_str gy_checker_key(const struct gy_checker *c)
+{
+    const struct target *key = NULL;
+    for (size_t i = 0; i < c->n_targets; i++) {
+        if (c->targets[i].column->unique) {
+            if (key) {
+                return GY_STR_NULL;
+            }
+            key = &c->targets[i];
+        }
+    }
+    return key && key->unique ? gy_buf_str(&key->kept) : GY_STR_NULL;
 }
 
 void gy_checker_free(struct gy_checker *c)
@@ -295,9 +376,45 @@ static bool is_allowed(const struct target *t, struct gy_str text)
     return false;
 }
 
+/* Does a value that the file wrote so fit the type? */
+static bool fits(enum gy_type type, enum gy_value_kind kind)
+{
+    switch (kind) {
+    case GY_VALUE_PLAIN:
+        return true;
+    case GY_VALUE_NUMBER:
+        return type == GY_TYPE_INT || type == GY_TYPE_FLOAT;
+    case GY_VALUE_BOOL:
+        return type == GY_TYPE_BOOL;
+    case GY_VALUE_STRING:
+        return type == GY_TYPE_STRING || type == GY_TYPE_TIME || type == GY_TYPE_IMAGE;
+    case GY_VALUE_NESTED:
+        break;
+    }
+    return false;
+}
+
+static void check_file(const struct gy_checker *c, const struct target *t, struct gy_reasons *r)
+{
+    char name[GY_MAX_PATH], path[GY_MAX_PATH];
+    const struct gy_str text = t->text;
+    bool there = text.n < sizeof name && gy_path_check_relative(text, NULL) == GY_OK;
+    if (there) {
+        memcpy(name, text.p, text.n);
+        name[text.n] = '\0';
+        there = gy_path_join(path, sizeof path, c->folder, name, NULL) == GY_OK &&
+                gy_file_size(path) >= 0;
+    }
+    if (!there) {
+        struct gy_buf *b = reason(r, GY_DEAD_FILE, t->column);
+        show(b, text);
+        gy_buf_addc(b, " is no file beside the data");
+    }
+}
+
 /* The canonical text of one value into t->text; reasons when it is refused. */
-static void check_value(const struct gy_checker *c, struct target *t, struct gy_str text, bool utf8,
-                        struct gy_reasons *r)
+static void check_value(const struct gy_checker *c, struct target *t, struct gy_str text,
+                        enum gy_value_kind kind, bool utf8, struct gy_reasons *r)
 {
     const struct gy_column *column = t->column;
     t->text = GY_STR("");
@@ -318,7 +435,8 @@ static void check_value(const struct gy_checker *c, struct target *t, struct gy_
         return;
     }
     double number;
-    if (!gy_value_canonical(column->type, text, t->number, &t->text, &number)) {
+    if (!fits(column->type, kind) ||
+        !gy_value_canonical(column->type, text, t->number, &t->text, &number)) {
         struct gy_buf *b = reason(r, GY_DEAD_TYPE, column);
         show(b, text);
         gy_buf_addf(b, " is not of type %s", gy_type_name(column->type));
@@ -329,6 +447,9 @@ static void check_value(const struct gy_checker *c, struct target *t, struct gy_
         struct gy_buf *b = reason(r, GY_DEAD_VALUES, column);
         show(b, t->text);
         gy_buf_addc(b, " is not one of the allowed values");
+    }
+    if (column->type == GY_TYPE_IMAGE && c->folder) {
+        check_file(c, t, r);
     }
 }
 
@@ -400,18 +521,23 @@ static gy_status check_fields(struct gy_checker *c, size_t raw_bytes, bool utf8,
     for (size_t i = 0; i < c->n_targets; i++) {
         struct target *t = &c->targets[i];
         struct gy_str text = GY_STR("");
-        if (t->field != NO_FIELD) {
+        enum gy_value_kind kind = GY_VALUE_PLAIN;
+        if (t->field != NO_FIELD && c->values) {
+            text = c->values[t->field].text;
+            kind = c->values[t->field].kind;
+        } else if (t->field != NO_FIELD) {
             const struct gy_csv_field *f = &c->fields[t->field];
             text = f->escaped ? gy_csv_text(f, &c->scratch) : gy_str_n(f->p, f->n);
             if (!text.p) {
                 return no_memory(err);
             }
         }
-        check_value(c, t, text, utf8, r);
+        check_value(c, t, text, kind, utf8, r);
         if (i) {
             *to++ = ',';
         }
-        to = t->column->type == GY_TYPE_STRING ? put_string(to, t->text) : put(to, t->text);
+        bool free_text = t->column->type == GY_TYPE_STRING || t->column->type == GY_TYPE_IMAGE;
+        to = free_text ? put_string(to, t->text) : put(to, t->text);
         if (t->unique) {
             gy_buf_reset(&t->kept);
             gy_buf_add(&t->kept, t->text);
@@ -419,7 +545,7 @@ static gy_status check_fields(struct gy_checker *c, size_t raw_bytes, bool utf8,
             gy_unique_ask(t->unique, gy_buf_str(&t->kept));
         }
     }
-    if (c->any_unique) {
+    if (c->any_unique && !c->allow_repeated) {
         check_unique(c, r);
     }
     if (to == line && c->n_targets == 1) {
@@ -448,12 +574,34 @@ static gy_status remember(struct gy_checker *c, struct gy_err *err)
     return GY_OK;
 }
 
-gy_status gy_checker_record(struct gy_checker *c, const struct gy_csv_item *item, char delimiter,
-                            struct gy_buf *out, struct gy_reasons *r, struct gy_err *err)
+static void reset_reasons(struct gy_reasons *r)
 {
     r->codes = 0;
     r->column = NULL;
     gy_buf_reset(&r->text);
+}
+
+void gy_reasons_whole(struct gy_reasons *r, enum gy_dead_code code, const char *why)
+{
+    reset_reasons(r);
+    gy_buf_addc(reason(r, code, NULL), why);
+}
+
+gy_status gy_checker_values(struct gy_checker *c, const struct gy_value *values, size_t raw_bytes,
+                            struct gy_buf *out, struct gy_reasons *r, struct gy_err *err)
+{
+    reset_reasons(r);
+    c->values = values;
+    gy_status status = check_fields(c, raw_bytes, true, out, r, err);
+    c->values = NULL;
+    GY_TRY(status);
+    return r->codes == 0 && c->any_unique && !c->allow_repeated ? remember(c, err) : GY_OK;
+}
+
+gy_status gy_checker_record(struct gy_checker *c, const struct gy_csv_item *item, char delimiter,
+                            struct gy_buf *out, struct gy_reasons *r, struct gy_err *err)
+{
+    reset_reasons(r);
     size_t n = 0;
     if (item->fault == GY_CSV_FINE) {
         n = gy_csv_split(item->raw, item->quotes, delimiter, c->fields, c->n_fields + 1);
@@ -471,5 +619,5 @@ gy_status gy_checker_record(struct gy_checker *c, const struct gy_csv_item *item
     if (r->codes) {
         return GY_OK;
     }
-    return c->any_unique ? remember(c, err) : GY_OK;
+    return c->any_unique && !c->allow_repeated ? remember(c, err) : GY_OK;
 }

@@ -18,9 +18,12 @@
  * RANGE     a number below min or above max
  * REQUIRED  a required value is missing
  * VALUES    a value is none of the allowed ones
- * UNIQUE    a value was in an accepted record before */
+ * UNIQUE    a value was in an accepted record before
+ * JSON      not JSON, no object, or an object with a key twice
+ * FILE      an image's file is not there */
 #define GY_DEAD_CODES(X) \
-    X(FIELDS) X(QUOTE) X(TOOLONG) X(UTF8) X(TYPE) X(RANGE) X(REQUIRED) X(VALUES) X(UNIQUE)
+    X(FIELDS)            \
+    X(QUOTE) X(TOOLONG) X(UTF8) X(TYPE) X(RANGE) X(REQUIRED) X(VALUES) X(UNIQUE) X(JSON) X(FILE)
 enum gy_dead_code {
 #define X(name) GY_DEAD_##name,
     GY_DEAD_CODES(X)
@@ -57,6 +60,39 @@ GY_DEFINE_AUTO(struct gy_checker *, gy_checker_free);
 GY_CHECKED gy_status gy_checker_record(struct gy_checker *c, const struct gy_csv_item *item,
                                        char delimiter, struct gy_buf *out,
                                        struct gy_reasons *reasons, struct gy_err *err);
+/* One value of a record that is not CSV. kind says what the file wrote; a value of another kind
+ * than its column's type wants is TYPE: NUMBER for int and float, BOOL for bool, STRING for the
+ * others. A STRING that is a missing marker is missing in every column. */
+enum gy_value_kind {
+    GY_VALUE_PLAIN /* of CSV: any */,
+    GY_VALUE_STRING,
+    GY_VALUE_NUMBER,
+    GY_VALUE_BOOL,
+    GY_VALUE_NESTED
+};
+struct gy_value {
+    struct gy_str text; /* absent or empty: missing */
+    enum gy_value_kind kind;
+};
+/* The same for values (one a field of the header) of a record of raw_bytes bytes of UTF-8. The
+ * values' texts add up to at most raw_bytes. */
+GY_CHECKED gy_status gy_checker_values(struct gy_checker *c, const struct gy_value *values,
+                                       size_t raw_bytes, struct gy_buf *out,
+                                       struct gy_reasons *reasons, struct gy_err *err);
+/* Go on with another file, whose header is this one: unique values stay taken. Fails: as
+ * gy_checker_new, and SCHEMA when its canonical columns would be others. */
+GY_CHECKED gy_status gy_checker_next_file(struct gy_checker *c, const struct gy_csv_field *header,
+                                          size_t n_header, struct gy_err *err);
+/* Where the files of image columns are looked for; NULL (the start): they are not. Kept, not
+ * copied. */
+void gy_checker_folder(struct gy_checker *c, const char *folder);
+/* The key of the last accepted or refused record: the canonical text of the only unique column;
+ * absent when there is none, or more than one. A view until the next record. */
+struct gy_str gy_checker_key(const struct gy_checker *c);
+/* With off, records that repeat the key are not refused for it: the caller decides. */
+void gy_checker_refuse_repeated(struct gy_checker *c, bool on);
+/* Refuse a record as a whole: r is reset and has this reason alone. */
+void gy_reasons_whole(struct gy_reasons *r, enum gy_dead_code code, const char *why);
 /* Append the canonical header line. */
 void gy_checker_header(const struct gy_checker *c, struct gy_buf *out);
 size_t gy_checker_n_columns(const struct gy_checker *c); /* of a canonical line */

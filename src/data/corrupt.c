@@ -105,13 +105,13 @@ static bool fits(enum kind kind, const struct gy_column *c)
         return c->unique;
     case KIND_outside_domain:
         return c->n_values > 0 && c->type != GY_TYPE_BOOL && c->type != GY_TYPE_TIME &&
-               !c->has_min && !c->has_max && !c->unique;
+               c->type != GY_TYPE_IMAGE && !c->has_min && !c->has_max && !c->unique;
     case KIND_missing_required:
         return c->required && !c->unique;
     case KIND_out_of_range:
         return number && (c->has_min || c->has_max) && !c->n_values && !c->unique;
     case KIND_wrong_type:
-        return c->type != GY_TYPE_STRING && !c->unique;
+        return c->type != GY_TYPE_STRING && c->type != GY_TYPE_IMAGE && !c->unique;
     case KIND_invalid_utf8:
     case KIND_open_quote:
         return !c->unique;

@@ -3,19 +3,26 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "data/jsonfields.h"
+#include "data/jsonrec.h"
+#include "data/latest.h"
 #include "net/call.h"
 
 #define OUT_FLUSH_BYTES (256 * GY_KIB)
+#define HEAD_BYTES 512 /* what a format is told from */
 
-/* The file as it is read: counted and digested. */
+/* The files as they are read: counted and digested. */
 struct source {
     struct gy_reader reader;
     int fd;
+    const char *path; /* of the file at hand */
     struct gy_hash *sha256;
     const struct gy_ingest_options *o;
     int64_t bytes;
@@ -25,8 +32,14 @@ struct ingest {
     const struct gy_ingest_options *o;
     struct gy_ingest_result *r;
     struct source source;
-    struct gy_csv *csv;
+    struct gy_csv *csv;           /* of the file at hand */
+    struct gy_jsonrec *json;      /* the same */
+    struct gy_jsonfields *fields; /* of all JSON files */
     struct gy_checker *checker;
+    struct gy_latest latest;
+    int spool; /* on_duplicate last: the lines before it is known which stay; else -1 */
+    int64_t spooled;
+    char folder[GY_MAX_PATH]; /* of the file at hand */
     struct gy_reasons reasons;
     struct gy_dlq dlq;
     struct gy_buf out; /* canonical lines that are not written yet */
@@ -44,7 +57,7 @@ static gy_status source_read(struct gy_reader *self, char *buf, size_t n, size_t
         got = read(s->fd, buf, n);
     } while (got < 0 && errno == EINTR);
     if (got < 0) {
-        return gy_err_sys(err, errno, "reading '%s'", s->o->path);
+        return gy_err_sys(err, errno, "reading '%s'", s->path);
     }
     gy_hash_add(s->sha256, gy_str_n(buf, (size_t)got));
     s->bytes += got;
@@ -55,93 +68,317 @@ static gy_status source_read(struct gy_reader *self, char *buf, size_t n, size_t
     return GY_OK;
 }
 
-static gy_status flush_out(struct ingest *g, struct gy_err *err)
+/* Bytes of data.csv. */
+static gy_status write_out(struct ingest *g, struct gy_str bytes, struct gy_err *err)
 {
-    GY_TRY(gy_buf_check(&g->out, "the canonical records", err));
-    struct gy_str bytes = gy_buf_str(&g->out);
     GY_TRY(gy_file_writer_write(g->writer, bytes, err));
     gy_hash_add(g->sha256, bytes);
     gy_hash_add(g->md5, bytes);
     g->r->size_bytes += (int64_t)bytes.n;
+    return GY_OK;
+}
+
+static gy_status write_spool(struct ingest *g, struct gy_str bytes, struct gy_err *err)
+{
+    while (bytes.n > 0) {
+        ssize_t n = write(g->spool, bytes.p, bytes.n);
+        if (n < 0 && errno != EINTR) {
+            return gy_err_sys(err, errno, "writing beside '%s'", g->r->path);
+        }
+        bytes = gy_str_sub(bytes, n > 0 ? (size_t)n : 0, SIZE_MAX);
+        g->spooled += n > 0 ? n : 0;
+    }
+    return GY_OK;
+}
+
+static gy_status flush_out(struct ingest *g, struct gy_err *err)
+{
+    GY_TRY(gy_buf_check(&g->out, "the canonical records", err));
+    struct gy_str bytes = gy_buf_str(&g->out);
+    GY_TRY(g->spool < 0 ? write_out(g, bytes, err) : write_spool(g, bytes, err));
     gy_buf_reset(&g->out);
     return GY_OK;
 }
 
-static gy_status take_header(struct ingest *g, const struct gy_csv_item *item, struct gy_err *err)
+/* A file without a name, in the folder of data.csv: gone when this process is. */
+static gy_status open_spool(struct ingest *g, struct gy_err *err)
 {
-    if (item->fault != GY_CSV_FINE || !gy_str_is_utf8(item->raw)) {
-        return gy_err_set(err, GY_E_PARSE, "'%s': the header line is %s", g->o->path,
-                          item->fault == GY_CSV_QUOTE     ? "broken: a quoted name never ends well"
-                          : item->fault == GY_CSV_TOOLONG ? "too long"
-                                                          : "not UTF-8");
+    g->spool = open(g->o->out_dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (g->spool < 0) { /* not every file system has such files */
+        char path[GY_MAX_PATH];
+        GY_TRY(gy_path_join(path, sizeof path, g->o->out_dir, ".data.csv.XXXXXX", err));
+        g->spool = mkostemp(path, O_CLOEXEC);
+        if (g->spool >= 0) {
+            (void)unlink(path);
+        }
     }
-    g->header = gy_calloc(GY_MAX_COLUMNS, sizeof *g->header);
-    if (!g->header) {
-        return gy_err_set(err, GY_E_NOMEM, "out of memory for the header");
+    return g->spool < 0 ? gy_err_sys(err, errno, "writing beside '%s'", g->r->path) : GY_OK;
+}
+
+/* The spooled lines that nothing replaced become data.csv. */
+static gy_status copy_spool(struct ingest *g, struct gy_err *err)
+{
+    GY_AUTO(gy_free) char *piece = gy_malloc(OUT_FLUSH_BYTES);
+    if (!piece) {
+        return gy_err_set(err, GY_E_NOMEM, "out of memory for copying records");
     }
-    size_t n =
-        gy_csv_split(item->raw, item->quotes, gy_csv_delimiter(g->csv), g->header, GY_MAX_COLUMNS);
-    gy_status status =
-        gy_checker_new(g->o->schema, g->o->environment, g->header, n, &g->checker, err);
+    size_t pos = 0;
+    struct gy_range kept = {0};
+    gy_latest_sort(&g->latest);
+    while (gy_latest_kept(&g->latest, g->spooled, &pos, &kept)) {
+        while (kept.bytes > 0) {
+            size_t want =
+                kept.bytes < (int64_t)OUT_FLUSH_BYTES ? (size_t)kept.bytes : OUT_FLUSH_BYTES;
+            ssize_t n = pread(g->spool, piece, want, kept.offset);
+            if (n < 0 && errno == EINTR) {
+                continue;
+            }
+            if (n <= 0) {
+                return gy_err_sys(err, n < 0 ? errno : EIO, "reading records back");
+            }
+            GY_TRY(write_out(g, gy_str_n(piece, (size_t)n), err));
+            kept.offset += n;
+            kept.bytes -= n;
+        }
+    }
+    return GY_OK;
+}
+
+static gy_status map_header(struct ingest *g, const struct gy_csv_field *header, size_t n,
+                            struct gy_err *err)
+{
+    const struct gy_ingest_options *o = g->o;
+    bool first = !g->checker;
+    gy_status status = first
+                           ? gy_checker_new(o->schema, o->environment, header, n, &g->checker, err)
+                           : gy_checker_next_file(g->checker, header, n, err);
     if (status != GY_OK) {
-        (void)gy_err_wrap(err, "'%s'", g->o->path);
+        (void)gy_err_wrap(err, "'%s'", g->source.path);
         return status;
+    }
+    gy_checker_folder(g->checker, g->folder);
+    gy_checker_refuse_repeated(g->checker, o->on_duplicate == GY_DUPLICATE_DEAD);
+    if (!first) {
+        return GY_OK;
     }
     gy_checker_header(g->checker, &g->out);
     return gy_buf_check(&g->out, "the canonical header", err);
 }
 
-static gy_status take_record(struct ingest *g, const struct gy_csv_item *item, struct gy_err *err)
+static gy_status take_header(struct ingest *g, const struct gy_csv_item *item, struct gy_err *err)
+{
+    if (item->fault != GY_CSV_FINE || !gy_str_is_utf8(item->raw)) {
+        return gy_err_set(err, GY_E_PARSE, "'%s': the header line is %s", g->source.path,
+                          item->fault == GY_CSV_QUOTE     ? "broken: a quoted name never ends well"
+                          : item->fault == GY_CSV_TOOLONG ? "too long"
+                                                          : "not UTF-8");
+    }
+    if (!g->header) {
+        g->header = gy_calloc(GY_MAX_COLUMNS, sizeof *g->header);
+    }
+    if (!g->header) {
+        return gy_err_set(err, GY_E_NOMEM, "out of memory for the header");
+    }
+    size_t n =
+        gy_csv_split(item->raw, item->quotes, gy_csv_delimiter(g->csv), g->header, GY_MAX_COLUMNS);
+    return map_header(g, g->header, n, err);
+}
+
+/* A record that was accepted, whose line starts at start in g->out. */
+static gy_status keep(struct ingest *g, size_t start, struct gy_err *err)
 {
     struct gy_ingest_result *r = g->r;
-    GY_TRY(gy_checker_record(g->checker, item, r->delimiter, &g->out, &g->reasons, err));
+    const bool keep_first = g->o->on_duplicate == GY_DUPLICATE_FIRST;
+    bool repeated = false;
+    r->accepted++;
+    if (g->o->on_duplicate != GY_DUPLICATE_DEAD) {
+        struct gy_str key = gy_checker_key(g->checker);
+        int64_t flushed = g->spool < 0 ? r->size_bytes : g->spooled;
+        struct gy_range line = {flushed + (int64_t)start, (int64_t)(g->out.n - start)};
+        if (key.n > 0) {
+            GY_TRY(gy_latest_add(&g->latest, key, line, keep_first, &repeated, err));
+        }
+        if (repeated) { /* one of the two is not kept */
+            r->accepted--;
+            r->replaced++;
+        }
+        if (repeated && keep_first) {
+            g->out.n = start;
+            g->out.p[start] = '\0';
+        }
+    }
+    return g->out.n >= OUT_FLUSH_BYTES ? flush_out(g, err) : GY_OK;
+}
+
+/* After a check of the item: kept, or a dead letter. */
+static gy_status take_checked(struct ingest *g, const struct gy_csv_item *item, size_t start,
+                              struct gy_err *err)
+{
+    struct gy_ingest_result *r = g->r;
     r->read++;
     if (g->reasons.codes == 0) {
-        r->accepted++;
-        return g->out.n >= OUT_FLUSH_BYTES ? flush_out(g, err) : GY_OK;
+        return keep(g, start, err);
     }
     r->dead++;
     for (int code = 0; code < GY_DEAD_N; code++) {
         r->codes[code] += (g->reasons.codes >> code) & 1;
     }
-    struct gy_str file = gy_str_c(g->o->file ? g->o->file : g->o->path);
+    bool named = g->o->file && g->source.path == g->o->path;
+    struct gy_str file = gy_str_c(named ? g->o->file : g->source.path);
     return gy_dlq_add(&g->dlq, file, item, &g->reasons, g->source.fd, err);
 }
 
-static gy_status take_all(struct ingest *g, struct gy_err *err)
+static gy_status take_csv(struct ingest *g, struct gy_err *err)
 {
+    const bool had = g->checker != NULL;
+    bool header = false;
     for (;;) {
         struct gy_csv_item item;
         bool more = false;
         GY_TRY(gy_csv_next(g->csv, &item, &more, err));
         if (!more) {
-            return GY_OK;
+            break;
         }
         switch (item.kind) {
         case GY_CSV_HEADER:
+            header = true;
             g->r->delimiter = gy_csv_delimiter(g->csv);
             g->r->header_bytes += item.size_bytes;
             GY_TRY(take_header(g, &item, err));
             break;
-        case GY_CSV_RECORD:
+        case GY_CSV_RECORD: {
+            size_t start = g->out.n;
             g->r->record_bytes += item.size_bytes;
-            GY_TRY(take_record(g, &item, err));
+            GY_TRY(
+                gy_checker_record(g->checker, &item, g->r->delimiter, &g->out, &g->reasons, err));
+            GY_TRY(take_checked(g, &item, start, err));
             break;
+        }
         case GY_CSV_BLANK:
             g->r->blank_bytes += item.size_bytes;
             break;
         }
+    }
+    if (!header && !had) {
+        return gy_err_set(err, GY_E_PARSE, "'%s' is empty: not even a header line", g->source.path);
+    }
+    return GY_OK;
+}
+
+static gy_status take_json(struct ingest *g, struct gy_err *err)
+{
+    size_t n = 0;
+    if (!g->fields) {
+        GY_TRY(gy_jsonfields_new(g->o->schema, g->o->environment, &g->fields, err));
+    }
+    const struct gy_csv_field *header = gy_jsonfields_header(g->fields, &n);
+    GY_TRY(map_header(g, header, n, err));
+    for (;;) {
+        struct gy_csv_item item;
+        const struct gy_value *values = NULL;
+        size_t start = g->out.n;
+        bool more = false;
+        gy_status status = gy_jsonrec_next(g->json, &item, &more, err);
+        if (status != GY_OK) {
+            (void)gy_err_wrap(err, "'%s'", g->source.path);
+            return status;
+        }
+        if (!more) {
+            g->r->unclosed += gy_jsonrec_unclosed(g->json) ? 1 : 0;
+            return GY_OK;
+        }
+        if (item.kind == GY_CSV_BLANK) {
+            g->r->blank_bytes += item.size_bytes;
+            continue;
+        }
+        g->r->record_bytes += item.size_bytes;
+        GY_TRY(gy_jsonfields_read(g->fields, &item, &values, &g->reasons, err));
+        if (values) {
+            GY_TRY(gy_checker_values(g->checker, values, item.raw.n, &g->out, &g->reasons, err));
+        }
+        GY_TRY(take_checked(g, &item, start, err));
+    }
+}
+
+static gy_status name_folder(struct ingest *g, struct gy_err *err)
+{
+    const char *slash = strrchr(g->source.path, '/');
+    size_t n = slash ? (size_t)(slash - g->source.path) + 1 : 0;
+    if (n >= sizeof g->folder) {
+        return gy_err_set(err, GY_E_TOOBIG, "the path is too long");
+    }
+    memcpy(g->folder, n ? g->source.path : ".", n ? n : 1);
+    g->folder[n ? n : 1] = '\0';
+    return GY_OK;
+}
+
+static gy_status take_file(struct ingest *g, const char *path, struct gy_err *err)
+{
+    const struct gy_ingest_options *o = g->o;
+    char head[HEAD_BYTES];
+    g->source.path = path;
+    GY_TRY(name_folder(g, err));
+    if (g->source.fd >= 0) {
+        (void)close(g->source.fd);
+    }
+    g->source.fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (g->source.fd < 0) {
+        return gy_err_sys(err, errno, "opening '%s'", path);
+    }
+    ssize_t n = pread(g->source.fd, head, sizeof head, 0); /* a pipe has none: its name tells */
+    enum gy_ingest_format format = o->format;
+    if (format == GY_INGEST_AUTO) {
+        format = gy_ingest_format_of(path, gy_str_n(head, n > 0 ? (size_t)n : 0));
+    }
+    if (format == GY_INGEST_CSV) {
+        struct gy_csv_options csv = {o->delimiter, o->record_max, o->chunk_bytes};
+        gy_csv_free(GY_TAKE(g->csv));
+        GY_TRY(gy_csv_open(&g->source.reader, &csv, &g->csv, err));
+        return take_csv(g, err);
+    }
+    struct gy_jsonrec_options json = {.shape = format == GY_INGEST_JSONL ? GY_JSONREC_LINES
+                                                                         : GY_JSONREC_ARRAY,
+                                      .record_max = o->record_max,
+                                      .chunk_bytes = o->chunk_bytes};
+    gy_jsonrec_free(GY_TAKE(g->json));
+    GY_TRY(gy_jsonrec_open(&g->source.reader, &json, &g->json, err));
+    return take_json(g, err);
+}
+
+static gy_status take_all(struct ingest *g, struct gy_err *err)
+{
+    GY_TRY(take_file(g, g->o->path, err));
+    for (size_t i = 0; i < g->o->n_more; i++) {
+        GY_TRY(take_file(g, g->o->more[i], err));
+    }
+    return GY_OK;
+}
+
+/* What was in the files and not in the schema, for people. */
+static void tell_unknown(struct ingest *g)
+{
+    struct gy_str name;
+    int64_t count;
+    size_t n = 0, room = sizeof g->r->unknown;
+    for (size_t i = 0; g->fields && gy_jsonfields_unknown(g->fields, i, &name, &count); i++) {
+        g->r->unknown_keys += count;
+        int wrote = n >= room ? 0
+                              : snprintf(g->r->unknown + n, room - n, "%s%" GY_STR_F " (%lld)",
+                                         n ? ", " : "", GY_STR_A(name.p ? name : GY_STR("others")),
+                                         (long long)count);
+        n += wrote > 0 ? (size_t)wrote : 0;
     }
 }
 
 static gy_status check_conservation(const struct ingest *g, struct gy_err *err)
 {
     const struct gy_ingest_result *r = g->r;
-    if (r->accepted + r->dead != r->read || g->dlq.letters != r->dead) {
+    if (r->accepted + r->dead + r->replaced != r->read || g->dlq.letters != r->dead) {
         return gy_err_set(err, GY_E_CORRUPT,
-                          "records were lost: %lld read, %lld accepted, %lld dead, %lld letters",
+                          "records were lost: %lld read, %lld accepted, %lld dead, %lld replaced, "
+                          "%lld letters",
                           (long long)r->read, (long long)r->accepted, (long long)r->dead,
-                          (long long)g->dlq.letters);
+                          (long long)r->replaced, (long long)g->dlq.letters);
     }
     if (r->header_bytes + r->record_bytes + r->blank_bytes != r->source_bytes) {
         return gy_err_set(err, GY_E_CORRUPT,
@@ -167,6 +404,21 @@ static gy_status check_max_dead(const struct ingest *g, struct gy_err *err)
     return GY_E_SCHEMA;
 }
 
+static gy_status check_duplicates(const struct gy_ingest_options *o, struct gy_err *err)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < o->schema->n_columns; i++) {
+        n += o->schema->columns[i].unique ? 1 : 0;
+    }
+    if (o->on_duplicate == GY_DUPLICATE_DEAD || n == 1) {
+        return GY_OK;
+    }
+    (void)gy_err_set(err, GY_E_INVALID,
+                     "which of several records is kept needs one unique column; the schema has %zu",
+                     n);
+    return gy_err_hint(err, "unique: true on the id's column of schema.yaml");
+}
+
 static gy_status run(struct ingest *g, struct gy_err *err)
 {
     const struct gy_ingest_options *o = g->o;
@@ -174,20 +426,22 @@ static gy_status run(struct ingest *g, struct gy_err *err)
     GY_TRY(gy_hash_new(GY_HASH_SHA256, &g->source.sha256, err));
     GY_TRY(gy_hash_new(GY_HASH_SHA256, &g->sha256, err));
     GY_TRY(gy_hash_new(GY_HASH_MD5, &g->md5, err));
-    g->source.fd = open(o->path, O_RDONLY | O_CLOEXEC);
-    if (g->source.fd < 0) {
+    if (access(o->path, R_OK) != 0) { /* before anything is made */
         return gy_err_sys(err, errno, "opening '%s'", o->path);
     }
-    struct gy_csv_options csv = {o->delimiter, o->record_max, o->chunk_bytes};
-    GY_TRY(gy_csv_open(&g->source.reader, &csv, &g->csv, err));
+    GY_TRY(check_duplicates(o, err));
     GY_TRY(gy_dir_make(o->out_dir, err));
     GY_TRY(gy_path_join(r->path, sizeof r->path, o->out_dir, "data.csv", err));
     GY_TRY(gy_file_writer_open(r->path, 0666, &g->writer, err));
-    GY_TRY(take_all(g, err));
-    if (!g->checker) {
-        return gy_err_set(err, GY_E_PARSE, "'%s' is empty: not even a header line", o->path);
+    if (o->on_duplicate == GY_DUPLICATE_LAST) {
+        GY_TRY(open_spool(g, err));
     }
+    GY_TRY(take_all(g, err));
+    tell_unknown(g);
     GY_TRY(flush_out(g, err));
+    if (g->spool >= 0) {
+        GY_TRY(copy_spool(g, err));
+    }
     GY_TRY(gy_dlq_flush(&g->dlq, err));
     r->source_bytes = g->source.bytes;
     GY_TRY(check_conservation(g, err));
@@ -203,14 +457,18 @@ gy_status gy_ingest(const struct gy_ingest_options *o, struct gy_ingest_result *
 {
     const int64_t start = gy_mono_ns();
     *ret = (struct gy_ingest_result){.delimiter = o->delimiter};
-    struct ingest g = {.o = o, .r = ret};
-    g.source = (struct source){.reader = {source_read, -1}, .fd = -1, .o = o};
+    struct ingest g = {.o = o, .r = ret, .spool = -1};
+    g.source = (struct source){.reader = {source_read, -1}, .fd = -1, .path = o->path, .o = o};
+    gy_latest_init(&g.latest);
     gy_reasons_init(&g.reasons);
     gy_dlq_init(&g.dlq, o->dlq);
     gy_buf_init(&g.out, OUT_FLUSH_BYTES + 4 * GY_MAX_CSV_RECORD + GY_MAX_COLUMNS * GY_VALUE_TEXT);
     gy_status status = run(&g, err);
     gy_csv_free(g.csv);
+    gy_jsonrec_free(g.json);
+    gy_jsonfields_free(g.fields);
     gy_checker_free(g.checker);
+    gy_latest_done(&g.latest);
     gy_file_writer_free(g.writer);
     gy_hash_free(g.source.sha256);
     gy_hash_free(g.sha256);
@@ -221,6 +479,9 @@ gy_status gy_ingest(const struct gy_ingest_options *o, struct gy_ingest_result *
     gy_free(g.header);
     if (g.source.fd >= 0) {
         (void)close(g.source.fd);
+    }
+    if (g.spool >= 0) {
+        (void)close(g.spool);
     }
     ret->seconds = (double)(gy_mono_ns() - start) / 1e9;
     return status;
@@ -242,4 +503,64 @@ gy_status gy_ingest_parse_max_dead(struct gy_str text, struct gy_ingest_options 
         return GY_OK;
     }
     return gy_err_set(err, GY_E_INVALID, "--max-dead: a number or a share such as 2%% is wanted");
+}
+
+gy_status gy_ingest_parse_format(struct gy_str text, enum gy_ingest_format *ret, struct gy_err *err)
+{
+    static const struct {
+        const char *name;
+        enum gy_ingest_format format;
+    } known[] = {{"auto", GY_INGEST_AUTO},
+                 {"csv", GY_INGEST_CSV},
+                 {"json", GY_INGEST_JSON},
+                 {"jsonl", GY_INGEST_JSONL},
+                 {"ndjson", GY_INGEST_JSONL}};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (gy_str_eqc(text, known[i].name)) {
+            *ret = known[i].format;
+            return GY_OK;
+        }
+    }
+    (void)gy_err_set(err, GY_E_INVALID, "'%" GY_STR_F "' is not a format", GY_STR_A(text));
+    return gy_err_hint(err, "auto, csv, json or jsonl");
+}
+
+gy_status gy_ingest_parse_on_duplicate(struct gy_str text, enum gy_on_duplicate *ret,
+                                       struct gy_err *err)
+{
+    static const char *const known[] = {"dead", "last", "first"};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (gy_str_eqc(text, known[i])) {
+            *ret = (enum gy_on_duplicate)i;
+            return GY_OK;
+        }
+    }
+    (void)gy_err_set(err, GY_E_INVALID, "'%" GY_STR_F "': what becomes of duplicates?",
+                     GY_STR_A(text));
+    return gy_err_hint(err, "dead, last or first");
+}
+
+enum gy_ingest_format gy_ingest_format_of(const char *path, struct gy_str head)
+{
+    static const struct {
+        const char *ending;
+        enum gy_ingest_format format;
+    } known[] = {{".csv", GY_INGEST_CSV},
+                 {".tsv", GY_INGEST_CSV},
+                 {".json", GY_INGEST_JSON},
+                 {".jsonl", GY_INGEST_JSONL},
+                 {".ndjson", GY_INGEST_JSONL}};
+    const char *dot = strrchr(path, '.');
+    for (size_t i = 0; dot && i < sizeof known / sizeof known[0]; i++) {
+        if (gy_str_ieq(gy_str_c(dot), gy_str_c(known[i].ending))) {
+            return known[i].format;
+        }
+    }
+    if (gy_str_starts(head, GY_STR("\xef\xbb\xbf"))) {
+        head = gy_str_sub(head, 3, SIZE_MAX);
+    }
+    head = gy_str_trim(head);
+    return gy_str_starts(head, GY_STR("["))   ? GY_INGEST_JSON
+           : gy_str_starts(head, GY_STR("{")) ? GY_INGEST_JSONL
+                                              : GY_INGEST_CSV;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gy_ingest: a CSV file becomes OUT/data.csv, canonical (schema order, RFC 4180, LF, the value
- * texts of schema.h, missing = empty), and its refused records become dead letters. The same
- * records give the same bytes, whatever the input's column order, delimiter, line ends and number
- * spelling; the dataset version is the digest of those bytes. Conservation, asserted on every run
- * (a violation is CORRUPT, and data.csv is not replaced): accepted + dead == read, and header +
- * records + blank lines == the bytes of the file. data.csv is replaced atomically and last: a
+/* gy_ingest: files of records (CSV, JSON, JSONL) become OUT/data.csv, canonical (schema order, RFC
+ * 4180, LF, the value texts of schema.h, missing = empty), and its refused records become dead
+ * letters. The same records give the same bytes, whatever the input's format, column order,
+ * delimiter, line ends and number spelling; the dataset version is the digest of those bytes.
+ * Conservation, asserted on every run (a violation is CORRUPT, and data.csv is not replaced):
+ * accepted + dead + replaced == read (replaced is 0 unless on_duplicate says otherwise), and header
+ * + records + blank lines == the bytes of the files. data.csv is replaced atomically and last: a
  * failed run leaves the old one. Dead letters are made durable before; a second run of the same
  * file therefore gives the same data.csv and appends its dead letters again. Constant memory
  * (csv.record_max and buffers) besides the values of unique columns. Not thread safe; runs on the
@@ -15,9 +16,21 @@
 #include "base/hash.h"
 #include "data/deadletter.h"
 
+/* How a file is read. AUTO: by its name (.csv .tsv .json .jsonl .ndjson), else JSON when its first
+ * byte that is not blank is '[', JSONL when it is '{', and CSV. */
+enum gy_ingest_format { GY_INGEST_AUTO, GY_INGEST_CSV, GY_INGEST_JSON, GY_INGEST_JSONL };
+
+/* What becomes of records that repeat the value of the schema's one unique column: all but the
+ * first are dead; or the last one is kept, or the first, and the others are counted as replaced. */
+enum gy_on_duplicate { GY_DUPLICATE_DEAD, GY_DUPLICATE_LAST, GY_DUPLICATE_FIRST };
+
 struct gy_ingest_options {
-    const char *path;    /* of the file */
-    const char *file;    /* the name that dead letters give; NULL: path */
+    const char *path;        /* of the file */
+    const char *file;        /* the name that dead letters give; NULL: path */
+    const char *const *more; /* paths of further files, read after it into the same data.csv */
+    size_t n_more;
+    enum gy_ingest_format format;
+    enum gy_on_duplicate on_duplicate;
     const char *out_dir; /* made when absent */
     const char *dlq;     /* path of the log of dead letters */
     const struct gy_schema *schema;
@@ -32,6 +45,10 @@ struct gy_ingest_options {
 
 struct gy_ingest_result {
     int64_t read, accepted, dead; /* records */
+    int64_t replaced;             /* left out for another one with the same key */
+    int64_t unknown_keys;         /* JSON: values whose key the schema does not know, left out */
+    char unknown[512];            /* their names and counts, "a (3), b (1)", cut */
+    int64_t unclosed;             /* JSON: arrays without an end; what was there was read */
     int64_t codes[GY_DEAD_N];     /* dead records that have this code */
     int64_t source_bytes, header_bytes, record_bytes, blank_bytes;
     int64_t size_bytes; /* of data.csv */
@@ -39,11 +56,12 @@ struct gy_ingest_result {
     char delimiter;
     char path[GY_MAX_PATH]; /* OUT/data.csv */
     char sha256[GY_SHA256_HEX], md5[GY_MD5_HEX];
-    char source_sha256[GY_SHA256_HEX];
+    char source_sha256[GY_SHA256_HEX]; /* of all files, one after the other */
 };
 
-/* Fails: NOTFOUND, DENIED, IO, NOSPACE; PARSE (no header line, or a broken one); SCHEMA (columns,
- * as gy_checker_new; or more dead records than allowed: then the counts in ret are right, the
+/* Fails: NOTFOUND, DENIED, IO, NOSPACE; PARSE (no header line, or a broken one; no JSON); INVALID
+ * (on_duplicate without one unique column); SCHEMA (columns, as gy_checker_new, or not those of the
+ * file before; or more dead records than allowed: then the counts in ret are right, the
  * letters are written and data.csv is not replaced); CORRUPT (conservation violated); NOMEM,
  * TOOBIG. */
 GY_CHECKED gy_status gy_ingest(const struct gy_ingest_options *o, struct gy_ingest_result *ret,
@@ -51,5 +69,13 @@ GY_CHECKED gy_status gy_ingest(const struct gy_ingest_options *o, struct gy_inge
 /* "12" or "2.5%" into the two options above. Fails: INVALID. */
 GY_CHECKED gy_status gy_ingest_parse_max_dead(struct gy_str text, struct gy_ingest_options *o,
                                               struct gy_err *err);
+
+/* "auto", "csv", "json", "jsonl", "ndjson" and "dead", "last", "first". Fail: INVALID. */
+GY_CHECKED gy_status gy_ingest_parse_format(struct gy_str text, enum gy_ingest_format *ret,
+                                            struct gy_err *err);
+GY_CHECKED gy_status gy_ingest_parse_on_duplicate(struct gy_str text, enum gy_on_duplicate *ret,
+                                                  struct gy_err *err);
+/* AUTO resolved: by the name, else by the first bytes. */
+enum gy_ingest_format gy_ingest_format_of(const char *path, struct gy_str head);
 
 #endif

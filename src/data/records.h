@@ -33,7 +33,7 @@ struct gy_csv_options {
 };
 
 enum gy_csv_kind { GY_CSV_HEADER, GY_CSV_RECORD, GY_CSV_BLANK };
-enum gy_csv_fault { GY_CSV_FINE, GY_CSV_QUOTE, GY_CSV_TOOLONG };
+enum gy_csv_fault { GY_CSV_FINE, GY_CSV_QUOTE, GY_CSV_TOOLONG, GY_CSV_SYNTAX /* jsonrec.h */ };
 
 struct gy_csv_item {
     enum gy_csv_kind kind;

@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "base/yaml.h"
 
-static const char *const TYPES[] = {"int", "float", "string", "bool", "time", NULL};
+static const char *const TYPES[] = {"int", "float", "string", "bool", "time", "image", NULL};
 static const char *const ROLES[] = {"feature",    "label",        "id",     "subject", "protected",
                                     "event_time", "available_at", "weight", NULL};
 #define MAX_ENVIRONMENTS 16

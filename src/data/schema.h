@@ -18,6 +18,7 @@
  *           zone: dates and local times stay as they are ("T" put in), times with a zone become
  *           UTC "2011-01-01T05:00:00Z"
  *   string  any UTF-8, as it is
+ *   image   a file's path relative to the folder of the data file, as it is; the file must be there
  * Blanks around a value count only for string. min and max are inclusive, for int and float. */
 #ifndef GY_DATA_SCHEMA_H
 #define GY_DATA_SCHEMA_H
@@ -30,7 +31,14 @@
 #define GY_SCHEMA_MAX_VALUES 10000 /* values of one column */
 #define GY_SCHEMA_MAX_MISSING 32
 
-enum gy_type { GY_TYPE_INT, GY_TYPE_FLOAT, GY_TYPE_STRING, GY_TYPE_BOOL, GY_TYPE_TIME };
+enum gy_type {
+    GY_TYPE_INT,
+    GY_TYPE_FLOAT,
+    GY_TYPE_STRING,
+    GY_TYPE_BOOL,
+    GY_TYPE_TIME,
+    GY_TYPE_IMAGE
+};
 
 enum gy_role {
     GY_ROLE_FEATURE,

@@ -191,7 +191,7 @@ bool gy_value_canonical(enum gy_type type, struct gy_str text, char out[GY_VALUE
                         struct gy_str *ret, double *ret_num)
 {
     *ret_num = NAN;
-    if (type == GY_TYPE_STRING) {
+    if (type == GY_TYPE_STRING || type == GY_TYPE_IMAGE) {
         *ret = text;
         return true;
     }
@@ -206,6 +206,7 @@ bool gy_value_canonical(enum gy_type type, struct gy_str text, char out[GY_VALUE
     case GY_TYPE_TIME:
         return time_canonical(s, out, ret);
     case GY_TYPE_STRING:
+    case GY_TYPE_IMAGE:
         break;
     }
     return false;

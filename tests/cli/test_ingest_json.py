@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""gyre data ingest on JSON arrays and JSONL, and on several files."""
+
+import json
+
+import support
+
+SCHEMA = """columns:
+  - {name: compound_id, type: int, required: true, unique: true, role: id}
+  - {name: num_rings, type: int, required: true, role: label}
+  - {name: image, type: image, required: true}
+"""
+VITALS = support.ROOT / "examples" / "sepsis" / "schema.yaml"
+
+
+def letters(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def compounds(folder):
+    """102 records in the shape of the compound demo's file, made here: one image lacks, one id has a wrong key."""
+    (folder / "images").mkdir(parents=True)
+    records = []
+    for i in range(102):
+        record = {"compound_id": 1000 + i, "smiles": "C1CC1", "molecular_weight": 42.1 + i, "num_rings": float(1 + i % 5),
+                  "image": f"images/{1000 + i}.png", "assay_results": [{"result_id": i, "operator": "<", "value": 2.5}] * (i % 3)}
+        (folder / record["image"]).write_bytes(b"\x89PNG")
+        records.append(record)
+    records[1]["image"] = "images/missing_image.png"
+    records[2]["missing_key"] = records[2].pop("compound_id")
+    (folder / "compounds.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(records, indent=2).encode())
+    return records
+
+
+def test_compounds_with_the_flags_of_the_reference_tool(tmp_path):
+    records = compounds(tmp_path / "raw-data")
+    (tmp_path / "schema.yaml").write_text(SCHEMA)
+    args = ("data", "ingest", "--data_loc", "raw-data", "--file_name", "compounds.json", "--output_path", "out", "--dlq", "dlq.log",
+            "--log_level", "INFO")
+    done = support.run_gyre(*args, cwd=tmp_path)
+    assert done.returncode == 0 and "102 read, 100 accepted, 2 dead" in done.stdout
+    assert "left out: smiles (102), molecular_weight (102), assay_results (102), missing_key (1)" in done.stderr
+    good = [r for i, r in enumerate(records) if i not in (1, 2)]
+    rows = (tmp_path / "out" / "data.csv").read_text().splitlines()
+    assert rows == ["compound_id,num_rings,image"] + [f"{r['compound_id']},{r['num_rings']:.0f},{r['image']}" for r in good]
+    source = (tmp_path / "raw-data" / "compounds.json").read_bytes()
+    dead = letters(tmp_path / "dlq.log")
+    assert [(d["row"], d["codes"], d["column"]) for d in dead] == [(1, ["FILE"], "image"), (2, ["REQUIRED"], "compound_id")]
+    for letter in dead:
+        assert source[letter["offset"]:letter["offset"] + letter["length"]].decode() == letter["data"]
+        assert json.loads(letter["data"]) == records[letter["row"]]
+    # A second run appends the same letters again and gives the same version.
+    again = support.run_json(*args, cwd=tmp_path)
+    assert again["new"] is False and again["unknown_keys"] == 102 * 3 + 1 and len(letters(tmp_path / "dlq.log")) == 4
+
+
+def test_the_same_records_are_the_same_version_whatever_the_format(tmp_path):
+    made = support.run_gyre("data", "synth", "patients", "--rows", "3000", "--bad", "40", "-o", "p.csv", cwd=tmp_path)
+    assert made.returncode == 0
+    csv = support.run_json("data", "ingest", "p.csv", "--schema", VITALS, "--name", "p", cwd=tmp_path)
+    names, *lines = (tmp_path / "data" / "data.csv").read_text().splitlines()
+    records = []
+    for line in lines:
+        values = zip(names.split(","), line.split(","))
+        records.append({k: (float(v) if "." in v else int(v)) if v else None for k, v in values})
+    (tmp_path / "p.json").write_text(json.dumps(records))
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(r) + "\n" for r in reversed(records[::-1])))
+    (tmp_path / "p.data").write_text(json.dumps(records, indent=1))
+    for name, args in (("p.json", ()), ("p.jsonl", ()), ("p.data", ()), ("p.data", ("--format", "json"))):
+        got = support.run_json("data", "ingest", name, "--schema", VITALS, "--name", "p", "-o", "out", *args, cwd=tmp_path)
+        assert (got["read"], got["dead"], got["unknown_keys"]) == (3000, 0, 0)
+        assert (got["sha256"], got["version"], got["new"]) == (csv["sha256"], 1, False)
+
+
+def test_damaged_elements_cost_themselves(tmp_path):
+    good = [json.dumps({"compound_id": i, "num_rings": 1, "note": "x" * (i % 50)}) for i in range(500)]
+    bad = {50: good[50].replace('"num', "num"), 120: good[120][:-1], 200: good[200].replace(": 1", " 1"), 300: "oops",
+           400: good[400].replace("1,", '"1",')}
+    text = "[" + ",\n".join(bad.get(i, g) for i, g in enumerate(good)) + "]"
+    (tmp_path / "a.json").write_text(text)
+    (tmp_path / "schema.yaml").write_text(SCHEMA.replace("  - {name: image, type: image, required: true}\n", ""))
+    answer = support.run_json("data", "ingest", "a.json", cwd=tmp_path)
+    assert (answer["read"], answer["accepted"], answer["dead"]) == (500, 495, 5)
+    assert answer["codes"] == {"JSON": 4, "TYPE": 1}
+    assert [(d["row"], d["data"]) for d in letters(tmp_path / "dlq.log")] == sorted(bad.items())
+
+
+def test_inferred_types_and_a_cut_file_are_said(tmp_path):
+    (tmp_path / "a.json").write_text('[{"sample_id": 1, "w": 2, "s": "7"}, {"sample_id": 2, "w": 2.5, "ok": true}, {"sample_id": 3')
+    done = support.run_gyre("data", "ingest", "a.json", "--json", cwd=tmp_path)
+    answer = json.loads(done.stdout)
+    assert (answer["read"], answer["accepted"], answer["dead"], answer["unclosed"]) == (3, 2, 1, 1)
+    assert "inferred" in done.stderr and "cut off" in done.stderr
+    columns = support.run_json("data", "show", "a", cwd=tmp_path)["schema"]["columns"]
+    assert {c["name"]: c["type"] for c in columns} == {"sample_id": "int", "w": "float", "s": "string", "ok": "bool"}
+    inferred = support.run_json("data", "schema", "infer", "a.json", cwd=tmp_path)
+    assert [c["name"] for c in inferred["columns"]] == ["sample_id", "w", "s", "ok"]
+
+
+def test_several_files_become_one_version(tmp_path):
+    (tmp_path / "schema.yaml").write_text("columns:\n  - {name: id, type: int, required: true, unique: true, role: id}\n"
+                                          "  - {name: x, type: float, max: 10}\n")
+    (tmp_path / "a.csv").write_text("x,id\n1,1\n2,2\n99,3\n")
+    (tmp_path / "b.jsonl").write_text('{"id": 2, "x": 5}\n{"id": 4, "x": 4}\n')
+    first = support.run_json("data", "ingest", "a.csv", "b.jsonl", cwd=tmp_path)
+    assert (first["read"], first["accepted"], first["dead"], first["replaced"]) == (5, 3, 2, 0)
+    assert [(d["file"], d["row"], d["codes"]) for d in letters(tmp_path / "dlq.log")] == [
+        ("a.csv", 2, ["RANGE"]), ("b.jsonl", 0, ["UNIQUE"])]
+    done = support.run_gyre("data", "ingest", "a.csv", "b.jsonl", "--on-duplicate", "last", cwd=tmp_path)
+    assert done.returncode == 0 and "5 read, 3 accepted, 1 dead, 1 replaced" in done.stdout
+    assert (tmp_path / "data" / "data.csv").read_text() == "id,x\n1,1\n2,5\n4,4\n"
+    shown = support.run_json("data", "show", "a", cwd=tmp_path)
+    assert (shown["version"], shown["rows"], shown["dead"]) == (2, 3, 1)
+    kept = support.run_json("data", "ingest", "a.csv", "b.jsonl", "--on-duplicate", "first", cwd=tmp_path)
+    assert kept["replaced"] == 1 and (tmp_path / "data" / "data.csv").read_text() == "id,x\n1,1\n2,2\n4,4\n"
+    (tmp_path / "schema.yaml").write_text("columns: [{name: id, type: int}, {name: x, type: float}]\n")
+    refused = support.run_gyre("data", "ingest", "a.csv", "b.jsonl", "--on-duplicate", "last", cwd=tmp_path)
+    assert refused.returncode != 0 and "one unique column" in refused.stderr
+
+
+def test_what_is_no_json_is_refused_by_name(tmp_path):
+    (tmp_path / "a.json").write_text("id,x\n1,2\n")
+    (tmp_path / "schema.yaml").write_text("columns: [{name: id, type: int}, {name: x, type: int}]\n")
+    done = support.run_gyre("data", "ingest", "a.json", cwd=tmp_path)
+    assert done.returncode != 0 and "a.json" in done.stderr and "neither '[' nor '{'" in done.stderr
+    assert not (tmp_path / "data" / "data.csv").exists()
+    answer = support.run_json("data", "ingest", "a.json", "--format", "csv", cwd=tmp_path)
+    assert answer["accepted"] == 1
