@@ -66,7 +66,8 @@ static gy_status find(const struct gy_table *t, const struct gy_request *req,
     if (!*ret) {
         return gy_err_set(err, GY_E_NOTFOUND, "Model '%.100s' not found", name.p);
     }
-    if (version.p && !gy_str_eq(version, (*ret)->version)) {
+    *ret = version.p ? gy_variants_version(*ret, version) : *ret;
+    if (!*ret) {
         return gy_err_set(err, GY_E_NOTFOUND, "Model '%.100s' with version '%.100s' not found",
                           name.p, version.p);
     }
@@ -108,6 +109,19 @@ static void write_outputs(struct gy_jw *w, const struct gy_endpoint *e)
     gy_jw_arr_end(w);
 }
 
+/* The versions that answer: a shadow is none of them. */
+static void write_versions(struct gy_jw *w, const struct gy_table *t, const struct gy_endpoint *e)
+{
+    const struct gy_endpoint *stable = gy_table_find(t, e->name);
+    gy_jw_key(w, "versions");
+    gy_jw_arr(w);
+    gy_jw_str(w, stable->version);
+    if (stable->canary) {
+        gy_jw_str(w, stable->canary->version);
+    }
+    gy_jw_arr_end(w);
+}
+
 static gy_status get_model(void *ctx, struct gy_request *req, struct gy_reply *reply,
                            struct gy_err *err)
 {
@@ -122,10 +136,7 @@ static gy_status get_model(void *ctx, struct gy_request *req, struct gy_reply *r
     gy_jw_init(&w, &out);
     gy_jw_obj(&w);
     gy_jw_kv_str(&w, "name", e->name);
-    gy_jw_key(&w, "versions");
-    gy_jw_arr(&w);
-    gy_jw_str(&w, e->version);
-    gy_jw_arr_end(&w);
+    write_versions(&w, t, e);
     gy_jw_key(&w, "platform");
     gy_jw_strf(&w, "gyre_%" GY_STR_F, GY_STR_A(e->info->learner));
     gy_jw_key(&w, "inputs");
@@ -163,10 +174,7 @@ static gy_status get_versions(void *ctx, struct gy_request *req, struct gy_reply
     gy_jw_init(&w, &out);
     gy_jw_obj(&w);
     gy_jw_kv_str(&w, "name", e->name);
-    gy_jw_key(&w, "versions");
-    gy_jw_arr(&w);
-    gy_jw_str(&w, e->version);
-    gy_jw_arr_end(&w);
+    write_versions(&w, t, e);
     gy_jw_obj_end(&w);
     return gy_reply_json(reply, 200, &out, err);
 }

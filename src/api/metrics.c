@@ -43,6 +43,7 @@ static void requests(struct gy_buf *b, const struct gy_endpoint_stats *all)
         gy_endpoint_stats_sum(s, &sum);
         labelled(b, "gyre_inference_requests_total", s, ",outcome=\"ok\"", sum.ok);
         labelled(b, "gyre_inference_requests_total", s, ",outcome=\"refused\"", sum.refused);
+        labelled(b, "gyre_inference_requests_total", s, ",outcome=\"no_number\"", sum.no_number);
         labelled(b, "gyre_inference_requests_total", s, ",outcome=\"failed\"", sum.failed);
     }
 }
@@ -62,6 +63,12 @@ static void simple_counters(struct gy_buf *b, const struct gy_endpoint_stats *al
          "Of the rows that a rule decided without the model, those scored for the log all the "
          "same.",
          offsetof(struct gy_stat_sum, rule_sampled)},
+        {"gyre_shadow_rows_total", "Rows that the version was asked for as a shadow.",
+         offsetof(struct gy_stat_sum, shadow_rows)},
+        {"gyre_shadow_differs_total", "Of them, rows that it would have answered otherwise.",
+         offsetof(struct gy_stat_sum, shadow_differs)},
+        {"gyre_shadow_failed_total", "Of them, rows for which it gave no finite number.",
+         offsetof(struct gy_stat_sum, shadow_failed)},
         {"gyre_inference_out_of_range_total", "Input values outside of what training saw.",
          offsetof(struct gy_stat_sum, out_of_range)},
     };
@@ -132,6 +139,21 @@ static void revisions(struct gy_buf *b, struct gy_serving *serving)
         gy_buf_addf(
             b, "gyre_endpoint_revision{endpoint=\"%" GY_STR_F "\",version=\"%" GY_STR_F "\"} %u\n",
             GY_STR_A(e->name), GY_STR_A(e->version), e->revision);
+    }
+    family(b, "gyre_endpoint_weight", "gauge", "Share of the traffic that a version answers.");
+    for (size_t i = 0; i < gy_table_count(t); i++) {
+        const struct gy_endpoint *stable = gy_table_at(t, i);
+        const struct gy_endpoint *e;
+        for (size_t k = 0; (e = gy_variants_at(stable, k)) != NULL; k++) {
+            double weight = e->role == GY_VARIANT_STABLE   ? 1 - stable->canary_weight
+                            : e->role == GY_VARIANT_CANARY ? stable->canary_weight
+                                                           : 0;
+            gy_buf_addf(b,
+                        "gyre_endpoint_weight{endpoint=\"%" GY_STR_F "\",version=\"%" GY_STR_F
+                        "\",role=\"%s\"} ",
+                        GY_STR_A(e->name), GY_STR_A(e->version), gy_variant_role_name(e->role));
+            number(b, weight);
+        }
     }
 }
 

@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Endpoints: what is served, deploying and rolling back.
- *   GET  /api/gyre/v1/endpoints                      {"endpoints":[revision...]}: what is served
- *   GET  /api/gyre/v1/endpoints/{name}               {"name","revision","revisions":[...]}
- *   POST /api/gyre/v1/endpoints/{name}/deploy        {"model","project","columns","gate"} ->
- * revision POST /api/gyre/v1/endpoints/{name}/rollback      {"revision"?} -> the new revision POST
- * /api/gyre/v1/endpoints/{name}/undeploy      -> {"endpoint","undeployed"} */
+/* Endpoints: what is served, deploying, canaries and shadows, rolling back. Each change answers 201
+ * with the new revision once every event loop serves it, and takes a "reason".
+ *   GET  /api/gyre/v1/endpoints                  {"endpoints":[revision...]}: what is served
+ *   GET  /api/gyre/v1/endpoints/{name}           {"name","revision","revisions":[...]}
+ *   POST /api/gyre/v1/endpoints/{name}/deploy    {"model","project","columns","gate","canary"}
+ *   POST /api/gyre/v1/endpoints/{name}/traffic   {"canary": share}
+ *   POST /api/gyre/v1/endpoints/{name}/shadow    {"model"} or {"off": true}
+ *   POST /api/gyre/v1/endpoints/{name}/promote   {}
+ *   POST /api/gyre/v1/endpoints/{name}/rollback  {"revision"?}
+ *   POST /api/gyre/v1/endpoints/{name}/undeploy  {} -> {"endpoint","undeployed"} */
 #include "api/body.h"
 #include "api/health.h"
 #include "base/log.h"
 #include "serve/deploy.h"
 
 #define HISTORY_MAX 100
+#define MAX_REASON 2000 /* bytes */
 #define BASE "/api/gyre/v1/endpoints"
 
 gy_status gy_app_serve_open(struct gy_app *app, const struct gy_app_serve_options *o,
@@ -66,6 +71,7 @@ static void write_revision(struct gy_jw *w, const struct gy_revision *r)
         gy_jw_kv_null(w, "copied_from");
     }
     gy_jw_kv_str(w, "actor", r->actor);
+    gy_jw_kv_str(w, "reason", r->reason);
     gy_api_kv_time(w, "time", r->created_us);
     gy_jw_key(w, "config");
     gy_jw_raw(w, r->config);
@@ -147,44 +153,110 @@ static gy_status send_revision(struct gy_reply *reply, const struct gy_revision 
     return gy_reply_json(reply, status, &out, err);
 }
 
+/* A change on its way: who asks, with what. */
+struct change {
+    char cache[GY_MAX_PATH];
+    struct gy_deployer d;
+    struct gy_deploy_by by;
+    yyjson_doc *doc;
+    yyjson_val *body;
+    struct gy_str name;
+};
+
+static void change_done(struct change *c)
+{
+    gy_json_free(c->doc);
+}
+GY_DEFINE_AUTO_DONE(struct change, change_done);
+
+static gy_status change_init(struct change *c, struct gy_app *app, struct gy_request *req,
+                             struct gy_err *err)
+{
+    *c = (struct change){.by.actor = req->actor, .name = gy_req_param(req, "name")};
+    GY_TRY(deployer(app, c->cache, &c->d, err));
+    GY_TRY(gy_api_object(req, 4 * GY_MIB, &c->doc, err));
+    c->body = yyjson_doc_get_root(c->doc);
+    yyjson_val *reason = gy_json_get(c->body, "reason");
+    if (reason && !yyjson_is_null(reason)) {
+        GY_TRY(gy_json_need_str(c->body, "reason", &c->by.reason, err));
+        if (c->by.reason.n > MAX_REASON) {
+            return gy_err_set(err, GY_E_TOOBIG, "'reason' is longer than %d bytes", MAX_REASON);
+        }
+    }
+    return GY_OK;
+}
+
+/* Said once, here; the revision and its event keep it. */
+static gy_status changed(const struct gy_revision *r, struct gy_reply *reply, struct gy_err *err)
+{
+    gy_log(GY_LOG_INFO, "serve", "endpoint changed", GY_KV_S("endpoint", r->endpoint),
+           GY_KV_I("revision", r->revision), GY_KV_S("kind", r->kind),
+           GY_KV_S("model", r->model_name), GY_KV_I("version", r->model_version),
+           GY_KV_S("actor", r->actor), GY_KV_S("reason", r->reason));
+    return send_revision(reply, r, 201, err);
+}
+
 static gy_status post_deploy(void *ctx, struct gy_request *req, struct gy_reply *reply,
                              struct gy_err *err)
 {
-    char cache[GY_MAX_PATH];
-    struct gy_deployer d;
     struct gy_revision r;
-    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    GY_TRY(deployer(ctx, cache, &d, err));
-    GY_TRY(gy_api_object(req, 4 * GY_MIB, &doc, err));
-    GY_TRY(gy_deploy(&d, gy_req_param(req, "name"), yyjson_doc_get_root(doc), req->actor,
-                     req->arena, &r, err));
-    gy_log(GY_LOG_INFO, "serve", "deployed", GY_KV_S("endpoint", r.endpoint),
-           GY_KV_I("revision", r.revision), GY_KV_S("model", r.model_name),
-           GY_KV_I("version", r.model_version), GY_KV_S("actor", req->actor));
-    return send_revision(reply, &r, 201, err);
+    GY_AUTO_DONE(change_done) struct change c = {.doc = NULL};
+    GY_TRY(change_init(&c, ctx, req, err));
+    GY_TRY(gy_deploy(&c.d, c.name, c.body, &c.by, req->arena, &r, err));
+    return changed(&r, reply, err);
+}
+
+static gy_status post_traffic(void *ctx, struct gy_request *req, struct gy_reply *reply,
+                              struct gy_err *err)
+{
+    struct gy_revision r;
+    double canary;
+    GY_AUTO_DONE(change_done) struct change c = {.doc = NULL};
+    GY_TRY(change_init(&c, ctx, req, err));
+    GY_TRY(gy_json_need_f64(c.body, "canary", &canary, err));
+    GY_TRY(gy_deploy_traffic(&c.d, c.name, canary, &c.by, req->arena, &r, err));
+    return changed(&r, reply, err);
+}
+
+static gy_status post_shadow(void *ctx, struct gy_request *req, struct gy_reply *reply,
+                             struct gy_err *err)
+{
+    struct gy_revision r;
+    struct gy_str model = GY_STR_NULL;
+    GY_AUTO_DONE(change_done) struct change c = {.doc = NULL};
+    GY_TRY(change_init(&c, ctx, req, err));
+    if (!gy_json_bool(c.body, "off", false)) {
+        GY_TRY(gy_json_need_str(c.body, "model", &model, err));
+    }
+    GY_TRY(gy_deploy_shadow(&c.d, c.name, model, &c.by, req->arena, &r, err));
+    return changed(&r, reply, err);
+}
+
+static gy_status post_promote(void *ctx, struct gy_request *req, struct gy_reply *reply,
+                              struct gy_err *err)
+{
+    struct gy_revision r;
+    GY_AUTO_DONE(change_done) struct change c = {.doc = NULL};
+    GY_TRY(change_init(&c, ctx, req, err));
+    GY_TRY(gy_deploy_promote(&c.d, c.name, &c.by, req->arena, &r, err));
+    return changed(&r, reply, err);
 }
 
 static gy_status post_rollback(void *ctx, struct gy_request *req, struct gy_reply *reply,
                                struct gy_err *err)
 {
-    char cache[GY_MAX_PATH];
-    struct gy_deployer d;
     struct gy_revision r;
-    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    GY_TRY(deployer(ctx, cache, &d, err));
-    GY_TRY(gy_api_object(req, 4 * GY_MIB, &doc, err));
-    int64_t to = 0; /* the one before the current */
-    if (gy_json_get(yyjson_doc_get_root(doc), "revision")) {
-        GY_TRY(gy_json_need_i64(yyjson_doc_get_root(doc), "revision", &to, err));
+    GY_AUTO_DONE(change_done) struct change c = {.doc = NULL};
+    GY_TRY(change_init(&c, ctx, req, err));
+    int64_t to = 0; /* what was served before */
+    if (gy_json_get(c.body, "revision")) {
+        GY_TRY(gy_json_need_i64(c.body, "revision", &to, err));
         if (to < 0) {
             return gy_err_set(err, GY_E_INVALID, "'revision' must not be negative");
         }
     }
-    GY_TRY(gy_deploy_rollback(&d, gy_req_param(req, "name"), to, req->actor, req->arena, &r, err));
-    gy_log(GY_LOG_INFO, "serve", "rolled back", GY_KV_S("endpoint", r.endpoint),
-           GY_KV_I("revision", r.revision), GY_KV_I("copied_from", r.copied_from),
-           GY_KV_S("actor", req->actor));
-    return send_revision(reply, &r, 201, err);
+    GY_TRY(gy_deploy_rollback(&c.d, c.name, to, &c.by, req->arena, &r, err));
+    return changed(&r, reply, err);
 }
 
 static gy_status post_undeploy(void *ctx, struct gy_request *req, struct gy_reply *reply,
@@ -212,6 +284,11 @@ static const struct gy_route routes[] = {
     {"GET", BASE, get_endpoints, NULL, 0, "the revisions that are served"},
     {"GET", BASE "/{name}", get_endpoint, NULL, 0, "the history of an endpoint"},
     {"POST", BASE "/{name}/deploy", post_deploy, NULL, 4 * GY_MIB, "deploy a model version"},
+    {"POST", BASE "/{name}/traffic", post_traffic, NULL, 64 * GY_KIB, "change the canary's share"},
+    {"POST", BASE "/{name}/shadow", post_shadow, NULL, 64 * GY_KIB,
+     "ask a version for every request, without answering by it"},
+    {"POST", BASE "/{name}/promote", post_promote, NULL, 64 * GY_KIB,
+     "let the canary answer everything"},
     {"POST", BASE "/{name}/rollback", post_rollback, NULL, 64 * GY_KIB,
      "serve an earlier revision again"},
     {"POST", BASE "/{name}/undeploy", post_undeploy, NULL, 64 * GY_KIB, "stop serving it"},

@@ -133,6 +133,24 @@ static void write_model(struct gy_jw *w, const struct gy_record *r, size_t row)
     gy_jw_arr_end(w);
 }
 
+/* What a shadow would have answered, laid out as the model's: answer first. */
+static void write_shadow(struct gy_jw *w, const struct gy_record *r, size_t row)
+{
+    if (!r->shadow) {
+        return;
+    }
+    gy_jw_key(w, "shadow");
+    gy_jw_obj(w);
+    gy_jw_kv_str(w, "model_version", r->shadow_version);
+    gy_jw_key(w, "outputs");
+    gy_jw_arr(w);
+    for (size_t i = 0; i < r->n_shadow; i++) {
+        write_value(w, r->shadow[row * r->n_shadow + i]);
+    }
+    gy_jw_arr_end(w);
+    gy_jw_obj_end(w);
+}
+
 /* As answered. */
 static void write_outputs(struct gy_jw *w, const struct gy_record *r, size_t row,
                           yyjson_val *config)
@@ -189,6 +207,7 @@ static void write_row(struct gy_jw *w, const struct gy_record *r, size_t row, yy
     write_inputs(w, r, row, config);
     write_outputs(w, r, row, config);
     write_model(w, r, row);
+    write_shadow(w, r, row);
     write_rules(w, r, row, config);
 }
 
@@ -225,22 +244,47 @@ static void write_edges(struct gy_jw *w, const struct trace *t)
     gy_jw_arr_end(w);
 }
 
-static void write_origin(struct gy_jw *w, const struct trace *t)
+/* The entry of the version that answered among those of the revision; NULL: the stable one did. */
+static yyjson_val *answered_by(const struct trace *t, yyjson_val *config)
+{
+    size_t i, n;
+    yyjson_val *one;
+    yyjson_arr_foreach(gy_json_get(config, "weights"), i, n, one)
+    {
+        int64_t version;
+        if (gy_str_eqc(gy_json_str(one, "role"), "canary") &&
+            gy_parse_i64(t->parts->model_version, 0, INT64_MAX, &version, NULL) == GY_OK &&
+            version == gy_json_i64(one, "version", -1)) {
+            return one;
+        }
+    }
+    return NULL;
+}
+
+static void write_origin(struct gy_jw *w, const struct trace *t, yyjson_val *config)
 {
     const struct gy_record *r = t->parts;
+    struct gy_revision of = t->has_revision ? t->revision : (struct gy_revision){.revision = 0};
+    yyjson_val *canary = answered_by(t, config);
+    if (canary) {
+        of.model_name = gy_json_str(canary, "model");
+        of.model_digest = gy_json_str(canary, "digest");
+        of.run_id = gy_json_str(canary, "run_id");
+        of.verdict_id = gy_json_str(canary, "verdict");
+    }
     gy_jw_kv_str(w, "endpoint", r->endpoint);
     gy_jw_kv_i64(w, "revision", r->revision);
-    gy_jw_kv_str(w, "model", t->has_revision ? t->revision.model_name : GY_STR_NULL);
+    gy_jw_kv_strc(w, "variant", canary ? "canary" : "stable");
+    gy_jw_kv_str(w, "model", of.model_name);
     gy_jw_kv_str(w, "model_version", r->model_version);
-    gy_jw_kv_str(w, "digest", t->has_revision ? t->revision.model_digest : GY_STR_NULL);
-    struct gy_str run_id =
-        t->has_revision && t->revision.run_id.p ? t->revision.run_id : upstream(t, GY_STR("run:"));
+    gy_jw_kv_str(w, "digest", of.model_digest);
+    struct gy_str run_id = of.run_id.p ? of.run_id : upstream(t, GY_STR("run:"));
     gy_jw_kv_str(w, "run_id", run_id);
     gy_jw_kv_str(w, "data_sha256", of_run(t, run_id, GY_STR("data:")));
     gy_jw_kv_str(w, "code_revision", of_run(t, run_id, GY_STR("code:")));
-    gy_jw_kv_str(w, "verdict", t->has_revision ? t->revision.verdict_id : GY_STR_NULL);
+    gy_jw_kv_str(w, "verdict", of.verdict_id);
     gy_jw_kv_str(w, "approver", approver(t));
-    gy_jw_kv_str(w, "deployed_by", t->has_revision ? t->revision.actor : GY_STR_NULL);
+    gy_jw_kv_str(w, "deployed_by", of.actor);
 }
 
 static gy_status send_trace(const struct trace *t, struct gy_reply *reply, struct gy_err *err)
@@ -264,7 +308,7 @@ static gy_status send_trace(const struct trace *t, struct gy_reply *reply, struc
     gy_jw_kv_str(&w, "time", gy_str_n(time, gy_time_iso(r->time_us, time)));
     gy_jw_kv_f64(&w, "latency_us", (double)r->latency_ns / 1e3);
     gy_jw_kv_i64(&w, "status", r->status);
-    write_origin(&w, t);
+    write_origin(&w, t, config);
     gy_jw_kv_i64(&w, "rows", r->total_rows);
     if (r->total_rows == 1) {
         write_row(&w, r, 0, config);

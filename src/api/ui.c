@@ -38,8 +38,10 @@ static gy_status get_root(void *ctx, struct gy_request *req, struct gy_reply *re
     return gy_reply_end(reply, err);
 }
 
-static void write_endpoint(struct gy_jw *w, const struct gy_endpoint *e)
+static void write_endpoint(struct gy_jw *w, const struct gy_endpoint *stable,
+                           const struct gy_endpoint *e)
 {
+    double canary = stable->canary_weight;
     struct gy_stat_sum s;
     gy_endpoint_stats_sum(e->stats, &s);
     gy_jw_obj(w);
@@ -47,6 +49,11 @@ static void write_endpoint(struct gy_jw *w, const struct gy_endpoint *e)
     gy_jw_kv_i64(w, "revision", e->revision);
     gy_jw_kv_str(w, "model", e->model_name);
     gy_jw_kv_str(w, "version", e->version);
+    gy_jw_kv_strc(w, "role", gy_variant_role_name(e->role));
+    gy_jw_kv_f64(w, "weight",
+                 e->role == GY_VARIANT_STABLE   ? 1 - canary
+                 : e->role == GY_VARIANT_CANARY ? canary
+                                                : 0);
     gy_jw_kv_str(w, "learner", e->info->learner);
     gy_jw_kv_str(w, "digest", e->digest);
     gy_jw_kv_i64(w, "rules", (int64_t)e->n_rules);
@@ -57,16 +64,16 @@ static void write_endpoint(struct gy_jw *w, const struct gy_endpoint *e)
         gy_jw_str(w, e->aliases[i].path);
     }
     gy_jw_arr_end(w);
-    gy_jw_kv_i64(w, "requests", (int64_t)(s.ok + s.refused + s.failed));
+    gy_jw_kv_i64(w, "requests", (int64_t)(s.ok + s.refused + s.no_number + s.failed));
     gy_jw_kv_i64(w, "ok", (int64_t)s.ok);
     gy_jw_kv_i64(w, "refused", (int64_t)s.refused);
-    gy_jw_kv_i64(w, "failed", (int64_t)s.failed);
+    gy_jw_kv_i64(w, "failed", (int64_t)(s.failed + s.no_number));
     gy_jw_kv_i64(w, "rows", (int64_t)s.rows);
     gy_jw_kv_i64(w, "rule_hits", (int64_t)s.rule_hits);
     gy_jw_kv_i64(w, "out_of_range", (int64_t)s.out_of_range);
     gy_jw_kv_f64(w, "p50_us", gy_stat_quantile(&s, 0.5) / 1e3);
     gy_jw_kv_f64(w, "p99_us", gy_stat_quantile(&s, 0.99) / 1e3);
-    gy_jw_kv_f64(w, "row_us", e->row_ns / 1e3);
+    gy_jw_kv_f64(w, "row_us", e->model->row_ns / 1e3);
     gy_jw_obj_end(w);
 }
 
@@ -76,7 +83,11 @@ static void write_serving(struct gy_jw *w, struct gy_serving *serving)
     gy_jw_key(w, "endpoints");
     gy_jw_arr(w);
     for (size_t i = 0; i < gy_table_count(t); i++) {
-        write_endpoint(w, gy_table_at(t, i));
+        const struct gy_endpoint *stable = gy_table_at(t, i);
+        const struct gy_endpoint *e;
+        for (size_t k = 0; (e = gy_variants_at(stable, k)) != NULL; k++) {
+            write_endpoint(w, stable, e);
+        }
     }
     gy_jw_arr_end(w);
     struct gy_predlog_stats s;

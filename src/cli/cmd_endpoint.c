@@ -12,6 +12,9 @@ struct endpoint_opts {
     const char *model;
     const char *project;
     const char *row;
+    const char *canary;
+    const char *reason;
+    bool off;
     int64_t to;
 };
 
@@ -136,12 +139,41 @@ static void write_columns(struct gy_jw *w, const struct gy_schema *schema)
     gy_jw_arr_end(w);
 }
 
+/* "10%" or "0.1". */
+static gy_status read_share(const char *text, double *ret, struct gy_err *err)
+{
+    struct gy_str s = gy_str_c(text);
+    bool percent = gy_str_ends(s, GY_STR("%"));
+    s.n -= percent;
+    double v = -1;
+    if (gy_parse_f64(s, &v, NULL) != GY_OK || !(v >= 0 && v <= (percent ? 100 : 1))) {
+        return gy_err_set(err, GY_E_USAGE, "'%s' is no share: write 10%% or 0.1", text);
+    }
+    *ret = percent ? v / 100 : v;
+    return GY_OK;
+}
+
+static void write_reason(struct gy_jw *w, const struct endpoint_opts *o)
+{
+    if (o->reason) {
+        gy_jw_kv_strc(w, "reason", o->reason);
+    }
+}
+
 static gy_status write_request(const struct endpoint_opts *o, const struct source *s,
                                struct gy_buf *out, struct gy_err *err)
 {
     struct gy_jw w;
+    double canary = 0;
+    if (o->canary) {
+        GY_TRY(read_share(o->canary, &canary, err));
+    }
     gy_jw_init(&w, out);
     gy_jw_obj(&w);
+    write_reason(&w, o);
+    if (o->canary) {
+        gy_jw_kv_f64(&w, "canary", canary);
+    }
     if (o->model) {
         gy_jw_kv_strc(&w, "model", o->model);
     }
@@ -183,18 +215,44 @@ static gy_status call(struct gy_cli *cli, const char *method, struct gy_str name
     return gy_json_parse(gy_buf_str(&answer->body), ret, err);
 }
 
+/* "  canary  sepsis version 4 (1a2b...)  10%" a line */
+static void say_variants(struct gy_cli *cli, yyjson_val *revision)
+{
+    size_t i, n;
+    yyjson_val *one;
+    yyjson_arr_foreach(gy_json_get(gy_json_get(revision, "config"), "weights"), i, n, one)
+    {
+        struct gy_str role = gy_json_str(one, "role");
+        gy_cli_say(cli, "  %-6.*s  %" GY_STR_F " version %lld (%.12s)  %g%%\n",
+                   role.p ? (int)role.n : 6, role.p ? role.p : "stable",
+                   GY_STR_A(gy_json_str(one, "model")), (long long)gy_json_i64(one, "version", 0),
+                   gy_json_str(one, "digest").p ? gy_json_str(one, "digest").p : "",
+                   100 * gy_json_f64(one, "weight", 0));
+    }
+}
+
 static gy_status print_revision(struct gy_cli *cli, struct gy_collect *answer, yyjson_val *r,
                                 const char *what, struct gy_err *err)
 {
     if (cli->json) {
         return gy_cli_print_json(cli, &answer->body, err);
     }
-    struct gy_str model = gy_json_str(r, "model");
-    struct gy_str digest = gy_json_str(r, "digest");
-    gy_cli_say(cli, "%s %" GY_STR_F " revision %lld: %" GY_STR_F " version %lld (%.12s)\n", what,
-               GY_STR_A(gy_json_str(r, "endpoint")), (long long)gy_json_i64(r, "revision", 0),
-               GY_STR_A(model), (long long)gy_json_i64(r, "version", 0), digest.p ? digest.p : "");
+    gy_cli_say(cli, "%s %" GY_STR_F " revision %lld\n", what, GY_STR_A(gy_json_str(r, "endpoint")),
+               (long long)gy_json_i64(r, "revision", 0));
+    say_variants(cli, r);
     return GY_OK;
+}
+
+/* POST the body to the endpoint that the first argument names, print the revision. */
+static gy_status change(struct gy_cli *cli, const char *verb, struct gy_str name,
+                        const struct gy_buf *body, const char *what, struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_collect_done) struct gy_collect answer;
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    gy_collect_init(&answer, 16 * GY_MIB);
+    GY_TRY(gy_buf_check(body, "the request", err));
+    GY_TRY(call(cli, "POST", name, verb, gy_buf_str(body), &answer, &doc, err));
+    return print_revision(cli, &answer, yyjson_doc_get_root(doc), what, err);
 }
 
 static gy_status run_deploy(struct gy_cli *cli, void *opts, struct gy_err *err)
@@ -210,13 +268,62 @@ static gy_status run_deploy(struct gy_cli *cli, void *opts, struct gy_err *err)
         return GY_E_NOTFOUND;
     }
     GY_AUTO_DONE(gy_buf_done) struct gy_buf body;
-    GY_AUTO_DONE(gy_collect_done) struct gy_collect answer;
-    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
     gy_buf_init(&body, 4 * GY_MIB);
-    gy_collect_init(&answer, 16 * GY_MIB);
     GY_TRY(write_request(o, &s, &body, err));
-    GY_TRY(call(cli, "POST", s.name, "/deploy", gy_buf_str(&body), &answer, &doc, err));
-    return print_revision(cli, &answer, yyjson_doc_get_root(doc), "deployed", err);
+    return change(cli, "/deploy", s.name, &body, o->canary ? "canary on" : "deployed", err);
+}
+
+static gy_status run_traffic(struct gy_cli *cli, void *opts, struct gy_err *err)
+{
+    const struct endpoint_opts *o = opts;
+    double canary;
+    if (!o->canary) {
+        return gy_err_set(err, GY_E_USAGE, "how much? --canary 50%%");
+    }
+    GY_TRY(read_share(o->canary, &canary, err));
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf body;
+    struct gy_jw w;
+    gy_buf_init(&body, 64 * GY_KIB);
+    gy_jw_init(&w, &body);
+    gy_jw_obj(&w);
+    gy_jw_kv_f64(&w, "canary", canary);
+    write_reason(&w, o);
+    gy_jw_obj_end(&w);
+    return change(cli, "/traffic", gy_str_c(cli->argv[0]), &body, "traffic of", err);
+}
+
+static gy_status run_shadow(struct gy_cli *cli, void *opts, struct gy_err *err)
+{
+    const struct endpoint_opts *o = opts;
+    if (o->off == (cli->argc > 1)) {
+        return gy_err_set(err, GY_E_USAGE, "name a model version, or end it with --off");
+    }
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf body;
+    struct gy_jw w;
+    gy_buf_init(&body, 64 * GY_KIB);
+    gy_jw_init(&w, &body);
+    gy_jw_obj(&w);
+    if (o->off) {
+        gy_jw_kv_bool(&w, "off", true);
+    } else {
+        gy_jw_kv_strc(&w, "model", cli->argv[1]);
+    }
+    write_reason(&w, o);
+    gy_jw_obj_end(&w);
+    return change(cli, "/shadow", gy_str_c(cli->argv[0]), &body, "shadow of", err);
+}
+
+static gy_status run_promote(struct gy_cli *cli, void *opts, struct gy_err *err)
+{
+    const struct endpoint_opts *o = opts;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf body;
+    struct gy_jw w;
+    gy_buf_init(&body, 64 * GY_KIB);
+    gy_jw_init(&w, &body);
+    gy_jw_obj(&w);
+    write_reason(&w, o);
+    gy_jw_obj_end(&w);
+    return change(cli, "/promote", gy_str_c(cli->argv[0]), &body, "promoted:", err);
 }
 
 static gy_status run_rollback(struct gy_cli *cli, void *opts, struct gy_err *err)
@@ -226,14 +333,14 @@ static gy_status run_rollback(struct gy_cli *cli, void *opts, struct gy_err *err
         return gy_err_set(err, GY_E_USAGE, "--to takes a revision over 0");
     }
     GY_AUTO_DONE(gy_buf_done) struct gy_buf body;
-    GY_AUTO_DONE(gy_collect_done) struct gy_collect answer;
-    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    gy_buf_init(&body, GY_KIB);
-    gy_collect_init(&answer, 16 * GY_MIB);
-    gy_buf_addf(&body, "{\"revision\":%lld}", (long long)o->to);
-    GY_TRY(call(cli, "POST", gy_str_c(cli->argv[0]), "/rollback", gy_buf_str(&body), &answer, &doc,
-                err));
-    return print_revision(cli, &answer, yyjson_doc_get_root(doc), "rolled back to a copy:", err);
+    struct gy_jw w;
+    gy_buf_init(&body, 64 * GY_KIB);
+    gy_jw_init(&w, &body);
+    gy_jw_obj(&w);
+    gy_jw_kv_i64(&w, "revision", o->to);
+    write_reason(&w, o);
+    gy_jw_obj_end(&w);
+    return change(cli, "/rollback", gy_str_c(cli->argv[0]), &body, "rolled back to a copy:", err);
 }
 
 static gy_status run_undeploy(struct gy_cli *cli, void *opts, struct gy_err *err)
@@ -256,12 +363,35 @@ static struct gy_str number(struct gy_cli *cli, int64_t v)
     return gy_str_c(gy_arena_printf(&cli->arena, "%lld", (long long)v));
 }
 
+/* "3", "3 + 10% 4", "3 + shadow 5": the stable version, then who else takes part. */
+static struct gy_str versions(struct gy_cli *cli, yyjson_val *r)
+{
+    struct gy_str text = number(cli, gy_json_i64(r, "version", 0));
+    size_t i, n;
+    yyjson_val *one;
+    yyjson_arr_foreach(gy_json_get(gy_json_get(r, "config"), "weights"), i, n, one)
+    {
+        struct gy_str role = gy_json_str(one, "role");
+        long long version = (long long)gy_json_i64(one, "version", 0);
+        if (gy_str_eqc(role, "canary")) {
+            text =
+                gy_str_c(gy_arena_printf(&cli->arena, "%" GY_STR_F " + %g%% %lld", GY_STR_A(text),
+                                         100 * gy_json_f64(one, "weight", 0), version));
+        } else if (gy_str_eqc(role, "shadow")) {
+            text = gy_str_c(gy_arena_printf(&cli->arena, "%" GY_STR_F " + shadow %lld",
+                                            GY_STR_A(text), version));
+        }
+    }
+    return text;
+}
+
 static void table_of(struct gy_cli *cli, yyjson_val *list, int64_t current)
 {
-    static const char *const head[] = {"endpoint", "revision", "model",    "version",
-                                       "digest",   "verdict",  "deployed", "by"};
-    static const bool right[] = {false, true, false, true, false, false, false, false};
-    enum { COLUMNS = 8 };
+    static const char *const head[] = {"endpoint", "revision", "kind", "model", "versions",
+                                       "digest",   "verdict",  "time", "by",    "why"};
+    static const bool right[] = {false, true,  false, false, false,
+                                 false, false, false, false, false};
+    enum { COLUMNS = 10 };
     size_t n = yyjson_arr_size(list);
     struct gy_str *cells = gy_arena_calloc(&cli->arena, n * COLUMNS + 1, sizeof *cells);
     size_t i, max;
@@ -277,12 +407,14 @@ static void table_of(struct gy_cli *cli, yyjson_val *list, int64_t current)
         c[1] = revision == current
                    ? gy_str_c(gy_arena_printf(&cli->arena, "* %lld", (long long)revision))
                    : number(cli, revision);
-        c[2] = gy_json_str(r, "model");
-        c[3] = number(cli, gy_json_i64(r, "version", 0));
-        c[4] = gy_str_sub(gy_json_str(r, "digest"), 0, 12);
-        c[5] = gy_json_str(r, "verdict").p ? GY_STR("BLESSED") : GY_STR_NULL;
-        c[6] = gy_str_sub(gy_json_str(r, "time"), 0, 19);
-        c[7] = gy_json_str(r, "actor");
+        c[2] = gy_json_str(r, "kind");
+        c[3] = gy_json_str(r, "model");
+        c[4] = versions(cli, r);
+        c[5] = gy_str_sub(gy_json_str(r, "digest"), 0, 12);
+        c[6] = gy_json_str(r, "verdict").p ? GY_STR("BLESSED") : GY_STR_NULL;
+        c[7] = gy_str_sub(gy_json_str(r, "time"), 0, 19);
+        c[8] = gy_json_str(r, "actor");
+        c[9] = gy_json_str(r, "reason");
     }
     gy_cli_table(cli, head, COLUMNS, cells, n, right);
 }
@@ -306,9 +438,8 @@ static gy_status run_list(struct gy_cli *cli, void *opts, struct gy_err *err)
     return GY_OK;
 }
 
-static gy_status run_show(struct gy_cli *cli, void *opts, struct gy_err *err)
+static gy_status show(struct gy_cli *cli, bool with_current, struct gy_err *err)
 {
-    (void)opts;
     GY_AUTO_DONE(gy_collect_done) struct gy_collect answer;
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
     gy_collect_init(&answer, 64 * GY_MIB);
@@ -317,8 +448,30 @@ static gy_status run_show(struct gy_cli *cli, void *opts, struct gy_err *err)
         return gy_cli_print_json(cli, &answer.body, err);
     }
     yyjson_val *root = yyjson_doc_get_root(doc);
-    table_of(cli, gy_json_get(root, "revisions"), gy_json_i64(root, "revision", -1));
+    int64_t served = gy_json_i64(root, "revision", -1);
+    size_t i, n;
+    yyjson_val *r;
+    yyjson_arr_foreach(gy_json_get(root, "revisions"), i, n, r)
+    {
+        if (with_current && gy_json_i64(r, "revision", 0) == served) {
+            gy_cli_say(cli, "%s serves revision %lld\n", cli->argv[0], (long long)served);
+            say_variants(cli, r);
+        }
+    }
+    table_of(cli, gy_json_get(root, "revisions"), served);
     return GY_OK;
+}
+
+static gy_status run_show(struct gy_cli *cli, void *opts, struct gy_err *err)
+{
+    (void)opts;
+    return show(cli, true, err);
+}
+
+static gy_status run_history(struct gy_cli *cli, void *opts, struct gy_err *err)
+{
+    (void)opts;
+    return show(cli, false, err);
 }
 
 /* ---- test: one prediction, as a client would ask ---- */
@@ -402,15 +555,34 @@ static gy_status run_test(struct gy_cli *cli, void *opts, struct gy_err *err)
     return GY_OK;
 }
 
+#define REASON                                                                         \
+    {                                                                                  \
+        "reason", 0, GY_OPT_STR, offsetof(struct endpoint_opts, reason), "TEXT", NULL, \
+            "why; kept with the revision"                                              \
+    }
 static const struct gy_opt deploy_opts[] = {
     {"model", 'm', GY_OPT_STR, offsetof(struct endpoint_opts, model), "REF", NULL,
      "models:/NAME/VERSION or models:/NAME@ALIAS; default: as gyre.yaml says"},
     {"project", 0, GY_OPT_STR, offsetof(struct endpoint_opts, project), "DIR", NULL,
      "the folder of gyre.yaml; default: the nearest one above"},
+    {"canary", 0, GY_OPT_STR, offsetof(struct endpoint_opts, canary), "SHARE", NULL,
+     "beside what is served, with that share of the traffic: 10% or 0.1"},
+    REASON,
 };
+static const struct gy_opt traffic_opts[] = {
+    {"canary", 0, GY_OPT_STR, offsetof(struct endpoint_opts, canary), "SHARE", NULL,
+     "the canary's share of the traffic: 50% or 0.5"},
+    REASON,
+};
+static const struct gy_opt shadow_opts[] = {
+    {"off", 0, GY_OPT_FLAG, offsetof(struct endpoint_opts, off), NULL, NULL, "end it"},
+    REASON,
+};
+static const struct gy_opt promote_opts[] = {REASON};
 static const struct gy_opt rollback_opts[] = {
     {"to", 0, GY_OPT_INT, offsetof(struct endpoint_opts, to), "REVISION", "0",
-     "0: the one before the current"},
+     "0: the newest that one other version, or the same otherwise configured, answered alone"},
+    REASON,
 };
 static const struct gy_opt test_opts[] = {
     {"row", 0, GY_OPT_STR, offsetof(struct endpoint_opts, row), "JSON", NULL,
@@ -430,10 +602,19 @@ static const struct gy_verb verbs[] = {
      .args = "NAME",
      .min_args = 1,
      .max_args = 1,
-     .summary = "its revisions, the served one marked",
+     .summary = "who answers now, and its revisions: who made them, when and why",
      .examples = "  gyre endpoint show sepsis",
      .opts_bytes = sizeof(struct endpoint_opts),
      .run = run_show},
+    {.noun = "endpoint",
+     .verb = "history",
+     .args = "NAME",
+     .min_args = 1,
+     .max_args = 1,
+     .summary = "its revisions: who made them, when and why",
+     .examples = "  gyre endpoint history sepsis",
+     .opts_bytes = sizeof(struct endpoint_opts),
+     .run = run_history},
     {.noun = "endpoint",
      .verb = "deploy",
      .args = "[NAME]",
@@ -441,12 +622,50 @@ static const struct gy_verb verbs[] = {
      .summary = "freeze model version, rules and mappings into a revision and serve it",
      .details =
          "Takes the endpoint's section of gyre.yaml, and the columns of schema.yaml that its "
-         "rules may read. A gated endpoint takes blessed versions only.",
-     .examples = "  gyre endpoint deploy\n  gyre endpoint deploy sepsis --model models:/sepsis/2",
+         "rules may read. A gated endpoint takes blessed versions only. With --canary the version "
+         "answers a share of the requests beside the one that is served; rules and mappings stay.",
+     .examples = "  gyre endpoint deploy\n  gyre endpoint deploy sepsis --model models:/sepsis/2\n"
+                 "  gyre endpoint deploy sepsis --model models:/sepsis/3 --canary 10%",
      .opts = deploy_opts,
      .n_opts = sizeof deploy_opts / sizeof deploy_opts[0],
      .opts_bytes = sizeof(struct endpoint_opts),
      .run = run_deploy},
+    {.noun = "endpoint",
+     .verb = "traffic",
+     .args = "NAME",
+     .min_args = 1,
+     .max_args = 1,
+     .summary = "change the canary's share of the traffic",
+     .examples = "  gyre endpoint traffic sepsis --canary 50%",
+     .opts = traffic_opts,
+     .n_opts = sizeof traffic_opts / sizeof traffic_opts[0],
+     .opts_bytes = sizeof(struct endpoint_opts),
+     .run = run_traffic},
+    {.noun = "endpoint",
+     .verb = "shadow",
+     .args = "NAME [REF]",
+     .min_args = 1,
+     .max_args = 2,
+     .summary = "ask a version for every request too, without answering by it",
+     .details = "What it would have answered is logged beside the answer; metrics count where they "
+                "differ.",
+     .examples = "  gyre endpoint shadow sepsis models:/sepsis/4\n"
+                 "  gyre endpoint shadow sepsis --off",
+     .opts = shadow_opts,
+     .n_opts = sizeof shadow_opts / sizeof shadow_opts[0],
+     .opts_bytes = sizeof(struct endpoint_opts),
+     .run = run_shadow},
+    {.noun = "endpoint",
+     .verb = "promote",
+     .args = "NAME",
+     .min_args = 1,
+     .max_args = 1,
+     .summary = "let the canary answer everything",
+     .examples = "  gyre endpoint promote sepsis --reason \"recall up by .04\"",
+     .opts = promote_opts,
+     .n_opts = sizeof promote_opts / sizeof promote_opts[0],
+     .opts_bytes = sizeof(struct endpoint_opts),
+     .run = run_promote},
     {.noun = "endpoint",
      .verb = "rollback",
      .args = "NAME",

@@ -1,27 +1,50 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "serve/deploy.h"
 
-#include <stdio.h>
+#include <math.h>
 
-#include "base/file.h"
-#include "base/log.h"
-#include "base/mem.h"
+#include "serve/deploy_internal.h"
 #include "track/registry.h"
 
-#define MAX_CONFIG_BYTES (4 * GY_MIB)
+/* A change on its way: what is served now, the plan of what shall be, and under which gate. */
+struct change {
+    const struct gy_deployer *d;
+    struct gy_str endpoint;
+    const struct gy_deploy_by *by;
+    struct gy_arena *a;
+    const char *kind;
+    struct gy_plan plan;
+    yyjson_val *gate; /* the section that this deployment brings; NULL: none */
+    struct gy_revision base, target;
+    bool has_base;
+    yyjson_doc *base_doc, *target_doc;
+    int64_t copied_from;
+    int64_t expect; /* see gy_revision_expect */
+    bool gated;
+    /* filled on the way */
+    struct gy_revision r;
+    const struct gy_endpoint *loaded;
+};
 
-/* ---- the package ---- */
+static void change_done(struct change *c)
+{
+    gy_json_free(c->base_doc);
+    gy_json_free(c->target_doc);
+}
+GY_DEFINE_AUTO_DONE(struct change, change_done);
+
+/* ---- the model ---- */
 
 struct resolving {
     struct gy_str ref;
     struct gy_arena *a;
-    struct gy_model_version *version;
+    struct gy_model_version version;
 };
 
 static gy_status resolve(struct gy_db *db, void *ctx, struct gy_err *err)
 {
     struct resolving *r = ctx;
-    return gy_registry_resolve(db, r->ref, r->a, r->version, err);
+    return gy_registry_resolve(db, r->ref, r->a, &r->version, err);
 }
 
 static gy_status check_servable(const struct gy_model_version *v, struct gy_err *err)
@@ -40,176 +63,78 @@ static gy_status check_servable(const struct gy_model_version *v, struct gy_err 
     return GY_E_NOTSERVABLE;
 }
 
-/* The package of a version in the cache folder, whole or not at all. */
-static gy_status checkout(const struct gy_deployer *d, const struct gy_model_version *v,
-                          char dir[GY_MAX_PATH], struct gy_err *err)
+/* The model version of ref in that role; a shadow answers nobody and so passes no gate. */
+static gy_status find_model(const struct change *c, struct gy_str ref, enum gy_variant_role role,
+                            struct gy_plan_variant *ret, struct gy_err *err)
 {
-    char digest[GY_SHA256_HEX];
-    (void)snprintf(digest, sizeof digest, "%" GY_STR_F, GY_STR_A(v->digest));
-    GY_TRY(gy_path_check_relative(v->digest, err));
-    GY_TRY(gy_dir_make(d->cache_dir, err));
-    GY_TRY(gy_path_join(dir, GY_MAX_PATH, d->cache_dir, digest, err));
-    return gy_registry_checkout(d->store, d->objects, v, dir, err);
-}
-
-/* Load a revision: package and configuration. */
-static gy_status load_version(const struct gy_deployer *d, const struct gy_model_version *v,
-                              struct gy_str endpoint, int64_t revision, struct gy_str config,
-                              struct gy_endpoint **ret, struct gy_err *err)
-{
-    char dir[GY_MAX_PATH];
-    char version[24];
-    GY_TRY(checkout(d, v, dir, err));
-    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    GY_TRY(gy_json_parse(config, &doc, err));
-    (void)snprintf(version, sizeof version, "%lld", (long long)v->version);
-    const struct gy_endpoint_spec spec = {.name = endpoint,
-                                          .model_name = v->name,
-                                          .version = gy_str_c(version),
-                                          .digest = v->digest,
-                                          .revision = (uint32_t)revision,
-                                          .package_dir = dir,
-                                          .config = yyjson_doc_get_root(doc)};
-    return gy_endpoint_build(&spec, ret, err);
-}
-
-struct packing {
-    const struct gy_revision *r;
-    struct gy_arena *a;
-    struct gy_model_version *version;
-};
-
-static gy_status find_package(struct gy_db *db, void *ctx, struct gy_err *err)
-{
-    const struct packing *p = ctx;
-    return gy_registry_by_digest(db, p->r->model_name, p->r->model_version, p->r->model_digest,
-                                 true, p->a, p->version, err);
-}
-
-/* By the digest: what is served stays served when its model was renamed or its version deleted. */
-static gy_status load_revision(const struct gy_deployer *d, const struct gy_revision *r,
-                               struct gy_arena *a, struct gy_endpoint **ret, struct gy_err *err)
-{
-    struct gy_model_version v;
-    struct packing packing = {r, a, &v};
-    GY_TRY(gy_store_read(d->store, find_package, &packing, err));
-    v.name = r->model_name;
-    v.version = r->model_version;
-    return load_version(d, &v, r->endpoint, r->revision, r->config, ret, err);
-}
-
-/* ---- the configuration ---- */
-
-static gy_status check_keys(yyjson_val *object, const char *const *allowed, const char *where,
-                            struct gy_err *err)
-{
-    if (!object) {
-        return GY_OK;
-    }
-    if (!yyjson_is_obj(object)) {
-        return gy_err_set(err, GY_E_INVALID, "'%s' must be an object", where);
-    }
-    size_t i, n;
-    yyjson_val *key, *value;
-    yyjson_obj_foreach(object, i, n, key, value)
-    {
-        bool known = false;
-        for (const char *const *a = allowed; *a; a++) {
-            known = known || gy_str_eqc(gy_json_val_str(key), *a);
-        }
-        if (!known) {
-            return gy_err_set(err, GY_E_INVALID, "%s: unknown key '%" GY_STR_F "'", where,
-                              GY_STR_A(gy_json_val_str(key)));
-        }
-    }
+    struct resolving resolving = {.ref = ref, .a = c->a};
+    GY_TRY(gy_store_read(c->d->store, resolve, &resolving, err));
+    const struct gy_model_version *v = &resolving.version;
+    GY_TRY(check_servable(v, err));
+    *ret = (struct gy_plan_variant){.role = role,
+                                    .model = v->name,
+                                    .digest = v->digest,
+                                    .run_id = v->run_id,
+                                    .version = v->version,
+                                    .weight = role == GY_VARIANT_STABLE,
+                                    .threshold = NAN,
+                                    .gate = role != GY_VARIANT_SHADOW};
     return GY_OK;
 }
 
-static void copy_key(struct gy_jw *w, const char *key, yyjson_val *v)
+/* ---- what is served ---- */
+
+static gy_status read_base(struct gy_db *db, void *ctx, struct gy_err *err)
 {
-    if (v && !yyjson_is_null(v)) {
-        gy_jw_key(w, key);
-        gy_jw_val(w, v);
-    }
+    struct change *c = ctx;
+    return gy_revision_get(db, c->endpoint, 0, c->a, &c->base, err);
 }
 
-/* What the loaded endpoint adds: how to read its records when it is long gone. */
-static void freeze_shape(struct gy_jw *w, const struct gy_endpoint *e)
+/* What the row of a revision says of its stable version: it was written when configurations held
+ * less. */
+static void take_row(struct gy_plan_variant *stable, const struct gy_revision *r)
 {
-    static const char *const tasks[] = {"binary", "multiclass", "regression"};
-    gy_jw_kv_strc(w, "task", tasks[e->info->task]);
-    gy_jw_key(w, "inputs");
-    gy_jw_arr(w);
-    for (size_t i = 0; i < e->shape.n_fields; i++) {
-        gy_jw_str(w, e->shape.fields[i].name);
-    }
-    gy_jw_arr_end(w);
-    gy_jw_kv_i64(w, "model_inputs", (int64_t)e->shape.n_inputs);
-    gy_jw_key(w, "classes");
-    gy_jw_arr(w);
-    for (size_t i = 0; i < e->info->n_classes; i++) {
-        gy_jw_str(w, e->info->classes[i]);
-    }
-    gy_jw_arr_end(w);
-    gy_jw_kv_bool(w, "numeric_classes", e->numeric_classes);
-    gy_jw_kv_f64(w, "rule_shadow", e->rule_shadow);
-    if (e->info->task == GY_TASK_BINARY) {
-        gy_jw_kv_f64(w, "threshold", e->threshold);
-    }
+    stable->model = r->model_name;
+    stable->version = r->model_version;
+    stable->run_id = r->run_id;
+    stable->verdict = r->verdict_id;
 }
 
-/* What is frozen: all that decides an answer, and what it was decided under. e NULL: before the
- * endpoint was loaded from it. */
-static gy_status freeze(yyjson_val *body, const struct gy_model_version *v,
-                        const struct gy_endpoint *e, struct gy_arena *a, struct gy_str *ret,
-                        struct gy_err *err)
+/* Start from what is served: the plan is its plan. Thresholds are found anew: as the settings say,
+ * else each package's own. */
+static gy_status begin(struct change *c, struct gy_err *err)
 {
-    static const char *const body_keys[] = {"model", "project", "columns", "gate", NULL};
-    static const char *const project_keys[] = {"model",  "aliases",     "rules", "threshold",
-                                               "review", "rule_shadow", NULL};
-    yyjson_val *project = gy_json_get(body, "project");
-    GY_TRY(check_keys(body, body_keys, "the deploy request", err));
-    GY_TRY(check_keys(project, project_keys, "endpoint", err));
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
-    gy_buf_init(&out, MAX_CONFIG_BYTES);
-    struct gy_jw w;
-    gy_jw_init(&w, &out);
-    gy_jw_obj(&w);
-    gy_jw_key(&w, "weights");
-    gy_jw_arr(&w);
-    gy_jw_obj(&w);
-    gy_jw_kv_str(&w, "model", v->name);
-    gy_jw_kv_i64(&w, "version", v->version);
-    gy_jw_kv_str(&w, "digest", v->digest);
-    gy_jw_kv_i64(&w, "weight", 1);
-    gy_jw_obj_end(&w);
-    gy_jw_arr_end(&w);
-    for (size_t i = 1; project_keys[i]; i++) {
-        bool resolved = strcmp(project_keys[i], "threshold") == 0 ||
-                        strcmp(project_keys[i], "rule_shadow") == 0;
-        if (!e || !resolved) {
-            copy_key(&w, project_keys[i], gy_json_get(project, project_keys[i]));
-        }
+    GY_TRY(gy_endpoint_check_name(c->endpoint, err));
+    GY_TRY(gy_store_read(c->d->store, read_base, c, err));
+    if (c->by->expect && c->base.revision != c->by->expect) {
+        return gy_err_set(err, GY_E_CONFLICT,
+                          "endpoint '%" GY_STR_F "' was changed meanwhile: revision %lld is served",
+                          GY_STR_A(c->endpoint), (long long)c->base.revision);
     }
-    if (e) {
-        freeze_shape(&w, e);
+    GY_TRY(gy_json_parse(c->base.config, &c->base_doc, err));
+    GY_TRY(gy_plan_frozen(yyjson_doc_get_root(c->base_doc), &c->plan, err));
+    for (size_t i = 0; i < c->plan.n; i++) {
+        c->plan.variants[i].threshold = NAN;
     }
-    copy_key(&w, "columns", gy_json_get(body, "columns"));
-    copy_key(&w, "gate", gy_json_get(body, "gate"));
-    gy_jw_obj_end(&w);
-    GY_TRY(gy_buf_check(&out, "the configuration of an endpoint", err));
-    *ret = gy_arena_str(a, gy_buf_str(&out));
-    return ret->p ? GY_OK : gy_err_set(err, GY_E_NOMEM, "deploying");
+    c->plan.gate = NULL; /* a change that brings no gate is under the newest that one brought */
+    take_row(&c->plan.variants[0], &c->base);
+    c->has_base = true;
+    c->expect = c->base.revision;
+    c->gated = c->base.gated;
+    return GY_OK;
 }
 
-static bool asks_for_gate(yyjson_val *gate)
+static gy_status need_canary(struct change *c, struct gy_plan_variant **ret, struct gy_err *err)
 {
-    return yyjson_is_obj(gate) && yyjson_obj_size(gate) > 0;
-}
-
-static bool asks_for_approval(yyjson_val *gate)
-{
-    return gy_str_eqc(gy_json_str(gate, "approval"), "required");
+    *ret = gy_plan_find(&c->plan, GY_VARIANT_CANARY);
+    if (!*ret) {
+        (void)gy_err_set(err, GY_E_CONFLICT, "endpoint '%" GY_STR_F "' has no canary",
+                         GY_STR_A(c->endpoint));
+        (void)gy_err_hint(err, "gyre endpoint deploy NAME --model REF --canary 10%%");
+        return GY_E_CONFLICT;
+    }
+    (*ret)->gate = true; /* it may have lost its verdict since */
+    return GY_OK;
 }
 
 /* ---- alias paths ---- */
@@ -244,55 +169,155 @@ static gy_status check_paths(struct gy_db *db, const struct gy_endpoint *e, stru
     return GY_OK;
 }
 
-/* ---- recording ---- */
+/* ---- the gate ---- */
 
-struct recording {
-    struct gy_revision *r;
-    const struct gy_endpoint *e;
-    bool gated, needs_approval;
-    struct gy_arena *a;
-};
+static gy_status pass_gate(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    struct change *c = ctx;
+    bool asks = yyjson_is_obj(c->gate) && yyjson_obj_size(c->gate) > 0;
+    bool approval = gy_str_eqc(gy_json_str(c->gate, "approval"), "required");
+    for (size_t i = 0; i < c->plan.n; i++) {
+        struct gy_plan_variant *v = &c->plan.variants[i];
+        bool gated = false;
+        if (v->gate) {
+            GY_TRY(gy_revision_gate(db, c->endpoint, v->model, v->digest, asks, approval, c->a,
+                                    &gated, &v->verdict, err));
+        }
+        c->gated = c->gated || gated;
+    }
+    return GY_OK;
+}
+
+/* ---- carrying it out ---- */
 
 static gy_status record(struct gy_db *db, void *ctx, struct gy_err *err)
 {
-    struct recording *c = ctx;
-    struct gy_revision *r = c->r;
-    GY_TRY(gy_revision_gate(db, r->endpoint, r->model_name, r->model_digest, c->gated,
-                            c->needs_approval, c->a, &r->gated, &r->verdict_id, err));
-    GY_TRY(check_paths(db, c->e, err));
-    return gy_revision_add(db, r, &r->revision, err);
+    struct change *c = ctx;
+    GY_TRY(pass_gate(db, c, err)); /* again: only here can nothing come between */
+    GY_TRY(check_paths(db, c->loaded, err));
+    GY_TRY(gy_revision_expect(db, c->endpoint, c->expect, err));
+    return gy_revision_add(db, &c->r, &c->r.revision, err);
 }
 
 static gy_status reread(struct gy_db *db, void *ctx, struct gy_err *err)
 {
-    struct recording *c = ctx;
-    return gy_revision_get(db, c->r->endpoint, c->r->revision, c->a, c->r, err);
+    struct change *c = ctx;
+    return gy_revision_get(db, c->r.endpoint, c->r.revision, c->a, &c->r, err);
 }
 
-/* Record what was loaded, serve it. */
-static gy_status apply(const struct gy_deployer *d, const struct gy_endpoint *e,
-                       struct gy_revision *r, yyjson_val *gate, struct gy_arena *a,
-                       struct gy_err *err)
+static void fill_revision(struct change *c)
 {
-    struct recording c = {r, e, asks_for_gate(gate), asks_for_approval(gate), a};
-    GY_TRY(gy_store_write(d->store, record, &c, err));
-    GY_TRY(gy_store_read(d->store, reread, &c, err));
-    if (!d->serving) {
+    const struct gy_plan_variant *stable = &c->plan.variants[0];
+    c->r = (struct gy_revision){.endpoint = c->endpoint,
+                                .kind = gy_str_c(c->kind),
+                                .model_name = stable->model,
+                                .model_version = stable->version,
+                                .model_digest = stable->digest,
+                                .run_id = stable->run_id,
+                                .config = c->r.config,
+                                .gated = c->gated,
+                                .verdict_id = stable->verdict,
+                                .copied_from = c->copied_from,
+                                .actor = c->by->actor,
+                                .reason = c->by->reason};
+}
+
+/* Load the plan and freeze what that says of it. */
+static gy_status load(struct change *c, struct gy_endpoint **ret, struct gy_err *err)
+{
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    struct gy_str config;
+    GY_TRY(gy_plan_freeze(&c->plan, NULL, c->a, &config, err));
+    GY_TRY(gy_json_parse(config, &doc, err));
+    return gy_plan_load(c->d, &c->plan, c->endpoint, 0, yyjson_doc_get_root(doc), NULL, ret, err);
+}
+
+/* Gate, load, record, serve: what can not be served is never recorded. */
+static gy_status carry_out(struct change *c, struct gy_revision *ret, struct gy_err *err)
+{
+    GY_AUTO(gy_endpoint_unref) struct gy_endpoint *e = NULL;
+    GY_TRY(gy_store_read(c->d->store, pass_gate, c, err)); /* early, and for the verdicts' ids */
+    GY_TRY(load(c, &e, err));
+    GY_TRY(gy_plan_freeze(&c->plan, e, c->a, &c->r.config, err));
+    c->loaded = e;
+    fill_revision(c);
+    GY_TRY(gy_store_write(c->d->store, record, c, err));
+    GY_TRY(gy_store_read(c->d->store, reread, c, err));
+    *ret = c->r;
+    if (!c->d->serving) {
         return GY_OK;
     }
     size_t failed;
-    gy_status st = gy_deploy_load(d, &failed, err);
+    gy_status st = gy_deploy_publish(c->d, e, &failed, err);
     if (st != GY_OK) {
-        (void)gy_err_wrap(err, "revision %lld is recorded but not served", (long long)r->revision);
+        (void)gy_err_wrap(err, "revision %lld is recorded but not served",
+                          (long long)c->r.revision);
     }
     return st;
 }
 
+static void change_init(struct change *c, const struct gy_deployer *d, struct gy_str endpoint,
+                        const char *kind, const struct gy_deploy_by *by, struct gy_arena *a)
+{
+    *c = (struct change){.d = d,
+                         .endpoint = endpoint,
+                         .by = by,
+                         .a = a,
+                         .kind = kind,
+                         .expect = by->expect ? by->expect : -1};
+}
+
+/* ---- deploy ---- */
+
+/* Who is served alone, or beside what is served with a share of the traffic. */
+static gy_status plan_deploy(struct change *c, yyjson_val *body, struct gy_str ref,
+                             struct gy_err *err)
+{
+    struct gy_plan_variant v;
+    GY_TRY(gy_endpoint_check_name(c->endpoint, err));
+    GY_TRY(gy_plan_request(body, &c->plan, err));
+    GY_TRY(find_model(c, ref, GY_VARIANT_STABLE, &v, err));
+    gy_plan_put(&c->plan, &v);
+    return GY_OK;
+}
+
+static gy_status plan_canary(struct change *c, yyjson_val *body, struct gy_str ref,
+                             yyjson_val *share, struct gy_err *err)
+{
+    struct gy_plan request;
+    struct gy_plan_variant v;
+    struct gy_rollout rollout;
+    GY_TRY(gy_plan_request(body, &request, err));
+    gy_status st = begin(c, err);
+    if (st == GY_E_NOTFOUND) {
+        (void)gy_err_hint(err, "a canary runs beside what is served: deploy a version without one");
+    }
+    GY_TRY(st);
+    GY_TRY(gy_plan_adopt(&c->plan, &request, err));
+    GY_TRY(find_model(c, ref, GY_VARIANT_CANARY, &v, err));
+    GY_TRY(gy_rollout_read(c->plan.rollout, &rollout, err));
+    double weight = rollout.canary;
+    if (!yyjson_is_true(share)) {
+        GY_TRY(gy_rollout_share(share, "canary", &weight, err));
+    }
+    /* A shadow that is good enough becomes the canary. */
+    const struct gy_plan_variant *shadow = gy_plan_find(&c->plan, GY_VARIANT_SHADOW);
+    if (shadow && gy_str_eq(shadow->digest, v.digest)) {
+        gy_plan_remove(&c->plan, GY_VARIANT_SHADOW);
+    }
+    gy_plan_put(&c->plan, &v);
+    gy_plan_weigh(&c->plan, weight);
+    return GY_OK;
+}
+
 gy_status gy_deploy(const struct gy_deployer *d, struct gy_str endpoint, yyjson_val *body,
-                    struct gy_str actor, struct gy_arena *a, struct gy_revision *ret,
+                    const struct gy_deploy_by *by, struct gy_arena *a, struct gy_revision *ret,
                     struct gy_err *err)
 {
-    GY_TRY(gy_endpoint_check_name(endpoint, err));
+    yyjson_val *share = gy_json_get(body, "canary");
+    bool canary = share && !yyjson_is_null(share) && !yyjson_is_false(share);
+    GY_AUTO_DONE(change_done) struct change c;
+    change_init(&c, d, endpoint, canary ? "canary" : "deploy", by, a);
     struct gy_str ref = gy_json_str(body, "model");
     if (!ref.p) {
         ref = gy_json_str(gy_json_get(body, "project"), "model");
@@ -300,75 +325,137 @@ gy_status gy_deploy(const struct gy_deployer *d, struct gy_str endpoint, yyjson_
     if (!ref.p) {
         return gy_err_set(err, GY_E_INVALID, "missing 'model', e.g. \"models:/sepsis@champion\"");
     }
-    struct gy_model_version v;
-    struct resolving resolving = {ref, a, &v};
-    GY_TRY(gy_store_read(d->store, resolve, &resolving, err));
-    GY_TRY(check_servable(&v, err));
-    struct gy_revision r = {.endpoint = endpoint,
-                            .kind = GY_STR("deploy"),
-                            .model_name = v.name,
-                            .model_version = v.version,
-                            .model_digest = v.digest,
-                            .run_id = v.run_id,
-                            .actor = actor};
-    GY_AUTO(gy_endpoint_unref) struct gy_endpoint *e = NULL;
-    GY_TRY(freeze(body, &v, NULL, a, &r.config, err));
-    GY_TRY(load_version(d, &v, endpoint, 0, r.config, &e, err));
-    GY_TRY(freeze(body, &v, e, a, &r.config, err));
-    GY_TRY(apply(d, e, &r, gy_json_get(body, "gate"), a, err));
-    *ret = r;
-    return GY_OK;
+    GY_TRY(canary ? plan_canary(&c, body, ref, share, err) : plan_deploy(&c, body, ref, err));
+    c.gate = gy_json_get(body, "gate");
+    return carry_out(&c, ret, err);
 }
 
+/* ---- traffic, shadow, promote ---- */
+
+gy_status gy_deploy_traffic(const struct gy_deployer *d, struct gy_str endpoint, double canary,
+                            const struct gy_deploy_by *by, struct gy_arena *a,
+                            struct gy_revision *ret, struct gy_err *err)
+{
+    GY_AUTO_DONE(change_done) struct change c;
+    struct gy_plan_variant *v;
+    change_init(&c, d, endpoint, "traffic", by, a);
+    if (!(canary >= 0 && canary <= 1)) {
+        return gy_err_set(err, GY_E_INVALID, "'canary' must be a share from 0 to 1");
+    }
+    GY_TRY(begin(&c, err));
+    GY_TRY(need_canary(&c, &v, err));
+    gy_plan_weigh(&c.plan, canary);
+    return carry_out(&c, ret, err);
+}
+
+gy_status gy_deploy_shadow(const struct gy_deployer *d, struct gy_str endpoint, struct gy_str ref,
+                           const struct gy_deploy_by *by, struct gy_arena *a,
+                           struct gy_revision *ret, struct gy_err *err)
+{
+    GY_AUTO_DONE(change_done) struct change c;
+    change_init(&c, d, endpoint, "shadow", by, a);
+    GY_TRY(begin(&c, err));
+    if (ref.p) {
+        struct gy_plan_variant v;
+        GY_TRY(find_model(&c, ref, GY_VARIANT_SHADOW, &v, err));
+        gy_plan_put(&c.plan, &v);
+    } else {
+        if (!gy_plan_find(&c.plan, GY_VARIANT_SHADOW)) {
+            return gy_err_set(err, GY_E_CONFLICT, "endpoint '%" GY_STR_F "' has no shadow",
+                              GY_STR_A(endpoint));
+        }
+        gy_plan_remove(&c.plan, GY_VARIANT_SHADOW);
+    }
+    return carry_out(&c, ret, err);
+}
+
+gy_status gy_deploy_promote(const struct gy_deployer *d, struct gy_str endpoint,
+                            const struct gy_deploy_by *by, struct gy_arena *a,
+                            struct gy_revision *ret, struct gy_err *err)
+{
+    GY_AUTO_DONE(change_done) struct change c;
+    struct gy_plan_variant *canary;
+    change_init(&c, d, endpoint, "promote", by, a);
+    GY_TRY(begin(&c, err));
+    GY_TRY(need_canary(&c, &canary, err));
+    struct gy_plan_variant v = *canary;
+    v.role = GY_VARIANT_STABLE;
+    gy_plan_remove(&c.plan, GY_VARIANT_CANARY);
+    gy_plan_put(&c.plan, &v);
+    gy_plan_weigh(&c.plan, 0);
+    return carry_out(&c, ret, err);
+}
+
+/* ---- rollback ---- */
+
 struct earlier {
-    struct gy_str endpoint;
+    struct change *c;
     int64_t to;
-    struct gy_arena *a;
-    struct gy_revision *r;
-    struct gy_model_version *v;
 };
+
+static bool is_stable_now(const struct change *c, const struct gy_plan_variant *v)
+{
+    return c->has_base && v->role == GY_VARIANT_STABLE &&
+           gy_str_eq(v->digest, c->base.model_digest);
+}
+
+/* The same bytes as then: a model of that name may have been made anew since. What is served now
+ * needs no version that is still there. */
+static gy_status find_versions(struct gy_db *db, struct change *c, struct gy_err *err)
+{
+    for (size_t i = 0; i < c->plan.n; i++) {
+        struct gy_plan_variant *v = &c->plan.variants[i];
+        struct gy_model_version found;
+        bool now = is_stable_now(c, v);
+        GY_TRY(gy_registry_by_digest(db, v->model, v->version, v->digest, now, c->a, &found, err));
+        v->model = found.name;
+        v->version = found.version;
+        v->threshold = NAN;
+        v->gate = v->role != GY_VARIANT_SHADOW && !now;
+    }
+    return GY_OK;
+}
 
 static gy_status find_earlier(struct gy_db *db, void *ctx, struct gy_err *err)
 {
-    struct earlier *c = ctx;
-    struct gy_revision *all;
+    const struct earlier *x = ctx;
+    struct change *c = x->c;
+    struct gy_revision *one;
     size_t n;
-    int64_t current;
-    GY_TRY(gy_revision_history(db, c->endpoint, 2, c->a, &all, &n, &current, err));
-    int64_t to = c->to;
-    if (to == 0) {
-        /* Undeployed: back to the last one there was. */
-        to = current == 0 && n ? all[0].revision : current - 1;
-        if (to <= 0) {
-            return gy_err_set(err, GY_E_CONFLICT,
-                              "endpoint '%" GY_STR_F "' has no earlier revision",
-                              GY_STR_A(c->endpoint));
-        }
+    int64_t served;
+    GY_TRY(gy_revision_history(db, c->endpoint, 1, c->a, &one, &n, &served, err));
+    c->has_base = served > 0;
+    c->expect = served;
+    if (c->has_base) {
+        GY_TRY(gy_revision_get(db, c->endpoint, served, c->a, &c->base, err));
     }
-    GY_TRY(gy_revision_get(db, c->endpoint, to, c->a, c->r, err));
-    /* The same bytes as then: a model of that name may have been made anew since. */
-    return gy_registry_by_digest(db, c->r->model_name, c->r->model_version, c->r->model_digest,
-                                 false, c->a, c->v, err);
+    if (c->by->expect && served != c->by->expect) {
+        return gy_err_set(err, GY_E_CONFLICT,
+                          "endpoint '%" GY_STR_F "' was changed meanwhile: revision %lld is served",
+                          GY_STR_A(c->endpoint), (long long)served);
+    }
+    if (x->to == 0) {
+        GY_TRY(gy_revision_before(db, c->endpoint, c->a, &c->target, err));
+    } else {
+        GY_TRY(gy_revision_get(db, c->endpoint, x->to, c->a, &c->target, err));
+    }
+    GY_TRY(gy_json_parse(c->target.config, &c->target_doc, err));
+    GY_TRY(gy_plan_frozen(yyjson_doc_get_root(c->target_doc), &c->plan, err));
+    take_row(&c->plan.variants[0], &c->target);
+    c->copied_from = c->target.revision;
+    c->gated = c->target.gated;
+    return find_versions(db, c, err);
 }
 
 gy_status gy_deploy_rollback(const struct gy_deployer *d, struct gy_str endpoint, int64_t to,
-                             struct gy_str actor, struct gy_arena *a, struct gy_revision *ret,
-                             struct gy_err *err)
+                             const struct gy_deploy_by *by, struct gy_arena *a,
+                             struct gy_revision *ret, struct gy_err *err)
 {
-    struct gy_revision r;
-    struct gy_model_version v;
-    struct earlier earlier = {endpoint, to, a, &r, &v};
+    GY_AUTO_DONE(change_done) struct change c;
+    change_init(&c, d, endpoint, "rollback", by, a);
+    struct earlier earlier = {&c, to};
     GY_TRY(gy_store_read(d->store, find_earlier, &earlier, err));
-    GY_AUTO(gy_endpoint_unref) struct gy_endpoint *e = NULL;
-    GY_TRY(load_version(d, &v, endpoint, 0, r.config, &e, err));
-    r.kind = GY_STR("rollback");
-    r.model_name = v.name;
-    r.model_version = v.version;
-    r.copied_from = r.revision;
-    r.actor = actor;
-    GY_TRY(apply(d, e, &r, NULL, a, err)); /* what is asked of the endpoint now, not then */
-    *ret = r;
-    return GY_OK;
+    return carry_out(&c, ret, err); /* under what is asked of the endpoint now, not then */
 }
 
 struct undeploying {
@@ -388,66 +475,4 @@ gy_status gy_deploy_undeploy(const struct gy_deployer *d, struct gy_str endpoint
     GY_TRY(gy_store_write(d->store, undeploy, &u, err));
     size_t failed;
     return d->serving ? gy_deploy_load(d, &failed, err) : GY_OK;
-}
-
-/* ---- loading what is served ---- */
-
-struct loading {
-    struct gy_arena a;
-    struct gy_revision *all;
-    size_t n;
-};
-
-static gy_status read_current(struct gy_db *db, void *ctx, struct gy_err *err)
-{
-    struct loading *l = ctx;
-    return gy_revision_current(db, &l->a, &l->all, &l->n, err);
-}
-
-static void load_all(const struct gy_deployer *d, struct loading *l, struct gy_endpoint **loaded,
-                     size_t *ret_n, size_t *ret_failed)
-{
-    GY_AUTO(gy_table_unref) struct gy_table *old = gy_serving_table(d->serving);
-    for (size_t i = 0; i < l->n; i++) {
-        const struct gy_revision *r = &l->all[i];
-        const struct gy_endpoint *have = gy_table_find(old, r->endpoint);
-        if (have && have->revision == r->revision) {
-            /* The table's reference keeps it alive; const only for those who answer with it. */
-            loaded[(*ret_n)++] = gy_endpoint_ref((struct gy_endpoint *)have);
-            continue;
-        }
-        struct gy_err err = GY_ERR_INIT;
-        if (load_revision(d, r, &l->a, &loaded[*ret_n], &err) == GY_OK) {
-            (*ret_n)++;
-        } else {
-            (*ret_failed)++;
-            gy_log_err(GY_LOG_ERROR, "serve", "an endpoint can not be loaded", &err);
-        }
-    }
-}
-
-gy_status gy_deploy_load(const struct gy_deployer *d, size_t *ret_failed, struct gy_err *err)
-{
-    struct loading l = {0};
-    gy_arena_init(&l.a, 4 * GY_MAX_REQUEST_ARENA);
-    *ret_failed = 0;
-    gy_serving_change_begin(d->serving);
-    gy_status st = gy_store_read(d->store, read_current, &l, err);
-    struct gy_endpoint **loaded = NULL;
-    size_t n = 0;
-    if (st == GY_OK) {
-        loaded = gy_calloc(l.n + 1, sizeof *loaded);
-        st = loaded ? GY_OK : gy_err_set(err, GY_E_NOMEM, "loading endpoints");
-    }
-    if (st == GY_OK) {
-        load_all(d, &l, loaded, &n, ret_failed);
-        st = gy_serving_publish(d->serving, loaded, n, err);
-    }
-    gy_serving_change_end(d->serving);
-    for (size_t i = 0; i < n; i++) {
-        gy_endpoint_unref(loaded[i]);
-    }
-    gy_free(loaded);
-    gy_arena_done(&l.a);
-    return st;
 }

@@ -17,17 +17,48 @@ struct gy_deployer {
     struct gy_serving *serving; /* NULL: only recorded; the next server start serves it */
 };
 
-/* body: {"model": ref, "project": {endpoint section of gyre.yaml}, "columns": [names of the
- * schema], "gate": {gate section of gyre.yaml}}; all but the model may be missing, and the model
- * may stand in project. Fails: NOTFOUND (model), INVALID (configuration), NOTSERVABLE, NOTBLESSED,
- * CONFLICT (an alias path of another endpoint), and as loading does. */
+/* Who changes it and why. */
+struct gy_deploy_by {
+    struct gy_str actor;
+    struct gy_str reason; /* absent: none */
+    int64_t expect;       /* the revision that must be served now, else CONFLICT; 0: whichever */
+};
+
+/* Every change is a new frozen revision with its event and lineage, and is served by every loop
+ * when the call returns. Where the endpoint is gated, a version must be blessed (and approved) to
+ * answer; a shadow, which answers nobody, need only be servable.
+ *
+ * body: {"model": ref, "project": {endpoint section of gyre.yaml}, "columns": [names of the
+ * schema], "gate": {gate section of gyre.yaml}, "canary": share or true}; all but the model may be
+ * missing, and the model may stand in project. With a canary the version is added to what is
+ * served, under the settings that are served; true: the share that rollout says. Fails: NOTFOUND
+ * (model; nothing is served to add a canary to), INVALID (configuration), NOTSERVABLE, NOTBLESSED,
+ * CONFLICT (an alias path of another endpoint; changed meanwhile), and as loading does. */
 GY_CHECKED gy_status gy_deploy(const struct gy_deployer *d, struct gy_str endpoint,
-                               yyjson_val *body, struct gy_str actor, struct gy_arena *a,
+                               yyjson_val *body, const struct gy_deploy_by *by, struct gy_arena *a,
                                struct gy_revision *ret, struct gy_err *err);
-/* A new revision that copies `to` (0: the one before the current). */
+/* Change the canary's share, 0..1. Fails: CONFLICT (there is no canary), NOTBLESSED. */
+GY_CHECKED gy_status gy_deploy_traffic(const struct gy_deployer *d, struct gy_str endpoint,
+                                       double canary, const struct gy_deploy_by *by,
+                                       struct gy_arena *a, struct gy_revision *ret,
+                                       struct gy_err *err);
+/* Ask that model version for every request too, and log what it would have answered; an absent ref
+ * ends it. Fails: as gy_deploy, CONFLICT (there is no shadow to end). */
+GY_CHECKED gy_status gy_deploy_shadow(const struct gy_deployer *d, struct gy_str endpoint,
+                                      struct gy_str ref, const struct gy_deploy_by *by,
+                                      struct gy_arena *a, struct gy_revision *ret,
+                                      struct gy_err *err);
+/* The canary answers everything and is the stable version from now on. Fails: as traffic. */
+GY_CHECKED gy_status gy_deploy_promote(const struct gy_deployer *d, struct gy_str endpoint,
+                                       const struct gy_deploy_by *by, struct gy_arena *a,
+                                       struct gy_revision *ret, struct gy_err *err);
+/* A copy of revision `to` (0: as gy_revision_before finds it, so that a canary's rollback gives
+ * what was before it). A version that is served as the stable one is not asked for its verdict
+ * again. Fails: CONFLICT (there is none), NOTFOUND, NOTBLESSED. */
 GY_CHECKED gy_status gy_deploy_rollback(const struct gy_deployer *d, struct gy_str endpoint,
-                                        int64_t to, struct gy_str actor, struct gy_arena *a,
-                                        struct gy_revision *ret, struct gy_err *err);
+                                        int64_t to, const struct gy_deploy_by *by,
+                                        struct gy_arena *a, struct gy_revision *ret,
+                                        struct gy_err *err);
 GY_CHECKED gy_status gy_deploy_undeploy(const struct gy_deployer *d, struct gy_str endpoint,
                                         struct gy_str actor, struct gy_err *err);
 /* Load what the store says is served and publish it (server start, and after each change). What

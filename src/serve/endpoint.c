@@ -4,7 +4,6 @@
 #include <math.h>
 
 #include "base/mem.h"
-#include "base/time.h"
 
 static const struct gy_str output_names[GY_N_OUTPUTS] = {
     {"prediction", 10},
@@ -347,11 +346,12 @@ static gy_status build_texts(struct gy_endpoint *e, struct gy_err *err)
     return e->v2_head.p && e->headers.p ? GY_OK : no_memory(err);
 }
 
-static gy_status read_threshold(struct gy_endpoint *e, yyjson_val *config, struct gy_err *err)
+static gy_status read_threshold(struct gy_endpoint *e, const struct gy_endpoint_spec *spec,
+                                struct gy_err *err)
 {
-    e->threshold = e->info->threshold;
-    yyjson_val *v = gy_json_get(config, "threshold");
-    if (!v || yyjson_is_null(v)) {
+    e->threshold = spec->threshold ? *spec->threshold : e->info->threshold;
+    yyjson_val *v = gy_json_get(spec->config, "threshold");
+    if (spec->threshold || !v || yyjson_is_null(v)) {
         return GY_OK;
     }
     double t = yyjson_is_num(v) ? yyjson_get_num(v) : -1;
@@ -394,40 +394,13 @@ static size_t aligned(size_t n)
     return (n + 63) & ~(size_t)63;
 }
 
-/* Time per row of a full chunk, the best of a few: what decides where a request is answered. */
-static gy_status measure(struct gy_endpoint *e, struct gy_err *err)
+static void measure(struct gy_endpoint *e)
 {
-    const struct gy_predictor_info *info = e->info;
-    e->predictor_scratch = aligned(gy_predictor_scratch(e->predictor, GY_ENDPOINT_CHUNK));
-    size_t raw = aligned(GY_ENDPOINT_CHUNK * info->n_outputs * sizeof(double));
-    size_t rows = aligned(GY_ENDPOINT_CHUNK * info->n_inputs * sizeof(double));
-    e->scratch_bytes = e->predictor_scratch + raw + rows;
-    char *memory = gy_calloc(1, e->scratch_bytes + 64);
-    if (!memory) {
-        return no_memory(err);
-    }
-    char *at = memory + (64 - ((uintptr_t)memory & 63));
-    double *out = (double *)(void *)(at + e->predictor_scratch);
-    double *in = (double *)(void *)(at + e->predictor_scratch + raw);
-    for (size_t i = 0; i < GY_ENDPOINT_CHUNK * info->n_inputs; i++) {
-        const struct gy_predictor_input *input = &info->inputs[i % info->n_inputs];
-        size_t row = i / info->n_inputs;
-        double share = (double)row / GY_ENDPOINT_CHUNK;
-        bool known = isfinite(input->min) && isfinite(input->max);
-        in[i] = known ? input->min + (input->max - input->min) * share : share;
-    }
-    int64_t best = INT64_MAX;
-    for (int round = 0; round < 5; round++) {
-        int64_t start = gy_mono_ns();
-        gy_predictor_run(e->predictor, in, GY_ENDPOINT_CHUNK, out, at);
-        int64_t took = gy_mono_ns() - start;
-        best = took < best ? took : best;
-    }
-    gy_free(memory);
-    e->row_ns = (double)(best > 0 ? best : 1) / GY_ENDPOINT_CHUNK;
-    double rows_inline = GY_ENDPOINT_INLINE_NS / e->row_ns;
+    size_t raw = aligned(GY_ENDPOINT_CHUNK * e->info->n_outputs * sizeof(double));
+    size_t rows = aligned(GY_ENDPOINT_CHUNK * e->info->n_inputs * sizeof(double));
+    e->scratch_bytes = e->model->scratch_bytes + raw + rows;
+    double rows_inline = GY_ENDPOINT_INLINE_NS / e->model->row_ns;
     e->inline_rows = rows_inline < 1e6 ? (size_t)rows_inline : 1000000;
-    return GY_OK;
 }
 
 static gy_status build(struct gy_endpoint *e, const struct gy_endpoint_spec *spec,
@@ -439,17 +412,14 @@ static gy_status build(struct gy_endpoint *e, const struct gy_endpoint_spec *spe
     GY_TRY(copy(&e->arena, spec->version, &e->version, err));
     GY_TRY(copy(&e->arena, spec->digest, &e->digest, err));
     e->revision = spec->revision;
-    GY_TRY(gy_predictor_load(spec->package_dir, &e->predictor, err));
-    e->info = gy_predictor_info(e->predictor);
-    if (!gy_str_eq(e->info->digest, spec->digest)) {
-        return gy_err_set(err, GY_E_CORRUPT, "the package in %s is not the one that was registered",
-                          spec->package_dir);
+    if (spec->loaded) {
+        GY_REQUIRE(gy_str_eq(spec->loaded->info->digest, spec->digest));
+        e->model = gy_loaded_ref(spec->loaded);
+    } else {
+        GY_TRY(gy_loaded_open(spec->package_dir, spec->digest, &e->model, err));
     }
-    if (e->info->n_inputs == 0 || e->info->n_inputs + GY_RULES_MAX_COLUMNS > GY_MAX_FEATURES) {
-        return gy_err_set(err, GY_E_NOTSERVABLE, "a model with %zu inputs is not served",
-                          e->info->n_inputs);
-    }
-    GY_TRY(read_threshold(e, spec->config, err));
+    e->info = e->model->info;
+    GY_TRY(read_threshold(e, spec, err));
     GY_TRY(build_classes(e, err));
     GY_TRY(build_rules(e, spec->config, err));
     GY_TRY(read_rule_shadow(e, spec->config, err));
@@ -457,7 +427,8 @@ static gy_status build(struct gy_endpoint *e, const struct gy_endpoint_spec *spe
     GY_TRY(build_shape(e, &e->shape, err));
     GY_TRY(build_aliases(e, gy_json_get(spec->config, "aliases"), err));
     GY_TRY(build_texts(e, err));
-    return measure(e, err);
+    measure(e);
+    return GY_OK;
 }
 
 gy_status gy_endpoint_build(const struct gy_endpoint_spec *spec, struct gy_endpoint **ret,
@@ -490,8 +461,10 @@ void gy_endpoint_unref(struct gy_endpoint *e)
     if (!e || atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) != 1) {
         return;
     }
+    gy_endpoint_unref(e->canary);
+    gy_endpoint_unref(e->shadow);
     gy_rules_free(e->rules);
-    gy_predictor_free(e->predictor);
+    gy_loaded_unref(e->model);
     gy_arena_done(&e->arena);
     gy_free(e);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gy_endpoint: one revision of an endpoint, loaded: predictor, compiled rules, alias routes, and
- * everything an answer is made of, ready as text. Immutable once built and counted by references,
- * so that any number of event loops read it without a lock; see serving.h for how it gets there.
+/* gy_endpoint: one version in one revision of an endpoint, loaded: predictor, compiled rules, alias
+ * routes, and everything an answer is made of, ready as text. The stable version owns the others of
+ * its revision (variant.h). Immutable once built and joined, and counted by references, so that any
+ * number of event loops read it without a lock; see serving.h for how it gets there.
  * Fields are public to the serving code, read-only. */
 #ifndef GY_SERVE_ENDPOINT_H
 #define GY_SERVE_ENDPOINT_H
@@ -10,9 +11,11 @@
 
 #include "base/arena.h"
 #include "learn/predictor.h"
+#include "serve/loaded.h"
 #include "serve/parse.h"
 #include "serve/rules.h"
 #include "serve/stats.h"
+#include "serve/variant.h"
 
 #define GY_ENDPOINT_MAX_NAME 100
 #define GY_ENDPOINT_MAX_ALIASES 32
@@ -50,8 +53,12 @@ struct gy_endpoint {
     struct gy_arena arena;
     struct gy_str name, model_name, version, digest; /* version: text of the number */
     uint32_t revision;
-    struct gy_predictor *predictor;
-    const struct gy_predictor_info *info;
+    enum gy_variant_role role;
+    struct gy_endpoint *canary, *shadow; /* owned by the stable one; NULL: none */
+    uint64_t canary_cut;                 /* gy_share_cut(canary_weight) */
+    double canary_weight;
+    struct gy_loaded *model;
+    const struct gy_predictor_info *info; /* of model */
     double threshold;
     struct gy_rules *rules;
     size_t n_rules;
@@ -65,11 +72,10 @@ struct gy_endpoint {
     size_t n_log_outputs;      /* values a row in the log: the answer, then the model's own */
     double rule_shadow;        /* share of the rows decided by a rule alone that are scored too */
     uint64_t rule_shadow_cut;  /* gy_share_cut of it */
-    size_t predictor_scratch, scratch_bytes;
-    double row_ns; /* measured when loaded */
-    size_t inline_rows;
-    struct gy_str v2_head;           /* {"model_name":"sepsis","model_version":"3" */
-    struct gy_str headers;           /* Gyre-... lines */
+    size_t scratch_bytes;      /* of the predictor, raw outputs and packed rows of a chunk */
+    size_t inline_rows;        /* more rows are answered off the loop */
+    struct gy_str v2_head;     /* {"model_name":"sepsis","model_version":"3" */
+    struct gy_str headers;     /* Gyre-... lines */
     struct gy_endpoint_stats *stats; /* set by serving before publishing */
 };
 
@@ -79,10 +85,12 @@ struct gy_endpoint_spec {
     struct gy_str name, model_name, version, digest;
     uint32_t revision;
     const char *package_dir;
-    yyjson_val *config; /* MAY be NULL */
+    struct gy_loaded *loaded; /* MAY be NULL: then package_dir is loaded; a reference is taken */
+    yyjson_val *config;       /* MAY be NULL */
+    const double *threshold;  /* MAY be NULL: as config says, else the package */
 };
-/* Load and compile; runs the predictor to measure it. *ret has one reference. Fails: INVALID (what
- * is wrong in config), NOTSERVABLE, CORRUPT, NOTFOUND, TOOBIG, NOMEM. */
+/* Load and compile. *ret has one reference. Fails: INVALID (what is wrong in config), NOTSERVABLE,
+ * CORRUPT, NOTFOUND, TOOBIG, NOMEM. */
 GY_CHECKED gy_status gy_endpoint_build(const struct gy_endpoint_spec *spec,
                                        struct gy_endpoint **ret, struct gy_err *err);
 struct gy_endpoint *gy_endpoint_ref(struct gy_endpoint *e);

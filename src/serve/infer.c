@@ -12,6 +12,7 @@ void gy_infer_work_done(struct gy_infer_work *w)
     }
     gy_infer_request_done(&w->q);
     gy_free(w->out);
+    gy_free(w->shadow);
     gy_free(w->classes);
     gy_free(w->rules);
     gy_free(w->scratch_memory);
@@ -72,22 +73,27 @@ uint64_t gy_infer_lot(const unsigned char id[16], size_t row)
     return (x ^ (x >> 31)) >> 11;
 }
 
+static void apply_rules(const struct gy_endpoint *e, struct gy_infer_work *w, size_t first,
+                        size_t n)
+{
+    for (size_t row = first; e->n_rules && row < first + n; row++) {
+        gy_rules_eval(e->rules, w->q.values + row * e->shape.n_fields, e->shape.n_fields,
+                      &w->rules[row]);
+    }
+}
+
 /* The rows of [first, first + n) that the model sees, by their place in the chunk; returns how
  * many. */
-static size_t rows_to_score(const struct gy_endpoint *e, struct gy_infer_work *w, size_t first,
-                            size_t n, uint8_t rows[GY_ENDPOINT_CHUNK])
+static size_t rows_to_score(const struct gy_endpoint *e, const struct gy_infer_work *w,
+                            size_t first, size_t n, uint8_t rows[GY_ENDPOINT_CHUNK],
+                            size_t *sampled)
 {
     size_t n_rows = 0;
     for (size_t i = 0; i < n; i++) {
-        size_t row = first + i;
         bool score = true;
-        if (e->n_rules) {
-            gy_rules_eval(e->rules, w->q.values + row * e->shape.n_fields, e->shape.n_fields,
-                          &w->rules[row]);
-            if (gy_infer_skips(e, w, row)) {
-                score = gy_infer_lot(w->id, row) < e->rule_shadow_cut;
-                w->sampled += score;
-            }
+        if (gy_infer_skips(e, w, first + i)) {
+            score = gy_infer_lot(w->id, first + i) < e->rule_shadow_cut;
+            *sampled += score;
         }
         rows[n_rows] = (uint8_t)i;
         n_rows += score;
@@ -126,7 +132,7 @@ static void run_model(const struct gy_endpoint *e, struct gy_infer_work *w, size
         }
         rows = packed;
     }
-    gy_predictor_run(e->predictor, rows, n, raw, w->scratch);
+    gy_predictor_run(e->model->predictor, rows, n, raw, w->scratch);
 }
 
 static double class_of(const struct gy_endpoint *e, const double *probability)
@@ -162,19 +168,18 @@ static bool put_raw(const struct gy_endpoint *e, const double *raw, double *out)
 
 /* One row: what the model says (raw) and what a rule overrides. A rule that decides alone is not
  * hurt by what the model would have said. */
-static bool decide(const struct gy_endpoint *e, struct gy_infer_work *w, size_t i,
-                   const double *raw)
+static bool decide(const struct gy_endpoint *e, const struct gy_infer_work *w, size_t i,
+                   const double *raw, double *out, double *ret_class)
 {
     const struct gy_rule_plan *plan = NULL;
     if (e->n_rules && w->rules[i].rule >= 0) {
         plan = &e->plans[w->rules[i].rule];
     }
-    double *out = w->out + i * e->n_log_outputs;
     bool finite = put_raw(e, raw, out);
     bool alone = plan && plan->skip_model;
     double class = raw && finite && !alone ? class_of(e, raw) : 0;
     class = plan && plan->decides ? plan->prediction : class;
-    w->classes[i] = class;
+    *ret_class = class;
     out[0] = e->info->task == GY_TASK_REGRESSION ? class : e->class_values[(size_t) class];
     return finite || alone;
 }
@@ -183,31 +188,106 @@ gy_status gy_infer_run(const struct gy_endpoint *e, struct gy_infer_work *w, str
 {
     w->out_of_range = 0;
     w->sampled = 0;
+    w->shadow_of = NULL;
     if (reserve_rows(e, w) != GY_OK) {
         return gy_err_set(err, GY_E_NOMEM, "memory for a prediction");
     }
-    double *raw = (double *)(void *)(w->scratch + e->predictor_scratch);
+    double *raw = (double *)(void *)(w->scratch + e->model->scratch_bytes);
     for (size_t first = 0; first < w->q.n_rows; first += GY_ENDPOINT_CHUNK) {
         size_t left = w->q.n_rows - first;
         size_t n = left < GY_ENDPOINT_CHUNK ? left : GY_ENDPOINT_CHUNK;
         uint8_t which[GY_ENDPOINT_CHUNK];
-        size_t n_scored = rows_to_score(e, w, first, n, which);
+        apply_rules(e, w, first, n);
+        size_t n_scored = rows_to_score(e, w, first, n, which, &w->sampled);
         check_ranges(e, w, first, n);
         if (n_scored) {
             run_model(e, w, first, n, which, n_scored, raw);
         }
         for (size_t i = 0, k = 0; i < n; i++) {
             bool scored = k < n_scored && which[k] == i;
-            if (!decide(e, w, first + i, scored ? raw + k++ * e->info->n_outputs : NULL)) {
+            size_t row = first + i;
+            if (!decide(e, w, row, scored ? raw + k++ * e->info->n_outputs : NULL,
+                        w->out + row * e->n_log_outputs, &w->classes[row])) {
                 return gy_err_set(
                     err, GY_E_INVALID,
                     "the model gives no finite number for row %zu: its values are too "
                     "large",
-                    first + i);
+                    row);
             }
         }
     }
     return GY_OK;
+}
+
+/* ---- the shadow ---- */
+
+static gy_status reserve_shadow(const struct gy_endpoint *shadow, struct gy_infer_work *w)
+{
+    size_t n = w->q.n_rows * shadow->n_log_outputs;
+    if (n > w->shadow_capacity) {
+        double *more = gy_reallocarray(w->shadow, n, sizeof *more);
+        if (!more) {
+            return GY_E_NOMEM;
+        }
+        w->shadow = more;
+        w->shadow_capacity = n;
+    }
+    return reserve_scratch(w, shadow->scratch_bytes);
+}
+
+/* Values of a regression differ when they are more than a hundredth apart. */
+static bool answers_differ(const struct gy_endpoint *shadow, double answer, double other)
+{
+    if (shadow->info->task != GY_TASK_REGRESSION) {
+        return answer != other;
+    }
+    return fabs(answer - other) > 0.01 * fmax(fabs(answer), fabs(other));
+}
+
+gy_status gy_infer_shadow(const struct gy_endpoint *shadow, struct gy_infer_work *w,
+                          struct gy_err *err)
+{
+    if (reserve_shadow(shadow, w) != GY_OK) {
+        return gy_err_set(err, GY_E_NOMEM, "memory for a shadow's prediction");
+    }
+    w->shadow_differs = 0;
+    w->shadow_failed = 0;
+    double *raw = (double *)(void *)(w->scratch + shadow->model->scratch_bytes);
+    for (size_t first = 0; first < w->q.n_rows; first += GY_ENDPOINT_CHUNK) {
+        size_t left = w->q.n_rows - first;
+        size_t n = left < GY_ENDPOINT_CHUNK ? left : GY_ENDPOINT_CHUNK;
+        uint8_t which[GY_ENDPOINT_CHUNK];
+        size_t sampled = 0;
+        size_t n_scored = rows_to_score(shadow, w, first, n, which, &sampled);
+        if (n_scored) {
+            run_model(shadow, w, first, n, which, n_scored, raw);
+        }
+        for (size_t i = 0, k = 0; i < n; i++) {
+            bool scored = k < n_scored && which[k] == i;
+            double *out = w->shadow + (first + i) * shadow->n_log_outputs;
+            double class = 0;
+            if (!decide(shadow, w, first + i, scored ? raw + k++ * shadow->info->n_outputs : NULL,
+                        out, &class)) {
+                out[0] = NAN;
+                w->shadow_failed++;
+            } else if (answers_differ(shadow, w->classes[first + i], class)) {
+                w->shadow_differs++;
+            }
+        }
+    }
+    w->shadow_of = shadow;
+    return GY_OK;
+}
+
+void gy_infer_count_shadow(const struct gy_infer_work *w, struct gy_stat_block *block)
+{
+    gy_stat_add(&block->shadow_rows, w->q.n_rows);
+    if (w->shadow_differs) {
+        gy_stat_add(&block->shadow_differs, w->shadow_differs);
+    }
+    if (w->shadow_failed) {
+        gy_stat_add(&block->shadow_failed, w->shadow_failed);
+    }
 }
 
 void gy_infer_record(const struct gy_endpoint *e, const struct gy_infer_work *w,
@@ -229,9 +309,10 @@ void gy_infer_record(const struct gy_endpoint *e, const struct gy_infer_work *w,
     ret->inputs = w->q.values;
     ret->outputs = w->out;
     ret->rules = e->n_rules ? w->rules : NULL;
-    ret->shadow_version = GY_STR_NULL;
-    ret->n_shadow = 0;
-    ret->shadow = NULL;
+    const struct gy_endpoint *shadow = w->shadow_of;
+    ret->shadow_version = shadow ? shadow->version : GY_STR_NULL;
+    ret->n_shadow = shadow ? (uint16_t)shadow->n_log_outputs : 0;
+    ret->shadow = shadow ? w->shadow : NULL;
 }
 
 void gy_infer_count(const struct gy_endpoint *e, const struct gy_infer_work *w,

@@ -22,6 +22,10 @@ struct gy_infer_work {
     size_t out_of_range;           /* values outside of what training saw */
     size_t range_row, range_input; /* the first of them */
     size_t sampled;                /* rows that a rule decided and the model scored all the same */
+    const struct gy_endpoint *shadow_of; /* whose outputs shadow holds; NULL: nobody's */
+    double *shadow;                      /* as out */
+    size_t shadow_capacity;
+    size_t shadow_differs, shadow_failed; /* rows */
 };
 void gy_infer_work_done(struct gy_infer_work *w); /* NULL allowed */
 GY_DEFINE_AUTO_DONE(struct gy_infer_work, gy_infer_work_done);
@@ -31,6 +35,11 @@ GY_DEFINE_AUTO_DONE(struct gy_infer_work, gy_infer_work_done);
  * tell. Fails: INVALID (the model gives no finite number), NOMEM. */
 GY_CHECKED gy_status gy_infer_run(const struct gy_endpoint *e, struct gy_infer_work *w,
                                   struct gy_err *err);
+/* What a shadow would have answered to the rows that gy_infer_run predicted; it is sampled like the
+ * answer. Where it gives no finite number its outputs are missing (counted): the answer stands.
+ * Fails: NOMEM. */
+GY_CHECKED gy_status gy_infer_shadow(const struct gy_endpoint *shadow, struct gy_infer_work *w,
+                                     struct gy_err *err);
 /* The record of what was predicted; views into e and w. */
 void gy_infer_record(const struct gy_endpoint *e, const struct gy_infer_work *w,
                      struct gy_str request_id, struct gy_record *ret);
@@ -41,6 +50,8 @@ void gy_infer_answer(const struct gy_endpoint *e, const struct gy_alias *alias,
 /* {"error": "..."} of inference routes, and its HTTP status. */
 void gy_infer_error(const struct gy_err *failed, struct gy_buf *out);
 int gy_infer_http(gy_status status);
+/* Count what the shadow said of one request. */
+void gy_infer_count_shadow(const struct gy_infer_work *w, struct gy_stat_block *block);
 /* Count one answer. */
 void gy_infer_count(const struct gy_endpoint *e, const struct gy_infer_work *w,
                     struct gy_stat_block *block, uint64_t latency_ns);

@@ -9,9 +9,10 @@
 #include "store/verdicts.h"
 
 #define MAX_CURRENT 10000
+#define LOOK_BACK 500 /* revisions that a rollback without a target looks at */
 #define COLUMNS                                                                                 \
     "r.endpoint, r.revision, r.kind, r.model_name, r.model_version, r.model_digest, r.run_id, " \
-    "r.config, r.gated, r.verdict_id, r.copied_from, r.actor, r.created_us"
+    "r.config, r.gated, r.verdict_id, r.copied_from, r.actor, r.created_us, r.reason"
 
 static gy_status read_row(struct gy_stmt *st, struct gy_arena *a, struct gy_revision *r,
                           struct gy_err *err)
@@ -30,10 +31,11 @@ static gy_status read_row(struct gy_stmt *st, struct gy_arena *a, struct gy_revi
         .copied_from = gy_col_i64(st, 10),
         .actor = gy_col_dup(st, 11, a),
         .created_us = gy_col_i64(st, 12),
+        .reason = gy_col_dup(st, 13, a),
     };
     bool good = r->endpoint.p && r->kind.p && r->model_name.p && r->model_digest.p && r->config.p &&
                 r->actor.p && (r->run_id.p || gy_col_null(st, 6)) &&
-                (r->verdict_id.p || gy_col_null(st, 9));
+                (r->verdict_id.p || gy_col_null(st, 9)) && (r->reason.p || gy_col_null(st, 13));
     return good ? GY_OK : gy_err_set(err, GY_E_NOMEM, "reading endpoint revisions");
 }
 
@@ -128,6 +130,100 @@ gy_status gy_revision_history(struct gy_db *db, struct gy_str endpoint, size_t m
                     GY_VALS(gy_vs(endpoint)), max, a, ret, ret_n, err);
 }
 
+/* ---- looking back ---- */
+
+static bool same_value(yyjson_val *a, yyjson_val *b)
+{
+    return a && b ? yyjson_equals(a, b) : a == b;
+}
+
+static bool same_variant(yyjson_val *a, yyjson_val *b)
+{
+    static const char *const keys[] = {"digest", "version", "role", "weight", "threshold"};
+    bool same = true;
+    for (size_t i = 0; same && i < sizeof keys / sizeof keys[0]; i++) {
+        same = same_value(gy_json_get(a, keys[i]), gy_json_get(b, keys[i]));
+    }
+    return same;
+}
+
+/* Do two configurations serve the same? Gates and verdicts say under what, not what. */
+static bool same_serving(yyjson_val *a, yyjson_val *b)
+{
+    static const char *const keys[] = {"aliases",     "rules",  "threshold", "columns",
+                                       "rule_shadow", "review", "rollout"};
+    yyjson_val *x = gy_json_get(a, "weights");
+    yyjson_val *y = gy_json_get(b, "weights");
+    bool same = yyjson_arr_size(x) == yyjson_arr_size(y);
+    for (size_t i = 0; same && i < sizeof keys / sizeof keys[0]; i++) {
+        same = same_value(gy_json_get(a, keys[i]), gy_json_get(b, keys[i]));
+    }
+    for (size_t i = 0; same && i < yyjson_arr_size(x); i++) {
+        same = same_variant(yyjson_arr_get(x, i), yyjson_arr_get(y, i));
+    }
+    return same;
+}
+
+/* Does one version answer alone? A shadow answers nobody. */
+static bool is_alone(yyjson_val *config)
+{
+    size_t i, n;
+    yyjson_val *one;
+    yyjson_arr_foreach(gy_json_get(config, "weights"), i, n, one)
+    {
+        if (gy_str_eqc(gy_json_str(one, "role"), "canary")) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* all: newest first. *ret: the number of the revision before all[at], 0: there is none. */
+static gy_status find_before(const struct gy_revision *all, size_t n, size_t at, int64_t *ret,
+                             struct gy_err *err)
+{
+    GY_AUTO(gy_json_free) yyjson_doc *now = NULL;
+    GY_TRY(gy_json_parse(all[at].config, &now, err));
+    *ret = 0;
+    for (size_t i = at + 1; i < n; i++) {
+        GY_AUTO(gy_json_free) yyjson_doc *then = NULL;
+        GY_TRY(gy_json_parse(all[i].config, &then, err));
+        yyjson_val *config = yyjson_doc_get_root(then);
+        if (is_alone(config) && !same_serving(config, yyjson_doc_get_root(now))) {
+            *ret = all[i].revision;
+            return GY_OK;
+        }
+    }
+    return GY_OK;
+}
+
+gy_status gy_revision_before(struct gy_db *db, struct gy_str endpoint, struct gy_arena *a,
+                             struct gy_revision *ret, struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_arena_done) struct gy_arena memory;
+    gy_arena_init(&memory, 64 * GY_MIB);
+    struct gy_revision *all;
+    size_t n;
+    int64_t served;
+    int64_t number = 0;
+    GY_TRY(gy_revision_history(db, endpoint, LOOK_BACK, &memory, &all, &n, &served, err));
+    if (served == 0 && n) {
+        number = all[0].revision; /* undeployed: the last one there was */
+    }
+    for (size_t i = 0; i < n && served; i++) {
+        if (all[i].revision == served) {
+            GY_TRY(find_before(all, n, i, &number, err));
+            break;
+        }
+    }
+    if (number == 0) {
+        return gy_err_set(err, GY_E_CONFLICT,
+                          "endpoint '%" GY_STR_F "' has no earlier revision to go back to",
+                          GY_STR_A(endpoint));
+    }
+    return gy_revision_get(db, endpoint, number, a, ret, err);
+}
+
 /* ---- writing ---- */
 
 /* "kind:name" or "kind:name/number" (number < 0: none). */
@@ -142,23 +238,38 @@ static gy_status node(struct gy_buf *b, const char *kind, struct gy_str name, in
     return gy_buf_check(b, "a lineage node", err);
 }
 
-static gy_status add_lineage(struct gy_db *db, const struct gy_revision *r, int64_t number,
-                             struct gy_buf *to, struct gy_err *err)
+static gy_status add_edge(struct gy_db *db, const char *kind, struct gy_str name, int64_t number,
+                          const char *rel, struct gy_str to, struct gy_str actor,
+                          struct gy_err *err)
 {
     GY_AUTO_DONE(gy_buf_done) struct gy_buf from;
     gy_buf_init(&from, GY_KIB);
-    GY_TRY(node(to, "revision", r->endpoint, number, err));
-    GY_TRY(node(&from, "model", r->model_name, r->model_version, err));
-    GY_TRY(gy_lineage_add(db, gy_buf_str(&from), "deployed", gy_buf_str(to), r->actor, err));
-    if (!r->verdict_id.p) {
-        return GY_OK;
+    GY_TRY(node(&from, kind, name, number, err));
+    return gy_lineage_add(db, gy_buf_str(&from), rel, to, actor, err);
+}
+
+/* Everyone who takes part: versions and the verdicts they hold. */
+static gy_status add_lineage(struct gy_db *db, const struct gy_revision *r, yyjson_val *weights,
+                             struct gy_str to, struct gy_err *err)
+{
+    size_t i, n;
+    yyjson_val *one;
+    yyjson_arr_foreach(weights, i, n, one)
+    {
+        bool shadow = gy_str_eqc(gy_json_str(one, "role"), "shadow");
+        struct gy_str verdict = gy_json_str(one, "verdict");
+        GY_TRY(add_edge(db, "model", gy_json_str(one, "model"), gy_json_i64(one, "version", 0),
+                        shadow ? "shadowed" : "deployed", to, r->actor, err));
+        if (verdict.p) {
+            GY_TRY(add_edge(db, "verdict", verdict, -1, "deployed", to, r->actor, err));
+        }
     }
-    GY_TRY(node(&from, "verdict", r->verdict_id, -1, err));
-    return gy_lineage_add(db, gy_buf_str(&from), "deployed", gy_buf_str(to), r->actor, err);
+    return GY_OK;
 }
 
 static gy_status add_event(struct gy_db *db, const char *kind, const struct gy_revision *r,
-                           int64_t number, struct gy_str subject, struct gy_err *err)
+                           yyjson_val *weights, int64_t number, struct gy_str subject,
+                           struct gy_err *err)
 {
     GY_AUTO_DONE(gy_buf_done) struct gy_buf data;
     gy_buf_init(&data, 64 * GY_KIB);
@@ -173,6 +284,13 @@ static gy_status add_event(struct gy_db *db, const char *kind, const struct gy_r
     if (r->copied_from) {
         gy_jw_kv_i64(&w, "copied_from", r->copied_from);
     }
+    if (weights) {
+        gy_jw_key(&w, "weights");
+        gy_jw_val(&w, weights);
+    }
+    if (r->reason.n) {
+        gy_jw_kv_str(&w, "reason", r->reason);
+    }
     gy_jw_obj_end(&w);
     GY_TRY(gy_buf_check(&data, "an event", err));
     return gy_event_add(db, kind, subject, r->actor, gy_buf_str(&data), err);
@@ -184,18 +302,55 @@ static gy_status insert(struct gy_db *db, const struct gy_revision *r, int64_t n
     return gy_db_exec(
         db,
         "INSERT INTO endpoint_revisions (endpoint, revision, kind, model_name, model_version, "
-        "model_digest, run_id, config, gated, verdict_id, copied_from, actor, created_us) "
-        "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+        "model_digest, run_id, config, gated, verdict_id, copied_from, actor, created_us, "
+        "reason) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
         GY_VALS(gy_vs(r->endpoint), gy_vi(number), gy_vs(r->kind), gy_vs(r->model_name),
                 gy_vi(r->model_version), gy_vs(r->model_digest), gy_vs(r->run_id), gy_vs(r->config),
                 gy_vi(r->gated), gy_vs(r->verdict_id),
-                r->copied_from ? gy_vi(r->copied_from) : gy_vnull(), gy_vs(r->actor), gy_vi(now)),
+                r->copied_from ? gy_vi(r->copied_from) : gy_vnull(), gy_vs(r->actor), gy_vi(now),
+                r->reason.n ? gy_vs(r->reason) : gy_vnull()),
         NULL, err);
+}
+
+static const char *event_of(const struct gy_revision *r)
+{
+    static const struct {
+        const char *kind, *event;
+    } events[] = {{"canary", "endpoint.canary"},
+                  {"shadow", "endpoint.shadow"},
+                  {"promote", "endpoint.promoted"},
+                  {"traffic", "endpoint.traffic"},
+                  {"rollback", "endpoint.rolled_back"}};
+    for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
+        if (gy_str_eqc(r->kind, events[i].kind)) {
+            return events[i].event;
+        }
+    }
+    return "endpoint.deployed";
+}
+
+gy_status gy_revision_expect(struct gy_db *db, struct gy_str endpoint, int64_t expect,
+                             struct gy_err *err)
+{
+    int64_t current;
+    if (expect < 0) {
+        return GY_OK;
+    }
+    GY_TRY(current_of(db, endpoint, &current, err));
+    return current == expect
+               ? GY_OK
+               : gy_err_set(err, GY_E_CONFLICT,
+                            "endpoint '%" GY_STR_F "' was changed meanwhile: revision %lld is "
+                            "served, not %lld",
+                            GY_STR_A(endpoint), (long long)current, (long long)expect);
 }
 
 gy_status gy_revision_add(struct gy_db *db, const struct gy_revision *r, int64_t *ret_revision,
                           struct gy_err *err)
 {
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    GY_TRY(gy_json_parse(r->config, &doc, err));
+    yyjson_val *weights = gy_json_get(yyjson_doc_get_root(doc), "weights");
     int64_t last = 0;
     bool found;
     int64_t now = gy_now_us();
@@ -214,10 +369,10 @@ gy_status gy_revision_add(struct gy_db *db, const struct gy_revision *r, int64_t
         err));
     GY_AUTO_DONE(gy_buf_done) struct gy_buf to;
     gy_buf_init(&to, GY_KIB);
-    GY_TRY(add_lineage(db, r, number, &to, err));
+    GY_TRY(node(&to, "revision", r->endpoint, number, err));
+    GY_TRY(add_lineage(db, r, weights, gy_buf_str(&to), err));
     *ret_revision = number;
-    return add_event(db, r->copied_from ? "endpoint.rolled_back" : "endpoint.deployed", r, number,
-                     gy_buf_str(&to), err);
+    return add_event(db, event_of(r), r, weights, number, gy_buf_str(&to), err);
 }
 
 gy_status gy_revision_undeploy(struct gy_db *db, struct gy_str endpoint, struct gy_str actor,
@@ -235,7 +390,7 @@ gy_status gy_revision_undeploy(struct gy_db *db, struct gy_str endpoint, struct 
     gy_buf_init(&subject, GY_KIB);
     GY_TRY(node(&subject, "revision", endpoint, r.revision, err));
     r.actor = actor;
-    return add_event(db, "endpoint.undeployed", &r, r.revision, gy_buf_str(&subject), err);
+    return add_event(db, "endpoint.undeployed", &r, NULL, r.revision, gy_buf_str(&subject), err);
 }
 
 /* ---- the gate ---- */
@@ -282,7 +437,8 @@ static gy_status was_gated(struct gy_db *db, struct gy_str endpoint, bool *ret, 
 }
 
 /* Does the newest gate that a deployment of the endpoint came with ask for an approval? One that
- * leaves its gate out is still under it. A rollback carries a copy of an older one. */
+ * leaves its gate out is still under it. A rollback carries a copy of an older one; the other
+ * changes carry none. */
 static gy_status approval_before(struct gy_db *db, struct gy_str endpoint, bool *ret,
                                  struct gy_err *err)
 {
@@ -290,7 +446,7 @@ static gy_status approval_before(struct gy_db *db, struct gy_str endpoint, bool 
     *ret = false;
     GY_TRY(gy_db_query(db,
                        "SELECT config FROM endpoint_revisions WHERE workspace_id='default' AND "
-                       "endpoint=? AND gated=1 AND copied_from IS NULL AND config LIKE "
+                       "endpoint=? AND gated=1 AND kind IN ('deploy', 'canary') AND config LIKE "
                        "'%\"gate\":{%' ORDER BY revision DESC",
                        GY_VALS(gy_vs(endpoint)), &st, err));
     for (;;) {

@@ -10,16 +10,17 @@
 struct gy_revision {
     struct gy_str endpoint;
     int64_t revision;
-    struct gy_str kind; /* "deploy", "rollback" */
-    struct gy_str model_name;
+    struct gy_str kind;       /* "deploy", "rollback", "canary", "shadow", "promote", "traffic" */
+    struct gy_str model_name; /* of the stable version; config has all */
     int64_t model_version;
     struct gy_str model_digest, run_id;
-    struct gy_str
-        config; /* JSON object: rules, aliases, threshold, columns, review, gate, weights */
-    bool gated; /* it had to hold a passing verdict */
+    struct gy_str config;     /* JSON object: weights (who takes part), rules, aliases, threshold,
+                                 columns, review, rollout, gate */
+    bool gated;               /* it had to hold a passing verdict */
     struct gy_str verdict_id; /* absent: none */
     int64_t copied_from;      /* a rollback: the revision it copies; else 0 */
     struct gy_str actor;
+    struct gy_str reason; /* as the actor gave it; absent: none */
     int64_t created_us;
 };
 
@@ -38,10 +39,22 @@ GY_CHECKED gy_status gy_revision_current(struct gy_db *db, struct gy_arena *a,
 GY_CHECKED gy_status gy_revision_history(struct gy_db *db, struct gy_str endpoint, size_t max,
                                          struct gy_arena *a, struct gy_revision **ret,
                                          size_t *ret_n, int64_t *ret_current, struct gy_err *err);
+/* The newest revision before the one that is served which let one version alone answer and differs
+ * from what is served in versions or configuration: what a rollback means when it names none. After
+ * an undeploy: the last one there was. Fails: NOTFOUND (no such endpoint), CONFLICT (there is no
+ * such revision). */
+GY_CHECKED gy_status gy_revision_before(struct gy_db *db, struct gy_str endpoint,
+                                        struct gy_arena *a, struct gy_revision *ret,
+                                        struct gy_err *err);
 /* Add r as the next revision of its endpoint and serve it; *ret_revision is its number. Writes the
- * lineage (model and verdict -deployed-> revision) and the event. */
+ * lineage (each model version -deployed-> revision, a shadow -shadowed->, each verdict -deployed->)
+ * and the event. */
 GY_CHECKED gy_status gy_revision_add(struct gy_db *db, const struct gy_revision *r,
                                      int64_t *ret_revision, struct gy_err *err);
+/* Fails when another revision than `expect` is served: CONFLICT. To be asked in the closure that
+ * adds the next one; expect < 0: whichever. */
+GY_CHECKED gy_status gy_revision_expect(struct gy_db *db, struct gy_str endpoint, int64_t expect,
+                                        struct gy_err *err);
 /* Serve no revision of it any more. Fails: NOTFOUND. */
 GY_CHECKED gy_status gy_revision_undeploy(struct gy_db *db, struct gy_str endpoint,
                                           struct gy_str actor, struct gy_err *err);

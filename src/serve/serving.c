@@ -185,7 +185,7 @@ struct gy_table *gy_serving_table(struct gy_serving *s)
 /* ---- publishing ---- */
 
 /* The counters of an endpoint and version: found or made, never removed. */
-static gy_status give_stats(struct gy_serving *s, struct gy_endpoint *e, struct gy_err *err)
+static gy_status give_stats_one(struct gy_serving *s, struct gy_endpoint *e, struct gy_err *err)
 {
     if (e->stats) {
         return GY_OK; /* published before: loops may be reading it */
@@ -206,6 +206,15 @@ static gy_status give_stats(struct gy_serving *s, struct gy_endpoint *e, struct 
     s->stats = made;
     pthread_mutex_unlock(&s->mu);
     e->stats = made;
+    return GY_OK;
+}
+
+static gy_status give_stats(struct gy_serving *s, struct gy_endpoint *stable, struct gy_err *err)
+{
+    struct gy_endpoint *e;
+    for (size_t i = 0; (e = gy_variants_at(stable, i)) != NULL; i++) {
+        GY_TRY(give_stats_one(s, e, err));
+    }
     return GY_OK;
 }
 
@@ -267,8 +276,9 @@ gy_status gy_serving_publish(struct gy_serving *s, struct gy_endpoint *const *en
 /* ---- the request path ---- */
 
 struct target {
-    const struct gy_endpoint *endpoint;
-    const struct gy_alias *alias; /* NULL: v2 */
+    const struct gy_endpoint *stable;
+    const struct gy_endpoint *endpoint; /* who answers; NULL until it is drawn */
+    const struct gy_alias *alias;       /* NULL: v2 */
     enum gy_infer_form form;
 };
 
@@ -301,11 +311,12 @@ static gy_status find_v2(const struct gy_table *t, struct gy_str path, struct ta
         return gy_err_set(err, GY_E_NOTFOUND, "Model '%.*s' not found",
                           (int)(name.n < 100 ? name.n : 100), name.p);
     }
-    if (version.p && !gy_str_eq(version, e->version)) {
+    const struct gy_endpoint *pinned = version.p ? gy_variants_version(e, version) : NULL;
+    if (version.p && !pinned) {
         return gy_err_set(err, GY_E_NOTFOUND, "Model '%.*s' with version '%.*s' not found",
                           (int)name.n, name.p, (int)(version.n < 100 ? version.n : 100), version.p);
     }
-    *ret = (struct target){e, NULL, GY_INFER_V2};
+    *ret = (struct target){e, pinned, NULL, GY_INFER_V2};
     return GY_OK;
 }
 
@@ -324,13 +335,33 @@ static gy_status find_target(const struct gy_table *t, const struct gy_request *
         (void)snprintf(out->extra_headers, sizeof out->extra_headers, "Allow: POST\r\n");
         return gy_err_set(err, GY_E_METHOD, "Method Not Allowed");
     }
-    *ret = (struct target){e, alias, GY_INFER_FLAT};
+    *ret = (struct target){e, NULL, alias, GY_INFER_FLAT};
     return GY_OK;
 }
 
 static const struct gy_infer_shape *shape_of(const struct target *t)
 {
-    return t->alias ? &t->alias->shape : &t->endpoint->shape;
+    return t->alias ? &t->alias->shape : &t->stable->shape;
+}
+
+/* Who answers the prediction with this id. */
+static void draw(struct target *t, const struct gy_request *req, const unsigned char id[16])
+{
+    if (t->endpoint) {
+        return; /* the request names the version */
+    }
+    if (!t->stable->canary) {
+        t->endpoint = t->stable;
+        return;
+    }
+    t->endpoint = gy_variants_pick(t->stable, id, gy_req_header(req, GY_STICKY_HEADER));
+}
+
+/* Predict as whoever answers, then as the shadow. */
+static gy_status predict(const struct target *t, struct gy_infer_work *w, struct gy_err *err)
+{
+    GY_TRY(gy_infer_run(t->endpoint, w, err));
+    return t->stable->shadow ? gy_infer_shadow(t->stable->shadow, w, err) : GY_OK;
 }
 
 static void fail(struct gy_fast_reply *out, const struct gy_err *err)
@@ -345,6 +376,23 @@ static void fail_counted(struct gy_fast_reply *out, const struct gy_err *err,
 {
     fail(out, err);
     gy_stat_add(out->status < 500 ? &block->refused : &block->failed, 1);
+}
+
+/* The request was read well: that there is no prediction is not the client's doing alone. */
+static void fail_predicting(struct gy_fast_reply *out, const struct gy_err *err,
+                            struct gy_stat_block *block)
+{
+    fail(out, err);
+    gy_stat_add(err->code == GY_E_INVALID ? &block->no_number : &block->failed, 1);
+}
+
+static void count(const struct target *t, const struct gy_infer_work *w, size_t block,
+                  uint64_t latency_ns)
+{
+    gy_infer_count(t->endpoint, w, &t->endpoint->stats->blocks[block], latency_ns);
+    if (w->shadow_of) {
+        gy_infer_count_shadow(w, &w->shadow_of->stats->blocks[block]);
+    }
 }
 
 static void add_headers(const struct gy_endpoint *e, const char *id, struct gy_fast_reply *out)
@@ -409,21 +457,22 @@ static enum gy_fast_result run(void *self, int loop, const struct gy_request *re
         fail(out, &err);
         return GY_FAST_DONE;
     }
-    struct gy_stat_block *block = &t.endpoint->stats->blocks[loop];
     if (body.n > GY_SERVING_INLINE_BODY || gy_predlog_waits(s->log)) {
         return GY_FAST_DEFER;
     }
     gy_uuid7(&l->ids, l->work.id);
+    draw(&t, req, l->work.id);
+    struct gy_stat_block *block = &t.endpoint->stats->blocks[loop];
     if (gy_infer_parse(t.form, shape_of(&t), body, &l->work.q, &err) != GY_OK) {
         fail_counted(out, &err, block);
         return GY_FAST_DONE;
     }
-    if (l->work.q.n_rows > t.endpoint->inline_rows) {
+    if (l->work.q.n_rows > t.stable->inline_rows) {
         return GY_FAST_DEFER;
     }
     struct gy_record r;
-    if (gy_infer_run(t.endpoint, &l->work, &err) != GY_OK) {
-        fail_counted(out, &err, block);
+    if (predict(&t, &l->work, &err) != GY_OK) {
+        fail_predicting(out, &err, block);
         return GY_FAST_DONE;
     }
     gy_infer_record(t.endpoint, &l->work, req->request_id, &r);
@@ -435,21 +484,19 @@ static enum gy_fast_result run(void *self, int loop, const struct gy_request *re
         return GY_FAST_DONE;
     }
     succeed(&t, &l->work, r.id, out);
-    gy_infer_count(t.endpoint, &l->work, block, (uint64_t)(gy_mono_ns() - start));
+    count(&t, &l->work, (size_t)loop, (uint64_t)(gy_mono_ns() - start));
     return GY_FAST_DONE;
 }
 
 /* On a pool thread, with memory of its own. */
 static gy_status answer(struct gy_serving *s, const struct target *t, const struct gy_request *req,
                         struct gy_str body, struct gy_infer_work *w, int64_t start,
-                        struct gy_fast_reply *out, struct gy_err *err)
+                        struct gy_fast_reply *out, bool *ret_read, struct gy_err *err)
 {
     struct gy_record r;
-    pthread_mutex_lock(&s->shared);
-    gy_uuid7(&s->shared_ids, w->id);
-    pthread_mutex_unlock(&s->shared);
     GY_TRY(gy_infer_parse(t->form, shape_of(t), body, &w->q, err));
-    GY_TRY(gy_infer_run(t->endpoint, w, err));
+    *ret_read = true;
+    GY_TRY(predict(t, w, err));
     gy_infer_record(t->endpoint, w, req->request_id, &r);
     r.time_us = gy_now_us();
     r.latency_ns = saturated(gy_mono_ns() - start);
@@ -473,11 +520,18 @@ void gy_serving_answer(struct gy_serving *s, const struct gy_request *req, struc
         return;
     }
     GY_AUTO_DONE(gy_infer_work_done) struct gy_infer_work work = {0};
+    pthread_mutex_lock(&s->shared);
+    gy_uuid7(&s->shared_ids, work.id);
+    pthread_mutex_unlock(&s->shared);
+    draw(&t, req, work.id);
     struct gy_stat_block *block = &t.endpoint->stats->blocks[s->n_loops];
-    gy_status st = answer(s, &t, req, body, &work, start, out, &err);
+    bool was_read = false;
+    gy_status st = answer(s, &t, req, body, &work, start, out, &was_read, &err);
     pthread_mutex_lock(&s->shared);
     if (st == GY_OK) {
-        gy_infer_count(t.endpoint, &work, block, (uint64_t)(gy_mono_ns() - start));
+        count(&t, &work, (size_t)s->n_loops, (uint64_t)(gy_mono_ns() - start));
+    } else if (was_read) {
+        fail_predicting(out, &err, block);
     } else {
         fail_counted(out, &err, block);
     }

@@ -11,12 +11,6 @@
 
 #define SHAPES_ARENA (256 * GY_MIB)
 
-const char *gy_variant_role_name(enum gy_variant_role role)
-{
-    static const char *const names[] = {"stable", "canary", "shadow"};
-    return names[role];
-}
-
 static gy_status no_memory(struct gy_err *err)
 {
     return gy_err_set(err, GY_E_NOMEM, "reading the shape of a revision");

@@ -13,11 +13,9 @@
 #include "learn/predictor.h"
 #include "serve/record.h"
 #include "serve/revision.h"
+#include "serve/variant.h"
 
 #define GY_SHAPES_MAX 10000 /* revisions that one cache holds */
-
-enum gy_variant_role { GY_VARIANT_STABLE, GY_VARIANT_CANARY, GY_VARIANT_SHADOW };
-const char *gy_variant_role_name(enum gy_variant_role role); /* "stable" */
 
 /* A version that takes part in a revision. */
 struct gy_shape_variant {

@@ -63,6 +63,10 @@ void gy_endpoint_stats_sum(const struct gy_endpoint_stats *s, struct gy_stat_sum
         ret->ok += get(&b->ok);
         ret->refused += get(&b->refused);
         ret->failed += get(&b->failed);
+        ret->no_number += get(&b->no_number);
+        ret->shadow_rows += get(&b->shadow_rows);
+        ret->shadow_differs += get(&b->shadow_differs);
+        ret->shadow_failed += get(&b->shadow_failed);
         ret->rows += get(&b->rows);
         ret->rule_hits += get(&b->rule_hits);
         ret->model_skipped += get(&b->model_skipped);

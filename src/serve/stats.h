@@ -19,9 +19,12 @@
 
 struct gy_stat_block {
     _Alignas(64) _Atomic uint64_t ok;
-    _Atomic uint64_t refused; /* 4xx: the request was wrong */
-    _Atomic uint64_t failed;  /* 5xx: we could not */
+    _Atomic uint64_t refused;   /* 4xx: the request was wrong */
+    _Atomic uint64_t no_number; /* 4xx as well: the model gave no finite number */
+    _Atomic uint64_t failed;    /* 5xx: we could not */
     _Atomic uint64_t rows, rule_hits, model_skipped, out_of_range;
+    _Atomic uint64_t shadow_rows, shadow_differs, shadow_failed; /* of a shadow: asked; would have
+                                      answered otherwise; gave no finite number */
     _Atomic uint64_t rule_sampled; /* of model_skipped: scored all the same, for the log */
     _Atomic uint64_t latency_ns;
     _Atomic uint64_t buckets[GY_STATS_BUCKETS];
@@ -39,8 +42,8 @@ struct gy_endpoint_stats {
 };
 
 struct gy_stat_sum {
-    uint64_t ok, refused, failed, rows, rule_hits, model_skipped, out_of_range, rule_sampled,
-        latency_ns;
+    uint64_t ok, refused, no_number, failed, shadow_rows, shadow_differs, shadow_failed;
+    uint64_t rows, rule_hits, model_skipped, out_of_range, rule_sampled, latency_ns;
     uint64_t buckets[GY_STATS_BUCKETS]; /* cumulative: answers in at most bound i */
     uint64_t classes[GY_STATS_CLASSES];
 };

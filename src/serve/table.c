@@ -130,6 +130,19 @@ void gy_table_unref_all(struct gy_table *chain)
     }
 }
 
+struct gy_loaded *gy_table_loaded(const struct gy_table *t, struct gy_str digest)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        struct gy_endpoint *e;
+        for (size_t k = 0; (e = gy_variants_at(t->endpoints[i], k)) != NULL; k++) {
+            if (gy_str_eq(e->digest, digest)) {
+                return gy_loaded_ref(e->model);
+            }
+        }
+    }
+    return NULL;
+}
+
 size_t gy_table_count(const struct gy_table *t)
 {
     return t->n;

@@ -35,7 +35,8 @@ def test_revisions_and_rollback(new_server):
     one = serving.deploy(server, "models:/sepsis/1", project=PLAIN)
     assert (one["revision"], one["version"], one["kind"], one["gated"]) == (1, 1, "deploy", False)
     assert one["config"]["inputs"] == ["HR", "Resp", "Temp"] and one["config"]["threshold"] == 0.5
-    assert one["config"]["weights"] == [{"model": "sepsis", "version": 1, "digest": one["digest"], "weight": 1}]
+    assert one["config"]["weights"] == [{"model": "sepsis", "version": 1, "digest": one["digest"], "run_id": one["run_id"], "weight": 1,
+                                         "role": "stable", "threshold": 0.5}]
     assert predict(server, SICK)["isSepsis"] == 0
     two = serving.deploy(server, "models:/sepsis/2", project=PLAIN)
     assert two["revision"] == 2 and two["digest"] != one["digest"]
@@ -417,7 +418,7 @@ def test_commands(new_server, tmp_path):
     assert serving.outputs(run("endpoint", "test", "sepsis", "--row", '{"HR":70,"Resp":15,"Temp":37}'))["prediction"] == [0]
     assert run("trace", tested["parameters"]["prediction_id"])["inputs"]["HR"] == 104
     assert run("endpoint", "deploy", "sepsis", "--model", "models:/sepsis/1")["revision"] == 2
-    assert run("endpoint", "rollback", "sepsis")["copied_from"] == 1
+    assert run("endpoint", "rollback", "sepsis", "--to", "1")["copied_from"] == 1
     plain = [support.run_gyre(*args, cwd=project, env=env) for args in
              [("endpoint", "list"), ("endpoint", "show", "sepsis"), ("trace", tested["parameters"]["prediction_id"], "--lineage"),
               ("endpoint", "undeploy", "sepsis")]]

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+
+#include "serve/deploy_internal.h"
+
+#define MAX_CONFIG_BYTES (4 * GY_MIB)
+
+/* ---- who takes part ---- */
+
+struct gy_plan_variant *gy_plan_find(struct gy_plan *p, enum gy_variant_role role)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        if (p->variants[i].role == role) {
+            return &p->variants[i];
+        }
+    }
+    return NULL;
+}
+
+void gy_plan_remove(struct gy_plan *p, enum gy_variant_role role)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        if (p->variants[i].role != role) {
+            p->variants[n++] = p->variants[i];
+        }
+    }
+    p->n = n;
+}
+
+/* The roles are in order: stable, canary, shadow. */
+void gy_plan_put(struct gy_plan *p, const struct gy_plan_variant *v)
+{
+    gy_plan_remove(p, v->role);
+    size_t at = p->n;
+    while (at > 0 && p->variants[at - 1].role > v->role) {
+        p->variants[at] = p->variants[at - 1];
+        at--;
+    }
+    p->variants[at] = *v;
+    p->n++;
+}
+
+void gy_plan_weigh(struct gy_plan *p, double canary)
+{
+    struct gy_plan_variant *c = gy_plan_find(p, GY_VARIANT_CANARY);
+    struct gy_plan_variant *stable = gy_plan_find(p, GY_VARIANT_STABLE);
+    if (c) {
+        c->weight = canary;
+    }
+    /* 1 - 0.9 is 0.1 to whoever reads it */
+    stable->weight = c ? round((1 - canary) * 1e12) / 1e12 : 1;
+}
+
+/* ---- reading ---- */
+
+static gy_status check_keys(yyjson_val *object, const char *const *allowed, const char *where,
+                            struct gy_err *err)
+{
+    if (!object) {
+        return GY_OK;
+    }
+    if (!yyjson_is_obj(object)) {
+        return gy_err_set(err, GY_E_INVALID, "'%s' must be an object", where);
+    }
+    size_t i, n;
+    yyjson_val *key, *value;
+    yyjson_obj_foreach(object, i, n, key, value)
+    {
+        bool known = false;
+        for (const char *const *a = allowed; *a; a++) {
+            known = known || gy_str_eqc(gy_json_val_str(key), *a);
+        }
+        if (!known) {
+            return gy_err_set(err, GY_E_INVALID, "%s: unknown key '%" GY_STR_F "'", where,
+                              GY_STR_A(gy_json_val_str(key)));
+        }
+    }
+    return GY_OK;
+}
+
+static yyjson_val *given(yyjson_val *object, const char *key)
+{
+    yyjson_val *v = gy_json_get(object, key);
+    return v && !yyjson_is_null(v) ? v : NULL;
+}
+
+static void read_settings(yyjson_val *object, struct gy_plan *p)
+{
+    p->aliases = given(object, "aliases");
+    p->rules = given(object, "rules");
+    p->review = given(object, "review");
+    p->rollout = given(object, "rollout");
+    p->rule_shadow = given(object, "rule_shadow");
+    p->threshold = given(object, "threshold");
+}
+
+gy_status gy_plan_request(yyjson_val *body, struct gy_plan *ret, struct gy_err *err)
+{
+    static const char *const body_keys[] = {"model",  "project", "columns", "gate",
+                                            "canary", "reason",  NULL};
+    static const char *const project_keys[] = {"model",  "aliases", "rules",       "threshold",
+                                               "review", "rollout", "rule_shadow", NULL};
+    yyjson_val *project = gy_json_get(body, "project");
+    struct gy_rollout rollout;
+    GY_TRY(check_keys(body, body_keys, "the deploy request", err));
+    GY_TRY(check_keys(project, project_keys, "endpoint", err));
+    *ret = (struct gy_plan){.columns = given(body, "columns"), .gate = given(body, "gate")};
+    read_settings(project, ret);
+    return gy_rollout_read(ret->rollout, &rollout, err);
+}
+
+static enum gy_variant_role role_of(yyjson_val *one)
+{
+    struct gy_str role = gy_json_str(one, "role");
+    return gy_str_eqc(role, "canary")   ? GY_VARIANT_CANARY
+           : gy_str_eqc(role, "shadow") ? GY_VARIANT_SHADOW
+                                        : GY_VARIANT_STABLE;
+}
+
+gy_status gy_plan_frozen(yyjson_val *config, struct gy_plan *ret, struct gy_err *err)
+{
+    *ret = (struct gy_plan){.columns = given(config, "columns"), .gate = given(config, "gate")};
+    read_settings(config, ret);
+    if (!gy_json_bool(config, "threshold_set", true)) {
+        ret->threshold = NULL; /* it is the stable package's own */
+    }
+    yyjson_val *list = gy_json_get(config, "weights");
+    size_t i, n;
+    yyjson_val *one;
+    yyjson_arr_foreach(list, i, n, one)
+    {
+        const struct gy_plan_variant v = {.role = role_of(one),
+                                          .model = gy_json_str(one, "model"),
+                                          .digest = gy_json_str(one, "digest"),
+                                          .run_id = gy_json_str(one, "run_id"),
+                                          .version = gy_json_i64(one, "version", 0),
+                                          .verdict = gy_json_str(one, "verdict"),
+                                          .weight = gy_json_f64(one, "weight", 0),
+                                          .threshold = gy_json_f64(one, "threshold", NAN)};
+        gy_plan_put(ret, &v);
+    }
+    if (ret->n == 0 || ret->variants[0].role != GY_VARIANT_STABLE) {
+        return gy_err_set(err, GY_E_CORRUPT, "a revision of an endpoint names no model");
+    }
+    return GY_OK;
+}
+
+static gy_status unchanged(yyjson_val *asked, yyjson_val *served, const char *key,
+                           struct gy_err *err)
+{
+    bool numbers = yyjson_is_num(asked) && yyjson_is_num(served);
+    bool same = numbers ? yyjson_get_num(asked) == yyjson_get_num(served)
+                        : asked && served && yyjson_equals(asked, served);
+    if (!asked || same) {
+        return GY_OK;
+    }
+    (void)gy_err_set(err, GY_E_INVALID,
+                     "a canary changes the model only, and '%s' is not what is served", key);
+    (void)gy_err_hint(err, "deploy the change first, without --canary");
+    return GY_E_INVALID;
+}
+
+gy_status gy_plan_adopt(struct gy_plan *p, const struct gy_plan *request, struct gy_err *err)
+{
+    GY_TRY(unchanged(request->aliases, p->aliases, "aliases", err));
+    GY_TRY(unchanged(request->rules, p->rules, "rules", err));
+    GY_TRY(unchanged(request->threshold, p->threshold, "threshold", err));
+    GY_TRY(unchanged(request->rule_shadow, p->rule_shadow, "rule_shadow", err));
+    p->review = request->review ? request->review : p->review;
+    p->rollout = request->rollout ? request->rollout : p->rollout;
+    p->gate = request->gate;
+    return GY_OK;
+}
+
+/* ---- freezing ---- */
+
+static void copy_key(struct gy_jw *w, const char *key, yyjson_val *v)
+{
+    if (v) {
+        gy_jw_key(w, key);
+        gy_jw_val(w, v);
+    }
+}
+
+static double threshold_of(const struct gy_endpoint *stable, enum gy_variant_role role)
+{
+    const struct gy_endpoint *e = role == GY_VARIANT_CANARY   ? stable->canary
+                                  : role == GY_VARIANT_SHADOW ? stable->shadow
+                                                              : stable;
+    return e->threshold;
+}
+
+static void write_weights(struct gy_jw *w, const struct gy_plan *p, const struct gy_endpoint *e)
+{
+    gy_jw_key(w, "weights");
+    gy_jw_arr(w);
+    for (size_t i = 0; i < p->n; i++) {
+        const struct gy_plan_variant *v = &p->variants[i];
+        gy_jw_obj(w);
+        gy_jw_kv_str(w, "model", v->model);
+        gy_jw_kv_i64(w, "version", v->version);
+        gy_jw_kv_str(w, "digest", v->digest);
+        gy_jw_kv_str(w, "run_id", v->run_id);
+        gy_jw_kv_f64(w, "weight", v->weight);
+        gy_jw_kv_strc(w, "role", gy_variant_role_name(v->role));
+        if (v->verdict.p) {
+            gy_jw_kv_str(w, "verdict", v->verdict);
+        }
+        if (e && e->info->task == GY_TASK_BINARY) {
+            gy_jw_kv_f64(w, "threshold", threshold_of(e, v->role));
+        }
+        gy_jw_obj_end(w);
+    }
+    gy_jw_arr_end(w);
+}
+
+/* What the loaded endpoint adds: how to read its records when it is long gone. */
+static void write_shape(struct gy_jw *w, const struct gy_endpoint *e, bool threshold_set)
+{
+    static const char *const tasks[] = {"binary", "multiclass", "regression"};
+    gy_jw_kv_strc(w, "task", tasks[e->info->task]);
+    gy_jw_key(w, "inputs");
+    gy_jw_arr(w);
+    for (size_t i = 0; i < e->shape.n_fields; i++) {
+        gy_jw_str(w, e->shape.fields[i].name);
+    }
+    gy_jw_arr_end(w);
+    gy_jw_kv_i64(w, "model_inputs", (int64_t)e->shape.n_inputs);
+    gy_jw_key(w, "classes");
+    gy_jw_arr(w);
+    for (size_t i = 0; i < e->info->n_classes; i++) {
+        gy_jw_str(w, e->info->classes[i]);
+    }
+    gy_jw_arr_end(w);
+    gy_jw_kv_bool(w, "numeric_classes", e->numeric_classes);
+    gy_jw_kv_f64(w, "rule_shadow", e->rule_shadow);
+    if (e->info->task == GY_TASK_BINARY) {
+        gy_jw_kv_f64(w, "threshold", e->threshold);
+        gy_jw_kv_bool(w, "threshold_set", threshold_set);
+    }
+}
+
+gy_status gy_plan_freeze(const struct gy_plan *p, const struct gy_endpoint *e, struct gy_arena *a,
+                         struct gy_str *ret, struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
+    gy_buf_init(&out, MAX_CONFIG_BYTES);
+    struct gy_jw w;
+    gy_jw_init(&w, &out);
+    gy_jw_obj(&w);
+    write_weights(&w, p, e);
+    copy_key(&w, "aliases", p->aliases);
+    copy_key(&w, "rules", p->rules);
+    copy_key(&w, "review", p->review);
+    copy_key(&w, "rollout", p->rollout);
+    if (e) {
+        write_shape(&w, e, p->threshold != NULL);
+    } else {
+        copy_key(&w, "rule_shadow", p->rule_shadow);
+        copy_key(&w, "threshold", p->threshold);
+    }
+    copy_key(&w, "columns", p->columns);
+    copy_key(&w, "gate", p->gate);
+    gy_jw_obj_end(&w);
+    GY_TRY(gy_buf_check(&out, "the configuration of an endpoint", err));
+    *ret = gy_arena_str(a, gy_buf_str(&out));
+    return ret->p ? GY_OK : gy_err_set(err, GY_E_NOMEM, "deploying");
+}

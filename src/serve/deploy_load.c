@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <stdio.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "serve/deploy_internal.h"
+#include "serve/table.h"
+#include "track/registry.h"
+
+/* ---- packages ---- */
+
+struct packing {
+    const struct gy_plan_variant *v;
+    struct gy_arena *a;
+    struct gy_model_version version;
+};
+
+static gy_status find_package(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    struct packing *p = ctx;
+    return gy_registry_by_digest(db, p->v->model, p->v->version, p->v->digest, true, p->a,
+                                 &p->version, err);
+}
+
+/* The package of a version in the cache folder, whole or not at all. By the digest: what is served
+ * stays served when its model was renamed or its version deleted. */
+static gy_status checkout(const struct gy_deployer *d, const struct gy_plan_variant *v,
+                          char dir[GY_MAX_PATH], struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
+    gy_arena_init(&a, GY_MAX_REQUEST_ARENA);
+    struct packing packing = {.v = v, .a = &a};
+    char digest[GY_SHA256_HEX];
+    GY_TRY(gy_store_read(d->store, find_package, &packing, err));
+    (void)snprintf(digest, sizeof digest, "%" GY_STR_F, GY_STR_A(v->digest));
+    GY_TRY(gy_path_check_relative(v->digest, err));
+    GY_TRY(gy_dir_make(d->cache_dir, err));
+    GY_TRY(gy_path_join(dir, GY_MAX_PATH, d->cache_dir, digest, err));
+    return gy_registry_checkout(d->store, d->objects, &packing.version, dir, err);
+}
+
+/* What is in memory already, with a reference. */
+static struct gy_loaded *in_memory(const struct gy_deployer *d, const struct gy_endpoint *fresh,
+                                   struct gy_str digest)
+{
+    struct gy_endpoint *e;
+    for (size_t i = 0; fresh && (e = gy_variants_at(fresh, i)) != NULL; i++) {
+        if (gy_str_eq(e->digest, digest)) {
+            return gy_loaded_ref(e->model);
+        }
+    }
+    if (!d->serving) {
+        return NULL;
+    }
+    GY_AUTO(gy_table_unref) struct gy_table *t = gy_serving_table(d->serving);
+    return gy_table_loaded(t, digest);
+}
+
+/* ---- a revision ---- */
+
+static gy_status load_variant(const struct gy_deployer *d, const struct gy_plan_variant *v,
+                              struct gy_str endpoint, int64_t revision, yyjson_val *config,
+                              const struct gy_endpoint *fresh, struct gy_endpoint **ret,
+                              struct gy_err *err)
+{
+    char dir[GY_MAX_PATH] = "";
+    char version[24];
+    GY_AUTO(gy_loaded_unref) struct gy_loaded *loaded = in_memory(d, fresh, v->digest);
+    if (!loaded) {
+        GY_TRY(checkout(d, v, dir, err));
+    }
+    (void)snprintf(version, sizeof version, "%lld", (long long)v->version);
+    const struct gy_endpoint_spec spec = {.name = endpoint,
+                                          .model_name = v->model,
+                                          .version = gy_str_c(version),
+                                          .digest = v->digest,
+                                          .revision = (uint32_t)revision,
+                                          .package_dir = dir,
+                                          .loaded = loaded,
+                                          .config = config,
+                                          .threshold = isnan(v->threshold) ? NULL : &v->threshold};
+    return gy_endpoint_build(&spec, ret, err);
+}
+
+gy_status gy_plan_load(const struct gy_deployer *d, const struct gy_plan *p, struct gy_str endpoint,
+                       int64_t revision, yyjson_val *config, const struct gy_endpoint *fresh,
+                       struct gy_endpoint **ret, struct gy_err *err)
+{
+    struct gy_endpoint *e[GY_VARIANTS_MAX] = {NULL}; /* by role */
+    double weight = 0;
+    gy_status st = GY_OK;
+    for (size_t i = 0; st == GY_OK && i < p->n; i++) {
+        const struct gy_plan_variant *v = &p->variants[i];
+        st = load_variant(d, v, endpoint, revision, config, fresh, &e[v->role], err);
+        weight = v->role == GY_VARIANT_CANARY ? v->weight : weight;
+    }
+    if (st == GY_OK) {
+        st = gy_variants_join(e[GY_VARIANT_STABLE], e[GY_VARIANT_CANARY], weight,
+                              e[GY_VARIANT_SHADOW], err);
+    }
+    if (st != GY_OK) {
+        for (int i = 0; i < GY_VARIANTS_MAX; i++) {
+            gy_endpoint_unref(e[i]);
+        }
+        return st;
+    }
+    *ret = e[GY_VARIANT_STABLE];
+    return GY_OK;
+}
+
+static gy_status load_revision(const struct gy_deployer *d, const struct gy_revision *r,
+                               const struct gy_endpoint *fresh, struct gy_endpoint **ret,
+                               struct gy_err *err)
+{
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    struct gy_plan plan;
+    GY_TRY(gy_json_parse(r->config, &doc, err));
+    yyjson_val *config = yyjson_doc_get_root(doc);
+    GY_TRY(gy_plan_frozen(config, &plan, err));
+    plan.variants[0].model = r->model_name;
+    plan.variants[0].version = r->model_version;
+    return gy_plan_load(d, &plan, r->endpoint, r->revision, config, fresh, ret, err);
+}
+
+/* ---- what is served ---- */
+
+struct loading {
+    struct gy_arena a;
+    struct gy_revision *all;
+    size_t n;
+};
+
+static gy_status read_current(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    struct loading *l = ctx;
+    return gy_revision_current(db, &l->a, &l->all, &l->n, err);
+}
+
+static void load_all(const struct gy_deployer *d, struct loading *l,
+                     const struct gy_endpoint *fresh, struct gy_endpoint **loaded, size_t *ret_n,
+                     size_t *ret_failed)
+{
+    GY_AUTO(gy_table_unref) struct gy_table *old = gy_serving_table(d->serving);
+    for (size_t i = 0; i < l->n; i++) {
+        const struct gy_revision *r = &l->all[i];
+        const struct gy_endpoint *have = gy_table_find(old, r->endpoint);
+        if (have && have->revision == r->revision) {
+            /* The table's reference keeps it alive; const only for those who answer with it. */
+            loaded[(*ret_n)++] = gy_endpoint_ref((struct gy_endpoint *)have);
+            continue;
+        }
+        struct gy_err err = GY_ERR_INIT;
+        if (load_revision(d, r, fresh, &loaded[*ret_n], &err) == GY_OK) {
+            (*ret_n)++;
+        } else {
+            (*ret_failed)++;
+            gy_log_err(GY_LOG_ERROR, "serve", "an endpoint can not be loaded", &err);
+        }
+    }
+}
+
+gy_status gy_deploy_publish(const struct gy_deployer *d, const struct gy_endpoint *fresh,
+                            size_t *ret_failed, struct gy_err *err)
+{
+    struct loading l = {0};
+    gy_arena_init(&l.a, 4 * GY_MAX_REQUEST_ARENA);
+    *ret_failed = 0;
+    gy_serving_change_begin(d->serving);
+    gy_status st = gy_store_read(d->store, read_current, &l, err);
+    struct gy_endpoint **loaded = NULL;
+    size_t n = 0;
+    if (st == GY_OK) {
+        loaded = gy_calloc(l.n + 1, sizeof *loaded);
+        st = loaded ? GY_OK : gy_err_set(err, GY_E_NOMEM, "loading endpoints");
+    }
+    if (st == GY_OK) {
+        load_all(d, &l, fresh, loaded, &n, ret_failed);
+        st = gy_serving_publish(d->serving, loaded, n, err);
+    }
+    gy_serving_change_end(d->serving);
+    for (size_t i = 0; i < n; i++) {
+        gy_endpoint_unref(loaded[i]);
+    }
+    gy_free(loaded);
+    gy_arena_done(&l.a);
+    return st;
+}
+
+gy_status gy_deploy_load(const struct gy_deployer *d, size_t *ret_failed, struct gy_err *err)
+{
+    return gy_deploy_publish(d, NULL, ret_failed, err);
+}

@@ -1,0 +1,414 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Canary, shadow, promote, rollback: who answers, what is logged, what is refused, what comes back."""
+
+import collections
+import http.client
+import json
+import math
+import re
+import shutil
+
+import pytest
+import serving
+import support
+from serving import API, must, request, v2
+from test_endpoints import ALWAYS, NEVER, PLAIN, SICK, WELL, SocketApi
+
+pytestmark = pytest.mark.tsan
+
+BASE = f"{API}/endpoints/sepsis"
+INFER = "/v2/models/sepsis/infer"
+
+
+@pytest.fixture
+def server(new_server):
+    """Version 1 always says 0, version 2 always 1, version 3 asks HR; 1 is served."""
+    server = new_server()
+    for files in (NEVER, ALWAYS, serving.package()):
+        serving.register(server, files=files)
+    serving.deploy(server, "models:/sepsis/1", project=PLAIN)
+    return server
+
+
+def canary(server, ref="models:/sepsis/2", share=0.1, **more):
+    return must(server, "POST", f"{BASE}/deploy", {"model": ref, "canary": share} | more)
+
+
+def change(server, verb, **body):
+    return must(server, "POST", f"{BASE}/{verb}", body)
+
+
+def refused(server, verb, status, code, says="", **body):
+    got, answer, _ = request(server, "POST", f"{BASE}/{verb}", body)
+    assert (got, answer["code"]) == (status, code) and says in answer["detail"], answer
+    return answer
+
+
+def weights(revision):
+    return [(w["version"], w["role"], w["weight"]) for w in revision["config"]["weights"]]
+
+
+def ask(server, headers=None, path="/predictions", body=None):
+    status, answer, got = request(server, "POST", path, body or SICK, headers)
+    assert status == 200, answer
+    return answer, got
+
+
+def versions(server, n, **kwargs):
+    return collections.Counter(ask(server, **kwargs)[0]["model_version"] for _ in range(n))
+
+
+def metric(server, name, **labels):
+    """The sum of a metric over all its labels that match."""
+    total = 0
+    for line in request(server, "GET", "/metrics")[1].decode().splitlines():
+        if line.startswith(name + "{") and all(f'{k}="{v}"' in line for k, v in labels.items()):
+            total += float(line.rsplit(" ", 1)[1])
+    return total
+
+
+def outputs_bytes(server, body=SICK, path=INFER):
+    """The bytes of the member `outputs`, as they were sent."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    connection.request("POST", path, json.dumps(v2([[body["hr"], body["resp"], body["temp"]]])))
+    text = connection.getresponse().read()
+    connection.close()
+    return text[text.index(b'"outputs":'):]
+
+
+def test_canary_promote_rollback(server):
+    before = outputs_bytes(server)
+    two = canary(server, share=0.25, reason="try it")
+    assert (two["revision"], two["kind"], two["version"], two["reason"]) == (2, "canary", 1, "try it")
+    assert weights(two) == [(1, "stable", 0.75), (2, "canary", 0.25)]
+    seen = collections.Counter()
+    for _ in range(400):
+        answer, headers = ask(server)
+        assert answer["revision"] == 2 and headers["Gyre-Model-Version"] == answer["model_version"]
+        assert answer["isSepsis"] == int(answer["model_version"]) - 1
+        seen[answer["model_version"]] += 1
+    assert 55 <= seen["2"] <= 145 and seen["1"] + seen["2"] == 400  # 100, five standard deviations
+    assert metric(server, "gyre_inference_requests_total", version="2", outcome="ok") == seen["2"]
+    assert metric(server, "gyre_endpoint_weight", version="2", role="canary") == 0.25
+
+    three = change(server, "traffic", canary=0.9)
+    assert (three["revision"], three["kind"], weights(three)) == (3, "traffic", [(1, "stable", 0.1), (2, "canary", 0.9)])
+    assert versions(server, 60)["2"] > 30
+    four = change(server, "promote", reason="good")
+    assert (four["kind"], four["version"], weights(four)) == ("promote", 2, [(2, "stable", 1)])
+    assert versions(server, 20) == {"2": 20}
+    five = change(server, "rollback", reason="after all")
+    assert (five["kind"], five["copied_from"], weights(five)) == ("rollback", 1, [(1, "stable", 1)])
+    assert versions(server, 20) == {"1": 20} and outputs_bytes(server) == before
+    kinds = [e["kind"] for e in must(server, "GET", f"{API}/events?kind=endpoint")["events"]]
+    assert kinds == ["endpoint.deployed", "endpoint.canary", "endpoint.traffic", "endpoint.promoted", "endpoint.rolled_back"]
+    event = must(server, "GET", f"{API}/events?kind=endpoint.promoted")["events"][0]
+    assert event["data"]["reason"] == "good" and event["data"]["weights"][0]["version"] == 2
+    history = must(server, "GET", BASE)["revisions"]
+    assert [r["reason"] for r in history] == ["after all", "good", None, "try it", None]
+
+
+def test_the_rollback_of_a_canary_is_what_was_before(server):
+    before, config = outputs_bytes(server), must(server, "GET", BASE)["revisions"][0]["config"]
+    canary(server, share=1)
+    assert versions(server, 10) == {"2": 10}
+    change(server, "traffic", canary=0.5)
+    canary(server, "models:/sepsis/3", share=0.5)  # another canary takes its place
+    back = change(server, "rollback")
+    assert back["copied_from"] == 1 and back["config"] == config and outputs_bytes(server) == before
+    # going back again would be going back to the same
+    refused(server, "rollback", 409, "CONFLICT", "no earlier revision")
+    # a version served alone in between is what the next rollback finds
+    serving.deploy(server, "models:/sepsis/3", project=PLAIN)
+    canary(server)
+    assert change(server, "rollback")["version"] == 3
+    assert change(server, "rollback")["version"] == 1
+    assert change(server, "rollback", revision=6)["version"] == 3
+
+
+def test_versions_can_be_named(server):
+    canary(server, share=0)
+    assert versions(server, 20) == {"1": 20}
+    for version in ("1", "2"):
+        answer, headers = ask(server, path=f"/v2/models/sepsis/versions/{version}/infer", body=v2([[70, 15, 37]]))
+        assert answer["model_version"] == version == headers["Gyre-Model-Version"]
+        assert serving.outputs(answer)["prediction"] == [int(version) - 1]
+        about = must(server, "GET", f"/v2/models/sepsis/versions/{version}")
+        assert about["versions"] == ["1", "2"] and about["properties"]["revision"] == "2"
+        assert must(server, "GET", f"/v2/models/sepsis/versions/{version}/ready")["ready"]
+    assert must(server, "GET", "/v2/models/sepsis")["versions"] == ["1", "2"]
+    assert request(server, "POST", "/v2/models/sepsis/versions/3/infer", v2([[70, 15, 37]]))[0] == 404
+    change(server, "promote")
+    assert request(server, "POST", "/v2/models/sepsis/versions/1/infer", v2([[70, 15, 37]]))[0] == 404
+
+
+def test_a_sticky_key_keeps_its_version(server):
+    canary(server, share=0.3)
+    keys = [f"patient-{i}" for i in range(60)]
+
+    def who(key):
+        got = versions(server, 3, headers={"Gyre-Sticky-Key": key})
+        assert len(got) == 1, (key, got)
+        return next(iter(got))
+
+    first = {key: who(key) for key in keys}
+    assert 5 <= sum(v == "2" for v in first.values()) <= 35
+    change(server, "traffic", canary=0.7)  # who was answered by the canary stays with it
+    then = {key: who(key) for key in keys}
+    assert all(then[key] == "2" for key in keys if first[key] == "2")
+    assert sum(v == "2" for v in then.values()) > sum(v == "2" for v in first.values())
+    # rows that go to the pool are drawn by the same key
+    rows = v2([[70, 15, 37]] * 3000)
+    for key in keys[:6]:
+        assert ask(server, {"Gyre-Sticky-Key": key}, INFER, rows)[0]["model_version"] == then[key]
+
+
+def test_shadow(server):
+    before = outputs_bytes(server)
+    two = change(server, "shadow", model="models:/sepsis/2", reason="look first")
+    assert (two["kind"], weights(two)) == ("shadow", [(1, "stable", 1), (2, "shadow", 0)])
+    assert outputs_bytes(server) == before
+    answer, _ = ask(server)
+    assert (answer["model_version"], answer["isSepsis"]) == ("1", 0)
+    trace = must(server, "GET", f"{API}/trace/{answer['prediction_id']}")
+    assert trace["outputs"]["prediction"] == 0 and trace["shadow"] == {"model_version": "2", "outputs": [1, 1]}
+    assert metric(server, "gyre_shadow_rows_total", version="2") == 2 == metric(server, "gyre_shadow_differs_total", version="2")
+    assert metric(server, "gyre_inference_requests_total", version="2") == 0
+    assert must(server, "GET", "/v2/models/sepsis")["versions"] == ["1"]
+    assert request(server, "POST", "/v2/models/sepsis/versions/2/infer", v2([[70, 15, 37]]))[0] == 404
+    # beside a canary it shadows both; many rows are scored off the loop
+    canary(server, "models:/sepsis/3", share=0.5)
+    many, _ = ask(server, path=INFER, body=v2([[70, 15, 37]] * 5000))
+    trace = must(server, "GET", f"{API}/trace/{many['parameters']['prediction_id']}")
+    assert all(row["shadow"]["outputs"] == [1, 1] for row in trace["predictions"])
+    assert metric(server, "gyre_shadow_rows_total", version="2") == 5002
+    # promoting the canary keeps the shadow; a shadow that becomes the canary is none any more
+    assert weights(change(server, "promote")) == [(3, "stable", 1), (2, "shadow", 0)]
+    assert weights(canary(server)) == [(3, "stable", 0.9), (2, "canary", 0.1)]
+    refused(server, "shadow", 409, "CONFLICT", "no shadow", off=True)
+    change(server, "shadow", model="models:/sepsis/1")
+    assert weights(change(server, "shadow", off=True)) == [(3, "stable", 0.9), (2, "canary", 0.1)]
+
+
+def test_a_shadow_answers_where_a_rule_does(server):
+    serving.deploy(server, "models:/sepsis/1", project=serving.PROJECT | {"rule_shadow": 1})
+    change(server, "shadow", model="models:/sepsis/3")
+    answer, _ = ask(server, body={"hr": 104, "resp": 22, "temp": 38.9})
+    trace = must(server, "GET", f"{API}/trace/{answer['prediction_id']}")
+    assert trace["rules"]["name"] == "sirs"
+    # the rule answers for both; what the models say is logged
+    assert trace["model_outputs"] == [0]
+    assert trace["shadow"]["outputs"] == [1, pytest.approx(1 / (1 + math.exp(9 - 10.4)))]
+    assert metric(server, "gyre_shadow_differs_total", version="3") == 0
+
+
+def test_trace_names_the_version_that_answered(server):
+    canary(server, share=1)
+    answer, _ = ask(server)
+    trace = must(server, "GET", f"{API}/trace/{answer['prediction_id']}")
+    weights_now = must(server, "GET", BASE)["revisions"][0]["config"]["weights"]
+    assert (trace["variant"], trace["model_version"]) == ("canary", "2")
+    assert (trace["digest"], trace["run_id"]) == (weights_now[1]["digest"], weights_now[1]["run_id"])
+    deployed = {e["from"] for e in trace["lineage"] if e["to"] == "revision:sepsis/2"}
+    assert {"model:sepsis/1", "model:sepsis/2"} <= deployed
+
+
+def test_refusals(server):
+    deploy = {"model": "models:/sepsis/2", "canary": 0.1}
+    for share in (-0.1, 1.1, "10%", [0.1]):
+        refused(server, "deploy", 400, "INVALID", "canary", **(deploy | {"canary": share}))
+    refused(server, "deploy", 400, "INVALID", "answers already", model="models:/sepsis/1", canary=0.1)
+    refused(server, "shadow", 400, "INVALID", "answers already", model="models:/sepsis/1")
+    refused(server, "shadow", 404, "NOTFOUND", model="models:/sepsis/9")
+    refused(server, "shadow", 400, "INVALID", "model")
+    refused(server, "deploy", 400, "INVALID", "'rules' is not what is served", **deploy, project={"rules": [serving.SIRS]})
+    refused(server, "deploy", 400, "INVALID", "'threshold' is not what is served", **deploy, project={"threshold": 0.3})
+    refused(server, "deploy", 400, "INVALID", "unknown key 'min_label'", **deploy, project={"rollout": {"min_label": 3}})
+    refused(server, "deploy", 400, "INVALID", "promote", **deploy, project={"rollout": {"promote": "yes"}})
+    refused(server, "deploy", 400, "INVALID", "'reason' must be", **deploy, reason=7)
+    for verb in ("traffic", "promote"):
+        refused(server, verb, 409, "CONFLICT", "has no canary", canary=0.5)
+    canary(server, project=PLAIN | {"rollout": {"min_labels": 7}})
+    refused(server, "traffic", 400, "INVALID", canary=2)
+    refused(server, "traffic", 400, "INVALID", "canary")
+    refused(server, "shadow", 400, "INVALID", "canary and shadow", model="models:/sepsis/2")
+    assert must(server, "GET", BASE)["revision"] == 2  # nothing of it was recorded
+    must(server, "POST", f"{BASE}/undeploy", {})
+    refused(server, "deploy", 404, "NOTFOUND", "undeployed", **deploy)
+    refused(server, "promote", 404, "NOTFOUND", "undeployed")
+    got, answer, _ = request(server, "POST", f"{API}/endpoints/none/deploy", deploy)
+    assert got == 404 and "without one" in answer["hint"]
+
+
+def other_package(**changes):
+    files = serving.package()
+    model = json.loads(files["model.json"])
+    for key, value in changes.items():
+        model[key] = value
+    files["model.json"] = json.dumps(model)
+    return files
+
+
+def test_variants_must_agree(server):
+    model = json.loads(serving.package()["model.json"])
+    serving.deploy(server, "models:/sepsis/1", project={})
+    wrong = [
+        ("their task", {"task": "regression", "classes": []}),
+        ("their classes", {"classes": ["no", "yes"]}),
+        ("their inputs", {"inputs": [model["inputs"][1], model["inputs"][0], model["inputs"][2]]}),
+        ("their inputs", {"inputs": model["inputs"][:2], "features": model["features"][:2],
+                          "learner": model["learner"] | {"values": [0.1, 0, -9]}}),
+    ]
+    for says, changes in wrong:
+        version, _ = serving.register(server, files=other_package(**changes))
+        for verb, more in (("deploy", {"canary": 0.1}), ("shadow", {})):
+            refused(server, verb, 400, "INVALID", says, model=f"models:/sepsis/{version}", **more)
+    # another model of the same number can not be told apart in records
+    serving.register(server, name="other", files=ALWAYS)
+    refused(server, "deploy", 400, "INVALID", "another number", model="models:/other/1", canary=0.1)
+
+
+def test_each_variant_has_its_own_threshold(server):
+    version, _ = serving.register(server, files=other_package(threshold=0.9))
+    serving.deploy(server, "models:/sepsis/3", project=PLAIN)
+    two = canary(server, f"models:/sepsis/{version}", share=0.5)
+    assert [w["threshold"] for w in two["config"]["weights"]] == [0.5, 0.9]
+    row = {"hr": 100, "resp": 15, "temp": 37}  # .73
+    for number, want in ((3, 1), (version, 0)):
+        answer = must(server, "POST", f"/v2/models/sepsis/versions/{number}/infer", v2([list(row.values())]))
+        assert serving.outputs(answer)["prediction"] == [want]
+    assert change(server, "promote")["config"]["threshold"] == 0.9
+    assert change(server, "rollback")["config"]["threshold"] == 0.5
+    # one that gyre.yaml sets is everybody's
+    serving.deploy(server, "models:/sepsis/3", project=PLAIN | {"threshold": 0.95})
+    two = canary(server, f"models:/sepsis/{version}", share=0.5)
+    assert [w["threshold"] for w in two["config"]["weights"]] == [0.95, 0.95]
+
+
+def test_the_gate(new_server):
+    """A canary must be blessed, a shadow need not; promote asks again; a rollback to what is served as stable does not."""
+    server = new_server()
+    for files in (NEVER, ALWAYS):
+        serving.register(server, files=files)
+    api = SocketApi(server)
+    first = api.judge(1, True)
+    serving.deploy(server, "models:/sepsis/1", project=PLAIN, gate={"metrics": ["auc"]})
+    refused(server, "deploy", 403, "NOTBLESSED", "no verdict", model="models:/sepsis/2", canary=0.1)
+    assert must(server, "GET", BASE)["revision"] == 1
+    assert change(server, "shadow", model="models:/sepsis/2")["gated"]
+    refused(server, "deploy", 403, "NOTBLESSED", model="models:/sepsis/2", canary=0.1)
+    second = api.judge(2, True)
+    two = canary(server)
+    assert two["gated"] and [w["verdict"] for w in two["config"]["weights"]] == [first, second]
+    answer, _ = ask(server, path="/v2/models/sepsis/versions/2/infer", body=v2([[70, 15, 37]]))
+    assert must(server, "GET", f"{API}/trace/{answer['parameters']['prediction_id']}")["verdict"] == second
+    api.judge(2, False)
+    refused(server, "promote", 403, "NOTBLESSED", "NOT_BLESSED")
+    refused(server, "traffic", 403, "NOTBLESSED", canary=1)
+    api.judge(1, False)  # what is served stays served, so a bad canary can always be taken back
+    assert change(server, "rollback")["version"] == 1
+    # an approval that was asked for once is asked for a canary, too
+    api.judge(1, True), api.judge(2, True)
+    api.approve(1)
+    serving.deploy(server, "models:/sepsis/1", project=PLAIN, gate={"metrics": ["auc"], "approval": "required"})
+    refused(server, "deploy", 403, "NOTBLESSED", "approved", model="models:/sepsis/2", canary=0.1)
+    refused(server, "deploy", 403, "NOTBLESSED", "approved", model="models:/sepsis/2")
+    api.approve(2)
+    canary(server)
+    assert change(server, "promote")["version"] == 2
+
+
+def test_a_package_is_loaded_once(server):
+    """Changes of traffic need the disk for nothing: neither the cache of packages nor the objects are read again."""
+    canary(server)
+    cache = server.home / "cache" / "models"
+    shutil.rmtree(cache)
+    objects = server.home / "objects"
+    objects.rename(server.home / "objects.away")
+    try:
+        change(server, "traffic", canary=0.5)
+        change(server, "promote")
+        assert versions(server, 5) == {"2": 5}
+    finally:
+        (server.home / "objects.away").rename(objects)
+    assert change(server, "rollback")["version"] == 1  # version 1 was let go: it is loaded again
+
+
+def test_restart_serves_canary_and_shadow(new_server, tmp_path):
+    home = tmp_path / "home"
+    server = new_server(home=home)
+    for files in (NEVER, ALWAYS, serving.package()):
+        serving.register(server, files=files)
+    serving.deploy(server, "models:/sepsis/1", project=PLAIN)
+    canary(server, share=0.5)
+    change(server, "shadow", model="models:/sepsis/3")
+    server.kill()
+    again = new_server(home=home)
+    assert must(again, "GET", "/v2/models/sepsis")["versions"] == ["1", "2"]
+    assert len(versions(again, 40)) == 2
+    answer, _ = ask(again)
+    assert must(again, "GET", f"{API}/trace/{answer['prediction_id']}")["shadow"]["model_version"] == "3"
+    assert change(again, "promote")["version"] == 2
+
+
+def test_undeploy_with_a_canary(server):
+    canary(server, share=0.5)
+    must(server, "POST", f"{BASE}/undeploy", {})
+    assert request(server, "POST", INFER, v2([[70, 15, 37]]))[0] == 404
+    assert request(server, "POST", "/v2/models/sepsis/versions/2/infer", v2([[70, 15, 37]]))[0] == 404
+    back = change(server, "rollback")  # the last one there was
+    assert (back["copied_from"], len(back["config"]["weights"])) == (2, 2)
+    assert len(versions(server, 40)) == 2
+
+
+def test_no_number_counts_as_an_error(server):
+    huge = v2([[1e308, 1e308, 1]])
+    learner = json.loads(serving.package()["model.json"])["learner"]
+    regression = {"task": "regression", "classes": []}
+    for values in ([0.1, 0, 0, 0], [1, 1, 1, 0]):
+        serving.register(server, name="sum", files=other_package(**regression, learner=learner | {"values": values}))
+    serving.deploy(server, "models:/sum/1", name="sum", project={})
+    must(server, "POST", f"{API}/endpoints/sum/deploy", {"model": "models:/sum/2", "canary": 0.5})
+    status, answer, _ = request(server, "POST", "/v2/models/sum/versions/2/infer", huge)
+    assert status == 400 and "no finite number" in answer["error"]
+    assert request(server, "POST", "/v2/models/sum/versions/1/infer", huge)[0] == 200
+    assert request(server, "POST", "/v2/models/sum/versions/2/infer", {"inputs": 1})[0] == 400
+    counted = [metric(server, "gyre_inference_requests_total", endpoint="sum", version="2", outcome=o) for o in ("no_number", "refused", "failed")]
+    assert counted == [1, 1, 0]
+
+
+def test_commands(server, tmp_path):
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "gyre.yaml").write_text(
+        "name: sepsis\nendpoints:\n  sepsis:\n    model: models:/sepsis/1\n"
+        "    aliases: [{path: /predictions, input: {HR: hr, Resp: resp, Temp: temp}, output: {isSepsis: prediction}}]\n"
+        "    rollout: {canary: 0.2, min_labels: 20, recall_change_min: -0.05, promote: auto}\n")
+    env = {"GYRE_HOME": str(server.home)}
+
+    def run(*args):
+        return support.run_json("endpoint", *args, cwd=project, env=env)
+
+    two = run("deploy", "--model", "models:/sepsis/2", "--canary", "10%", "--reason", "next")
+    assert weights(two) == [(1, "stable", 0.9), (2, "canary", 0.1)] and two["config"]["rollout"]["min_labels"] == 20
+    assert weights(run("traffic", "sepsis", "--canary", "0.5"))[1] == (2, "canary", 0.5)
+    assert weights(run("shadow", "sepsis", "models:/sepsis/3"))[2] == (3, "shadow", 0)
+    assert len(run("shadow", "sepsis", "--off", "--reason", "seen")["config"]["weights"]) == 2
+    assert run("promote", "sepsis")["version"] == 2
+    assert run("rollback", "sepsis", "--reason", "no good")["copied_from"] == 1
+    shown = support.run_gyre("endpoint", "show", "sepsis", cwd=project, env=env)
+    assert shown.returncode == 0 and "serves revision 7" in shown.stdout and re.search(r"stable +sepsis version 1", shown.stdout)
+    assert all(text in shown.stdout for text in ("1 + 10% 2", "1 + 50% 2 + shadow 3", "no good", "promote"))
+    history = support.run_gyre("endpoint", "history", "sepsis", cwd=project, env=env)
+    assert "no good" in history.stdout and "serves" not in history.stdout
+    for wrong in (["traffic", "sepsis"], ["traffic", "sepsis", "--canary", "101%"], ["deploy", "sepsis", "--canary", "much"],
+                  ["shadow", "sepsis"], ["shadow", "sepsis", "models:/sepsis/3", "--off"]):
+        assert support.run_gyre("endpoint", *wrong, cwd=project, env=env).returncode == 2, wrong
+
+
+def test_three_on_the_status_page(server):
+    canary(server, share=0.25)
+    change(server, "shadow", model="models:/sepsis/3")
+    ask(server, body=WELL)
+    rows = must(server, "GET", f"{API}/status")["endpoints"]
+    assert [(r["version"], r["role"], r["weight"]) for r in rows] == [("1", "stable", 0.75), ("2", "canary", 0.25), ("3", "shadow", 0)]
