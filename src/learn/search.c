@@ -12,6 +12,7 @@
 
 #define MAX_ARENA (64 * GY_MIB)
 #define MAX_FOLDS 5
+#define MIN_ROWS 10
 #define FEW_ROWS 2000         /* 5 folds up to here */
 #define MANY_ROWS 20000       /* 3 folds up to here, then one validation part */
 #define VALIDATION_SHARE 0.25 /* of the rows searched on, when it is one part */
@@ -130,13 +131,19 @@ static gy_status order_rows(struct search *s, const uint8_t *fold_of, struct gy_
         }
     }
     memcpy(s->rows, sorted, n * sizeof *sorted);
+    size_t kept = 0; /* of few rows a fold may get none */
     for (size_t f = 0; f < s->ret->n_folds; f++) {
-        s->folds[f].n = n - s->folds[f].n_validated;
-        if (s->folds[f].n == 0 || s->folds[f].n_validated == 0) {
-            (void)gy_err_set(err, GY_E_INVALID,
-                             "%zu labelled training rows are too few to search on", n);
-            return gy_err_hint(err, "take more rows");
+        struct fold *fold = &s->folds[f];
+        fold->n = n - fold->n_validated;
+        if (fold->n > 0 && fold->n_validated > 0) {
+            s->folds[kept++] = *fold;
         }
+    }
+    s->ret->n_folds = kept;
+    if (kept == 0 || n < MIN_ROWS) {
+        (void)gy_err_set(err, GY_E_INVALID, "%zu labelled training rows are too few to search on",
+                         n);
+        return gy_err_hint(err, "take more rows");
     }
     return GY_OK;
 }
@@ -243,6 +250,11 @@ static double metric_of(const struct gy_metrics *m, const char *name)
 {
     const struct gy_metric *found = gy_metrics_get(m, gy_str_c(name));
     return found ? found->value : NAN;
+}
+
+static double loss_of(const struct search *s, const struct gy_metrics *m)
+{
+    return metric_of(m, s->m.task == GY_TASK_REGRESSION ? "rmse" : "log_loss");
 }
 
 /* ---- learners ---- */
@@ -371,7 +383,7 @@ static gy_status look(void *ctx, int rounds, const float *out, bool *ret_go_on, 
     } else {
         struct gy_metrics m;
         GY_TRY(measure(s, at, f->first, f->n_validated, 0, &m, err));
-        double loss = metric_of(&m, s->m.task == GY_TASK_REGRESSION ? "rmse" : "log_loss");
+        double loss = loss_of(s, &m);
         s->since_best = loss < s->least_loss ? 0 : s->since_best + 1;
         s->least_loss = fmin(loss, s->least_loss);
         s->n_looked = s->look;
@@ -430,18 +442,19 @@ static bool better(const struct gy_search *r, double a, double b)
     return !isnan(a) && (isnan(b) || (r->lower_is_better ? a < b : a > b));
 }
 
-/* The best look, with its interval. */
+/* The best look, with its interval; of equal ones that with the smaller loss. */
 static gy_status settle(struct search *s, struct gy_trial *t, size_t *ret_look, struct gy_err *err)
 {
     size_t best = 0;
-    double score = NAN;
+    double score = NAN, loss = INFINITY;
     size_t n = s->ret->n_validated;
     for (size_t k = 0; k < s->n_looked; k++) {
         struct gy_metrics m;
         GY_TRY(measure(s, k, 0, n, 0, &m, err));
         double v = metric_of(&m, s->ret->metric);
-        if (better(s->ret, v, score)) {
+        if (better(s->ret, v, score) || (v == score && loss_of(s, &m) < loss)) {
             score = v;
+            loss = loss_of(s, &m);
             best = k;
         }
     }
@@ -513,6 +526,12 @@ static gy_status learn(struct search *s, const struct gy_trial *t, struct gy_err
                                              : run_xgboost(s, &params, err);
 }
 
+static bool beats(const struct search *s, const struct gy_trial *t, const struct gy_trial *best)
+{
+    return !best || better(s->ret, t->score, best->score) ||
+           (t->score == best->score && loss_of(s, &t->metrics) < loss_of(s, &best->metrics));
+}
+
 /* A trial that fails is a result, too; only what would fail every trial ends the search. */
 static gy_status try_one(struct search *s, struct gy_trial *t, struct gy_err *err)
 {
@@ -536,8 +555,7 @@ static gy_status try_one(struct search *s, struct gy_trial *t, struct gy_err *er
         t->score = NAN;
         t->metrics.n = 0;
         (void)snprintf(t->error, sizeof t->error, "%.255s", why.msg);
-    } else if (t->number > 0 &&
-               better(s->ret, t->score, s->ret->best ? s->ret->best->score : NAN)) {
+    } else if (t->number > 0 && beats(s, t, s->ret->best)) {
         s->ret->best = t;
         if (s->m.task == GY_TASK_BINARY) {
             GY_TRY(find_threshold(s, look_at, err));
