@@ -89,6 +89,7 @@ extern const struct gy_verb_table gy_cmd_models;   /* cmd_models.c */
 extern const struct gy_verb_table gy_cmd_endpoint; /* cmd_endpoint.c */
 extern const struct gy_verb_table gy_cmd_trace;    /* cmd_trace.c */
 extern const struct gy_verb_table gy_cmd_server;   /* cmd_server.c */
+extern const struct gy_verb_table gy_cmd_try;      /* cmd_try.c */
 extern const struct gy_verb_table gy_cmd_version;  /* cmd_version.c */
 extern const struct gy_verb_table gy_cmd_init;     /* cmd_init.c: init */
 extern const struct gy_verb_table gy_cmd_demo;     /* cmd_demo.c */

@@ -137,7 +137,8 @@ gy_status gy_demo_gyre(struct gy_demo *d, const char *words, int want_code, yyjs
     gy_status status = gy_proc_capture(&o, &out, &code, err);
     (void)close(log_fd); /* appended by the child, which has ended */
     GY_TRY(status);
-    if (code != want_code) {
+    d->exit_code = code;
+    if (want_code >= 0 && code != want_code) {
         gy_err_set(err, GY_E_FAILED, "gyre %s: exit code %d instead of %d: %.200s", words, code,
                    want_code, out.p);
         return gy_err_hint(err, "%s/.gyre/demo.log has what it said", d->dir);
@@ -163,8 +164,11 @@ void gy_demo_begin(struct gy_demo *d, const char *name, const char *command_fmt,
     (void)vsnprintf(s->command, sizeof s->command, command_fmt,
                     args); /* a cut command shows where it was cut */
     va_end(args);
-    gy_cli_say(d->cli, "%s%2zu  %s%s\n    $ %s\n", d->cli->color ? "\033[1m" : "", d->n_steps, name,
-               d->cli->color ? "\033[0m" : "", s->command);
+    gy_cli_say(d->cli, "%s%2zu  %s%s\n", d->cli->color ? "\033[1m" : "", d->n_steps, name,
+               d->cli->color ? "\033[0m" : "");
+    if (s->command[0]) {
+        gy_cli_say(d->cli, "    $ %s\n", s->command);
+    }
     (void)fflush(stdout); /* so that the command stands there while it runs */
     d->step_start_ns = gy_mono_ns();
 }

@@ -23,6 +23,7 @@ struct gy_demo {
     char dir[GY_MAX_PATH]; /* where it plays */
     char address[256];     /* of the server, "" before it is up */
     struct gy_proc server;
+    int exit_code;  /* of the last command */
     int server_out; /* read end of its stdout; kept open while it runs */
     struct gy_demo_step steps[GY_DEMO_MAX_STEPS];
     size_t n_steps;
@@ -37,8 +38,8 @@ GY_CHECKED gy_status gy_demo_open(struct gy_cli *cli, const char *dir, struct gy
 void gy_demo_close(struct gy_demo *d); /* stops the server; NULL-safe parts */
 
 /* Run `gyre <words>` (blank-separated, no quoting) in the folder; with --json added when ret_doc is
- * wanted. want_code: the exit code that is expected. Fails when another one came, with the child's
- * message. */
+ * wanted. want_code: the exit code that is expected; -1: any, see d->exit_code. Fails when another
+ * one came, with the child's message. */
 GY_CHECKED gy_status gy_demo_gyre(struct gy_demo *d, const char *words, int want_code,
                                   yyjson_doc **ret_doc, struct gy_err *err);
 /* A JSON file of the folder. */
