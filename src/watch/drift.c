@@ -30,9 +30,9 @@ static gy_status bad_option(struct gy_str key, const char *want, struct gy_err *
 static gy_status read_feature_key(struct gy_str key, yyjson_val *v,
                                   struct gy_drift_feature_options *f, struct gy_err *err)
 {
-    if (gy_str_eqc(key, "method") && yyjson_is_str(v)) {
-        f->has_method = true;
-        return gy_stat_parse(gy_json_val_str(v), &f->method, err);
+    if (gy_str_eqc(key, "test") && yyjson_is_str(v)) {
+        f->has_test = true;
+        return gy_stat_parse(gy_json_val_str(v), &f->test, err);
     }
     if (gy_str_eqc(key, "threshold") && yyjson_is_num(v) && yyjson_get_num(v) >= 0) {
         f->has_threshold = true;
@@ -43,8 +43,7 @@ static gy_status read_feature_key(struct gy_str key, yyjson_val *v,
         f->categorical = yyjson_get_bool(v);
         return GY_OK;
     }
-    return bad_option(key, "a column takes method (a name), threshold (a number), categorical",
-                      err);
+    return bad_option(key, "a column takes test (a name), threshold (a number), categorical", err);
 }
 
 static gy_status read_features(yyjson_val *v, struct gy_arena *a, struct gy_drift_options *o,
@@ -132,8 +131,8 @@ static gy_status judge(struct gy_drift_feature *f, const struct gy_drift_feature
                        uint64_t min_rows, struct gy_err *err)
 {
     const struct gy_values *ref = &f->reference, *cur = &f->current;
-    f->test = o->has_method ? o->method
-                            : gy_stat_choose(ref->total, gy_stat_union(ref, cur), f->categorical);
+    f->test =
+        o->has_test ? o->test : gy_stat_choose(ref->total, gy_stat_union(ref, cur), f->categorical);
     f->threshold = o->has_threshold ? o->threshold : gy_stat_threshold(f->test);
     f->enough = ref->total >= min_rows && cur->total >= min_rows;
     f->reference_mean = gy_values_mean(ref);
@@ -195,7 +194,7 @@ static gy_status compare_scores(const struct gy_profile *p, const struct gy_drif
     }
     struct gy_drift_feature *f = &ret->score;
     /* Weighted rows are no independent ones: a distance does not mind, a p-value would. */
-    const struct gy_drift_feature_options one = {.has_method = true, .method = GY_STAT_WASSERSTEIN};
+    const struct gy_drift_feature_options one = {.has_test = true, .test = GY_STAT_WASSERSTEIN};
     *f = (struct gy_drift_feature){
         .name = GY_STR("score"), .reference = p->score, .reference_distinct = p->score.n};
     GY_TRY(gy_values_of(scores, weights, w->n_rows, a, &f->current, err));

@@ -49,11 +49,13 @@ bool gy_drift_window_full(const struct gy_drift_window *w);
 bool gy_drift_window_add(struct gy_drift_window *w, const struct gy_drift_row *row);
 /* The rows of a log record from row `first` of it on, until the window is full: *ret_taken of them.
  * A window that does not slide is closed then, and the next one goes on at first + *ret_taken.
- * shape: of the record's revision. Only the scores of its stable version count. Fails: INVALID (the
- * record has other inputs than the window). */
+ * shape: of the record's revision. version: the one whose profile the window is compared with; rows
+ * that another version answered (a canary) count but for their scores. Fails: INVALID (the record
+ * has other inputs than the window). */
 GY_CHECKED gy_status gy_drift_window_record(struct gy_drift_window *w, const struct gy_shape *shape,
-                                            const struct gy_record *r, uint32_t first,
-                                            uint32_t *ret_taken, struct gy_err *err);
+                                            struct gy_str version, const struct gy_record *r,
+                                            uint32_t first, uint32_t *ret_taken,
+                                            struct gy_err *err);
 /* The share of rows that a rule decided; n 0: no rules. */
 struct gy_share gy_drift_window_rule_hits(const struct gy_drift_window *w);
 int64_t gy_drift_window_since_us(const struct gy_drift_window *w); /* time of the oldest row */
@@ -64,8 +66,8 @@ int64_t gy_drift_window_until_us(const struct gy_drift_window *w);
 struct gy_drift_feature_options {
     struct gy_str name;
     bool categorical;
-    bool has_method, has_threshold;
-    enum gy_stat method;
+    bool has_test, has_threshold;
+    enum gy_stat test;
     double threshold;
 };
 
@@ -79,9 +81,9 @@ struct gy_drift_options {
 };
 
 void gy_drift_options_init(struct gy_drift_options *o);
-/* The section `drift`: {"share", "min_rows", "features": {NAME: {"method", "threshold",
+/* The section `drift`: {"share", "min_rows", "features": {NAME: {"test", "threshold",
  * "categorical"}}}. v MAY be NULL (nothing given). Strings live in the arena. Fails: INVALID (an
- * unknown key or method, a number out of range), NOMEM. */
+ * unknown key or test, a number out of range), NOMEM. */
 GY_CHECKED gy_status gy_drift_options_read(yyjson_val *v, struct gy_arena *a,
                                            struct gy_drift_options *ret, struct gy_err *err);
 

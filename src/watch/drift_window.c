@@ -98,23 +98,22 @@ static uint32_t weight_of(const struct gy_shape *shape, const struct gy_shape_ru
 }
 
 gy_status gy_drift_window_record(struct gy_drift_window *w, const struct gy_shape *shape,
-                                 const struct gy_record *r, uint32_t first, uint32_t *ret_taken,
-                                 struct gy_err *err)
+                                 struct gy_str version, const struct gy_record *r, uint32_t first,
+                                 uint32_t *ret_taken, struct gy_err *err)
 {
     *ret_taken = 0;
     if (r->n_inputs != w->n_inputs) {
         return gy_err_set(err, GY_E_INVALID, "a record has %u inputs, the window %zu",
                           (unsigned)r->n_inputs, w->n_inputs);
     }
-    bool stable = shape->n_variants > 0 && gy_str_eq(shape->variants[0].version, r->model_version);
+    bool its = gy_str_eq(version, r->model_version);
     for (uint32_t i = first; i < r->n_rows; i++) {
         const double *outputs = r->outputs + (size_t)i * r->n_outputs;
         const struct gy_shape_rule *rule = gy_shape_rule(shape, r->rules ? &r->rules[i] : NULL);
         struct gy_drift_row row = {
             .inputs = r->inputs + (size_t)i * r->n_inputs,
             .answer = r->n_outputs > 0 ? outputs[0] : NAN,
-            .score =
-                stable && r->n_outputs > 0 ? gy_shape_score(shape, outputs, r->n_outputs) : NAN,
+            .score = its && r->n_outputs > 0 ? gy_shape_score(shape, outputs, r->n_outputs) : NAN,
             .weight = weight_of(shape, rule),
             .rules = shape->n_rules > 0,
             .rule_hit = rule && rule->decides,

@@ -210,10 +210,10 @@ static void records_fill_it(void **state)
     p.score = column(scores, 2);
     uint32_t taken = 0;
     GY_AUTO(gy_drift_window_free) struct gy_drift_window *w = window(2, 6, false);
-    OK(gy_drift_window_record(w, &shape, &r, 0, &taken, &g_err));
+    OK(gy_drift_window_record(w, &shape, GY_STR("3"), &r, 0, &taken, &g_err));
     assert_int_equal(taken, 4);
     r.model_version = GY_STR("4"); /* a canary's scores are not the stable version's */
-    OK(gy_drift_window_record(w, &shape, &r, 0, &taken, &g_err));
+    OK(gy_drift_window_record(w, &shape, GY_STR("3"), &r, 0, &taken, &g_err));
     assert_int_equal(taken, 2); /* then it was full: the next window begins at row 2 */
     struct gy_drift_result res = evaluate(&p, w, NULL);
     assert_int_equal(res.rows, 6);
@@ -229,7 +229,8 @@ static void records_fill_it(void **state)
     assert_true(res.has_score && res.score.test == GY_STAT_WASSERSTEIN);
     assert_int_equal(res.since_us, 7);
     r.n_inputs = 1;
-    assert_int_equal(gy_drift_window_record(w, &shape, &r, 0, &taken, &g_err), GY_E_INVALID);
+    assert_int_equal(gy_drift_window_record(w, &shape, GY_STR("3"), &r, 0, &taken, &g_err),
+                     GY_E_INVALID);
 }
 
 static void limits(void **state)
@@ -249,7 +250,7 @@ static void limits(void **state)
 static void options(void **state)
 {
     (void)state;
-    static const char text[] = "{\"share\":0.3,\"min_rows\":50,\"features\":{\"a\":{\"method\":"
+    static const char text[] = "{\"share\":0.3,\"min_rows\":50,\"features\":{\"a\":{\"test\":"
                                "\"psi\",\"threshold\":0.25},\"b\":{\"categorical\":true}}}";
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
     struct gy_drift_options o;
@@ -276,7 +277,7 @@ static void options(void **state)
                                       "{\"shares\":0.5}",
                                       "{\"features\":[]}",
                                       "{\"features\":{\"a\":1}}",
-                                      "{\"features\":{\"a\":{\"method\":\"emd\"}}}",
+                                      "{\"features\":{\"a\":{\"test\":\"emd\"}}}",
                                       "{\"features\":{\"a\":{\"threshold\":-1}}}",
                                       "{\"features\":{\"a\":{\"kind\":\"x\"}}}"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
