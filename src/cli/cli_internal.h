@@ -94,6 +94,9 @@ extern const struct gy_verb_table gy_cmd_version;  /* cmd_version.c */
 extern const struct gy_verb_table gy_cmd_init;     /* cmd_init.c: init */
 extern const struct gy_verb_table gy_cmd_demo;     /* cmd_demo.c */
 
+extern const struct gy_verb_table gy_cmd_review;        /* cmd_review.c */
+extern const struct gy_verb_table gy_cmd_review_export; /* cmd_review_export.c */
+
 /* The transport: --server, else the socket of a running server, else in-process. Owned by cli.
  * Fails as those do. */
 GY_CHECKED gy_status gy_cli_caller(struct gy_cli *cli, struct gy_caller **ret, struct gy_err *err);
