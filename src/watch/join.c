@@ -9,8 +9,6 @@
 #include "serve/predlog.h"
 #include "watch/join_internal.h"
 
-#define MIN_SLOTS 1024
-
 static gy_status no_memory(struct gy_err *err)
 {
     return gy_err_set(err, GY_E_NOMEM, "joining predictions with feedback");
@@ -63,134 +61,6 @@ void gy_join_free(struct gy_join *j)
     gy_free(j);
 }
 
-/* ---- the two indexes: linear probing, deletion by shifting back ---- */
-
-static uint64_t mix(uint64_t h)
-{
-    h ^= h >> 32;
-    h *= 0xd6e8feb86659fd93ULL;
-    h ^= h >> 32;
-    h *= 0xd6e8feb86659fd93ULL;
-    return h ^ (h >> 32);
-}
-
-static uint64_t key_hash(const unsigned char id[16], uint32_t row, bool request)
-{
-    uint64_t a;
-    uint64_t b;
-    memcpy(&a, id, 8);
-    memcpy(&b, id + 8, 8);
-    return mix(mix(a) + b + ((uint64_t)row << 1) + request);
-}
-
-static uint64_t request_hash(uint64_t request, uint32_t row)
-{
-    return mix(request + ((uint64_t)row << 32));
-}
-
-static uint64_t hash_of(const struct gy_join *j, const struct join_index *x, uint32_t i)
-{
-    const struct join_row *r = join_at(j, i);
-    return x == &j->by_key ? key_hash(r->id, r->row, r->flags & JOIN_REQUEST)
-                           : request_hash(r->request, r->row);
-}
-
-static gy_status index_grow(struct gy_join *j, struct join_index *x, struct gy_err *err)
-{
-    size_t n_slots = x->n_slots ? x->n_slots * 2 : MIN_SLOTS;
-    uint32_t *slots = gy_calloc(n_slots, sizeof *slots);
-    if (!slots) {
-        return no_memory(err);
-    }
-    for (size_t s = 0; s < x->n_slots; s++) {
-        if (x->slots[s]) {
-            size_t at = hash_of(j, x, x->slots[s] - 1) & (n_slots - 1);
-            while (slots[at]) {
-                at = (at + 1) & (n_slots - 1);
-            }
-            slots[at] = x->slots[s];
-        }
-    }
-    gy_free(x->slots);
-    x->slots = slots;
-    x->n_slots = n_slots;
-    return GY_OK;
-}
-
-/* Room for one more at half fill. */
-static gy_status index_reserve(struct gy_join *j, struct join_index *x, struct gy_err *err)
-{
-    return (x->n + 1) * 2 > x->n_slots ? index_grow(j, x, err) : GY_OK;
-}
-
-static void index_put(struct gy_join *j, struct join_index *x, uint32_t i)
-{
-    size_t at = hash_of(j, x, i) & (x->n_slots - 1);
-    while (x->slots[at]) {
-        at = (at + 1) & (x->n_slots - 1);
-    }
-    x->slots[at] = i + 1;
-    x->n++;
-}
-
-static void index_remove(struct gy_join *j, struct join_index *x, uint32_t i)
-{
-    size_t mask = x->n_slots - 1;
-    size_t at = hash_of(j, x, i) & mask;
-    while (x->slots[at] != i + 1) {
-        GY_REQUIRE(x->slots[at]);
-        at = (at + 1) & mask;
-    }
-    for (size_t next = (at + 1) & mask; x->slots[next]; next = (next + 1) & mask) {
-        size_t home = hash_of(j, x, x->slots[next] - 1) & mask;
-        if (((next - home) & mask) >= ((next - at) & mask)) { /* it may stand at `at` too */
-            x->slots[at] = x->slots[next];
-            at = next;
-        }
-    }
-    x->slots[at] = 0;
-    x->n--;
-}
-
-static uint32_t find_key(const struct gy_join *j, const unsigned char id[16], uint32_t row,
-                         bool request)
-{
-    const struct join_index *x = &j->by_key;
-    if (!x->n_slots) {
-        return JOIN_NONE;
-    }
-    size_t at = key_hash(id, row, request) & (x->n_slots - 1);
-    for (; x->slots[at]; at = (at + 1) & (x->n_slots - 1)) {
-        const struct join_row *r = join_at(j, x->slots[at] - 1);
-        if (r->row == row && !(r->flags & JOIN_REQUEST) == !request && memcmp(r->id, id, 16) == 0) {
-            return x->slots[at] - 1;
-        }
-    }
-    return JOIN_NONE;
-}
-
-uint32_t join_find(const struct gy_join *j, const unsigned char id[16], uint32_t row)
-{
-    return find_key(j, id, row, false);
-}
-
-/* The newest prediction with that request id. */
-static uint32_t find_newest(const struct gy_join *j, uint64_t request, uint32_t row)
-{
-    const struct join_index *x = &j->by_request;
-    if (!x->n_slots) {
-        return JOIN_NONE;
-    }
-    size_t at = request_hash(request, row) & (x->n_slots - 1);
-    for (; x->slots[at]; at = (at + 1) & (x->n_slots - 1)) {
-        const struct join_row *r = join_at(j, x->slots[at] - 1);
-        if (r->row == row && r->request == request) {
-            return x->slots[at] - 1;
-        }
-    }
-    return JOIN_NONE;
-}
-
 /* ---- the ring of rows ---- */
 
 /* Out of both indexes and its chain; its place is free when it is the oldest, else when it becomes
@@ -201,21 +71,21 @@ static void drop(struct gy_join *j, uint32_t i)
     if (!(r->flags & JOIN_LIVE)) {
         return;
     }
-    index_remove(j, &j->by_key, i);
+    join_index_remove(j, &j->by_key, i);
     if (r->flags & JOIN_PREDICTED) {
         struct join_group *g = &j->groups[r->group];
         GY_REQUIRE(g->head == i); /* chains are in the order of the ring */
         g->head = r->next;
         g->tail = g->head == JOIN_NONE ? JOIN_NONE : g->tail;
         g->rows--;
-        if (r->request && find_newest(j, r->request, r->row) == i) {
-            index_remove(j, &j->by_request, i);
+        if (r->request && join_find_newest(j, r->request, r->row) == i) {
+            join_index_remove(j, &j->by_request, i);
         }
         if (r->label != JOIN_NONE) {
             j->orphans++;
         }
     } else if (r->flags & JOIN_REQUEST) {
-        uint32_t newest = find_newest(j, r->request, r->row);
+        uint32_t newest = join_find_newest(j, r->request, r->row);
         if (newest != JOIN_NONE) {
             join_at(j, newest)->label = JOIN_NONE;
         } else {
@@ -236,12 +106,14 @@ static void free_oldest(struct gy_join *j)
     }
 }
 
-/* A fresh row at the end, the oldest ones leaving when there is no room. Both indexes have room
- * for it afterwards. */
+/* A fresh row at the end, the oldest ones leaving when there is no room. The indexes have room for
+ * it afterwards. */
 static gy_status push(struct gy_join *j, uint32_t *ret, struct gy_err *err)
 {
-    GY_TRY(index_reserve(j, &j->by_key, err));
-    GY_TRY(index_reserve(j, &j->by_request, err));
+    GY_TRY(join_index_reserve(&j->by_key, 1, err));
+    if (j->by_request_used) {
+        GY_TRY(join_index_reserve(&j->by_request, 1, err));
+    }
     free_oldest(j);
     if (j->n_used == j->max_rows) {
         drop(j, j->first);
@@ -518,17 +390,17 @@ static bool is_newer(const struct join_row *a, const struct join_row *b)
 static void link_request(struct gy_join *j, uint32_t i)
 {
     struct join_row *r = join_at(j, i);
-    if (!r->request) {
+    if (!r->request || !j->by_request_used) {
         return;
     }
-    uint32_t newest = find_newest(j, r->request, r->row);
+    uint32_t newest = join_find_newest(j, r->request, r->row);
     if (newest == JOIN_NONE) {
-        index_put(j, &j->by_request, i);
+        join_index_put(j, &j->by_request, i);
         if (j->n_requests) {
             unsigned char id[16];
             memcpy(id, &r->request, 8);
             memset(id + 8, 0, 8);
-            r->label = find_key(j, id, r->row, true);
+            r->label = join_find(j, id, r->row, true);
             j->orphans -= r->label != JOIN_NONE;
         }
         return;
@@ -539,8 +411,8 @@ static void link_request(struct gy_join *j, uint32_t i)
     if (is_newer(r, other)) {
         r->label = other->label;
         other->label = JOIN_NONE;
-        index_remove(j, &j->by_request, newest);
-        index_put(j, &j->by_request, i);
+        join_index_remove(j, &j->by_request, newest);
+        join_index_put(j, &j->by_request, i);
     }
 }
 
@@ -580,7 +452,7 @@ static gy_status add_row(struct gy_join *j, const struct gy_record *rec, uint32_
                          uint64_t request, uint32_t k, struct gy_err *err)
 {
     uint32_t number = rec->first_row + k;
-    uint32_t waiting = find_key(j, rec->id, number, false);
+    uint32_t waiting = join_find(j, rec->id, number, false);
     struct join_row old = {.flags = 0};
     if (waiting != JOIN_NONE) {
         if (join_at(j, waiting)->flags & JOIN_PREDICTED) {
@@ -590,7 +462,7 @@ static gy_status add_row(struct gy_join *j, const struct gy_record *rec, uint32_
     }
     uint32_t i;
     GY_TRY(push(j, &i, err)); /* may have let the waiting label leave: it was copied */
-    if (waiting != JOIN_NONE && find_key(j, rec->id, number, false) == waiting) {
+    if (waiting != JOIN_NONE && join_find(j, rec->id, number, false) == waiting) {
         drop(j, waiting);
     }
     struct join_row *r = join_at(j, i);
@@ -605,7 +477,7 @@ static gy_status add_row(struct gy_join *j, const struct gy_record *rec, uint32_
         r->flags |= old.flags & (JOIN_MANY | JOIN_CONFLICT);
     }
     read_values(&j->groups[group], rec, k, r);
-    index_put(j, &j->by_key, i);
+    join_index_put(j, &j->by_key, i);
     append_to_group(j, group, i);
     link_request(j, i);
     return GY_OK;
@@ -614,7 +486,7 @@ static gy_status add_row(struct gy_join *j, const struct gy_record *rec, uint32_
 /* 0 is "none". */
 static uint64_t request_digest(struct gy_str id)
 {
-    uint64_t h = id.n ? mix(gy_str_hash(id, 0x9e3779b97f4a7c15ULL)) : 0;
+    uint64_t h = id.n ? join_mix(gy_str_hash(id, 0x9e3779b97f4a7c15ULL)) : 0;
     return id.n && !h ? 1 : h;
 }
 
@@ -645,16 +517,36 @@ gy_status gy_join_prediction(struct gy_join *j, const struct gy_record *r, struc
 
 /* ---- feedback ---- */
 
+/* Many never send feedback by request id, so its index is made when the first comes. */
+static gy_status use_requests(struct gy_join *j, struct gy_err *err)
+{
+    if (j->by_request_used) {
+        return GY_OK;
+    }
+    GY_TRY(join_index_reserve(&j->by_request, (size_t)j->n_used + 1, err));
+    j->by_request_used = true;
+    for (uint32_t k = 0; k < j->n_used; k++) {
+        uint32_t i = (uint32_t)((j->first + k) % j->max_rows);
+        if (join_at(j, i)->flags & JOIN_PREDICTED) {
+            link_request(j, i);
+        }
+    }
+    return GY_OK;
+}
+
 static gy_status feedback_locked(struct gy_join *j, const struct gy_feedback *f, bool *ret_joined,
                                  struct gy_err *err)
 {
     struct join_label label;
     GY_TRY(read_label(j, f, &label, err));
+    if (f->by_request) {
+        GY_TRY(use_requests(j, err));
+    }
     unsigned char id[16] = {0};
     uint64_t request = f->by_request ? request_digest(f->request_id) : 0;
     memcpy(id, f->by_request ? (const void *)&request : (const void *)f->id,
            f->by_request ? 8 : 16);
-    uint32_t i = find_key(j, id, f->row, f->by_request);
+    uint32_t i = join_find(j, id, f->row, f->by_request);
     if (i == JOIN_NONE) {
         GY_TRY(push(j, &i, err));
         struct join_row *r = join_at(j, i);
@@ -662,9 +554,9 @@ static gy_status feedback_locked(struct gy_join *j, const struct gy_feedback *f,
         r->row = f->row;
         r->request = request;
         r->flags |= f->by_request ? JOIN_REQUEST : 0;
-        index_put(j, &j->by_key, i);
+        join_index_put(j, &j->by_key, i);
         j->n_requests += f->by_request;
-        uint32_t newest = f->by_request ? find_newest(j, request, f->row) : JOIN_NONE;
+        uint32_t newest = f->by_request ? join_find_newest(j, request, f->row) : JOIN_NONE;
         if (newest != JOIN_NONE) {
             join_at(j, newest)->label = i;
         } else {
@@ -672,7 +564,7 @@ static gy_status feedback_locked(struct gy_join *j, const struct gy_feedback *f,
         }
     }
     add_label(j, join_at(j, i), &label);
-    *ret_joined = f->by_request ? find_newest(j, request, f->row) != JOIN_NONE
+    *ret_joined = f->by_request ? join_find_newest(j, request, f->row) != JOIN_NONE
                                 : (join_at(j, i)->flags & JOIN_PREDICTED) != 0;
     return GY_OK;
 }
@@ -727,7 +619,7 @@ void gy_join_get_stats(struct gy_join *j, struct gy_join_stats *ret)
         .feedback = j->feedback,
         .unreadable = j->unreadable,
         .bytes = j->n_chunks * JOIN_CHUNK * sizeof(struct join_row) +
-                 (j->by_key.n_slots + j->by_request.n_slots) * sizeof(uint32_t),
+                 (j->by_key.n_slots + j->by_request.n_slots) * sizeof(struct join_slot),
     };
     (void)pthread_mutex_unlock(&j->mu);
 }

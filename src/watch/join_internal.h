@@ -67,9 +67,14 @@ struct join_group {
     uint64_t rows;
 };
 
+struct join_slot {
+    uint32_t row;  /* + 1; 0 = free */
+    uint32_t hash; /* so that most of other keys are told without a look at their rows */
+};
+
 struct join_index {
-    uint32_t *slots; /* row + 1; 0 = free */
-    size_t n_slots;  /* a power of two */
+    struct join_slot *slots;
+    size_t n_slots; /* a power of two */
     size_t n;
 };
 
@@ -81,7 +86,9 @@ struct gy_join {
     struct join_row **chunks;
     size_t n_chunks;
     uint32_t first, n_used; /* the ring: rows first .. first + n_used - 1, modulo max_rows */
-    struct join_index by_key, by_request;
+    struct join_index by_key;
+    struct join_index by_request; /* the newest prediction of each request id; only kept from ... */
+    bool by_request_used;         /* ... the first feedback on that names one */
     struct join_group *groups;
     size_t n_groups, cap_groups;
     struct gy_map group_by_name;                 /* to index + 1 */
@@ -98,8 +105,20 @@ static inline struct join_row *join_at(const struct gy_join *j, uint32_t i)
     return &j->chunks[i / JOIN_CHUNK][i % JOIN_CHUNK];
 }
 
-/* The row of a prediction id, or a label that waits for it; JOIN_NONE. */
-uint32_t join_find(const struct gy_join *j, const unsigned char id[16], uint32_t row);
+/* ---- join_index.c ---- */
+
+uint64_t join_mix(uint64_t h);
+GY_CHECKED gy_status join_index_reserve(struct join_index *x, size_t more, struct gy_err *err);
+void join_index_put(struct gy_join *j, struct join_index *x, uint32_t i);
+void join_index_remove(struct gy_join *j, struct join_index *x, uint32_t i);
+/* The row of a prediction id, or a label that waits for it; request: the label of a request id,
+ * whose digest is the first half of id. JOIN_NONE: there is none. */
+uint32_t join_find(const struct gy_join *j, const unsigned char id[16], uint32_t row, bool request);
+/* The newest prediction with that request id. */
+uint32_t join_find_newest(const struct gy_join *j, uint64_t request, uint32_t row);
+
+/* ---- join.c ---- */
+
 /* < 0: a loses to b. Labels are those of `row`. */
 struct join_label join_label_of(const struct join_row *row);
 int join_label_cmp(const struct gy_join *j, const struct join_label *a, const struct join_label *b);

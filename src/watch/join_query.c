@@ -304,7 +304,7 @@ bool gy_join_get(struct gy_join *j, const unsigned char id[16], uint32_t row,
                  struct gy_join_row *ret)
 {
     (void)pthread_mutex_lock(&j->mu);
-    uint32_t at = join_find(j, id, row);
+    uint32_t at = join_find(j, id, row, false);
     bool known = at != JOIN_NONE && (join_at(j, at)->flags & JOIN_PREDICTED);
     if (known) {
         view(j, join_at(j, at), ret);
