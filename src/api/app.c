@@ -5,14 +5,15 @@
 
 #include "base/mem.h"
 #include "base/time.h"
+#include "watch/join.h"
 
 /* Each file of this room that has routes stands here; the order does not matter to the router. */
 typedef gy_status (*add_fn)(struct gy_router *r, struct gy_app *app, struct gy_err *err);
 static const add_fn add_routes[] = {
-    gy_api_data_add,      gy_api_flow_add,        gy_api_gate_add,   gy_api_health_add,
-    gy_api_inference_add, gy_api_metrics_add,     gy_api_mlflow_add, gy_api_models_add,
-    gy_api_openapi_add,   gy_api_serve_add,       gy_api_trace_add,  gy_api_ui_add,
-    gy_api_review_add,    gy_api_review_work_add,
+    gy_api_data_add,      gy_api_flow_add,        gy_api_gate_add,     gy_api_health_add,
+    gy_api_inference_add, gy_api_metrics_add,     gy_api_mlflow_add,   gy_api_models_add,
+    gy_api_openapi_add,   gy_api_serve_add,       gy_api_trace_add,    gy_api_ui_add,
+    gy_api_review_add,    gy_api_review_work_add, gy_api_feedback_add, gy_api_performance_add,
 };
 
 static gy_status open_store(struct gy_app *app, const struct gy_app_options *o, struct gy_err *err)
@@ -37,6 +38,8 @@ gy_status gy_app_open(const struct gy_app_options *o, struct gy_app **ret, struc
     app->started_us = gy_now_us();
     GY_TRY(gy_home_find(o->home_dir, true, &app->home, err));
     GY_TRY(open_store(app, o, err));
+    GY_TRY(gy_shapes_new(app->store, &app->shapes, err));
+    GY_TRY(gy_join_new(app->shapes, 0, &app->join, err));
     GY_TRY(gy_router_new(&app->router, err));
     for (size_t i = 0; i < sizeof add_routes / sizeof add_routes[0]; i++) {
         GY_TRY(add_routes[i](app->router, app, err));
@@ -51,6 +54,8 @@ void gy_app_free(struct gy_app *app)
         return;
     }
     gy_router_free(app->router);
+    gy_join_free(app->join);
+    gy_shapes_free(app->shapes);
     gy_objects_free(app->objects);
     gy_store_free(app->store);
     gy_home_done(&app->home);

@@ -13,6 +13,8 @@
 
 struct gy_serving; /* serve/serving.h */
 struct gy_prover;  /* api/prover.h */
+struct gy_shapes;  /* serve/shape.h */
+struct gy_join;    /* watch/join.h */
 
 struct gy_app {
     struct gy_home home;
@@ -22,6 +24,9 @@ struct gy_app {
     struct gy_serving *serving; /* NULL: nothing is served by this process */
     struct gy_server *server;   /* NULL: in-process */
     struct gy_prover *prover;   /* NULL: who registers proves */
+    struct gy_shapes *shapes;
+    struct gy_join *join; /* predictions and feedback; may lag or be empty: gy_app_join_refresh */
+    bool join_live;       /* a watcher keeps it up to date; set before the server starts */
     int64_t started_us;
 };
 
@@ -52,6 +57,10 @@ void gy_app_serve_close(struct gy_app *app);
 GY_CHECKED gy_status gy_local_caller_new(struct gy_app *app, struct gy_caller **ret,
                                          struct gy_err *err);
 
+/* Before app->join is asked for anything: where no watcher feeds it, read log and table. Not inside
+ * a store closure. Fails as gy_join_rebuild. (feedback.c) */
+GY_CHECKED gy_status gy_app_join_refresh(struct gy_app *app, struct gy_err *err);
+
 /* Each file of this room adds its routes; app.c calls those that stand in its table. */
 GY_CHECKED gy_status gy_api_openapi_add(struct gy_router *r, struct gy_app *app,
                                         struct gy_err *err); /* openapi.c */
@@ -63,10 +72,14 @@ GY_CHECKED gy_status gy_api_data_add(struct gy_router *r, struct gy_app *app,
                                      struct gy_err *err); /* data.c */
 GY_CHECKED gy_status gy_api_gate_add(struct gy_router *r, struct gy_app *app,
                                      struct gy_err *err); /* gate.c */
+GY_CHECKED gy_status gy_api_feedback_add(struct gy_router *r, struct gy_app *app,
+                                         struct gy_err *err); /* feedback.c */
 GY_CHECKED gy_status gy_api_flow_add(struct gy_router *r, struct gy_app *app,
                                      struct gy_err *err); /* flow.c */
 GY_CHECKED gy_status gy_api_inference_add(struct gy_router *r, struct gy_app *app,
                                           struct gy_err *err); /* inference.c */
+GY_CHECKED gy_status gy_api_performance_add(struct gy_router *r, struct gy_app *app,
+                                            struct gy_err *err); /* performance.c */
 GY_CHECKED gy_status gy_api_review_add(struct gy_router *r, struct gy_app *app,
                                        struct gy_err *err); /* review.c */
 GY_CHECKED gy_status gy_api_review_work_add(struct gy_router *r, struct gy_app *app,

@@ -2,6 +2,7 @@
 /* GET /metrics: Prometheus text format 0.0.4. Counters are summed here; the request path only adds
  * to its own. docs/metrics.md lists the names. */
 #include "api/health.h"
+#include "api/performance.h"
 #include "base/time.h"
 #include "serve/serving.h"
 
@@ -263,9 +264,9 @@ static gy_status get_metrics(void *ctx, struct gy_request *req, struct gy_reply 
                              struct gy_err *err)
 {
     struct gy_app *app = ctx;
-    (void)req;
     GY_AUTO_DONE(gy_buf_done) struct gy_buf b;
     gy_buf_init(&b, MAX_METRICS_BYTES);
+    GY_TRY(gy_performance_metrics(app, req->arena, &b, err));
     if (app->serving) {
         serving_metrics(&b, app->serving);
     }

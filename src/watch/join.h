@@ -107,6 +107,7 @@ struct gy_join_way {
     const struct gy_join_class *classes; /* MULTICLASS, by class index; NULL without an arena */
     double macro_f1;                     /* MULTICLASS; NaN: no class can be told */
     double mae, rmse, bias;              /* REGRESSION; bias = mean of value - truth */
+    double square_variance;              /* REGRESSION: of the squared errors */
 };
 struct gy_join_counts {
     enum gy_task task; /* of the newest revision; rows of revisions with another task or other
@@ -127,6 +128,13 @@ struct gy_join_counts {
 GY_CHECKED gy_status gy_join_counts(struct gy_join *j, const struct gy_join_query *q,
                                     struct gy_arena *arena, struct gy_join_counts *ret,
                                     struct gy_err *err);
+
+/* The same for n stretches of width_us from start_us on, by prediction time, in one walk; last_n is
+ * not looked at. list: n results, by the caller; no per-class numbers. */
+#define GY_JOIN_MAX_WINDOWS 1000
+GY_CHECKED gy_status gy_join_windows(struct gy_join *j, const struct gy_join_query *q,
+                                     int64_t start_us, int64_t width_us, size_t n,
+                                     struct gy_join_counts *list, struct gy_err *err);
 
 /* Which revisions and versions there are rows of, by endpoint, revision, version. The list lives in
  * the arena, what it names in the join. endpoint absent: all. Fails: NOMEM. */

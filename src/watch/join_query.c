@@ -344,7 +344,9 @@ struct tally {
     uint64_t rows[GY_BY_COUNT][2], correct[GY_BY_COUNT][2];
     uint64_t *cells[GY_BY_COUNT]; /* 2 x n_classes x CELLS */
     /* of a regression, over all groups */
-    double sum_w[GY_BY_COUNT], sum_abs[GY_BY_COUNT], sum_sq[GY_BY_COUNT], sum[GY_BY_COUNT];
+    struct {
+        double w, w2, abs, sq, quad, off; /* off: with its sign */
+    } sums[GY_BY_COUNT];
 };
 
 struct counting {
@@ -399,10 +401,12 @@ static void tally_value(struct tally *t, enum gy_join_by by, double weight, doub
 {
     double off = value - truth;
     t->rows[by][0]++;
-    t->sum_w[by] += weight;
-    t->sum_abs[by] += weight * fabs(off);
-    t->sum_sq[by] += weight * off * off;
-    t->sum[by] += weight * off;
+    t->sums[by].w += weight;
+    t->sums[by].w2 += weight * weight;
+    t->sums[by].abs += weight * fabs(off);
+    t->sums[by].sq += weight * off * off;
+    t->sums[by].quad += weight * off * off * off * off;
+    t->sums[by].off += weight * off;
 }
 
 static void cell_add(struct gy_join_cell *c, uint64_t plain, uint64_t weighted, double weight)
@@ -503,6 +507,19 @@ static double macro_f1(const struct gy_join_class *classes, size_t n)
     return told ? sum / (double)told : NAN;
 }
 
+static void finish_regression(const struct tally *t, enum gy_join_by by, struct gy_join_way *way)
+{
+    double w = t->sums[by].w;
+    if (w > 0) {
+        double square = t->sums[by].sq / w;
+        way->all = (struct gy_join_cell){w, t->sums[by].w2};
+        way->mae = t->sums[by].abs / w;
+        way->rmse = sqrt(square);
+        way->bias = t->sums[by].off / w;
+        way->square_variance = t->sums[by].quad / w - square * square;
+    }
+}
+
 static void finish_way(struct counting *c, enum gy_join_by by)
 {
     struct gy_join_counts *counts = c->counts;
@@ -519,16 +536,9 @@ static void finish_way(struct counting *c, enum gy_join_by by)
     case GY_TASK_MULTICLASS:
         way->macro_f1 = macro_f1(classes, counts->shape->n_classes);
         break;
-    case GY_TASK_REGRESSION: {
-        const struct tally *t = &c->tally;
-        double w = t->sum_w[by];
-        if (w > 0) {
-            way->mae = t->sum_abs[by] / w;
-            way->rmse = sqrt(t->sum_sq[by] / w);
-            way->bias = t->sum[by] / w;
-        }
+    case GY_TASK_REGRESSION:
+        finish_regression(&c->tally, by, way);
         break;
-    }
     }
 }
 
@@ -544,6 +554,8 @@ static gy_status open_counting(struct counting *c, const struct gy_shape *s, str
     c->memory = gy_calloc(GY_BY_COUNT, cells * sizeof(uint64_t) + class_bytes);
     struct gy_join_class *kept = arena ? gy_arena_calloc(arena, GY_BY_COUNT, class_bytes) : NULL;
     if (!c->memory || (arena && !kept)) {
+        gy_free(c->memory);
+        c->memory = NULL;
         return no_memory(err);
     }
     struct gy_join_class *own = (struct gy_join_class *)(void *)(c->memory + GY_BY_COUNT * cells);
@@ -557,6 +569,22 @@ static gy_status open_counting(struct counting *c, const struct gy_shape *s, str
     return GY_OK;
 }
 
+static void close_counting(struct counting *c)
+{
+    close_group(c);
+    for (int by = 0; c->counts->shape && by < GY_BY_COUNT; by++) {
+        finish_way(c, (enum gy_join_by)by);
+    }
+    gy_free(c->memory);
+}
+
+static void start_counts(const struct join_group *newest, struct gy_join_counts *ret)
+{
+    *ret = (struct gy_join_counts){.shape = newest->shape,
+                                   .task = newest->shape->task,
+                                   .has_rules = newest->shape->n_rules > 0};
+}
+
 static gy_status count_locked(struct gy_join *j, const struct gy_join_query *q,
                               struct gy_arena *arena, struct gy_join_counts *ret,
                               struct gy_err *err)
@@ -567,19 +595,13 @@ static gy_status count_locked(struct gy_join *j, const struct gy_join_query *q,
     GY_TRY(matching(j, q, &groups, &n, err));
     gy_status st = GY_OK;
     if (n) {
-        ret->shape = groups[n - 1]->shape;
-        ret->task = ret->shape->task;
-        ret->has_rules = ret->shape->n_rules > 0;
+        start_counts(groups[n - 1], ret);
         st = open_counting(&c, ret->shape, arena, err);
     }
     if (n && st == GY_OK) {
         st = walk(j, q, groups, n, count_row, &c, err);
-        close_group(&c);
-        for (int by = 0; by < GY_BY_COUNT; by++) {
-            finish_way(&c, (enum gy_join_by)by);
-        }
+        close_counting(&c);
     }
-    gy_free(c.memory);
     gy_free(groups);
     return st;
 }
@@ -595,5 +617,67 @@ gy_status gy_join_counts(struct gy_join *j, const struct gy_join_query *q, struc
     if (st == GY_OK) {
         *ret = counts;
     }
+    return st;
+}
+
+/* ---- windows ---- */
+
+struct windows {
+    struct counting *list;
+    int64_t start_us, width_us;
+    size_t n;
+};
+
+static gy_status count_in_window(void *ctx, const struct gy_join_row *row, struct gy_err *err)
+{
+    struct windows *w = ctx;
+    int64_t at = (row->time_us - w->start_us) / w->width_us;
+    return row->time_us >= w->start_us && (size_t)at < w->n ? count_row(&w->list[at], row, err)
+                                                            : GY_OK;
+}
+
+static gy_status windows_locked(struct gy_join *j, const struct gy_join_query *q, struct windows *w,
+                                struct gy_join_counts *list, struct gy_err *err)
+{
+    const struct join_group **groups = NULL;
+    size_t n = 0;
+    size_t opened = 0;
+    gy_status st = matching(j, q, &groups, &n, err);
+    for (; st == GY_OK && n && opened < w->n; opened++) {
+        start_counts(groups[n - 1], &list[opened]);
+        w->list[opened].counts = &list[opened];
+        st = open_counting(&w->list[opened], list[opened].shape, NULL, err);
+    }
+    if (st == GY_OK) {
+        st = walk(j, q, groups, n, count_in_window, w, err);
+    }
+    for (size_t i = 0; i < opened; i++) {
+        if (w->list[i].memory) {
+            close_counting(&w->list[i]);
+        }
+    }
+    gy_free(groups);
+    return st;
+}
+
+gy_status gy_join_windows(struct gy_join *j, const struct gy_join_query *q, int64_t start_us,
+                          int64_t width_us, size_t n, struct gy_join_counts *list,
+                          struct gy_err *err)
+{
+    GY_REQUIRE(width_us > 0 && n <= GY_JOIN_MAX_WINDOWS);
+    struct windows w = {gy_calloc(n + 1, sizeof *w.list), start_us, width_us, n};
+    struct gy_join_query narrowed = *q;
+    int64_t end_us = start_us + width_us * (int64_t)n;
+    narrowed.last_n = 0;
+    narrowed.since_us = q->since_us > start_us ? q->since_us : start_us;
+    narrowed.until_us = q->until_us && q->until_us < end_us ? q->until_us : end_us;
+    if (!w.list) {
+        return no_memory(err);
+    }
+    memset(list, 0, n * sizeof *list);
+    (void)pthread_mutex_lock(&j->mu);
+    gy_status st = windows_locked(j, &narrowed, &w, list, err);
+    (void)pthread_mutex_unlock(&j->mu);
+    gy_free(w.list);
     return st;
 }
