@@ -129,6 +129,18 @@ enum gy_frame gy_frame_look(const char *bytes, size_t n, size_t at, size_t *ret_
     return GY_FRAME_GOOD;
 }
 
+bool gy_frame_skim(const char *bytes, size_t n, size_t at, size_t *ret_bytes)
+{
+    uint32_t length;
+    if (at + FRAME_HEADER > n) {
+        return false;
+    }
+    memcpy(&length, bytes + at, 4);
+    *ret_bytes = FRAME_HEADER + (size_t)length;
+    return length >= FIXED_BYTES && length <= GY_RECORD_MAX_BYTES && !(length & 7) &&
+           at + *ret_bytes <= n;
+}
+
 size_t gy_frame_resync(const char *bytes, size_t n, size_t at)
 {
     /* Frames start at multiples of 8. The version byte keeps the search from checksumming at every

@@ -50,6 +50,8 @@ enum gy_frame {
 #define GY_FRAME_WRAP_MARK 0xffffffffu
 /* What stands at `at` of n bytes. GOOD: *ret_bytes is the length of the frame. */
 enum gy_frame gy_frame_look(const char *bytes, size_t n, size_t at, size_t *ret_bytes);
+/* What looks like a whole frame, its checksum not looked at. false: nothing does. */
+bool gy_frame_skim(const char *bytes, size_t n, size_t at, size_t *ret_bytes);
 /* The first good frame at or after `at`; n when there is none. */
 size_t gy_frame_resync(const char *bytes, size_t n, size_t at);
 /* Decode a good frame; strings and arrays are copied into the arena. Fails: CORRUPT, NOMEM. */
@@ -82,6 +84,17 @@ GY_CHECKED gy_status gy_segment_seal(const char *path, struct gy_segment_info *r
 /* Read the header of the index of the segment `path`. NOTFOUND: not sealed. CORRUPT: seal again. */
 GY_CHECKED gy_status gy_segment_sealed(const char *path, struct gy_segment_info *ret,
                                        struct gy_err *err);
+/* The least and the greatest id of a sealed segment, and how many records it has (0: the ids are
+ * untouched). Reads three places of the index. NOTFOUND: not sealed. CORRUPT: seal again. */
+GY_CHECKED gy_status gy_segment_ids(const char *path, unsigned char ret_least[16],
+                                    unsigned char ret_greatest[16], uint64_t *ret_records,
+                                    struct gy_err *err);
+/* As gy_segment_find, and quick where there is no index: it trusts the lengths of frames and
+ * checks only the records that it gives. So behind a damaged place a record may be missed: who
+ * finds nothing asks gy_segment_find. */
+GY_CHECKED gy_status gy_segment_find_quick(const char *path, const unsigned char id[16],
+                                           struct gy_arena *a, struct gy_record *out, size_t max,
+                                           size_t *ret_n, struct gy_err *err);
 /* All records with this id (parts of one request), in row order, by index where there is one. Adds
  * to *ret_n; at most max are kept. */
 GY_CHECKED gy_status gy_segment_find(const char *path, const unsigned char id[16],

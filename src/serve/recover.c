@@ -276,26 +276,48 @@ static bool complete(const struct wanted *w)
     return w->n > 0 && rows >= w->out[0].total_rows;
 }
 
+/* Can the segment hold the id? quick: by its index; one that is not sealed can always. */
+static bool may_hold(const char *path, const unsigned char id[16])
+{
+    unsigned char least[16], greatest[16];
+    uint64_t records = 0;
+    return gy_segment_ids(path, least, greatest, &records, NULL) != GY_OK ||
+           (records > 0 && memcmp(least, id, 16) <= 0 && memcmp(id, greatest, 16) <= 0);
+}
+
+static gy_status find_in_segment(const char *dir, const char *name, bool quick, struct wanted *w,
+                                 struct gy_err *err)
+{
+    char path[GY_MAX_PATH];
+    unsigned char boot[16];
+    uint32_t ring;
+    uint32_t number;
+    /* The first 6 bytes of both are milliseconds: a server gives no id before it started. */
+    if (!gy_segment_parse_name(name, boot, &ring, &number) || memcmp(boot, w->id, 6) > 0) {
+        return GY_OK;
+    }
+    GY_TRY(gy_path_join(path, sizeof path, dir, name, err));
+    if (quick && !may_hold(path, w->id)) {
+        return GY_OK;
+    }
+    gy_status st =
+        quick ? gy_segment_find_quick(path, w->id, w->a, w->out, GY_PREDLOG_MAX_PARTS, &w->n, err)
+              : gy_segment_find(path, w->id, w->a, w->out, GY_PREDLOG_MAX_PARTS, &w->n, err);
+    return st == GY_E_CORRUPT ? GY_OK : st;
+}
+
+/* The newest segments first. What the quick way does not find (all parts of) is looked for again in
+ * every place. */
 static gy_status find_in_segments(const char *dir, struct wanted *w, struct gy_err *err)
 {
     GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
     gy_arena_init(&a, MAX_NAMES_BYTES);
     struct names names = {.a = &a};
     GY_TRY(gy_dir_each(dir, collect, &names, err));
-    for (struct name *one = names.newest; one && !complete(w); one = one->next) {
-        unsigned char boot[16];
-        uint32_t ring;
-        uint32_t number;
-        /* The first 6 bytes of both are milliseconds: a server gives no id before it started. */
-        if (!gy_segment_parse_name(one->text.p, boot, &ring, &number) ||
-            memcmp(boot, w->id, 6) > 0) {
-            continue;
-        }
-        char path[GY_MAX_PATH];
-        GY_TRY(gy_path_join(path, sizeof path, dir, one->text.p, err));
-        gy_status st = gy_segment_find(path, w->id, w->a, w->out, GY_PREDLOG_MAX_PARTS, &w->n, err);
-        if (st != GY_OK && st != GY_E_CORRUPT) {
-            return st;
+    for (int quick = 1; quick >= 0 && !complete(w); quick--) {
+        w->n = 0;
+        for (struct name *one = names.newest; one && !complete(w); one = one->next) {
+            GY_TRY(find_in_segment(dir, one->text.p, quick, w, err));
         }
     }
     return GY_OK;

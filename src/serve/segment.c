@@ -233,6 +233,43 @@ gy_status gy_segment_sealed(const char *path, struct gy_segment_info *ret, struc
                                 : gy_err_set(err, GY_E_CORRUPT, "%s is not a good index", from);
 }
 
+static gy_status read_ids(int fd, const char *path, unsigned char ret_least[16],
+                          unsigned char ret_greatest[16], uint64_t *ret_records, struct gy_err *err)
+{
+    char head[INDEX_HEADER];
+    struct stat st;
+    struct gy_segment_info info;
+    if (fstat(fd, &st) != 0 || pread(fd, head, sizeof head, 0) != (ssize_t)sizeof head) {
+        return gy_err_set(err, GY_E_CORRUPT, "%s is not a good index", path);
+    }
+    /* Of what index_parse looks at, only the head is in memory. */
+    const struct mapped m = {head, (size_t)st.st_size};
+    if (!index_parse(&m, &info)) {
+        return gy_err_set(err, GY_E_CORRUPT, "%s is not a good index", path);
+    }
+    off_t last = (off_t)(st.st_size - (off_t)sizeof(struct entry));
+    *ret_records = info.records;
+    if (info.records &&
+        (pread(fd, ret_least, 16, INDEX_HEADER) != 16 || pread(fd, ret_greatest, 16, last) != 16)) {
+        return gy_err_sys(err, errno, "reading %s", path);
+    }
+    return GY_OK;
+}
+
+gy_status gy_segment_ids(const char *path, unsigned char ret_least[16],
+                         unsigned char ret_greatest[16], uint64_t *ret_records, struct gy_err *err)
+{
+    char from[GY_MAX_PATH];
+    GY_TRY(index_path(path, from, err));
+    int fd = open(from, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return gy_err_sys(err, errno, "open %s", from);
+    }
+    gy_status st = read_ids(fd, from, ret_least, ret_greatest, ret_records, err);
+    (void)close(fd);
+    return st;
+}
+
 static gy_status keep(const struct mapped *m, size_t at, struct gy_arena *a, struct gy_record *out,
                       size_t max, size_t *ret_n, struct gy_err *err)
 {
@@ -305,6 +342,29 @@ gy_status gy_segment_find(const char *path, const unsigned char id[16], struct g
             GY_TRY(keep(&m, at, a, out, max, ret_n, err));
         }
         at += bytes;
+    }
+    return GY_OK;
+}
+
+gy_status gy_segment_find_quick(const char *path, const unsigned char id[16], struct gy_arena *a,
+                                struct gy_record *out, size_t max, size_t *ret_n,
+                                struct gy_err *err)
+{
+    bool used;
+    GY_TRY(find_indexed(path, id, a, out, max, ret_n, &used, err));
+    if (used) {
+        return GY_OK;
+    }
+    GY_AUTO_DONE(mapped_done) struct mapped m = {0};
+    GY_TRY(map_segment(path, &m, err));
+    size_t bytes;
+    for (size_t at = GY_SEGMENT_HEADER; gy_frame_skim(m.p, m.n, at, &bytes); at += bytes) {
+        unsigned char got[16];
+        uint64_t seq;
+        gy_record_peek(m.p + at, got, &seq);
+        if (memcmp(got, id, 16) == 0) {
+            GY_TRY(keep(&m, at, a, out, max, ret_n, err));
+        }
     }
     return GY_OK;
 }

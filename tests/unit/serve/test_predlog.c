@@ -116,6 +116,15 @@ static void must_find(struct fixture *f, struct gy_predlog *live, const unsigned
     assert_int_equal(r->rules[0].of, 4);
 }
 
+static void must_not_find(struct fixture *f, const unsigned char id[16])
+{
+    GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
+    gy_arena_init(&a, 4 * GY_MIB);
+    struct gy_record *r;
+    size_t n;
+    assert_int_equal(gy_predlog_find(NULL, f->dir, f->rings, id, &a, &r, &n, NULL), GY_E_NOTFOUND);
+}
+
 static gy_status count_one(void *ctx, const struct gy_record *r, struct gy_err *err)
 {
     (void)err;
@@ -396,6 +405,14 @@ static void test_flipped_bits(void **state)
         assert_int_equal(pwrite(fd, &x, 1, places[i]), 1);
     }
     assert_int_equal(close(fd), 0);
+    /* As in the open segment of a running server: no index, and lengths that lead astray. */
+    for (uint32_t i = 0; i < 50; i++) {
+        if (i != 10 && i != 20 && i != 30) {
+            must_find(f, NULL, ids[i], i);
+        } else {
+            must_not_find(f, ids[i]);
+        }
+    }
     struct gy_predlog *l = open_log(f, 50, false);
     struct gy_predlog_stats stats;
     gy_predlog_get_stats(l, &stats);
@@ -410,6 +427,25 @@ static void test_flipped_bits(void **state)
     }
 }
 
+/* The ids between which a sealed segment's lie, so that others need not be looked into. */
+static void test_ids_of_a_segment(void **state)
+{
+    struct fixture *f = *state;
+    unsigned char ids[20][16], least[16], greatest[16];
+    char path[512];
+    uint64_t n = 0;
+    one_segment(f, 20, ids, path);
+    assert_int_equal(gy_segment_ids(path, least, greatest, &n, NULL), GY_OK);
+    assert_int_equal(n, 20);
+    assert_memory_equal(least, ids[0], 16);
+    assert_memory_equal(greatest, ids[19], 16);
+    ids[0][15] ^= 1; /* one beside it */
+    must_not_find(f, ids[0]);
+    remove_index(path);
+    assert_int_equal(gy_segment_ids(path, least, greatest, &n, NULL), GY_E_NOTFOUND);
+    must_find(f, NULL, ids[7], 7);
+}
+
 static void test_damaged_index_is_made_again(void **state)
 {
     struct fixture *f = *state;
@@ -419,6 +455,11 @@ static void test_damaged_index_is_made_again(void **state)
     memcpy(path + strlen(path) - 4, ".idx", 4);
     assert_int_equal(gy_file_write(path, GY_STR("garbage"), 0644, NULL), GY_OK);
     must_find(f, NULL, ids[3], 3); /* without the index */
+    unsigned char least[16], greatest[16];
+    uint64_t n = 0;
+    memcpy(path + strlen(path) - 4, ".seg", 4);
+    assert_int_equal(gy_segment_ids(path, least, greatest, &n, NULL), GY_E_CORRUPT);
+    memcpy(path + strlen(path) - 4, ".idx", 4);
     struct gy_predlog *l = open_log(f, 50, false);
     gy_predlog_close(l);
     assert_true(gy_file_size(path) > 128);
@@ -504,6 +545,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_killed_writer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_torn_tail, setup, teardown),
         cmocka_unit_test_setup_teardown(test_flipped_bits, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_ids_of_a_segment, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged_index_is_made_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_disk_failure, setup, teardown),
         cmocka_unit_test_setup_teardown(test_waiting_for_the_disk, setup, teardown),
