@@ -40,6 +40,7 @@ struct gy_serving {
     struct gy_server *server;
     struct gy_endpoint_stats *stats;
     uint64_t swaps;
+    struct gy_signals signals; /* has a lock of its own */
 };
 
 /* ---- life ---- */
@@ -75,6 +76,7 @@ gy_status gy_serving_open(const struct gy_serving_options *o, struct gy_serving 
     pthread_mutex_init(&s->changing, NULL);
     pthread_mutex_init(&s->publishing, NULL);
     pthread_mutex_init(&s->mu, NULL);
+    gy_signals_init(&s->signals);
     s->n_loops = o->n_loops > 0 ? o->n_loops : default_loops();
     const struct gy_predlog_options log = {.dir = o->log_dir,
                                            .ring_dir = o->ring_dir,
@@ -119,6 +121,7 @@ void gy_serving_close(struct gy_serving *s)
     pthread_mutex_destroy(&s->changing);
     pthread_mutex_destroy(&s->publishing);
     pthread_mutex_destroy(&s->mu);
+    gy_signals_done(&s->signals);
     gy_free(s);
 }
 
@@ -147,6 +150,17 @@ void gy_serving_attach(struct gy_serving *s, struct gy_server *server)
 struct gy_predlog *gy_serving_log(struct gy_serving *s)
 {
     return s->log;
+}
+
+struct gy_signals *gy_serving_signals(struct gy_serving *s)
+{
+    return &s->signals;
+}
+
+bool gy_rollout_signal(struct gy_serving *s, struct gy_str endpoint, struct gy_str version,
+                       enum gy_signal_kind kind, double value, struct gy_str reason)
+{
+    return gy_signals_put(&s->signals, endpoint, version, kind, value, reason);
 }
 
 const struct gy_endpoint_stats *gy_serving_stats(struct gy_serving *s)

@@ -15,6 +15,7 @@
 #include "net/server.h"
 #include "serve/endpoint.h"
 #include "serve/predlog.h"
+#include "serve/signal.h"
 
 #define GY_SERVING_MAX_ENDPOINTS 1000
 #define GY_SERVING_INLINE_BODY (32 * GY_KIB) /* longer bodies are read off the loop */
@@ -66,6 +67,12 @@ extern const struct gy_fast_ops gy_serving_fast;
 /* Answer a prediction request on a pool thread (MAY block): what the router falls back to. */
 void gy_serving_answer(struct gy_serving *s, const struct gy_request *req, struct gy_str body,
                        struct gy_fast_reply *out);
+
+/* Something to know about the canary `version` of an endpoint, for the guard of rollouts. Any
+ * thread. */
+bool gy_rollout_signal(struct gy_serving *s, struct gy_str endpoint, struct gy_str version,
+                       enum gy_signal_kind kind, double value, struct gy_str reason);
+struct gy_signals *gy_serving_signals(struct gy_serving *s);
 
 /* For metrics. The list is append-only and lives as long as the serving. */
 struct gy_predlog *gy_serving_log(struct gy_serving *s);

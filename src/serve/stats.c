@@ -85,6 +85,18 @@ void gy_endpoint_stats_sum(const struct gy_endpoint_stats *s, struct gy_stat_sum
     }
 }
 
+void gy_stat_since(const struct gy_stat_sum *now, const struct gy_stat_sum *then,
+                   struct gy_stat_sum *ret)
+{
+    /* All of it is counters of one kind. */
+    const uint64_t *a = (const uint64_t *)now;
+    const uint64_t *b = (const uint64_t *)then;
+    uint64_t *d = (uint64_t *)ret;
+    for (size_t i = 0; i < sizeof *ret / sizeof *d; i++) {
+        d[i] = a[i] - b[i];
+    }
+}
+
 double gy_stat_quantile(const struct gy_stat_sum *s, double q)
 {
     double want = q * (double)s->buckets[GY_STATS_BUCKETS - 1];

@@ -59,6 +59,9 @@ GY_CHECKED struct gy_endpoint_stats *gy_endpoint_stats_new(struct gy_str endpoin
 void gy_endpoint_stats_free(struct gy_endpoint_stats *s);
 void gy_stat_latency(struct gy_stat_block *b, uint64_t ns);
 void gy_endpoint_stats_sum(const struct gy_endpoint_stats *s, struct gy_stat_sum *ret);
+/* What was counted between two sums of the same counters. */
+void gy_stat_since(const struct gy_stat_sum *now, const struct gy_stat_sum *then,
+                   struct gy_stat_sum *ret);
 /* The latency below which a share q (0..1) of the answers stayed, from the histogram, ns. */
 double gy_stat_quantile(const struct gy_stat_sum *s, double q);
 uint64_t gy_stat_bound_ns(size_t bucket); /* UINT64_MAX for the last */

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The guard's decision on plain numbers, and the mailbox of signals. */
+#include "unit.h"
+
+#include <math.h>
+
+#include "base/id.h"
+#include "serve/signal.h"
+#include "watch/guard.h"
+
+/* Intervals against figures of other programs: Wilson 8/20 by R's prop.test(correct=FALSE),
+ * Newcombe's own example 56/70 against 48/80. */
+static void test_intervals(void **state)
+{
+    (void)state;
+    double low, high;
+    gy_guard_share(8, 20, 1.959963984540054, &low, &high);
+    assert_true(fabs(low - 0.2188065) < 1e-6 && fabs(high - 0.6134185) < 1e-6);
+    gy_guard_share(0, 10, 1.959963984540054, &low, &high);
+    assert_true(low == 0 && fabs(high - 0.2775328) < 1e-6);
+    gy_guard_share(10, 10, 1.959963984540054, &low, &high);
+    assert_true(high == 1 && fabs(low - 0.7224672) < 1e-6);
+    gy_guard_share(0, 0, 1.96, &low, &high);
+    assert_true(low == 0 && high == 1);
+    const struct gy_guard_side a = {.hits = 56, .misses = 14};
+    const struct gy_guard_side b = {.hits = 48, .misses = 32};
+    gy_guard_difference(&a, &b, 1.959963984540054, &low, &high);
+    assert_true(fabs(low - 0.0524) < 5e-5 && fabs(high - 0.3339) < 5e-5);
+    gy_guard_difference(&b, &a, 1.959963984540054, &low, &high);
+    assert_true(fabs(low + 0.3339) < 5e-5 && fabs(high + 0.0524) < 5e-5);
+}
+
+static struct gy_rollout rule(double recall_change_min)
+{
+    struct gy_rollout r;
+    assert_int_equal(gy_rollout_read(NULL, &r, NULL), GY_OK);
+    r.recall_change_min = recall_change_min;
+    r.promote = true;
+    return r;
+}
+
+static enum gy_guard_verdict decide(const struct gy_rollout *r, struct gy_guard_side stable,
+                                    struct gy_guard_side canary, double elapsed_s, const char *says)
+{
+    struct gy_guard_decision d;
+    memset(&d, 0x5a, sizeof d);
+    gy_guard_decide(r, &stable, &canary, elapsed_s, true, &d);
+    if (!strstr(d.reason, says)) {
+        fail_msg("%s: \"%s\" does not say \"%s\"", gy_guard_verdict_name(d.verdict), d.reason,
+                 says);
+    }
+    return d.verdict;
+}
+
+#define SIDE(...) ((struct gy_guard_side){__VA_ARGS__})
+
+static void test_errors(void **state)
+{
+    (void)state;
+    const struct gy_rollout r = rule(NAN);
+    const struct gy_guard_side well = SIDE(.requests = 1000);
+    assert_int_equal(decide(&r, well, SIDE(.requests = 10, .errors = 10), 1, "error rate 1.000"),
+                     GY_GUARD_ROLL_BACK);
+    assert_int_equal(decide(&r, well, SIDE(.requests = 9, .errors = 9), 1, "9 of 200 requests"),
+                     GY_GUARD_WAIT); /* too few to say */
+    assert_int_equal(decide(&r, well, SIDE(.requests = 400, .errors = 20), 1, "above 0.020"),
+                     GY_GUARD_ROLL_BACK);
+    /* 4 of 100 may still be 2 % */
+    assert_int_equal(decide(&r, well, SIDE(.requests = 100, .errors = 4), 1, "requests"),
+                     GY_GUARD_WAIT);
+    /* what fails for both is not the canary's */
+    assert_int_equal(decide(&r, SIDE(.requests = 100, .errors = 60),
+                            SIDE(.requests = 100, .errors = 50), 1, "requests"),
+                     GY_GUARD_WAIT);
+}
+
+static void test_latency(void **state)
+{
+    (void)state;
+    struct gy_rollout r = rule(NAN);
+    const struct gy_guard_side fast = SIDE(.requests = 1000, .p99_ms = 1);
+    const struct gy_guard_side slow = SIDE(.requests = 1000, .p99_ms = 80);
+    assert_int_equal(decide(&r, fast, slow, 1, "p99 80 ms"), GY_GUARD_PROMOTE); /* not judged */
+    r.max_p99_ms = 50;
+    assert_int_equal(decide(&r, fast, slow, 1, "p99 80 ms above 50 ms"), GY_GUARD_ROLL_BACK);
+    assert_int_equal(decide(&r, slow, slow, 1, "p99"), GY_GUARD_PROMOTE); /* the machine is slow */
+    assert_int_equal(decide(&r, fast, SIDE(.requests = 199, .p99_ms = 80), 1, "199 of 200"),
+                     GY_GUARD_WAIT);
+    assert_int_equal(decide(&r, fast, SIDE(.requests = 200, .p99_ms = 50), 1, ""),
+                     GY_GUARD_PROMOTE);
+}
+
+static void test_recall(void **state)
+{
+    (void)state;
+    struct gy_rollout r = rule(-0.05);
+    const struct gy_guard_side stable =
+        SIDE(.requests = 5000, .labelled = 1000, .hits = 172, .misses = 28);
+    const struct gy_guard_side bad =
+        SIDE(.requests = 500, .labelled = 120, .hits = 49, .misses = 71);
+    assert_int_equal(decide(&r, stable, bad, 1, "recall 0.41 (0.32-0.50), stable 0.86"),
+                     GY_GUARD_ROLL_BACK);
+    const struct gy_guard_side better =
+        SIDE(.requests = 500, .labelled = 400, .hits = 190, .misses = 10);
+    assert_int_equal(decide(&r, stable, better, 1, "recall 0.95"), GY_GUARD_PROMOTE);
+    const struct gy_guard_side alike =
+        SIDE(.requests = 500, .labelled = 60, .hits = 12, .misses = 2);
+    assert_int_equal(decide(&r, stable, alike, 1, "does not tell against -0.05"),
+                     GY_GUARD_INCONCLUSIVE);
+    /* no positive yet: nothing is known */
+    assert_int_equal(decide(&r, stable, SIDE(.requests = 500, .labelled = 60), 1, "does not tell"),
+                     GY_GUARD_INCONCLUSIVE);
+    assert_int_equal(decide(&r, stable, SIDE(.requests = 500, .labelled = 49, .misses = 49), 1,
+                            "49 and 1000 (stable) of 50"),
+                     GY_GUARD_WAIT);
+    /* a looser rule lets the same be */
+    r.recall_change_min = -0.9;
+    assert_int_equal(decide(&r, stable, bad, 1, "recall 0.41"), GY_GUARD_PROMOTE);
+    /* one that asks for more */
+    r.recall_change_min = 0.02;
+    assert_int_equal(decide(&r, stable, better, 1, "recall 0.95"), GY_GUARD_PROMOTE);
+    assert_int_equal(decide(&r, stable, stable, 1, "does not tell"), GY_GUARD_INCONCLUSIVE);
+}
+
+static void test_not_every_label_is_a_look(void **state)
+{
+    (void)state;
+    const struct gy_rollout r = rule(-0.05);
+    const struct gy_guard_side stable = SIDE(.labelled = 1000, .hits = 172, .misses = 28);
+    const struct gy_guard_side bad = SIDE(.labelled = 120, .hits = 49, .misses = 71);
+    struct gy_guard_decision d;
+    gy_guard_decide(&r, &stable, &bad, 1, false, &d);
+    assert_int_equal(d.verdict, GY_GUARD_WAIT);
+}
+
+static void test_time_and_people(void **state)
+{
+    (void)state;
+    struct gy_rollout r = rule(NAN);
+    const struct gy_guard_side side = SIDE(.requests = 300, .p99_ms = 1);
+    r.after_s = 60;
+    assert_int_equal(decide(&r, side, side, 59, "59 of 60 seconds"), GY_GUARD_WAIT);
+    assert_int_equal(decide(&r, side, side, 60, "300 requests"), GY_GUARD_PROMOTE);
+    r.promote = false;
+    assert_int_equal(decide(&r, side, side, 60, "a person promotes"), GY_GUARD_INCONCLUSIVE);
+    /* labels that never came are told when its time is over */
+    r = rule(-0.05);
+    assert_int_equal(decide(&r, side, side, 1e6, "of 50 labelled rows"), GY_GUARD_WAIT);
+    r.after_s = 60;
+    assert_int_equal(decide(&r, side, side, 59, "labelled"), GY_GUARD_WAIT);
+    assert_int_equal(decide(&r, side, side, 61, "after the time it had"), GY_GUARD_INCONCLUSIVE);
+    /* bad is bad at any time, whoever promotes */
+    r.promote = false;
+    assert_int_equal(decide(&r, side, SIDE(.requests = 100, .errors = 90), 0, "error rate"),
+                     GY_GUARD_ROLL_BACK);
+}
+
+/* Of canaries that are as good as the stable version, few are taken back: the whole sequence of
+ * looks keeps to what one look promises, about. */
+static void test_false_alarms(void **state)
+{
+    (void)state;
+    const struct gy_rollout r = rule(-0.05);
+    struct gy_rng rng;
+    gy_rng_init(&rng, 7);
+    size_t taken_back = 0;
+    size_t promoted = 0;
+    enum { ROUNDS = 400 };
+    for (int i = 0; i < ROUNDS; i++) {
+        struct gy_guard_side side[2] = {SIDE(.requests = 1000), SIDE(.requests = 1000)};
+        enum gy_guard_verdict got = GY_GUARD_INCONCLUSIVE;
+        uint64_t next = 50;
+        while (got == GY_GUARD_INCONCLUSIVE && side[1].labelled < 6400) {
+            for (int s = 0; s < 2; s++) {
+                bool positive = gy_rng_f64(&rng) < 0.3;
+                bool hit = gy_rng_f64(&rng) < 0.8;
+                side[s].labelled++;
+                side[s].hits += positive && hit;
+                side[s].misses += positive && !hit;
+            }
+            if (side[1].labelled == next) {
+                struct gy_guard_decision d;
+                gy_guard_decide(&r, &side[0], &side[1], 1, true, &d);
+                got = d.verdict;
+                next *= 2;
+            }
+        }
+        taken_back += got == GY_GUARD_ROLL_BACK;
+        promoted += got == GY_GUARD_PROMOTE;
+    }
+    assert_true(taken_back <= ROUNDS * 4 / 100);
+    assert_true(promoted >= ROUNDS / 2);
+}
+
+static void test_signals(void **state)
+{
+    (void)state;
+    struct gy_signals *s = gy_calloc(1, sizeof *s);
+    struct gy_signal got;
+    gy_signals_init(s);
+    assert_false(gy_signals_take(s, &got));
+    assert_true(
+        gy_signals_put(s, GY_STR("sepsis"), GY_STR("4"), GY_SIGNAL_HOLD, 0.5, GY_STR("drift")));
+    assert_true(gy_signals_put(s, GY_STR("a"), GY_STR("1"), GY_SIGNAL_ROLL_BACK, 1, GY_STR_NULL));
+    assert_true(gy_signals_take(s, &got));
+    assert_string_equal(got.endpoint, "sepsis");
+    assert_string_equal(got.version, "4");
+    assert_string_equal(got.reason, "drift");
+    assert_true(got.kind == GY_SIGNAL_HOLD && got.value == 0.5);
+    assert_true(gy_signals_take(s, &got) && got.kind == GY_SIGNAL_ROLL_BACK && !got.reason[0]);
+    assert_false(gy_signals_take(s, &got));
+    /* bounded: the newest stay */
+    for (int i = 0; i < GY_SIGNALS_MAX + 10; i++) {
+        assert_true(gy_signals_put(s, GY_STR("e"), GY_STR("1"), GY_SIGNAL_HOLD, i, GY_STR_NULL));
+    }
+    int n = 0;
+    while (gy_signals_take(s, &got)) {
+        assert_true(got.value == 10 + n++);
+    }
+    assert_int_equal(n, GY_SIGNALS_MAX);
+    char text[2 * GY_MAX_NAME];
+    memset(text, 'x', sizeof text);
+    assert_false(gy_signals_put(s, gy_str_n(text, sizeof text), GY_STR("1"), GY_SIGNAL_HOLD, 0,
+                                GY_STR_NULL));
+    assert_false(
+        gy_signals_put(s, GY_STR("e"), gy_str_n(text, 30), GY_SIGNAL_HOLD, 0, GY_STR_NULL));
+    assert_true(gy_signals_put(s, GY_STR("e"), GY_STR("1"), GY_SIGNAL_HOLD, 0,
+                               gy_str_n(text, sizeof text)));
+    assert_true(gy_signals_take(s, &got));
+    assert_int_equal(strlen(got.reason), GY_SIGNAL_MAX_REASON - 1);
+    gy_signals_done(s);
+    gy_free(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_intervals),
+        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_latency),
+        cmocka_unit_test(test_recall),
+        cmocka_unit_test(test_not_every_label_is_a_look),
+        cmocka_unit_test(test_time_and_people),
+        cmocka_unit_test(test_false_alarms),
+        cmocka_unit_test(test_signals),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
