@@ -564,6 +564,14 @@ static gy_status try_one(struct search *s, struct gy_trial *t, struct gy_err *er
     return s->o->on_trial ? s->o->on_trial(s->o->ctx, s->ret, t, err) : GY_OK;
 }
 
+/* Is there any sense in another trial? */
+static bool goes_on(const struct search *s)
+{
+    const struct gy_search *r = s->ret;
+    size_t stale = r->n_trials - (r->best ? r->best->number : 0);
+    return r->n_trials == 0 || (!past_budget(s) && (s->o->patience == 0 || stale < s->o->patience));
+}
+
 static gy_status try_all(struct search *s, struct gy_err *err)
 {
     struct gy_search *r = s->ret;
@@ -577,7 +585,7 @@ static gy_status try_all(struct search *s, struct gy_err *err)
     }
     r->baseline = (struct gy_trial){.learner = GY_LEARNER_MAJORITY};
     GY_TRY(try_one(s, &r->baseline, err));
-    for (size_t i = 0; i < max && (i == 0 || !past_budget(s)); i++) {
+    for (size_t i = 0; i < max && goes_on(s); i++) {
         struct gy_trial *t = &r->trials[i];
         if (o->n_portfolio) {
             *t = o->portfolio[i];

@@ -61,6 +61,7 @@ struct gy_search {
 struct gy_search_options {
     double budget_s;   /* no trial begins after it; 0: no such bound */
     size_t max_trials; /* 0: no such bound. At least one bound is needed */
+    size_t patience;   /* ends after so many trials without a better one; 0: never */
     size_t max_rows;   /* 0: GY_SEARCH_MAX_ROWS */
     size_t replicates; /* 0: GY_SEARCH_REPLICATES */
     /* Tried instead of the portfolio; neither `number` nor results need be set. MAY be NULL. */

@@ -388,12 +388,12 @@ static gy_status warn_of_target(struct gy_survey_job *j, struct gy_err *err)
     }
     double share = s->n_classes ? (double)s->classes[rarest].rows / (double)labelled : 1;
     if (share < RARE_CLASS) {
-        GY_TRY(gy_survey_warn(j, err,
-                              "%" GY_STR_F " is rare (%.1f %%, %zu rows): accuracy says little, "
-                              "look at %s",
-                              GY_STR_A(s->classes[rarest].name), 100 * share,
-                              s->classes[rarest].rows,
-                              s->task == GY_TASK_BINARY ? "recall, f1 and AUC" : "f1"));
+        GY_TRY(gy_survey_warn(
+            j, err,
+            "%" GY_STR_F " %" GY_STR_F " is rare (%.1f %%, %zu rows): accuracy says little, "
+            "look at %s",
+            GY_STR_A(j->o->target), GY_STR_A(s->classes[rarest].name), 100 * share,
+            s->classes[rarest].rows, s->task == GY_TASK_BINARY ? "recall, f1 and AUC" : "f1"));
     }
     if (s->n_unlabelled > 0) {
         GY_TRY(gy_survey_warn(j, err, "%zu rows have no '%" GY_STR_F "' and are not learnt from",
@@ -413,8 +413,8 @@ static gy_status warn(struct gy_survey_job *j, struct gy_err *err)
     GY_TRY(warn_of_target(j, err));
     if (s->n_duplicates > 0) {
         GY_TRY(gy_survey_warn(j, err,
-                              "%zu rows repeat another one wholly (they stay on one side of the "
-                              "split)",
+                              "rows that repeat another one wholly: %zu (equal rows stay on one "
+                              "side of the split)",
                               s->n_duplicates));
     }
     GY_TRY(warn_of_use(j, GY_USE_TEXT, "of text left out, learners take numbers", err));
@@ -472,7 +472,9 @@ static gy_status survey(struct gy_survey_job *j, struct gy_err *err)
                    "no column is left to learn from: %" GY_STR_F " (%" GY_STR_F ")%s",
                    GY_STR_A(c->column->name), GY_STR_A(c->why.p ? c->why : GY_STR("target")),
                    s->n_columns > 2 ? ", ..." : "");
-        return gy_err_hint(err, "--keep COLUMN keeps one that was left out by a guess");
+        return gy_err_hint(err, gy_str_find_str(c->why, GY_STR("comma")) != SIZE_MAX
+                                    ? "export the file with a decimal point: 3.14, not 3,14"
+                                    : "--keep COLUMN keeps one that was left out by a guess");
     }
     return warn(j, err);
 }
