@@ -18,12 +18,20 @@ static const char marker[] = ".gyre/made-by-demo"; /* a folder that holds it is 
 /* The server's process group, for the handler; 0 when none runs. */
 static volatile sig_atomic_t g_server_pid;
 
+/* Everything is done and only the server is wanted: it ends first, then the demo, in order. */
+static volatile sig_atomic_t g_waiting;
+
 static void on_signal(int signal_number)
 {
+    static const char stopped[] = "\ngyre: stopped before the end\n";
     if (g_server_pid > 0) {
         (void)kill(-(pid_t)g_server_pid, SIGTERM); /* gone is as good as stopped */
     }
-    (void)signal_number;
+    if (!g_waiting) { /* in the middle of a step, which may be long: nobody waits for its end */
+        ssize_t said = write(STDERR_FILENO, stopped, sizeof stopped - 1);
+        (void)said; /* a lost stderr does not change what happens */
+        _exit(128 + signal_number);
+    }
 }
 
 static gy_status is_empty(void *ctx, const char *name, bool is_dir, struct gy_err *err)
@@ -273,6 +281,7 @@ void gy_demo_write_steps(const struct gy_demo *d, struct gy_jw *w)
 void gy_demo_wait(struct gy_demo *d)
 {
     int code = 0;
+    g_waiting = 1;
     GY_IGNORE(
         gy_proc_wait(&d->server, &code,
                      NULL)); /* on_signal ends it; how it ended is no longer the demo's matter */
