@@ -415,6 +415,36 @@ static gy_status make_curl(struct gy_try *t, struct gy_err *err)
     return t->curl ? GY_OK : gy_err_set(err, GY_E_NOMEM, "out of memory");
 }
 
+/* What a person wants of the answer; the whole of it is one curl away. */
+static gy_status tell_answer(struct gy_try *t, struct gy_str body, struct gy_err *err)
+{
+    char chance[96] = "";
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf said;
+    struct gy_jw w;
+    GY_TRY(gy_json_parse(body, &doc, err));
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    yyjson_val *p = gy_json_get(root, "probability");
+    double most = yyjson_is_num(p) ? yyjson_get_num(p) : NAN;
+    gy_buf_init(&said, 64 * GY_KIB);
+    gy_jw_init(&w, &said);
+    yyjson_val *v = gy_json_get(root, t->opts->target);
+    if (v && t->survey.task == GY_TASK_REGRESSION) {
+        gy_buf_addf(&said, "%.5g", yyjson_get_num(v));
+    } else if (v) {
+        gy_jw_val(&w, v);
+    }
+    if (!isnan(most)) {
+        struct gy_str second = t->survey.classes[1].name; /* a number: there are two classes */
+        (void)snprintf(chance, sizeof chance, ", probability of %.*s %.3g",
+                       (int)(second.n < 40 ? second.n : 40), second.p, most);
+    }
+    return gy_demo_done(&t->d, v != NULL, err, "%s is %.*s%s; the file says %.*s", t->opts->target,
+                        (int)(said.n < 60 ? said.n : 60), said.p, chance,
+                        (int)(t->example_label.n < 40 ? t->example_label.n : 40),
+                        t->example_label.p);
+}
+
 static gy_status step_ask(struct gy_try *t, struct gy_err *err)
 {
     GY_AUTO_DONE(gy_collect_done) struct gy_collect answer;
@@ -426,17 +456,18 @@ static gy_status step_ask(struct gy_try *t, struct gy_err *err)
                   MAX_SHOWN_CURL + (wide ? 0 : 10), t->curl, wide ? "...}'" : "");
     t->d.steps[t->d.n_steps - 1].name = "ask";
     GY_TRY(gy_call_json(t->client, "POST", "/predict", gy_buf_str(&t->body), &answer, err));
-    return gy_demo_done(&t->d, true, err, "%.*s   (the file says %.*s)",
-                        (int)(answer.body.n < 240 ? answer.body.n : 240), answer.body.p,
-                        (int)(t->example_label.n < 40 ? t->example_label.n : 40),
-                        t->example_label.p);
+    return tell_answer(t, gy_buf_str(&answer.body), err);
 }
 
 /* ---- the whole ---- */
 
 static gy_status play(struct gy_try *t, struct gy_buf *text, struct gy_err *err)
 {
-    GY_TRY(step_read(t, text, err));
+    gy_status status = step_read(t, text, err);
+    if (status != GY_OK) {                        /* a mistyped column leaves no folder behind */
+        GY_IGNORE(gy_dir_remove(t->d.dir, NULL)); /* the first failure is the one to tell */
+        return status;
+    }
     GY_TRY(step_server(t, err));
     GY_TRY(step_ingest(t, err));
     GY_TRY(step_search(t, err));

@@ -103,7 +103,15 @@ static gy_status check_header(const struct gy_try *t, const struct gy_csv_field 
 {
     size_t numbers = 0;
     for (size_t i = 0; i < n; i++) {
-        numbers += is_number(gy_str_n(f[i].p, f[i].n));
+        struct gy_str name = gy_str_trim(gy_str_n(f[i].p, f[i].n));
+        numbers += is_number(name);
+        for (size_t k = 0; k < i && name.n > 0; k++) {
+            if (gy_str_eq(name, gy_str_trim(gy_str_n(f[k].p, f[k].n)))) {
+                gy_err_set(err, GY_E_INVALID, "%s has two columns '%" GY_STR_F "'", t->file,
+                           GY_STR_A(name));
+                return gy_err_hint(err, "rename one of them in the first line");
+            }
+        }
     }
     if (numbers * 2 > n) {
         gy_err_set(err, GY_E_INVALID, "the first line of %s holds numbers, not names", t->file);

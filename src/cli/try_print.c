@@ -221,14 +221,18 @@ void gy_try_say_end(const struct gy_try *t)
         gy_cli_say(cli, "  export MLFLOW_TRACKING_URI=%s\n", t->d.address);
     }
     gy_cli_say(cli, "%sProject%s    %s\n", bold, plain, t->d.dir);
-    gy_cli_say(cli, "%sNext%s       in that folder\n", bold, plain);
     gy_cli_say(
-        cli, "  edit params.yaml or schema.yaml, then   gyre run   (trains again what changed)\n");
-    gy_cli_say(cli,
-               "  gyre gate check %s/%lld && gyre models promote %s/%lld --alias champion && gyre "
-               "endpoint deploy %s\n",
-               t->name, (long long)t->version + 1, t->name, (long long)t->version + 1, t->name);
-    gy_cli_say(cli, "  gyre runs list   ...   gyre -h\n");
+        cli,
+        "%sNext%s       in that folder, after a change to params.yaml, schema.yaml or data/raw\n",
+        bold, plain);
+    char check[96];
+    (void)snprintf(check, sizeof check, "gyre gate check %s/%lld", t->name,
+                   (long long)t->version + 1);
+    gy_cli_say(cli, "  %-*s   trains again what changed, as version %lld\n", (int)strlen(check),
+               "gyre run", (long long)t->version + 1);
+    gy_cli_say(cli, "  %s   judges it beside the champion\n", check);
+    gy_cli_say(cli, "  gyre models promote %s/%lld --alias champion && gyre endpoint deploy %s\n",
+               t->name, (long long)t->version + 1, t->name);
     gy_cli_say(cli, "%sClean up%s   rm -r %s\n", bold, plain, t->d.dir);
 }
 

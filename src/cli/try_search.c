@@ -7,6 +7,9 @@
 #include "cli/try.h"
 #include "net/http_client.h"
 
+/* Of a small file there are soon enough trials: more would only find luck. */
+#define PATIENCE 12
+
 /* The line beside the bar; always as long, so that it overwrites itself. */
 static void set_bar_text(struct gy_try *t, const struct gy_search *s)
 {
@@ -69,6 +72,7 @@ static gy_status search(struct gy_try *t, struct gy_err *err)
 {
     const struct gy_search_options o = {.budget_s = t->budget_s,
                                         .max_trials = (size_t)t->opts->trials,
+                                        .patience = t->budget_s > 0 ? PATIENCE : 0,
                                         .on_trial = on_trial,
                                         .on_progress = on_progress,
                                         .ctx = t};
