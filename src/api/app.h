@@ -15,6 +15,7 @@ struct gy_serving; /* serve/serving.h */
 struct gy_prover;  /* api/prover.h */
 struct gy_shapes;  /* serve/shape.h */
 struct gy_join;    /* watch/join.h */
+struct gy_watcher; /* watch/watcher.h */
 
 struct gy_app {
     struct gy_home home;
@@ -26,6 +27,7 @@ struct gy_app {
     struct gy_prover *prover;   /* NULL: who registers proves */
     struct gy_shapes *shapes;
     struct gy_join *join; /* predictions and feedback; may lag or be empty: gy_app_join_refresh */
+    struct gy_watcher *watcher; /* NULL: nothing is watched by this process (api/watching.h) */
     bool join_live;       /* a watcher keeps it up to date; set before the server starts */
     int64_t started_us;
 };
@@ -92,6 +94,8 @@ GY_CHECKED gy_status gy_api_health_add(struct gy_router *r, struct gy_app *app,
                                        struct gy_err *err); /* health.c */
 GY_CHECKED gy_status gy_api_metrics_add(struct gy_router *r, struct gy_app *app,
                                         struct gy_err *err); /* metrics.c */
+GY_CHECKED gy_status gy_api_watch_add(struct gy_router *r, struct gy_app *app,
+                                      struct gy_err *err); /* watch.c */
 GY_CHECKED gy_status gy_api_ui_add(struct gy_router *r, struct gy_app *app,
                                    struct gy_err *err); /* ui.c */
 

@@ -4,6 +4,7 @@
 
 #include "api/app.h"
 #include "api/prover.h"
+#include "api/watching.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "cli/cli_internal.h"
@@ -143,7 +144,12 @@ static gy_status run_server(struct gy_cli *cli, void *opts, struct gy_err *err)
                                                  .log_sync_ms = (int)o->log_sync_ms,
                                                  .log_drop_when_full = o->log_drop};
     GY_TRY(gy_app_serve_open(app, &serving, err));
-    gy_status status = serve_until_signal(cli, o, app, &signals, err);
+    struct gy_watching *watching = NULL;
+    gy_status status = gy_watching_start(app, &watching, err);
+    if (status == GY_OK) {
+        status = serve_until_signal(cli, o, app, &signals, err);
+    }
+    gy_watching_stop(watching);
     gy_app_serve_close(app);
     return status;
 }

@@ -4,7 +4,7 @@
  * acknowledge it: seen, with a reason; it goes on firing. Each raising and clearing is an event.
  *
  *   kind             subject       when
- *   drift            version       the newest window drifted
+ *   drift            version       the newest window differs from its reference
  *   sensor           feature       ... and it looks like a sensor's offset: retraining does not
  * cure it rule_precision   version       rules are right less often than they were, or than the
  * bound recall           version       recall is below the bound, even the upper end of its

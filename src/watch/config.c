@@ -7,18 +7,16 @@
 #include "base/limits.h"
 #include "base/time.h"
 
-#define MAX_FEATURES 4096
-
 void gy_watch_settings_init(struct gy_watch_settings *s)
 {
     *s = (struct gy_watch_settings){.reference = GY_WATCH_TRAINING,
                                     .window_rows = 1000,
-                                    .drift_share = 0.5,
                                     .performance_rows = 1000,
                                     .recall_min = NAN,
                                     .rule_precision_min = NAN,
                                     .labels_min = NAN,
                                     .lag_max_seconds = 30};
+    gy_drift_options_init(&s->drift);
 }
 
 /* ---- reading the section ---- */
@@ -103,67 +101,6 @@ static gy_status read_choice(yyjson_val *object, const char *key, const char *fi
                : gy_err_set(err, GY_E_INVALID, "watch.%s must be %s or %s", key, first, second);
 }
 
-static gy_status read_feature(struct gy_str name, yyjson_val *v, struct gy_watch_feature *ret,
-                              struct gy_err *err)
-{
-    static const char *const known[] = {"test", "threshold", NULL};
-    static const char *const tests[] = {"ks", "wasserstein", "chi_square", "jensen_shannon", "z"};
-    char where[GY_MAX_NAME + 32];
-    (void)snprintf(where, sizeof where, "watch.drift.features.%.*s",
-                   (int)(name.n > GY_MAX_NAME ? GY_MAX_NAME : name.n), name.p);
-    *ret = (struct gy_watch_feature){.name = name, .threshold = NAN};
-    GY_TRY(only(v, where, known, err));
-    GY_TRY(read_number(v, where, "threshold", 0, 1e9, &ret->threshold, err));
-    yyjson_val *test = gy_json_get(v, "test");
-    if (!test) {
-        return GY_OK;
-    }
-    ret->test = gy_json_val_str(test);
-    for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++) {
-        if (gy_str_eqc(ret->test, tests[i])) {
-            return GY_OK;
-        }
-    }
-    (void)gy_err_set(err, GY_E_INVALID, "%s.test: there is no such test", where);
-    return gy_err_hint(err, "ks, wasserstein, chi_square, jensen_shannon or z");
-}
-
-static gy_status read_features(yyjson_val *map, struct gy_arena *a, struct gy_watch_settings *s,
-                               struct gy_err *err)
-{
-    size_t n = yyjson_obj_size(map);
-    if (map && !yyjson_is_obj(map)) {
-        return gy_err_set(err, GY_E_INVALID, "watch.drift.features must be a map");
-    }
-    if (n > MAX_FEATURES) {
-        return gy_err_set(err, GY_E_TOOBIG, "watch.drift.features has more than %d", MAX_FEATURES);
-    }
-    struct gy_watch_feature *features = gy_arena_calloc(a, n + 1, sizeof *features);
-    if (!features) {
-        return gy_err_set(err, GY_E_NOMEM, "the settings of the watcher");
-    }
-    yyjson_obj_iter it = yyjson_obj_iter_with(map);
-    for (yyjson_val *key; (key = yyjson_obj_iter_next(&it));) {
-        GY_TRY(read_feature(gy_json_val_str(key), yyjson_obj_iter_get_val(key),
-                            &features[s->n_features], err));
-        s->n_features++;
-    }
-    s->features = features;
-    return GY_OK;
-}
-
-static gy_status read_drift(yyjson_val *drift, struct gy_arena *a, struct gy_watch_settings *s,
-                            struct gy_err *err)
-{
-    static const char *const known[] = {"share", "features", NULL};
-    if (!drift) {
-        return GY_OK;
-    }
-    GY_TRY(only(drift, "watch.drift", known, err));
-    GY_TRY(read_number(drift, "watch.drift", "share", 0.001, 1, &s->drift_share, err));
-    return read_features(gy_json_get(drift, "features"), a, s, err);
-}
-
 static gy_status read_rows(yyjson_val *section, const char *key, int64_t *ret, struct gy_err *err)
 {
     static const char *const known[] = {"rows", NULL};
@@ -194,7 +131,10 @@ gy_status gy_watch_settings_read(yyjson_val *section, struct gy_arena *a,
         GY_TRY(read_choice(section, "on_drift", "alert", "retrain", &s.retrain, err));
         GY_TRY(read_rows(section, "window", &s.window_rows, err));
         GY_TRY(read_rows(section, "performance", &s.performance_rows, err));
-        GY_TRY(read_drift(gy_json_get(section, "drift"), a, &s, err));
+        gy_status st = gy_drift_options_read(gy_json_get(section, "drift"), a, &s.drift, err);
+        if (st != GY_OK) {
+            return gy_err_wrap(err, "watch");
+        }
         GY_TRY(read_number(section, "watch", "recall_min", 0, 1, &s.recall_min, err));
         GY_TRY(
             read_number(section, "watch", "rule_precision_min", 0, 1, &s.rule_precision_min, err));

@@ -6,7 +6,7 @@
  *   watch:
  *     reference: training            # or first_window
  *     window: {rows: 1000}           # rows of an endpoint's version that make a window
- *     drift: {share: 0.5, features: {Temp: {test: wasserstein, threshold: 0.1}}}
+ *     drift: {share: 0.5, features: {Temp: {test: wasserstein, threshold: 0.1}}}  # watch/drift.h
  *     on_drift: alert                # or retrain: said in the event, for triggers
  *     performance: {rows: 1000}      # the newest labelled rows that bounds are held against
  *     recall_min: 0.75               # of the combined answers; absent: no bound
@@ -19,6 +19,7 @@
 
 #include "base/json.h"
 #include "store/store.h"
+#include "watch/drift.h"
 
 #define GY_WATCH_MAX_PROJECTS 1000
 #define GY_WATCH_MAX_ENDPOINTS 1000 /* of a project */
@@ -28,17 +29,10 @@
 
 enum gy_watch_reference { GY_WATCH_TRAINING, GY_WATCH_FIRST_WINDOW };
 
-struct gy_watch_feature {
-    struct gy_str name, test; /* test absent: chosen */
-    double threshold;         /* NaN: the test's own */
-};
-
 struct gy_watch_settings {
     enum gy_watch_reference reference;
     int64_t window_rows;
-    double drift_share;
-    const struct gy_watch_feature *features;
-    size_t n_features;
+    struct gy_drift_options drift;
     bool retrain; /* on_drift */
     int64_t performance_rows;
     double recall_min, rule_precision_min, labels_min; /* NaN: no bound */

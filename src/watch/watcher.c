@@ -25,7 +25,7 @@ struct gy_watcher {
     struct gy_log_cursor *cursor;
     bool begun[GY_WATCHER_MAX_CONSUMERS];
     int64_t hook_ns[GY_WATCHER_MAX_HOOKS];
-    int64_t stored_ns, retired_ns;
+    int64_t stored_ns, retired_ns, health_ns;
     uint64_t stored_records;
     int64_t newest_us; /* time of the newest record read */
     int failed_in_row;
@@ -241,7 +241,11 @@ static gy_status raise_alert(struct gy_db *db, void *ctx, struct gy_err *err)
 /* One that fails again and again is told; also one that another server left firing is cleared. */
 static void tell_health(struct gy_watcher *w, gy_status st, struct gy_err *why)
 {
+    int64_t now = gy_mono_ns();
     w->failed_in_row = st == GY_OK ? 0 : w->failed_in_row + 1;
+    /* It took so long that others may have called it dead. */
+    w->alerted = w->alerted || now - w->health_ns > (int64_t)GY_WATCHER_DEAD_S * 1000000000;
+    w->health_ns = st == GY_OK ? now : w->health_ns;
     if (st != GY_OK && w->failed_in_row == 1) {
         gy_log_err(GY_LOG_ERROR, "watch", "the prediction log can not be watched", why);
     }
@@ -337,7 +341,7 @@ gy_status gy_watcher_new(const struct gy_watcher_options *o, struct gy_watcher *
     w->o = *o;
     w->o.tick_ms = o->tick_ms ? o->tick_ms : GY_WATCHER_TICK_MS;
     w->alerted = true; /* by a server before this one, perhaps */
-    w->retired_ns = w->stored_ns = gy_mono_ns();
+    w->retired_ns = w->stored_ns = w->health_ns = gy_mono_ns();
     gy_arena_init(&w->open_arena, 64 * GY_MIB);
     pthread_condattr_t attr;
     (void)pthread_condattr_init(&attr); /* can not fail on Linux, nor the next ones */

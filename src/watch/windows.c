@@ -286,7 +286,8 @@ static void make_scope(const struct gy_windows *w, const struct gy_open_window *
                                     .rule_rows = o->rules.rows,
                                     .rule_hits = o->rules.hits,
                                     .window_rule_rows = o->rule_rows,
-                                    .window_rule_hits = o->rule_hits};
+                                    .window_rule_hits = o->rule_hits,
+                                    .drift_since_us = o->drift_since_us};
 }
 
 static gy_status begin_window(struct gy_windows *w, struct gy_open_window *o, struct gy_err *err)
@@ -337,7 +338,7 @@ static void learn_rules(const struct gy_open_window *o, const struct gy_window_v
                         struct gy_window_closing *c)
 {
     c->rules = o->rules;
-    if (o->rules.key[0] && o->rule_rows && !v->drift && !v->sensor &&
+    if (o->rules.key[0] && o->rule_rows && !v->told &&
         o->rules.windows < GY_WINDOWS_RULE_REFERENCE) {
         c->rules.rows += o->rule_rows;
         c->rules.hits += o->rule_hits;
@@ -377,6 +378,7 @@ static gy_status close_window(struct gy_windows *w, struct gy_open_window *o,
     o->dirty = false;
     o->rules = c.rules;
     o->number = c.number;
+    o->drift_since_us = !v.told ? 0 : o->drift_since_us ? o->drift_since_us : o->from_us;
     if (reference) {
         gy_free(o->reference);
         o->reference = GY_TAKE(reference);

@@ -28,19 +28,23 @@ struct gy_window_scope {
      * window (judge only). */
     uint64_t rule_rows, rule_hits;
     uint64_t window_rule_rows, window_rule_hits;
+    int64_t drift_since_us; /* where the run of drifted windows before this one began; 0: none */
 };
 
 /* What was found; in the arena of judge. */
 struct gy_window_verdict {
-    bool drift;              /* of the dataset */
-    double share;            /* of features that drifted */
-    bool sensor;             /* ... like a sensor's offset: retraining does not cure it */
-    struct gy_str cause;     /* "sensor" "population" "unknown"; absent: no drift */
-    struct gy_str reason;    /* a sentence; absent: no drift */
-    struct gy_str features;  /* JSON array: the names that drifted */
-    struct gy_str feature;   /* sensor: which one */
-    double offset;           /* sensor: by how much, NaN: not told */
-    struct gy_str result;    /* JSON object: all numbers */
+    bool drift;   /* of the dataset */
+    bool told;    /* there is something to tell: an event and an alert */
+    double share; /* of features that drifted */
+    bool sensor;  /* like a sensor's fault: retraining does not cure it */
+    bool may_retrain;
+    struct gy_str cause;          /* "sensor" "population" "unknown"; absent: nothing to tell */
+    struct gy_str reason;         /* sentences; absent: nothing to tell */
+    struct gy_str retrain_reason; /* why, or why not */
+    struct gy_str features;       /* JSON array: the names that drifted */
+    struct gy_str feature;        /* sensor: which one */
+    double offset;                /* sensor: by how much, NaN: not told */
+    struct gy_str result;         /* JSON object: all numbers */
     struct gy_str reference; /* JSON to be kept as the reference of this version; absent: none */
 };
 

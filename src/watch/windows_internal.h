@@ -19,6 +19,7 @@ struct gy_open_window {
     void *state;                      /* of the ops; NULL: no row yet */
     int64_t rows, of, from_us, to_us; /* of: rows that make it whole */
     int64_t number;
+    int64_t drift_since_us;    /* of the run of windows that differ; 0: the last one did not */
     struct gy_log_marks start; /* where this window begins */
     bool dirty;                /* start is not what the store has */
     int64_t seen_mono_ns;      /* when the last row came */

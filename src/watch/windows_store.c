@@ -193,6 +193,8 @@ static void write_event(struct gy_jw *w, const struct gy_window_closing *c)
     gy_jw_raw(w, v->features.p ? v->features : GY_STR("[]"));
     gy_jw_kv_str(w, "cause", v->cause);
     gy_jw_kv_str(w, "reason", v->reason);
+    gy_jw_kv_bool(w, "may_retrain", v->may_retrain);
+    gy_jw_kv_str(w, "retrain_reason", v->retrain_reason);
     gy_jw_kv_strc(w, "on_drift", c->settings->retrain ? "retrain" : "alert");
     gy_jw_key(w, "rule_hit_rate");
     gy_jw_obj(w);
@@ -204,7 +206,7 @@ static void write_event(struct gy_jw *w, const struct gy_window_closing *c)
 
 static gy_status add_events(struct gy_db *db, const struct gy_window_closing *c, struct gy_err *err)
 {
-    if (!c->verdict->drift && !c->verdict->sensor) {
+    if (!c->verdict->told) {
         return GY_OK;
     }
     GY_AUTO_DONE(gy_buf_done) struct gy_buf b;
@@ -255,10 +257,11 @@ static gy_status set_alerts(struct gy_db *db, const struct gy_window_closing *c,
     const struct gy_window_verdict *v = c->verdict;
     char text[1024];
     (void)snprintf(text, sizeof text,
-                   "%s: window %lld of version %s drifted (%.0f %% of features)%s%.*s", o->endpoint,
-                   (long long)c->number, o->version, v->share * 100, v->reason.n ? ": " : "",
-                   (int)(v->reason.n > 512 ? 512 : v->reason.n), v->reason.p ? v->reason.p : "");
-    GY_TRY(alert_of(db, c, "drift", v->drift, gy_str_c(o->version), gy_str_c(text), err));
+                   "%s: window %lld of version %s differs from its reference%s%.*s", o->endpoint,
+                   (long long)c->number, o->version, v->reason.n ? ": " : "",
+                   (int)(v->reason.n > 700 ? 700 : v->reason.n), v->reason.p ? v->reason.p : "");
+    GY_TRY(
+        alert_of(db, c, "drift", v->told && !v->sensor, gy_str_c(o->version), gy_str_c(text), err));
     GY_TRY(gy_alert_clear(db, "sensor", gy_str_c(o->endpoint), GY_STR_NULL,
                           v->sensor ? v->feature : GY_STR_NULL, GY_STR(ACTOR), err));
     if (!v->sensor) {
@@ -269,10 +272,11 @@ static gy_status set_alerts(struct gy_db *db, const struct gy_window_closing *c,
         (void)snprintf(offset, sizeof offset, " by about %+.3g", v->offset);
     }
     (void)snprintf(text, sizeof text,
-                   "%s: the sensor of %.*s is suspected: its values moved%s in window %lld; "
-                   "retraining will not cure that",
+                   "%s: the sensor of %.*s is suspected (window %lld): values are off%s. "
+                   "Retraining would not cure that. %.*s",
                    o->endpoint, (int)(v->feature.n > 250 ? 250 : v->feature.n), v->feature.p,
-                   offset, (long long)c->number);
+                   (long long)c->number, offset, (int)(v->reason.n > 500 ? 500 : v->reason.n),
+                   v->reason.p ? v->reason.p : "");
     return alert_of(db, c, "sensor", true, v->feature, gy_str_c(text), err);
 }
 

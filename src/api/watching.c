@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/watching.h"
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/time.h"
+#include "serve/serving.h"
+#include "watch/alerts.h"
+#include "watch/bounds.h"
+#include "watch/judge.h"
+#include "watch/review.h"
+
+struct gy_watching {
+    struct gy_app *app;
+    char log[GY_MAX_PATH], cache[GY_MAX_PATH];
+    struct gy_judge judge;
+    struct gy_review_batch *batch;
+    struct gy_bounds *bounds;
+};
+
+/* ---- the join ---- */
+
+static gy_status join_begin(void *self, struct gy_err *err)
+{
+    struct gy_watching *w = self;
+    return gy_join_rebuild(w->app->join, w->app->store, w->log, err);
+}
+
+static gy_status join_record(void *self, const struct gy_record *r, struct gy_err *err)
+{
+    struct gy_watching *w = self;
+    return gy_join_prediction(w->app->join, r, err);
+}
+
+/* ---- the review queue ---- */
+
+static gy_status review_record(void *self, const struct gy_record *r, struct gy_err *err)
+{
+    struct gy_watching *w = self;
+    const struct gy_shape *shape;
+    gy_status st = gy_shapes_get(w->app->shapes, r->endpoint, r->revision, &shape, err);
+    if (st == GY_E_NOTFOUND || st == GY_E_CORRUPT || st == GY_E_TOOBIG) {
+        return GY_OK; /* of another home: counted where windows are */
+    }
+    GY_TRY(st);
+    return gy_review_offer(w->batch, r, shape, err);
+}
+
+static gy_status review_store(void *self, struct gy_db *db, struct gy_err *err)
+{
+    struct gy_watching *w = self;
+    return gy_review_batch_count(w->batch) ? gy_review_store(db, w->batch, err) : GY_OK;
+}
+
+static void review_stored(void *self)
+{
+    struct gy_watching *w = self;
+    gy_review_batch_reset(w->batch);
+}
+
+/* ---- all of it ---- */
+
+static void watching_free(struct gy_watching *w)
+{
+    if (!w) {
+        return;
+    }
+    gy_review_batch_free(w->batch);
+    gy_bounds_free(w->bounds);
+    gy_free(w);
+}
+GY_DEFINE_AUTO(struct gy_watching *, watching_free);
+
+gy_status gy_watching_start(struct gy_app *app, struct gy_watching **ret, struct gy_err *err)
+{
+    GY_AUTO(watching_free) struct gy_watching *w = gy_calloc(1, sizeof *w);
+    if (!w) {
+        return gy_err_set(err, GY_E_NOMEM, "out of memory for the watcher");
+    }
+    w->app = app;
+    GY_TRY(gy_home_path(&app->home, "log", w->log, err));
+    GY_TRY(gy_home_path(&app->home, "cache/models", w->cache, err));
+    GY_TRY(gy_review_batch_new(0, &w->batch, err));
+    GY_TRY(gy_bounds_new(app->store, app->shapes, app->join, &w->bounds, err));
+    w->judge = (struct gy_judge){w->cache, app->join};
+    struct gy_watcher_options o = {
+        .store = app->store,
+        .shapes = app->shapes,
+        .log_dir = w->log,
+        .live = gy_serving_log(app->serving),
+        .ops = &gy_judge_ops,
+        .ops_self = &w->judge,
+        .consumers = {{"join", w, join_begin, join_record, NULL, NULL},
+                      {"review", w, NULL, review_record, review_store, review_stored}},
+        .n_consumers = 2,
+        .hooks = {{"bounds", w->bounds, GY_BOUNDS_EVERY_MS, gy_bounds_tick}},
+        .n_hooks = 1,
+    };
+    GY_TRY(gy_watcher_start(&o, &app->watcher, err));
+    app->join_live = true;
+    *ret = GY_TAKE(w);
+    return GY_OK;
+}
+
+void gy_watching_stop(struct gy_watching *w)
+{
+    if (!w) {
+        return;
+    }
+    gy_watcher_stop(w->app->watcher);
+    w->app->watcher = NULL;
+    w->app->join_live = false;
+    watching_free(w);
+}
+
+const char *gy_watching_state(struct gy_app *app)
+{
+    struct gy_watcher_stats s;
+    if (!app->watcher) {
+        return "not running";
+    }
+    gy_watcher_get_stats(app->watcher, &s);
+    int64_t since = s.last_success_us ? s.last_success_us : app->started_us;
+    if (gy_now_us() - since > (int64_t)GY_WATCHER_DEAD_S * 1000000 && s.begun) {
+        return s.failure[0] ? "failing" : "dead";
+    }
+    return s.failure[0] ? "failing" : s.begun ? "watching" : "starting";
+}
+
+static gy_status raise_dead(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    (void)ctx;
+    const struct gy_alert a = {.kind = GY_STR("watcher"),
+                               .endpoint = GY_STR(""),
+                               .subject = GY_STR(""),
+                               .text = GY_STR("the watcher has not looked at the predictions for "
+                                              "more than 30 s"),
+                               .actor = GY_STR("gyre")};
+    return gy_alert_raise(db, &a, NULL, err);
+}
+
+gy_status gy_watching_check(struct gy_app *app, struct gy_err *err)
+{
+    return strcmp(gy_watching_state(app), "dead") == 0
+               ? gy_store_write(app->store, raise_dead, NULL, err)
+               : GY_OK;
+}
