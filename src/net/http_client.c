@@ -35,6 +35,7 @@ struct client {
     char unix_path[GY_UNIX_PATH_MAX];
     int unix_dir_fd; /* -1, or what unix_path goes through */
     bool no_proxy;
+    int64_t timeout_ms;   /* 0: none */
     pthread_mutex_t lock; /* guards idle */
     CURL *idle[MAX_IDLE];
     size_t n_idle;
@@ -221,6 +222,7 @@ static void set_options(struct client *c, CURL *h, struct transfer *t, struct cu
     (void)snprintf(method, sizeof method, "%" GY_STR_F, GY_STR_A(t->req->method));
     g_curl.easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
     g_curl.easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
+    g_curl.easy_setopt(h, CURLOPT_TIMEOUT_MS, (long)c->timeout_ms);
     g_curl.easy_setopt(h, CURLOPT_HTTPHEADER, headers);
     g_curl.easy_setopt(h, CURLOPT_HEADERFUNCTION, on_header);
     g_curl.easy_setopt(h, CURLOPT_HEADERDATA, t);
@@ -370,4 +372,10 @@ gy_status gy_http_client_new(const char *url, struct gy_caller **ret, struct gy_
     *caller = (struct gy_caller){&client_ops, c};
     *ret = caller;
     return GY_OK;
+}
+
+void gy_http_client_timeout(struct gy_caller *c, int64_t timeout_ms)
+{
+    GY_REQUIRE(c->ops == &client_ops && timeout_ms >= 0);
+    ((struct client *)c->self)->timeout_ms = timeout_ms;
 }

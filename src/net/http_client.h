@@ -10,5 +10,8 @@
 /* Fails: INVALID (not a URL), MISSINGDEP (libcurl), NOMEM. Does not connect yet. */
 GY_CHECKED gy_status gy_http_client_new(const char *url, struct gy_caller **ret,
                                         struct gy_err *err);
+/* The longest that a whole request may take (TIMEOUT beyond), 0: as long as it takes. Of a caller
+ * that gy_http_client_new made, before its first call. */
+void gy_http_client_timeout(struct gy_caller *c, int64_t timeout_ms);
 
 #endif
