@@ -6,6 +6,7 @@
 
 #include "base/limits.h"
 #include "base/time.h"
+#include "watch/webhook.h"
 
 void gy_watch_settings_init(struct gy_watch_settings *s)
 {
@@ -169,6 +170,7 @@ static gy_status check(const struct gy_watch_config *c, struct gy_err *err)
         return gy_err_set(err, GY_E_TOOBIG, "a project has at most %d endpoints",
                           GY_WATCH_MAX_ENDPOINTS);
     }
+    GY_TRY(gy_webhook_check(gy_json_get(yyjson_doc_get_root(sections), "notify"), err));
     return gy_watch_settings_read(gy_json_get(yyjson_doc_get_root(sections), "watch"), &a, &s, err);
 }
 
