@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "cli/cli_internal.h"
 #include "serve/serving.h"
+#include "watch/webhook.h"
 
 struct server_opts {
     const char *host;
@@ -91,6 +92,9 @@ static gy_status serve_until_signal(struct gy_cli *cli, const struct server_opts
         .fast = &gy_serving_fast,
         .fast_self = app->serving,
     };
+    GY_AUTO(gy_webhooks_free) struct gy_webhooks *webhooks = NULL;
+    GY_TRY(gy_webhooks_new(app->store, &webhooks, err));
+    GY_TRY(gy_webhooks_start(webhooks, err));
     /* Before the server: its threads read app->prover. */
     GY_TRY(gy_prover_start(app, cli->program, &app->prover, err));
     gy_status status = gy_server_start(&options, &app->server, err);
