@@ -3,6 +3,7 @@
 
 import http.client
 import json
+import socket
 
 API = "/api/gyre/v1"
 MLFLOW = "/api/2.0/mlflow"
@@ -26,6 +27,28 @@ def request(server, method, path, body=None, headers=None, timeout=60):
     connection.close()
     kind = answer.getheader("Content-Type") or ""
     return answer.status, json.loads(data) if "json" in kind else data, dict(answer.getheaders())
+
+
+class Unix(http.client.HTTPConnection):
+    """The server's socket: the user who runs the tests is the actor."""
+
+    def __init__(self, path):
+        super().__init__("localhost", timeout=60)
+        self.path = str(path)
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self.path)
+
+
+def by_socket(server, method, path, body=None):
+    """(status, answer as JSON), asked by somebody with a name."""
+    connection = Unix(server.home / "sock")
+    connection.request(method, path, body=json.dumps(body) if body is not None else None)
+    answer = connection.getresponse()
+    data = json.loads(answer.read())
+    connection.close()
+    return answer.status, data
 
 
 def must(server, method, path, body=None, status=(200, 201)):

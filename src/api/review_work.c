@@ -19,6 +19,7 @@
 #include "serve/serving.h"
 #include "store/events.h"
 #include "store/lineage.h"
+#include "watch/join.h"
 #include "watch/review.h"
 #include "watch/review_token.h"
 
@@ -184,6 +185,16 @@ static gy_status decide_closure(struct gy_db *db, void *ctx, struct gy_err *err)
     return gy_review_decide(db, c->verdicts, c->n, c->reviewer, c->a, &c->out, err);
 }
 
+/* Durable first, then told to the join: what is counted survives too. */
+static gy_status decide(struct gy_app *app, struct decide_call *c, struct gy_err *err)
+{
+    GY_TRY(gy_store_write(app->store, decide_closure, c, err));
+    for (size_t i = 0; i < c->out.n_feedback; i++) {
+        GY_TRY(gy_join_feedback(app->join, &c->out.feedback[i], NULL, err));
+    }
+    return GY_OK;
+}
+
 /* A label may be a text, a number or true and false. */
 static gy_status read_label(yyjson_val *v, struct gy_arena *a, struct gy_str *ret,
                             struct gy_err *err)
@@ -227,7 +238,7 @@ static gy_status post_verdict(void *ctx, struct gy_request *req, struct gy_reply
     GY_TRY(gy_review_row(req, &v.row, err));
     GY_TRY(gy_api_object(req, GY_MAX_JSON_BODY, &doc, err));
     GY_TRY(read_verdict(yyjson_doc_get_root(doc), NULL, req->arena, &v, err));
-    GY_TRY(gy_store_write(app->store, decide_closure, &call, err));
+    GY_TRY(decide(app, &call, err));
     return reply_review(reply, &call.out.items[0], err);
 }
 
@@ -272,7 +283,7 @@ static gy_status post_verdicts(void *ctx, struct gy_request *req, struct gy_repl
     GY_TRY(need_name(app, req, &call.reviewer, err));
     GY_TRY(gy_api_object(req, MAX_BULK, &doc, err));
     GY_TRY(read_verdicts(yyjson_doc_get_root(doc), &call, err));
-    GY_TRY(gy_store_write(app->store, decide_closure, &call, err));
+    GY_TRY(decide(app, &call, err));
     gy_jw_init(&w, &out);
     gy_jw_obj(&w);
     gy_jw_kv_i64(&w, "decided", call.out.decided);

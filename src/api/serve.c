@@ -13,6 +13,7 @@
 #include "api/health.h"
 #include "base/log.h"
 #include "serve/deploy.h"
+#include "watch/review.h"
 
 #define HISTORY_MAX 100
 #define MAX_REASON 2000 /* bytes */
@@ -153,6 +154,15 @@ static gy_status send_revision(struct gy_reply *reply, const struct gy_revision 
     return gy_reply_json(reply, status, &out, err);
 }
 
+/* A review policy says what it means before it is frozen; serve itself does not read it. */
+static gy_status check_review(yyjson_val *body, struct gy_err *err)
+{
+    struct gy_review_policy policy;
+    GY_TRY(
+        gy_review_policy_read(gy_json_get(gy_json_get(body, "project"), "review"), &policy, err));
+    return gy_review_policy_read(gy_json_get(body, "review"), &policy, err);
+}
+
 /* A change on its way: who asks, with what. */
 struct change {
     char cache[GY_MAX_PATH];
@@ -176,6 +186,7 @@ static gy_status change_init(struct change *c, struct gy_app *app, struct gy_req
     GY_TRY(deployer(app, c->cache, &c->d, err));
     GY_TRY(gy_api_object(req, 4 * GY_MIB, &c->doc, err));
     c->body = yyjson_doc_get_root(c->doc);
+    GY_TRY(check_review(c->body, err));
     yyjson_val *reason = gy_json_get(c->body, "reason");
     if (reason && !yyjson_is_null(reason)) {
         GY_TRY(gy_json_need_str(c->body, "reason", &c->by.reason, err));

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The review queue over HTTP: logged predictions become items, people with a name judge them, blind ones tell nothing before."""
 
-import http.client
 import json
-import socket
+import time
 import uuid
 
 import pytest
@@ -14,29 +13,8 @@ BASE = serving.API + "/reviews"
 SECRETS = ("predicted", "score", "margin", "rule", "rule_reason", "picked_by", "probability")
 
 
-class Unix(http.client.HTTPConnection):
-    """The server's socket: the user who runs the tests is the actor."""
-
-    def __init__(self, path):
-        super().__init__("localhost", timeout=60)
-        self.path = str(path)
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(self.path)
-
-
-def by_socket(server, method, path, body=None):
-    connection = Unix(server.home / "sock")
-    connection.request(method, path, body=json.dumps(body) if body is not None else None)
-    answer = connection.getresponse()
-    data = json.loads(answer.read())
-    connection.close()
-    return answer.status, data
-
-
 def link(server, **body):
-    status, answer = by_socket(server, "POST", BASE + "/link", body)
+    status, answer = serving.by_socket(server, "POST", BASE + "/link", body)
     assert status == 201, answer
     return answer
 
@@ -70,7 +48,7 @@ def ask(server, endpoint="sepsis", rows=((100, 15, 37.0),)):
     status, _, headers = serving.request(server, "POST", f"/v2/models/{endpoint}/infer", serving.v2([list(r) for r in rows]))
     assert status == 200
     prediction = headers["Gyre-Prediction-Id"]
-    status, answer = by_socket(server, "POST", BASE, {"prediction_ids": [prediction]})
+    status, answer = serving.by_socket(server, "POST", BASE, {"prediction_ids": [prediction]})
     assert status == 200 and answer == {"picked": len(rows)}
     return prediction, [serving.must(server, "GET", f"{BASE}/{prediction}/{i}") for i in range(len(rows))]
 
@@ -84,7 +62,7 @@ def test_a_logged_prediction_becomes_an_item(deployed):
     assert items[0]["picked_by"] == "person" and items[0]["probability"] is None
     assert items[0]["state"] == "open" and items[0]["endpoint"] == "sepsis" and not items[0]["hidden"]
     # Again: it is there already.
-    status, _ = by_socket(deployed, "POST", BASE, {"prediction_ids": [prediction]})
+    status, _ = serving.by_socket(deployed, "POST", BASE, {"prediction_ids": [prediction]})
     assert status == 200
     assert len(serving.must(deployed, "GET", f"{BASE}?endpoint=sepsis&state=open")["reviews"]) >= 2
 
@@ -115,7 +93,7 @@ def test_a_token_makes_no_other_token(deployed, token):
     made = link(deployed)
     assert made["path"] == "/review#token=" + made["token"] and made["as"] not in ("", "anonymous")
     for body in ({"days": 0}, {"days": 31}, {"as": "anonymous"}, {"as": ""}, {"as": "a\nb"}, {"as": "x" * 101}):
-        status, _ = by_socket(deployed, "POST", BASE + "/link", body)
+        status, _ = serving.by_socket(deployed, "POST", BASE + "/link", body)
         assert status == 400, body
     events = serving.must(deployed, "GET", serving.API + "/events?kind=review.link")["events"]
     assert {e["data"]["as"] for e in events} >= {"Dr. Ann"} and token not in json.dumps(events)
@@ -196,8 +174,8 @@ def test_unknown_items(deployed, token):
     assert serving.request(deployed, "GET", f"{BASE}/{nobody}/0")[0] == 404
     assert serving.request(deployed, "GET", f"{BASE}/{nobody}/-1")[0] == 400
     assert as_reviewer(deployed, "POST", f"{BASE}/{nobody}/0/verdict", {"verdict": "1"}, token)[0] == 404
-    assert by_socket(deployed, "POST", BASE, {"prediction_ids": [str(nobody)]})[0] == 404
-    assert by_socket(deployed, "POST", BASE, {"prediction_ids": ["x"]})[0] == 400
+    assert serving.by_socket(deployed, "POST", BASE, {"prediction_ids": [str(nobody)]})[0] == 404
+    assert serving.by_socket(deployed, "POST", BASE, {"prediction_ids": ["x"]})[0] == 400
     assert serving.request(deployed, "POST", BASE, {"prediction_ids": []})[0] == 401
 
 
@@ -217,6 +195,30 @@ def test_pages_and_the_export_agree(deployed):
     assert page["undecided"] + page["done"] == len(seen) and page["skipped"] == 0
     near = serving.must(deployed, "GET", f"{BASE}?endpoint=sepsis&order=uncertain&limit=5")["reviews"]
     assert [r["margin"] for r in near] == sorted(r["margin"] for r in near) and near[0]["margin"] < 0.1
+
+
+@pytest.mark.parametrize("review, why", [
+    ({"policy": "some"}, "no policy 'some'"), ({"policy": "all", "sahre": 0.1}, "unknown key 'sahre'"),
+    ({"policy": "sample"}, "needs 'share'"), ({}, "policy"), ("all", "section"),
+])
+def test_a_bad_policy_is_not_deployed(deployed, review, why):
+    body = {"model": "models:/sepsis/1", "project": serving.PROJECT | {"aliases": [], "review": review}, "columns": ["WBC"]}
+    status, answer, _ = serving.request(deployed, "POST", f"{serving.API}/endpoints/other/deploy", body)
+    assert status == 400 and why in answer["detail"]
+
+
+def test_verdicts_count_as_feedback(deployed, token):
+    before = serving.must(deployed, "GET", f"{serving.API}/endpoints/sepsis/performance")["labelled"]
+    prediction, items = ask(deployed, rows=[(60, 15, 37.0), (150, 15, 37.0)])
+    for item in items:
+        path = f"{BASE}/{prediction}/{item['row']}/verdict"
+        assert as_reviewer(deployed, "POST", path, {"verdict": item["predicted"]}, token)[0] == 200
+    path = f"{serving.API}/endpoints/sepsis/performance"
+    end = time.monotonic() + 60
+    while serving.must(deployed, "GET", path)["labelled"] < before + 2:
+        assert time.monotonic() < end, "the verdicts are not counted"
+        time.sleep(0.02)
+    assert serving.must(deployed, "GET", path)["labelled"] == before + 2
 
 
 def test_the_form_and_the_page(deployed):
