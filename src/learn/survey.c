@@ -61,6 +61,7 @@ void gy_survey_sort(struct gy_survey_job *j, const struct gy_table_column *c)
 
 /* ---- one column ---- */
 
+GY_PRINTF(4, 0)
 static gy_status add_text(struct gy_survey_job *j, struct gy_str *ret, struct gy_err *err,
                           const char *fmt, va_list args)
 {
