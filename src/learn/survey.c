@@ -29,7 +29,7 @@ static gy_status no_memory(struct gy_err *err)
 
 bool gy_survey_same(const struct gy_survey_cell *a, const struct gy_survey_cell *b)
 {
-    return a->text.p ? gy_str_eq(a->text, b->text) : a->num == b->num;
+    return a->p ? gy_str_eq(gy_survey_text(a), gy_survey_text(b)) : a->num == b->num;
 }
 
 static int by_number(const void *a, const void *b)
@@ -41,8 +41,7 @@ static int by_number(const void *a, const void *b)
 
 static int by_text(const void *a, const void *b)
 {
-    return gy_str_cmp(((const struct gy_survey_cell *)a)->text,
-                      ((const struct gy_survey_cell *)b)->text);
+    return gy_str_cmp(gy_survey_text(a), gy_survey_text(b));
 }
 
 void gy_survey_sort(struct gy_survey_job *j, const struct gy_table_column *c)
@@ -52,8 +51,10 @@ void gy_survey_sort(struct gy_survey_job *j, const struct gy_table_column *c)
     for (size_t i = 0; i < n; i++) {
         bool missing = c->numeric ? isnan(c->num[i]) : !c->text[i].p;
         size_t at = missing ? --last : j->n_cells++;
+        struct gy_str text = c->numeric ? GY_STR_NULL : c->text[i];
         j->cells[at] = (struct gy_survey_cell){.num = c->numeric ? c->num[i] : NAN,
-                                               .text = c->numeric ? GY_STR_NULL : c->text[i],
+                                               .p = text.p,
+                                               .n = (uint32_t)text.n, /* a record is no larger */
                                                .row = (uint32_t)i};
     }
     qsort(j->cells, j->n_cells, sizeof *j->cells, c->numeric ? by_number : by_text);
@@ -172,7 +173,7 @@ static bool decimal_commas(const struct gy_survey_job *j)
     for (size_t i = 0; i < j->n_cells; i++) {
         struct gy_str head, tail;
         double v;
-        bool cut = gy_str_cut(j->cells[i].text, ',', &head, &tail);
+        bool cut = gy_str_cut(gy_survey_text(&j->cells[i]), ',', &head, &tail);
         n += gy_parse_f64(head, &v, NULL) == GY_OK &&
              (!cut || (tail.n > 0 && gy_parse_f64(tail, &v, NULL) == GY_OK));
     }

@@ -183,7 +183,7 @@ gy_status gy_trials_add(struct gy_trials *r, const struct gy_trial *t, struct gy
     if (t->number > 0) {
         gy_buf_addf(&name, "trial %zu, ", t->number);
     }
-    gy_trial_text(t, &name);
+    gy_buf_addc(&name, gy_learner_name(t->learner)); /* its settings are params of the run */
     GY_TRY(gy_buf_check(&name, "the name of a trial", err));
     struct gy_jw w = new_body(r);
     gy_jw_kv_i64(&w, "start_time", (gy_now_us() - (int64_t)(t->seconds * 1e6)) / 1000);
