@@ -155,8 +155,10 @@ static void add_range(struct gy_buf *out, const struct gy_surveyed *c)
         c->use == GY_USE_ID || c->use == GY_USE_COUNTER) {
         return;
     }
-    double from = c->min >= 0 ? 0 : outward(c->min - span, false);
-    double to = c->max <= 0 ? 0 : outward(c->max + span, true);
+    double from = outward(c->min - span, false);
+    double to = outward(c->max + span, true);
+    from = c->min >= 0 && from < 0 ? 0 : from;
+    to = c->max <= 0 && to > 0 ? 0 : to;
     gy_buf_addf(out, ", min: %.12g, max: %.12g", from, to); /* two digits and rounding noise */
 }
 
