@@ -34,6 +34,7 @@ static const struct gy_verb_table *const g_tables[] = {
     &gy_cmd_review_export,
     &gy_cmd_feedback,
     &gy_cmd_watch_performance,
+    &gy_cmd_watch_drift,
 };
 
 enum { N_TABLES = sizeof g_tables / sizeof g_tables[0] };

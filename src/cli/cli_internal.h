@@ -100,6 +100,9 @@ extern const struct gy_verb_table gy_cmd_watch_performance; /* cmd_watch_perform
 extern const struct gy_verb_table gy_cmd_review;        /* cmd_review.c */
 extern const struct gy_verb_table gy_cmd_review_export; /* cmd_review_export.c */
 
+/* cmd_watch_drift.c */
+extern const struct gy_verb_table gy_cmd_watch_drift;
+
 /* The transport: --server, else the socket of a running server, else in-process. Owned by cli.
  * Fails as those do. */
 GY_CHECKED gy_status gy_cli_caller(struct gy_cli *cli, struct gy_caller **ret, struct gy_err *err);

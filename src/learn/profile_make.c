@@ -6,6 +6,7 @@
 #include "learn/profile.h"
 #include "learn/train_internal.h"
 
+#define NUMBERED 100 /* rows from which whole numbers that never repeat are numbers of rows */
 #define MAX_ARENA                                                                  \
     (8 * GY_GIB) /* 16 bytes a distinct value of each column, at most of 2^30 rows \
                   */
@@ -45,6 +46,9 @@ static gy_status add_column(struct making *m, const struct gy_table_column *c, b
     GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
     gy_arena_init(&a, MAX_ARENA);
     GY_TRY(values_of_rows(m, c->num, &a, &all, err));
+    if (!input && c->integer && all.n == all.total && all.total >= NUMBERED) {
+        return GY_OK; /* an id that no schema names: what comes later is another one, always */
+    }
     GY_TRY(gy_profile_describe(&all, m->expected, &a, to, err));
     /* What stays is copied out of the memory that all the values took. */
     const struct gy_values kept = to->values;

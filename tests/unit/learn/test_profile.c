@@ -67,6 +67,30 @@ static void tells_the_training_rows(void **state)
     gy_eval_rows_free(rows);
 }
 
+/* Without a schema nothing says that `id` is one; it is not kept all the same. */
+static void an_id_is_no_column(void **state)
+{
+    (void)state;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf csv;
+    GY_AUTO(gy_table_free) struct gy_table *t = NULL;
+    GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
+    struct gy_profile p;
+    uint32_t rows[200];
+    gy_buf_init(&csv, GY_MIB);
+    gy_arena_init(&a, 16 * GY_MIB);
+    gy_buf_addc(&csv, "id,x,y\n");
+    for (uint32_t i = 0; i < 200; i++) {
+        gy_buf_addf(&csv, "%u,%u,%u.5\n", (unsigned)i + 1, (unsigned)i % 199, (unsigned)i);
+        rows[i] = i;
+    }
+    OK(gy_table_parse(gy_buf_str(&csv), "t.csv", NULL, &t, &g_err));
+    OK(gy_profile_table(t, rows, 200, &a, &p, &g_err));
+    assert_int_equal(p.n_columns, 2);
+    assert_null(gy_profile_column(&p, GY_STR("id")));
+    OK(gy_profile_table(t, rows, 99, &a, &p, &g_err)); /* too few to tell */
+    assert_int_equal(p.n_columns, 3);
+}
+
 static void regression_and_classes(void **state)
 {
     (void)state;
@@ -186,9 +210,9 @@ static void a_package_without_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tells_the_training_rows),     cmocka_unit_test(regression_and_classes),
-        cmocka_unit_test(a_long_column_is_summarized), cmocka_unit_test(damage_is_seen),
-        cmocka_unit_test(a_package_without_one),
+        cmocka_unit_test(tells_the_training_rows), cmocka_unit_test(an_id_is_no_column),
+        cmocka_unit_test(regression_and_classes),  cmocka_unit_test(a_long_column_is_summarized),
+        cmocka_unit_test(damage_is_seen),          cmocka_unit_test(a_package_without_one),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
