@@ -73,7 +73,7 @@ static gy_status GY_UNUSED endpoint_try(const char *root, const char *name, uint
     return gy_endpoint_build(&spec, ret, err);
 }
 
-static struct gy_endpoint *GY_UNUSED endpoint_make(const char *root, const char *name,
+GY_UNUSED static struct gy_endpoint *endpoint_make(const char *root, const char *name,
                                                    uint32_t revision, const char *model,
                                                    const char *config)
 {

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "serve/rescore.h"
+
+#include <math.h>
+
+#include "base/mem.h"
+
+#define ALIGN 64
+
+static gy_status check_classes(const struct gy_predictor_info *info, const struct gy_shape *s,
+                               struct gy_err *err)
+{
+    if (info->task != s->task) {
+        return gy_err_set(err, GY_E_INVALID, "the version does another task than revision %lld",
+                          (long long)s->revision);
+    }
+    bool same = info->n_classes == s->n_classes;
+    for (size_t i = 0; same && i < info->n_classes; i++) {
+        same = gy_str_eq(info->classes[i], s->classes[i]);
+    }
+    return same ? GY_OK
+                : gy_err_set(err, GY_E_INVALID,
+                             "the version tells other classes apart than revision %lld",
+                             (long long)s->revision);
+}
+
+gy_status gy_rescore_plan(const struct gy_predictor *p, const struct gy_shape *shape,
+                          double threshold, struct gy_arena *a, struct gy_rescore_plan *ret,
+                          struct gy_err *err)
+{
+    const struct gy_predictor_info *info = gy_predictor_info(p);
+    struct gy_rescore_plan plan = {p, info, shape, isnan(threshold) ? info->threshold : threshold,
+                                   NULL};
+    GY_TRY(check_classes(info, shape, err));
+    plan.columns = gy_arena_calloc(a, info->n_inputs + 1, sizeof *plan.columns);
+    if (!plan.columns) {
+        return gy_err_set(err, GY_E_NOMEM, "out of memory for scoring logged rows");
+    }
+    for (size_t i = 0; i < info->n_inputs; i++) {
+        size_t c = 0;
+        while (c < shape->n_inputs && !gy_str_eq(shape->inputs[c], info->inputs[i].name)) {
+            c++;
+        }
+        if (c == shape->n_inputs) {
+            return gy_err_set(err, GY_E_INVALID,
+                              "the version needs '%" GY_STR_F "', which revision %lld did not log",
+                              GY_STR_A(info->inputs[i].name), (long long)shape->revision);
+        }
+        plan.columns[i] = c;
+    }
+    *ret = plan;
+    return GY_OK;
+}
+
+static size_t aligned(size_t n)
+{
+    return (n + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+}
+
+gy_status gy_rescore_batch_init(struct gy_rescore_batch *b, const struct gy_predictor *p,
+                                struct gy_err *err)
+{
+    const struct gy_predictor_info *info = gy_predictor_info(p);
+    size_t rows = aligned(GY_RESCORE_ROWS * (info->n_inputs + 1) * sizeof(double));
+    size_t out = aligned(GY_RESCORE_ROWS * info->n_outputs * sizeof(double));
+    *b = (struct gy_rescore_batch){0};
+    b->memory = gy_malloc(ALIGN + rows + out + gy_predictor_scratch(p, GY_RESCORE_ROWS));
+    if (!b->memory) {
+        return gy_err_set(err, GY_E_NOMEM, "out of memory for scoring logged rows");
+    }
+    char *at = b->memory + (ALIGN - (uintptr_t)b->memory % ALIGN) % ALIGN;
+    b->rows = (double *)(void *)at;
+    b->out = (double *)(void *)(at + rows);
+    b->scratch = at + rows + out;
+    return GY_OK;
+}
+
+void gy_rescore_batch_done(struct gy_rescore_batch *b)
+{
+    gy_free(b->memory);
+    b->memory = NULL;
+}
+
+bool gy_rescore_add(struct gy_rescore_batch *b, const struct gy_rescore_plan *plan,
+                    const double *inputs)
+{
+    GY_REQUIRE(b->n < GY_RESCORE_ROWS);
+    const size_t n = plan->info->n_inputs;
+    double *row = b->rows + b->n * n;
+    for (size_t i = 0; i < n; i++) {
+        row[i] = inputs[plan->columns[i]];
+        if (isnan(row[i]) && plan->info->inputs[i].required) {
+            return false;
+        }
+    }
+    b->n++;
+    return true;
+}
+
+void gy_rescore_run(struct gy_rescore_batch *b, const struct gy_rescore_plan *plan)
+{
+    if (b->n > 0) {
+        gy_predictor_run(plan->predictor, b->rows, b->n, b->out, b->scratch);
+    }
+}
+
+double gy_rescore_value(const struct gy_rescore_batch *b, const struct gy_rescore_plan *plan,
+                        size_t i, double *ret_score)
+{
+    const double *out = b->out + i * plan->info->n_outputs;
+    size_t best = 0;
+    *ret_score = out[0];
+    switch (plan->info->task) {
+    case GY_TASK_REGRESSION:
+        return out[0];
+    case GY_TASK_BINARY:
+        return plan->shape->class_values[out[0] >= plan->threshold ? 1 : 0];
+    case GY_TASK_MULTICLASS:
+        for (size_t c = 1; c < plan->info->n_classes; c++) {
+            best = out[c] > out[best] ? c : best;
+        }
+        *ret_score = out[best];
+        break;
+    }
+    return plan->shape->class_values[best];
+}
+
+double gy_rescore_answer(const struct gy_shape_rule *rule, double model_value)
+{
+    return rule && rule->decides ? rule->prediction : model_value;
+}
