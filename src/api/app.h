@@ -80,6 +80,8 @@ GY_CHECKED gy_status gy_api_flow_add(struct gy_router *r, struct gy_app *app,
                                      struct gy_err *err); /* flow.c */
 GY_CHECKED gy_status gy_api_inference_add(struct gy_router *r, struct gy_app *app,
                                           struct gy_err *err); /* inference.c */
+GY_CHECKED gy_status gy_api_log_add(struct gy_router *r, struct gy_app *app,
+                                    struct gy_err *err); /* log.c */
 GY_CHECKED gy_status gy_api_performance_add(struct gy_router *r, struct gy_app *app,
                                             struct gy_err *err); /* performance.c */
 GY_CHECKED gy_status gy_api_review_add(struct gy_router *r, struct gy_app *app,

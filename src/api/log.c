@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a command needs that reads the prediction log itself, beside a running server.
+ *   POST /api/gyre/v1/log/flush                      {"flushed"}: all answers given are in the
+ *        segment files of .gyre/log (false: nothing is served by this process)
+ *   GET  /api/gyre/v1/log/labels?endpoint=&since_us= the labels of its predictions, as the join of
+ *        feedback sees them: a line "PREDICTION_ID ROW CLASS_VALUE" each
+ *   GET  /api/gyre/v1/endpoints/{name}/revisions/{revision}
+ *        {"endpoint","revision","model","version","digest","config"} */
+#include "api/app.h"
+#include "api/body.h"
+#include "base/id.h"
+#include "base/limits.h"
+#include "serve/predlog.h"
+#include "serve/revision.h"
+#include "serve/serving.h"
+#include "watch/join.h"
+
+#define MAX_LINES (256 * GY_MIB)
+
+static gy_status post_flush(void *ctx, struct gy_request *req, struct gy_reply *reply,
+                            struct gy_err *err)
+{
+    struct gy_app *app = ctx;
+    (void)req;
+    if (app->serving) {
+        GY_TRY(gy_predlog_flush(gy_serving_log(app->serving), false, err));
+    }
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
+    gy_buf_init(&out, GY_KIB);
+    struct gy_jw w;
+    gy_jw_init(&w, &out);
+    gy_jw_obj(&w);
+    gy_jw_kv_bool(&w, "flushed", app->serving != NULL);
+    gy_jw_obj_end(&w);
+    return gy_reply_json(reply, 200, &out, err);
+}
+
+/* ---- labels ---- */
+
+static gy_status any_feedback(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    int64_t n = 0;
+    bool found = false;
+    GY_TRY(gy_db_get_i64(db, "SELECT EXISTS (SELECT 1 FROM feedback)", NULL, 0, &found, &n, err));
+    *(bool *)ctx = n != 0;
+    return GY_OK;
+}
+
+static gy_status add_line(void *ctx, const struct gy_join_row *row, struct gy_err *err)
+{
+    struct gy_buf *out = ctx;
+    char id[GY_UUID_TEXT], value[32];
+    gy_uuid_text(row->id, id);
+    gy_buf_addf(out, "%s %u ", id, row->row);
+    gy_buf_add_bytes(out, value, gy_fmt_f64_trim(row->truth, value));
+    gy_buf_add_char(out, '\n');
+    return gy_buf_check(out, "the labels", err);
+}
+
+static gy_status get_labels(void *ctx, struct gy_request *req, struct gy_reply *reply,
+                            struct gy_err *err)
+{
+    struct gy_app *app = ctx;
+    struct gy_join_query q = {.endpoint = gy_req_query(req, "endpoint"), .labelled = true};
+    struct gy_str since = gy_req_query(req, "since_us");
+    bool any = false;
+    if (q.endpoint.n == 0) {
+        return gy_err_set(err, GY_E_INVALID, "which endpoint? ?endpoint=NAME");
+    }
+    if (since.p) {
+        GY_TRY(gy_parse_i64(since, 0, INT64_MAX, &q.since_us, err));
+    }
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
+    gy_buf_init(&out, MAX_LINES);
+    GY_TRY(gy_store_read(app->store, any_feedback, &any, err));
+    if (any) { /* else the log need not be read */
+        GY_TRY(gy_app_join_refresh(app, err));
+        GY_TRY(gy_join_each(app->join, &q, add_line, &out, err));
+    }
+    return gy_reply_send(reply, 200, "text/plain; charset=utf-8", gy_buf_str(&out), err);
+}
+
+/* ---- revisions ---- */
+
+struct reading {
+    struct gy_arena *a;
+    struct gy_str endpoint;
+    int64_t revision;
+    struct gy_revision r;
+};
+
+static gy_status read_revision(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    struct reading *x = ctx;
+    return gy_revision_get(db, x->endpoint, x->revision, x->a, &x->r, err);
+}
+
+static gy_status get_revision(void *ctx, struct gy_request *req, struct gy_reply *reply,
+                              struct gy_err *err)
+{
+    struct gy_app *app = ctx;
+    struct reading x = {.a = req->arena, .endpoint = gy_req_param(req, "name")};
+    GY_TRY(gy_parse_i64(gy_req_param(req, "revision"), 1, INT64_MAX, &x.revision, err));
+    GY_TRY(gy_store_read(app->store, read_revision, &x, err));
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
+    gy_buf_init(&out, 64 * GY_MIB);
+    struct gy_jw w;
+    gy_jw_init(&w, &out);
+    gy_jw_obj(&w);
+    gy_jw_kv_str(&w, "endpoint", x.r.endpoint);
+    gy_jw_kv_i64(&w, "revision", x.r.revision);
+    gy_jw_kv_str(&w, "model", x.r.model_name);
+    gy_jw_kv_i64(&w, "version", x.r.model_version);
+    gy_jw_kv_str(&w, "digest", x.r.model_digest);
+    gy_jw_key(&w, "config");
+    gy_jw_raw(&w, x.r.config);
+    gy_jw_obj_end(&w);
+    return gy_reply_json(reply, 200, &out, err);
+}
+
+static const struct gy_route routes[] = {
+    {"POST", "/api/gyre/v1/log/flush", post_flush, NULL, 0,
+     "What was answered is in the files of the prediction log"},
+    {"GET", "/api/gyre/v1/log/labels", get_labels, NULL, 0, "Labels of an endpoint's predictions"},
+    {"GET", "/api/gyre/v1/endpoints/{name}/revisions/{revision}", get_revision, NULL, 0,
+     "A frozen revision of an endpoint"},
+};
+
+gy_status gy_api_log_add(struct gy_router *r, struct gy_app *app, struct gy_err *err)
+{
+    return gy_router_add(r, routes, sizeof routes / sizeof routes[0], app, err);
+}
