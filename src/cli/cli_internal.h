@@ -79,6 +79,8 @@ struct gy_verb_table {
 
 /* One a command file. cli.c lists them. */
 extern const struct gy_verb_table gy_cmd_data;     /* cmd_data.c */
+extern const struct gy_verb_table gy_cmd_backtest; /* cmd_backtest.c */
+extern const struct gy_verb_table gy_cmd_replay;   /* cmd_replay.c */
 extern const struct gy_verb_table gy_cmd_dlq;      /* cmd_dlq.c */
 extern const struct gy_verb_table gy_cmd_train;    /* cmd_train.c: train, evaluate, predict */
 extern const struct gy_verb_table gy_cmd_run;      /* cmd_run.c: run, flow dag|status */
