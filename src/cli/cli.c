@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,6 +177,13 @@ static gy_status dispatch(struct gy_cli *cli, int argc, char **argv, struct gy_e
     return status;
 }
 
+/* An early write that failed left no errno: ask the pipe itself. */
+static bool reader_is_gone(void)
+{
+    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    return poll(&out, 1, 0) == 1 && (out.revents & POLLERR);
+}
+
 int gy_cli_main(int argc, char **argv)
 {
     struct gy_cli cli = {.program = "gyre"};
@@ -201,8 +209,10 @@ int gy_cli_main(int argc, char **argv)
     }
     gy_cli_close_transport(&cli);
     gy_arena_done(&cli.arena);
-    if (fflush(stdout) != 0 && cli.exit_code == 0) {
-        if (errno != EPIPE) { /* `gyre ... | head` took what it wanted: that is no news */
+    bool flushed = fflush(stdout) == 0;
+    if ((!flushed || ferror(stdout)) && cli.exit_code == 0) {
+        if (flushed ? !reader_is_gone() : errno != EPIPE) { /* `gyre ... | head` took what it
+                                                               wanted: that is no news */
             (void)fprintf(stderr, "gyre: the output could not be written\n");
         }
         cli.exit_code = gy_status_exit(GY_E_IO);

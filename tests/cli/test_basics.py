@@ -103,6 +103,12 @@ def test_a_closed_stdout_is_an_error_not_a_crash():
     assert done.returncode == 11 and "could not be written" in done.stderr
 
 
+def test_a_reader_that_has_enough_is_no_news():
+    """The overview is longer than a buffer: the write that fails is not the last one."""
+    done = subprocess.run(f"'{support.BIN}' -h | true", shell=True, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+
+
 def test_errors_document_is_the_table():
     made = subprocess.run([sys.executable, ROOT / "tools/errors-doc"], capture_output=True, text=True, check=True).stdout
     assert made == (ROOT / "docs/errors.md").read_text()
