@@ -278,11 +278,9 @@ static gy_status build(struct gy_db *db, const struct gy_review_query *q, struct
         gy_buf_addc(sql, " AND endpoint = ?");
         vals[n++] = gy_vs(q->endpoint);
     }
-    if (q->state.p ? gy_str_eqc(q->state, "open") : nearest) {
-        gy_buf_addc(sql, " AND state = 'open'"); /* as text: it is what picks the partial index */
-    } else if (q->state.p) {
+    if (q->state.p || nearest) {
         gy_buf_addc(sql, " AND state = ?");
-        vals[n++] = gy_vs(q->state);
+        vals[n++] = gy_vs(q->state.p ? q->state : GY_STR("open"));
     }
     if (q->assignee.p) {
         gy_buf_addc(sql, " AND assignee = ?");

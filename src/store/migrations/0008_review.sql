@@ -38,9 +38,9 @@ CREATE TABLE reviews (
     actor TEXT NOT NULL,
     created_us INTEGER NOT NULL,
     PRIMARY KEY (prediction_id, row)
-);
+) WITHOUT ROWID;
 CREATE INDEX reviews_state ON reviews (state, prediction_id, row);
-CREATE INDEX reviews_margin ON reviews (margin, prediction_id, row) WHERE state = 'open';
+CREATE INDEX reviews_margin ON reviews (state, margin, prediction_id, row);
 
 -- What stands in the queue of an endpoint, counted in the transactions that change it. skipped: rows that the policy picked
 -- while the queue was full.
