@@ -197,6 +197,34 @@ def test_pages_and_the_export_agree(deployed):
     assert [r["margin"] for r in near] == sorted(r["margin"] for r in near) and near[0]["margin"] < 0.1
 
 
+def test_the_policy_of_the_revision_fills_the_queue(new_server):
+    """predict -> item -> verdict -> counted, with nobody's hand in between but the reviewer's."""
+    server = new_server()
+    version, _ = serving.register(server)
+    review = {"policy": "mixed", "margin": 0.2, "rule_hits": True, "max_open": 3}
+    serving.deploy(server, f"models:/sepsis/{version}", project=serving.PROJECT | {"review": review})
+    # Near the threshold; sure; decided by the rule; two more near ones, of which one finds the queue full.
+    connection = serving.Connection(server)  # one event loop: the log has them in this order
+    for hr, resp, temp in ((91, 15, 37), (150, 15, 37), (120, 30, 39), (88, 15, 37), (89, 15, 37)):
+        assert connection.ask({"hr": hr, "resp": resp, "temp": temp})[0] == 200
+    connection.close()
+    end = time.monotonic() + 60
+    while (found := serving.must(server, "GET", BASE))["skipped"] == 0:
+        assert time.monotonic() < end, found
+        time.sleep(0.02)
+    assert found["undecided"] == 3 and found["skipped"] == 1
+    assert sorted((r["inputs"]["HR"], r["picked_by"], r["probability"]) for r in found["reviews"])[-1] == (120, "rule", 1.0)
+    assert {r["picked_by"] for r in found["reviews"]} == {"rule", "uncertain"}
+    assert found["reviews"][0]["policy"] == review
+    token = link(server, **{"as": "Dr. Ann"})["token"]
+    for item in found["reviews"]:
+        path = f"{BASE}/{item['prediction_id']}/{item['row']}/verdict"
+        assert as_reviewer(server, "POST", path, {"verdict": "agree" if item["rule"] else "disagree"}, token)[0] == 200
+    performance = serving.must(server, "GET", serving.API + "/endpoints/sepsis/performance")
+    assert performance["labelled"] == 3 and performance["predictions"] == 5
+    assert serving.must(server, "GET", BASE + "/summary")["endpoints"][0]["agreement"] == pytest.approx(1 / 3)
+
+
 @pytest.mark.parametrize("review, why", [
     ({"policy": "some"}, "no policy 'some'"), ({"policy": "all", "sahre": 0.1}, "unknown key 'sahre'"),
     ({"policy": "sample"}, "needs 'share'"), ({}, "policy"), ("all", "section"),

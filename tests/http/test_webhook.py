@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import http.server
 import json
-import sqlite3
 import threading
 import time
 
@@ -69,11 +68,10 @@ def receiver():
 
 
 def notify(server, targets):
-    """What a project's section `notify` says, as it is stored once it was applied."""
-    with sqlite3.connect(server.home / "gyre.db", timeout=30) as db:
-        db.execute("INSERT OR REPLACE INTO watch_configs (project, folder, endpoints, sections, actor, created_us, updated_us) "
-                   "VALUES ('p', ?, '[]', ?, 'ann', 1, 1)", (str(server.home.parent), json.dumps({"notify": targets})))
-    db.close()
+    """A project with this section `notify`, applied."""
+    body = {"project": "p", "folder": str(server.home.parent), "endpoints": [], "notify": targets}
+    status, answer = serving.by_socket(server, "POST", serving.API + "/watch/apply", body)
+    assert status == 200, answer
     until(lambda: len(hooks(server)) == len(targets))
 
 
@@ -161,6 +159,18 @@ def test_one_that_wants_no_more_and_one_that_is_not_there(new_server, receiver):
     # Taken out of the project: no longer told.
     notify(server, [])
     assert hooks(server) == []
+
+
+@pytest.mark.parametrize("target", [
+    {"url": "http://127.0.0.1/x", "events": ["*"]},
+    {"url": "http://127.0.0.1/x", "secret": SECRET, "events": ["*"]},
+    {"url": "http://me:pass@127.0.0.1/x", "secret_env": "S", "events": ["*"]},
+    {"url": "http://127.0.0.1/x", "secret_env": "S", "events": []},
+])
+def test_a_bad_section_is_not_applied(server, target):
+    body = {"project": "p", "folder": "/", "endpoints": [], "notify": [target]}
+    status, answer = serving.by_socket(server, "POST", serving.API + "/watch/apply", body)
+    assert status == 400 and answer["detail"].startswith("notify: ")
 
 
 def test_addresses_are_not_told_to_anybody(new_server):
