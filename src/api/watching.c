@@ -7,6 +7,7 @@
 #include "serve/serving.h"
 #include "watch/alerts.h"
 #include "watch/bounds.h"
+#include "watch/guard.h"
 #include "watch/judge.h"
 #include "watch/review.h"
 
@@ -16,6 +17,7 @@ struct gy_watching {
     struct gy_judge judge;
     struct gy_review_batch *batch;
     struct gy_bounds *bounds;
+    struct gy_guard *guard;
 };
 
 /* ---- the join ---- */
@@ -58,6 +60,18 @@ static void review_stored(void *self)
     gy_review_batch_reset(w->batch);
 }
 
+/* ---- canaries ---- */
+
+#define GUARD_EVERY_MS 250
+
+static gy_status guard_tick(void *self, struct gy_watcher *watcher, bool fresh, struct gy_err *err)
+{
+    struct gy_watching *w = self;
+    (void)watcher;
+    (void)fresh;
+    return gy_serving_attached(w->app->serving) ? gy_guard_tick(w->guard, err) : GY_OK;
+}
+
 /* ---- all of it ---- */
 
 static void watching_free(struct gy_watching *w)
@@ -67,6 +81,7 @@ static void watching_free(struct gy_watching *w)
     }
     gy_review_batch_free(w->batch);
     gy_bounds_free(w->bounds);
+    gy_guard_free(w->guard);
     gy_free(w);
 }
 GY_DEFINE_AUTO(struct gy_watching *, watching_free);
@@ -82,6 +97,8 @@ gy_status gy_watching_start(struct gy_app *app, struct gy_watching **ret, struct
     GY_TRY(gy_home_path(&app->home, "cache/models", w->cache, err));
     GY_TRY(gy_review_batch_new(0, &w->batch, err));
     GY_TRY(gy_bounds_new(app->store, app->shapes, app->join, &w->bounds, err));
+    const struct gy_deployer d = {app->store, app->objects, w->cache, app->serving};
+    GY_TRY(gy_guard_new(&d, app->join, &w->guard, err));
     w->judge = (struct gy_judge){w->cache, app->join};
     struct gy_watcher_options o = {
         .store = app->store,
@@ -93,8 +110,9 @@ gy_status gy_watching_start(struct gy_app *app, struct gy_watching **ret, struct
         .consumers = {{"join", w, join_begin, join_record, NULL, NULL},
                       {"review", w, NULL, review_record, review_store, review_stored}},
         .n_consumers = 2,
-        .hooks = {{"bounds", w->bounds, GY_BOUNDS_EVERY_MS, gy_bounds_tick}},
-        .n_hooks = 1,
+        .hooks = {{"bounds", w->bounds, GY_BOUNDS_EVERY_MS, gy_bounds_tick},
+                  {"guard", w, GUARD_EVERY_MS, guard_tick}},
+        .n_hooks = 2,
     };
     GY_TRY(gy_watcher_start(&o, &app->watcher, err));
     app->join_live = true;

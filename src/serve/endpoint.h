@@ -77,6 +77,7 @@ struct gy_endpoint {
     struct gy_str v2_head;     /* {"model_name":"sepsis","model_version":"3" */
     struct gy_str headers;     /* Gyre-... lines */
     struct gy_endpoint_stats *stats; /* set by serving before publishing */
+    struct gy_stat_sum stats_then;   /* what they were then */
 };
 
 /* What to build. config: the endpoint section of gyre.yaml as JSON: rules, aliases, threshold;

@@ -147,6 +147,14 @@ void gy_serving_attach(struct gy_serving *s, struct gy_server *server)
     pthread_mutex_unlock(&s->publishing);
 }
 
+bool gy_serving_attached(struct gy_serving *s)
+{
+    pthread_mutex_lock(&s->publishing);
+    bool attached = s->server != NULL;
+    pthread_mutex_unlock(&s->publishing);
+    return attached;
+}
+
 struct gy_predlog *gy_serving_log(struct gy_serving *s)
 {
     return s->log;
@@ -207,6 +215,7 @@ static gy_status give_stats_one(struct gy_serving *s, struct gy_endpoint *e, str
     for (struct gy_endpoint_stats *one = s->stats; one; one = one->next) {
         if (gy_str_eq(one->endpoint, e->name) && gy_str_eq(one->version, e->version)) {
             e->stats = one;
+            gy_endpoint_stats_sum(one, &e->stats_then);
             return GY_OK;
         }
     }

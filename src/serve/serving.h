@@ -38,6 +38,9 @@ GY_DEFINE_AUTO(struct gy_serving *, gy_serving_close);
 int gy_serving_loops(const struct gy_serving *s);
 /* From now on publishing goes through the loops of this server. NULL: they have ended. */
 void gy_serving_attach(struct gy_serving *s, struct gy_server *server);
+/* Is there a server? Threads that change what is served by themselves wait for it: before, loops
+ * may run already that publishing does not know. */
+bool gy_serving_attached(struct gy_serving *s);
 
 /* Serve exactly these endpoints (references are taken). Returns after every loop has the new table.
  * Fails: CONFLICT (two claim one alias path), TOOBIG, NOMEM, UNAVAILABLE (the server is going

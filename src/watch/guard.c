@@ -154,11 +154,11 @@ static gy_status read_rule(struct gy_guard *g, struct watched *w, const struct g
     return st;
 }
 
-/* Count from now on. */
+/* Count from when the revision was published. */
 static void begin(struct watched *w, const struct gy_endpoint *e)
 {
-    gy_endpoint_stats_sum(e->stats, &w->stable_then);
-    gy_endpoint_stats_sum(e->canary->stats, &w->canary_then);
+    w->stable_then = e->stats_then;
+    w->canary_then = e->canary->stats_then;
     w->next_look = 0;
     w->looked_at = 0;
     w->told = false;

@@ -7,6 +7,7 @@ import json
 import math
 import re
 import shutil
+import time
 
 import pytest
 import serving
@@ -404,6 +405,56 @@ def test_commands(server, tmp_path):
     for wrong in (["traffic", "sepsis"], ["traffic", "sepsis", "--canary", "101%"], ["deploy", "sepsis", "--canary", "much"],
                   ["shadow", "sepsis"], ["shadow", "sepsis", "models:/sepsis/3", "--off"]):
         assert support.run_gyre("endpoint", *wrong, cwd=project, env=env).returncode == 2, wrong
+
+
+def wait_for_kind(server, kind):
+    """The newest revision, once it is of that kind."""
+    deadline = time.monotonic() + 20
+    while True:
+        newest = must(server, "GET", BASE)["revisions"][0]
+        if newest["kind"] == kind:
+            return newest
+        assert time.monotonic() < deadline, newest
+        time.sleep(0.05)
+
+
+def labelled(server, version, n, truth=1):
+    """Ask that version n times, then say what was true."""
+    answers = [must(server, "POST", f"/v2/models/sepsis/versions/{version}/infer", v2([[120, 15, 37]])) for _ in range(n)]
+    must(server, "POST", f"{API}/feedback", {"feedback": [
+        {"prediction_id": a["parameters"]["prediction_id"], "label": truth} for a in answers]}, status=(200, 201, 202))
+
+
+@pytest.mark.parametrize("bad", [True, False])
+def test_the_server_decides_by_labels(server, bad):
+    """Version 3 finds the sick, version 1 none, version 2 all."""
+    rollout = {"canary": 0.3, "min_requests": 40, "min_labels": 40, "recall_change_min": -0.1, "promote": "auto"}
+    serving.deploy(server, "models:/sepsis/3", project=PLAIN)
+    before = outputs_bytes(server)
+    version = 1 if bad else 2
+    two = canary(server, f"models:/sepsis/{version}", share=True, project=PLAIN | {"rollout": rollout})
+    assert weights(two)[1] == (version, "canary", 0.3)
+    labelled(server, 3, 60)
+    labelled(server, version, 60)
+    newest = wait_for_kind(server, "rollback" if bad else "promote")
+    assert (newest["version"], newest["actor"]) == (3 if bad else 2, "gyre") and "recall" in newest["reason"]
+    assert (outputs_bytes(server) == before) == bad or version == 2
+    event = must(server, "GET", f"{API}/events?kind=rollout")["events"]
+    assert [e["kind"] for e in event] == ["rollout.rolled_back" if bad else "rollout.promoted"]
+    assert event[0]["data"]["canary"] == str(version)
+
+
+def test_the_server_takes_back_what_fails(server):
+    learner = json.loads(serving.package()["model.json"])["learner"]
+    for values in ([0.1, 0, 0, 0], [1e308, 0, 0, 0]):
+        serving.register(server, name="sum", files=other_package(task="regression", classes=[], learner=learner | {"values": values}))
+    serving.deploy(server, "models:/sum/1", project={})
+    canary(server, "models:/sum/2", share=0.9, project={"rollout": {}})
+    for _ in range(40):
+        request(server, "POST", INFER, v2([[120, 15, 37]]))
+    newest = wait_for_kind(server, "rollback")
+    assert newest["actor"] == "gyre" and "error rate" in newest["reason"]
+    assert all(request(server, "POST", INFER, v2([[120, 15, 37]]))[0] == 200 for _ in range(20))
 
 
 def test_three_on_the_status_page(server):
