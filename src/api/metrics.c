@@ -3,6 +3,7 @@
  * to its own. docs/metrics.md lists the names. */
 #include "api/health.h"
 #include "api/performance.h"
+#include "api/watching.h"
 #include "base/time.h"
 #include "serve/serving.h"
 
@@ -267,6 +268,7 @@ static gy_status get_metrics(void *ctx, struct gy_request *req, struct gy_reply 
     GY_AUTO_DONE(gy_buf_done) struct gy_buf b;
     gy_buf_init(&b, MAX_METRICS_BYTES);
     GY_TRY(gy_performance_metrics(app, req->arena, &b, err));
+    GY_TRY(gy_watching_metrics(app, req->arena, &b, err));
     if (app->serving) {
         serving_metrics(&b, app->serving);
     }

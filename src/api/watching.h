@@ -6,7 +6,7 @@
 #define GY_API_WATCHING_H
 
 #include "api/app.h"
-#include "base/buf.h"
+#include "base/json.h"
 
 struct gy_watching;
 
@@ -23,6 +23,7 @@ const char *gy_watching_state(struct gy_app *app);
 /* A watcher that has stopped can not say so itself: raise its alert. Not inside a closure. */
 GY_CHECKED gy_status gy_watching_check(struct gy_app *app, struct gy_err *err);
 /* The loop's part of /metrics. */
-GY_CHECKED gy_status gy_watching_metrics(struct gy_app *app, struct gy_buf *b, struct gy_err *err);
+GY_CHECKED gy_status gy_watching_metrics(struct gy_app *app, struct gy_arena *a, struct gy_buf *b,
+                                         struct gy_err *err); /* watch_metrics.c */
 
 #endif
