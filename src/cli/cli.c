@@ -23,7 +23,7 @@ static const struct gy_verb_table *const g_tables[] = {
     &gy_cmd_train,         &gy_cmd_try,      &gy_cmd_version,
     &gy_cmd_backtest,      &gy_cmd_replay,   &gy_cmd_review,
     &gy_cmd_review_export, &gy_cmd_feedback, &gy_cmd_watch_performance,
-    &gy_cmd_watch_drift,
+    &gy_cmd_watch_drift,   &gy_cmd_watch,
 };
 
 enum { N_TABLES = sizeof g_tables / sizeof g_tables[0] };

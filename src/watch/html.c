@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#define SHORT_CELL 20 /* bytes of a cell that is not broken into lines */
+
 static const char style[] =
     ":root{--bg:#f6f7f9;--card:#fff;--ink:#1c2430;--dim:#5d6b7c;--line:#e1e6ec;--ref:#9aa8b8;"
     "--cur:#1f6feb;--good:#1a7f4b;--warn:#a86200;--bad:#c42b2b;--good-bg:#e4f5ec;--warn-bg:#fdf1dc;"
@@ -19,8 +21,9 @@ static const char style[] =
     "header h1{font-size:28px;line-height:1.2;margin:0 0 4px;letter-spacing:-.01em}"
     "header p{color:var(--dim);margin:0 0 24px}"
     "section{margin:36px 0 0}h2{font-size:19px;margin:0 0 4px;letter-spacing:-.005em}"
-    "h3{font-size:15px;margin:0}p{margin:0 0 12px;max-width:76ch}.intro{color:var(--dim)}"
-    ".tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(165px,1fr));gap:12px}"
+    "h3{font-size:15px;margin:0}p{margin:0 0 12px;max-width:90ch}"
+    ".intro{color:var(--dim);max-width:none}td.s{white-space:nowrap}"
+    ".tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:12px}"
     ".tile,.card,.box{background:var(--card);border:1px solid var(--line);border-radius:10px}"
     ".tile{padding:12px 14px;border-top:3px solid var(--line)}.tile b{display:block;font-size:22px;"
     "font-weight:650;line-height:1.25;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}"
@@ -29,6 +32,7 @@ static const char style[] =
     ".tile.bad{border-top-color:var(--bad)}.tile.good b{color:var(--good)}"
     ".tile.warn b{color:var(--warn)}.tile.bad b{color:var(--bad)}"
     ".cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(310px,1fr));gap:12px}"
+    ".cards.wide{grid-template-columns:repeat(auto-fill,minmax(440px,1fr))}"
     ".card{padding:14px 16px 10px;min-width:0}.card "
     ".top{display:flex;justify-content:space-between;"
     "align-items:center;gap:8px}.card p{color:var(--dim);font-size:13px;margin:2px 0 6px}"
@@ -196,7 +200,9 @@ void gy_html_table(struct gy_buf *b, const struct gy_html_table *t)
         gy_buf_addc(b, "<tr>");
         for (size_t c = 0; c < t->n_columns; c++) {
             struct gy_str cell = t->cells[row * t->n_columns + c];
-            gy_buf_addc(b, t->right && t->right[c] ? "<td class=\"r\">" : "<td>");
+            gy_buf_addc(b, t->right && t->right[c] ? "<td class=\"r\">"
+                           : cell.n <= SHORT_CELL  ? "<td class=\"s\">"
+                                                   : "<td>");
             if (c == 0 && t->tones && cell.n) {
                 gy_html_badge(b, t->tones[row], cell);
             } else {
@@ -209,9 +215,9 @@ void gy_html_table(struct gy_buf *b, const struct gy_html_table *t)
     gy_buf_addc(b, "</tbody></table></div>\n");
 }
 
-void gy_html_cards(struct gy_buf *b)
+void gy_html_cards(struct gy_buf *b, bool wide)
 {
-    gy_buf_addc(b, "<div class=\"cards\">");
+    gy_buf_addf(b, "<div class=\"cards%s\">", wide ? " wide" : "");
 }
 
 void gy_html_card(struct gy_buf *b, struct gy_str title, enum gy_tone tone, struct gy_str badge,

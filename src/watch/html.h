@@ -45,7 +45,7 @@ void gy_html_table(struct gy_buf *b, const struct gy_html_table *t);
 
 /* A row of cards, each with a chart: gy_html_cards, (gy_html_card, chart, gy_html_card_end)*,
  * gy_html_cards_end. badge absent: none; text MAY be absent. */
-void gy_html_cards(struct gy_buf *b);
+void gy_html_cards(struct gy_buf *b, bool wide); /* wide: two in a line, else three */
 void gy_html_card(struct gy_buf *b, struct gy_str title, enum gy_tone tone, struct gy_str badge,
                   struct gy_str text);
 void gy_html_card_end(struct gy_buf *b);

@@ -9,9 +9,9 @@
 #define HISTOGRAM_W 320.0
 #define HISTOGRAM_H 120.0
 #define AXIS_H 18.0
-#define INTERVALS_W 720.0
-#define INTERVALS_LEFT 150.0
-#define INTERVALS_RIGHT 190.0
+#define INTERVALS_W 480.0
+#define INTERVALS_LEFT 76.0
+#define INTERVALS_RIGHT 150.0
 #define INTERVALS_LINE 30.0
 #define SERIES_W 1000.0
 #define SERIES_H 150.0
@@ -119,14 +119,14 @@ static void one_interval(struct gy_buf *b, const struct scale *s, const struct g
     }
     if (isfinite(i->low) && isfinite(i->high)) {
         gy_buf_addf(b,
-                    "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"10\" rx=\"5\" "
-                    "fill=\"var(--c%d)\" fill-opacity=\".28\"/>",
-                    at(s, i->low), y - 5, fmax(at(s, i->high) - at(s, i->low), 2), color);
+                    "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"12\" rx=\"3\" "
+                    "fill=\"var(--c%d)\" fill-opacity=\".35\"/>",
+                    at(s, i->low), y - 6, fmax(at(s, i->high) - at(s, i->low), 2), color);
         (void)snprintf(line, sizeof line, "%.3f  (%.3f to %.3f)", i->value, i->low, i->high);
     } else {
         (void)snprintf(line, sizeof line, "%.3f", i->value);
     }
-    gy_buf_addf(b, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"5\" fill=\"var(--c%d)\"/>", at(s, i->value),
+    gy_buf_addf(b, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"var(--c%d)\"/>", at(s, i->value),
                 y, color);
     text(b, s->to + 14, y + 4, "start", "", i->note.n ? i->note : gy_str_c(line));
 }

@@ -82,7 +82,7 @@ static void page(struct gy_buf *b)
     gy_html_p(b, gy_str_c(nasty));
     gy_html_note(b, GY_TONE_BAD, gy_str_c(nasty));
     gy_html_table(b, &t);
-    gy_html_cards(b);
+    gy_html_cards(b, true);
     gy_html_card(b, gy_str_c(nasty), GY_TONE_BAD, gy_str_c(nasty), gy_str_c(nasty));
     charts(b);
     gy_html_card_end(b);
