@@ -6,8 +6,10 @@
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "data/ingest.h"
 #include "data/records.h"
 #include "data/schema.h"
+#include "learn/table_json.h"
 #include "net/call.h"
 
 #define MAX_ARENA ((size_t)64 << 30) /* every cell costs up to 24 bytes beside the file */
@@ -96,7 +98,7 @@ static gy_status scan(struct loader *l)
     struct gy_table *t = l->t;
     struct gy_mem_reader memory;
     GY_AUTO(gy_csv_free) struct gy_csv *csv = NULL;
-    const struct gy_csv_options options = {0};
+    const struct gy_csv_options options = {.delimiter = l->delimiter};
     struct gy_csv_item item;
     size_t cap = 0;
     bool more = true;
@@ -251,12 +253,38 @@ static gy_status type_columns(struct loader *l)
 
 /* ---- the whole ---- */
 
+/* With JSON the digest is of the file, the bytes are its CSV. */
+static gy_status to_csv(struct loader *l)
+{
+    struct gy_table *t = l->t;
+    const char *path = l->name;
+    enum gy_ingest_format format = gy_ingest_format_of(path, gy_buf_str(&t->bytes));
+    if (format == GY_INGEST_CSV) {
+        return GY_OK;
+    }
+    struct gy_buf csv;
+    gy_buf_init(&csv, GY_TABLE_MAX_BYTES);
+    gy_status st =
+        gy_table_json(gy_buf_str(&t->bytes), format == GY_INGEST_JSONL, path, &csv, l->err);
+    if (st == GY_OK) {
+        gy_buf_done(&t->bytes);
+        t->bytes = csv;
+        l->delimiter = ','; /* not to be guessed from the keys */
+    } else {
+        gy_buf_done(&csv);
+    }
+    return st;
+}
+
 static gy_status load(struct gy_table *t, const char *name, const struct gy_schema *schema,
-                      struct gy_err *err)
+                      bool json, struct gy_err *err)
 {
     struct loader l = {.name = name, .schema = schema, .t = t, .err = err};
     gy_buf_init(&l.scratch, GY_MAX_CSV_RECORD);
     gy_status status = gy_sha256_hex(gy_buf_str(&t->bytes), t->sha256, err);
+    if (status == GY_OK && json) {
+        status = to_csv(&l);
+    }
     if (status == GY_OK) {
         status = scan(&l);
     }
@@ -292,7 +320,7 @@ gy_status gy_table_load(const char *path, const struct gy_schema *schema, struct
     GY_AUTO(gy_table_free) struct gy_table *t = NULL;
     GY_TRY(new_table(&t, err));
     GY_TRY(gy_file_read(path, &t->bytes, err));
-    GY_TRY(load(t, path, schema, err));
+    GY_TRY(load(t, path, schema, true, err));
     *ret = GY_TAKE(t);
     return GY_OK;
 }
@@ -304,7 +332,7 @@ gy_status gy_table_parse(struct gy_str bytes, const char *name, const struct gy_
     GY_TRY(new_table(&t, err));
     gy_buf_add(&t->bytes, bytes);
     GY_TRY(gy_buf_check(&t->bytes, name, err));
-    GY_TRY(load(t, name, schema, err));
+    GY_TRY(load(t, name, schema, false, err));
     *ret = GY_TAKE(t);
     return GY_OK;
 }

@@ -39,13 +39,15 @@ struct gy_table {
     struct gy_buf bytes;
 };
 
-/* schema MAY be NULL: types are then told from the values, "" and "NaN" are missing, nothing has
- * the role id. Columns the schema does not name are told from the values too. Fails: NOTFOUND, IO,
- * SCHEMA (a damaged record, a value that is not of the schema's type: with its row), TOOBIG, NOMEM.
+/* A CSV file, or JSON by its name or first byte (data/ingest.h: gy_ingest_format_of): keys are
+ * columns, `records` are then CSV lines. schema MAY be NULL: types are then told from the values,
+ * "" and "NaN" are missing, nothing has the role id. Columns the schema does not name are told from
+ * the values too. Fails: NOTFOUND, IO, SCHEMA (a damaged record, a value that is not of the
+ * schema's type: with its row), TOOBIG, NOMEM.
  */
 GY_CHECKED gy_status gy_table_load(const char *path, const struct gy_schema *schema,
                                    struct gy_table **ret, struct gy_err *err);
-/* The same from bytes, which are copied. name is for messages. */
+/* The same from bytes of CSV, which are copied. name is for messages. */
 GY_CHECKED gy_status gy_table_parse(struct gy_str bytes, const char *name,
                                     const struct gy_schema *schema, struct gy_table **ret,
                                     struct gy_err *err);
