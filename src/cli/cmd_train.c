@@ -422,7 +422,7 @@ struct predict_opts {
 
 static const struct gy_opt predict_options[] = {
     {"out", 'o', GY_OPT_STR, offsetof(struct predict_opts, out), "FILE", NULL,
-     "where the answers go (.jsonl: JSON lines, else CSV); else stdout"},
+     "where the answers go (.jsonl, .ndjson: JSON lines, else CSV); else stdout"},
     {"schema", 0, GY_OPT_STR, offsetof(struct predict_opts, schema), "FILE", NULL,
      "schema.yaml; else the nearest one"},
 };
@@ -443,7 +443,8 @@ static gy_status run_predict(struct gy_cli *cli, void *opts, struct gy_err *err)
     GY_TRY(gy_cli_model_dir(cli, cli->argv[0], dir, err));
     GY_TRY(gy_predictor_load(dir, &p, err));
     GY_TRY(gy_cli_table_open(cli, cli->argv[1], o->schema, &in, err));
-    bool lines = o->out && gy_str_ends(gy_str_c(o->out), GY_STR(".jsonl"));
+    struct gy_str to = gy_str_c(o->out);
+    bool lines = gy_str_ends(to, GY_STR(".jsonl")) || gy_str_ends(to, GY_STR(".ndjson"));
     GY_TRY(gy_cli_predict(p, in.table, lines, &out, &done, err));
     if (o->out) {
         GY_TRY(gy_dir_make_for(o->out, err));
@@ -466,6 +467,10 @@ static gy_status run_predict(struct gy_cli *cli, void *opts, struct gy_err *err)
         return gy_cli_print_json(cli, &out, err);
     }
     gy_cli_note(cli, "%zu rows, %zu predicted\n", done.rows, done.predicted);
+    if (done.predicted < done.rows) {
+        gy_cli_note(cli, "%zu refused, the first is row %zu: it lacks %" GY_STR_F "\n",
+                    done.rows - done.predicted, done.first_refused, GY_STR_A(done.refused_by));
+    }
     return GY_OK;
 }
 
@@ -475,9 +480,9 @@ static const struct gy_verb verbs[] = {
      .min_args = 1,
      .max_args = 1,
      .summary = "train a model and measure it on held-out rows",
-     .details =
-         "TABLE is a CSV file or a dataset (NAME, NAME@VERSION). The run, its numbers and the\n"
-         "package are kept as an MLflow run; --register makes it a version and proves it.",
+     .details = "TABLE is a CSV, JSON or JSONL file or a dataset (NAME, NAME@VERSION). The run, "
+                "its numbers and the\n"
+                "package are kept as an MLflow run; --register makes it a version and proves it.",
      .examples = "  gyre train data/patients/data.csv --target isSepsis --features HR,Resp,Temp\n"
                  "  gyre train sepsis@1 --target isSepsis --params params.yaml --register sepsis",
      GY_OPTS(train_options),

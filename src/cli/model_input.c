@@ -130,7 +130,8 @@ gy_status gy_cli_table_open(struct gy_cli *cli, const char *what, const char *sc
     /* A folder is no table: "sepsis" beside a folder of that name is still the dataset. */
     if (!gy_path_exists(what) || gy_path_is_dir(what)) {
         struct gy_str s = gy_str_c(what);
-        if (gy_str_find(s, '/') != SIZE_MAX || gy_str_ends(s, GY_STR(".csv"))) {
+        if (gy_str_find(s, '/') != SIZE_MAX || gy_str_ends(s, GY_STR(".csv")) ||
+            gy_str_ends(s, GY_STR(".json")) || gy_str_ends(s, GY_STR(".jsonl"))) {
             return gy_err_set(err, GY_E_NOTFOUND, "no such file: %s", what);
         }
         if (schema_path) {
@@ -182,15 +183,16 @@ struct answers {
     struct gy_cli_predicted *ret;
 };
 
-static bool lacks_required(const struct answers *a, size_t row)
+/* The first required input that the row lacks; NULL: none. */
+static const struct gy_predictor_input *lacking(const struct answers *a, size_t row)
 {
     for (size_t i = 0; i < a->info->n_inputs; i++) {
         const struct gy_predictor_input *in = &a->info->inputs[i];
         if (in->required && isnan(gy_table_column(a->t, in->name)->num[row])) {
-            return true;
+            return in;
         }
     }
-    return false;
+    return NULL;
 }
 
 /* The predicted class (index) or SIZE_MAX for a regression; *ret_p: its probability or the value.
@@ -220,7 +222,8 @@ static struct gy_str predicted_text(const struct answers *a, size_t best, double
     return best == SIZE_MAX ? gy_str_n(room, gy_fmt_f64_trim(p, room)) : a->info->classes[best];
 }
 
-static void csv_row(const struct answers *a, size_t row, bool refused, size_t best, double p)
+static void csv_row(const struct answers *a, size_t row, const struct gy_predictor_input *refused,
+                    size_t best, double p)
 {
     char room[32];
     for (size_t c = 0; c < a->t->n_columns; c++) {
@@ -239,7 +242,8 @@ static void csv_row(const struct answers *a, size_t row, bool refused, size_t be
     gy_buf_add_char(a->buf, '\n');
 }
 
-static void json_row(const struct answers *a, size_t row, bool refused, size_t best, double p)
+static void json_row(const struct answers *a, size_t row, const struct gy_predictor_input *refused,
+                     size_t best, double p)
 {
     char room[32];
     struct gy_jw w;
@@ -251,7 +255,8 @@ static void json_row(const struct answers *a, size_t row, bool refused, size_t b
     }
     if (refused) {
         gy_jw_kv_null(&w, "prediction");
-        gy_jw_kv_strc(&w, "error", "a required input is missing");
+        gy_jw_key(&w, "error");
+        gy_jw_strf(&w, "a required input is missing: %" GY_STR_F, GY_STR_A(refused->name));
     } else if (best == SIZE_MAX) {
         gy_jw_kv_f64(&w, "prediction", p);
     } else {
@@ -296,8 +301,12 @@ gy_status gy_cli_predict(const struct gy_predictor *p, const struct gy_table *t,
     for (size_t i = 0; i < t->n_rows; i++) {
         double probability = 0;
         size_t best = decide(&a, i, &probability);
-        bool refused = lacks_required(&a, i);
+        const struct gy_predictor_input *refused = lacking(&a, i);
         ret->predicted += !refused;
+        if (refused && !ret->refused_by.p) {
+            ret->first_refused = i;
+            ret->refused_by = refused->name;
+        }
         ret->positive += !refused && info->task == GY_TASK_BINARY && best == 1;
         if (json_lines) {
             json_row(&a, i, refused, best, probability);

@@ -39,6 +39,8 @@ GY_CHECKED gy_status gy_cli_check_work(int64_t replicates, int64_t threads, stru
 
 struct gy_cli_predicted {
     size_t rows, predicted, positive; /* positive: BINARY, class 1 */
+    size_t first_refused;             /* the first row that is not predicted ... */
+    struct gy_str refused_by;         /* ... and the input it lacks, a view into the model */
 };
 /* Answer every row of the table into out: the row's columns, then prediction and probability. A row
  * that lacks a required input is refused: its prediction stays empty. */

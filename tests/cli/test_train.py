@@ -297,3 +297,34 @@ def test_real_vitals(data_dir, tmp_path):
     assert abs(answers[0]["metrics"]["accuracy"]["value"] - answers[1]["metrics"]["accuracy"]["value"]) <= 0.006
     summary = support.run_json("predict", "m0", data_dir / "sepsis_vitals_new.csv", "-o", "new.csv", cwd=tmp_path)
     assert summary["rows"] == summary["predicted"] == 22
+
+
+def test_tables_in_json_and_json_lines(patients, tmp_path):
+    names, *rows = list(csv.reader(patients.open()))
+    records = [{k: v if v.isalpha() else float(v) if "." in v else int(v) for k, v in zip(names, row)} for row in rows]
+    records[0]["seen_by"] = ["A", "B"]  # nested: no column
+    (tmp_path / "p.json").write_text("\ufeff" + json.dumps(records, indent=1))
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+    args = ("--target", "isSepsis", "--learner", "logistic", "--features", "HR,Resp,Temp", "--seed", "3")
+    trained = {n: support.run_json("train", n, *args, "-o", "m-" + n, cwd=tmp_path) for n in ("p.json", "p.jsonl")}
+    csv_model = support.run_json("train", patients, *args, "-o", "m", cwd=tmp_path)
+    for name, got in trained.items():
+        assert got["metrics"] == csv_model["metrics"] and got["rows"] == csv_model["rows"]
+        measured = support.run_json("evaluate", "m", name, "--all-rows", "--replicates", "0", cwd=tmp_path)
+        assert measured["rows"] == len(rows)
+    # Answers in the order of the input, whatever goes in and comes out.
+    del records[2]["HR"]
+    (tmp_path / "new.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records[:50]))
+    done = support.run_gyre("predict", "m", "new.jsonl", "-o", "out.ndjson", cwd=tmp_path)
+    assert "50 rows, 49 predicted" in done.stderr and "1 refused, the first is row 2: it lacks HR" in done.stderr
+    answers = [json.loads(line) for line in (tmp_path / "out.ndjson").read_text().splitlines()]
+    assert [a["patient_id"] for a in answers] == [str(r["patient_id"]) for r in records[:50]]
+    assert answers[2]["prediction"] is None and answers[2]["error"] == "a required input is missing: HR"
+    support.run_json("predict", "m", "new.jsonl", "-o", "out.csv", cwd=tmp_path)
+    table = list(csv.DictReader((tmp_path / "out.csv").open()))
+    assert [r["prediction"] for r in table] == [a["prediction"] or "" for a in answers]
+    # A damaged record is named, and refused: a table is all or nothing.
+    (tmp_path / "bad.jsonl").write_text('{"HR": 80}\n{"HR" 81}\n')
+    for name, message in (("bad.jsonl", "record 1"), ("none.json", "no such file")):
+        refused = support.run_gyre("predict", "m", name, cwd=tmp_path)
+        assert refused.returncode != 0 and message in refused.stderr
