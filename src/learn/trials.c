@@ -67,6 +67,7 @@ static gy_status find_experiment(struct gy_trials *r, struct gy_str name, struct
 {
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
     GY_AUTO_DONE(gy_buf_done) struct gy_buf path;
+    gy_buf_init(&path, GY_MAX_PATH);
     struct gy_err why = GY_ERR_INIT;
     struct gy_jw w = new_body(r);
     gy_jw_kv_str(&w, "name", name);
@@ -82,7 +83,6 @@ static gy_status find_experiment(struct gy_trials *r, struct gy_str name, struct
         }
         return status;
     }
-    gy_buf_init(&path, GY_MAX_PATH);
     gy_buf_addc(&path, MLFLOW "/experiments/get-by-name?experiment_name=");
     gy_url_encode(&path, name, false);
     GY_TRY(gy_buf_check(&path, "the name of the experiment", err));

@@ -89,8 +89,13 @@ static void assert_same_search(const struct gy_search *a, const struct gy_search
         gy_trial_text(&a->trials[i], &x);
         gy_trial_text(&b->trials[i], &y);
         assert_string_equal(x.p, y.p);
-        assert_memory_equal(&a->trials[i].metrics, &b->trials[i].metrics,
-                            sizeof a->trials[i].metrics);
+        const struct gy_metrics *m = &a->trials[i].metrics, *n = &b->trials[i].metrics;
+        assert_int_equal(m->n, n->n);
+        for (size_t k = 0; k < m->n; k++) { /* to the bit */
+            assert_memory_equal(&m->items[k].value, &n->items[k].value, sizeof(double));
+            assert_memory_equal(&m->items[k].low, &n->items[k].low, sizeof(double));
+            assert_memory_equal(&m->items[k].high, &n->items[k].high, sizeof(double));
+        }
     }
 }
 
