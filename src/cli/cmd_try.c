@@ -422,11 +422,11 @@ static gy_status tell_answer(struct gy_try *t, struct gy_str body, struct gy_err
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
     GY_AUTO_DONE(gy_buf_done) struct gy_buf said;
     struct gy_jw w;
+    gy_buf_init(&said, 64 * GY_KIB);
     GY_TRY(gy_json_parse(body, &doc, err));
     yyjson_val *root = yyjson_doc_get_root(doc);
     yyjson_val *p = gy_json_get(root, "probability");
     double most = yyjson_is_num(p) ? yyjson_get_num(p) : NAN;
-    gy_buf_init(&said, 64 * GY_KIB);
     gy_jw_init(&w, &said);
     yyjson_val *v = gy_json_get(root, t->opts->target);
     if (v && t->survey.task == GY_TASK_REGRESSION) {
@@ -464,10 +464,10 @@ static gy_status step_ask(struct gy_try *t, struct gy_err *err)
 static gy_status play(struct gy_try *t, struct gy_buf *text, struct gy_err *err)
 {
     gy_status status = step_read(t, text, err);
-    if (status != GY_OK) {                        /* a mistyped column leaves no folder behind */
+    if (status != GY_OK && t->made_dir) {         /* a mistyped column leaves no folder behind */
         GY_IGNORE(gy_dir_remove(t->d.dir, NULL)); /* the first failure is the one to tell */
-        return status;
     }
+    GY_TRY(status);
     GY_TRY(step_server(t, err));
     GY_TRY(step_ingest(t, err));
     GY_TRY(step_search(t, err));
@@ -543,6 +543,7 @@ static gy_status open_folder(struct gy_try *t, struct gy_err *err)
         return gy_err_set(err, GY_E_NOMEM, "out of memory");
     }
     GY_TRY(gy_try_prepare(t, dir, err));
+    t->made_dir = !gy_path_exists(dir);
     GY_TRY(gy_demo_open(t->cli, dir, &t->d, err));
     GY_TRY(gy_try_mark(t, err));
     gy_cli_say(t->cli, "%s, to predict %s; all of it in %s\n\n", t->file, t->opts->target,

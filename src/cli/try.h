@@ -23,6 +23,7 @@ struct gy_try {
     struct gy_cli *cli;
     const struct gy_try_opts *opts;
     struct gy_demo d;
+    bool made_dir;    /* the folder was not there before */
     const char *file; /* as given */
     char name[64];    /* of project, dataset, experiment, model and endpoint; made of the file's */
     double budget_s;  /* 0: by trials alone */

@@ -188,6 +188,13 @@ def test_wrong_calls(tmp_path, words, message):
     assert done.returncode not in (0,) and message in done.stderr, done.stderr
 
 
+def test_a_folder_that_was_there_stays(tmp_path):
+    write(tmp_path, "p.csv", patients(50))
+    (tmp_path / "mine").mkdir()
+    assert attempt(tmp_path, "p.csv", "--target", "nope", "--dir", "mine").returncode not in (0, 2)
+    assert (tmp_path / "mine").is_dir()
+
+
 def test_a_folder_of_yours_is_never_emptied(tmp_path):
     name = write(tmp_path, "p.csv", patients(100))
     mine = tmp_path / "gyre-try-p"
