@@ -29,7 +29,7 @@ gy_status gy_profile_describe(const struct gy_values *v, size_t n_columns, struc
             : exact < GY_PROFILE_MIN_EXACT ? GY_PROFILE_MIN_EXACT
                                            : exact;
     ret->mean = gy_values_mean(v);
-    ret->sd = gy_values_sd(v);
+    ret->sd = gy_values_sd_about(v, ret->mean);
     ret->min = v->n ? v->values[0] : NAN;
     ret->max = v->n ? v->values[v->n - 1] : NAN;
     ret->distinct = v->n;

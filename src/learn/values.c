@@ -7,7 +7,8 @@
 
 #define DIGIT_BITS 11
 #define DIGITS (1u << DIGIT_BITS)
-#define PASSES 6   /* of DIGIT_BITS over 64 bits */
+#define PASSES 6 /* of DIGIT_BITS over 64 bits */
+#define HALF_SHIFT (PASSES / 2 * DIGIT_BITS)
 #define SMALL_N 64 /* insertion sort is faster below */
 
 /* ---- sorting ---- */
@@ -41,36 +42,60 @@ static void insertion_sort(uint64_t *keys, size_t n)
     }
 }
 
-/* Least significant digit first. A digit that all keys share costs no pass, so whole numbers and
- * values with few decimals sort in two or three. Returns where the sorted keys are. */
-static uint64_t *radix_sort(uint64_t *keys, uint64_t *room, size_t n)
+/* Stable passes by the digits from..to-1, least significant first. A digit that all keys share
+ * costs no pass, so whole numbers and values with few decimals sort in two or three. *keys and
+ * *room change places with each pass. */
+static void radix_passes(uint64_t **keys, uint64_t **room, size_t n, size_t from, size_t to)
 {
-    size_t counts[PASSES][DIGITS];
+    uint32_t counts[PASSES][DIGITS]; /* a table has fewer than 2^32 rows */
     memset(counts, 0, sizeof counts);
     for (size_t i = 0; i < n; i++) {
-        for (size_t p = 0; p < PASSES; p++) {
-            counts[p][keys[i] >> (p * DIGIT_BITS) & (DIGITS - 1)]++;
+        for (size_t p = from; p < to; p++) {
+            counts[p][(*keys)[i] >> (p * DIGIT_BITS) & (DIGITS - 1)]++;
         }
     }
-    for (size_t p = 0; p < PASSES; p++) {
-        size_t *start = counts[p];
+    for (size_t p = from; p < to; p++) {
+        uint32_t *start = counts[p], sum = 0;
         size_t shift = p * DIGIT_BITS;
-        if (start[keys[0] >> shift & (DIGITS - 1)] == n) {
+        if (start[(*keys)[0] >> shift & (DIGITS - 1)] == n) {
             continue;
         }
-        size_t sum = 0;
         for (size_t d = 0; d < DIGITS; d++) {
-            size_t here = start[d];
+            uint32_t here = start[d];
             start[d] = sum;
             sum += here;
         }
         for (size_t i = 0; i < n; i++) {
-            room[start[keys[i] >> shift & (DIGITS - 1)]++] = keys[i];
+            uint64_t key = (*keys)[i];
+            (*room)[start[key >> shift & (DIGITS - 1)]++] = key;
         }
-        uint64_t *swap = keys;
-        keys = room;
-        room = swap;
+        uint64_t *swap = *keys;
+        *keys = *room;
+        *room = swap;
     }
+}
+
+/* Sorted by their upper half, keys are nearly sorted: numbers seldom differ in their last bits
+ * only. Where many do, the work of putting those runs in order would grow with the square. */
+static bool runs_are_short(const uint64_t *keys, size_t n)
+{
+    size_t steps = 0, run = 0;
+    for (size_t i = 1; i < n && steps <= n; i++) {
+        bool same = keys[i] >> HALF_SHIFT == keys[i - 1] >> HALF_SHIFT;
+        run = same ? run + (keys[i] != keys[i - 1]) : 0;
+        steps += run;
+    }
+    return steps <= n;
+}
+
+static uint64_t *radix_sort(uint64_t *keys, uint64_t *room, size_t n)
+{
+    radix_passes(&keys, &room, n, PASSES / 2, PASSES);
+    if (runs_are_short(keys, n)) {
+        insertion_sort(keys, n);
+        return keys;
+    }
+    radix_passes(&keys, &room, n, 0, PASSES);
     return keys;
 }
 
@@ -229,8 +254,12 @@ double gy_values_mean(const struct gy_values *v)
 
 double gy_values_sd(const struct gy_values *v)
 {
+    return gy_values_sd_about(v, gy_values_mean(v));
+}
+
+double gy_values_sd_about(const struct gy_values *v, double mean)
+{
     struct sum s = {0};
-    double mean = gy_values_mean(v);
     for (size_t i = 0; i < v->n && v->n > 1; i++) {
         double d = v->values[i] - mean;
         add(&s, d * d * (double)v->counts[i]);

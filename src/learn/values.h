@@ -28,7 +28,8 @@ GY_CHECKED gy_status gy_values_summarize(const struct gy_values *v, size_t max_e
 
 /* NaN when there is no value. */
 double gy_values_mean(const struct gy_values *v);
-double gy_values_sd(const struct gy_values *v); /* population form */
+double gy_values_sd(const struct gy_values *v);                    /* population form */
+double gy_values_sd_about(const struct gy_values *v, double mean); /* the same, mean known */
 /* The value at rank p * total, p in 0..1 (lower). NaN when there is none. */
 double gy_values_quantile(const struct gy_values *v, double p);
 double gy_values_missing_share(const struct gy_values *v); /* of all rows; 0 when there is no row */

@@ -126,26 +126,29 @@ static struct gy_share missing_of(const struct gy_values *v)
     return gy_share_of(v->missing, v->missing + v->total);
 }
 
-/* f->reference, f->current, name, categorical are set. */
+/* f->reference with its mean and sd, f->current, name, categorical are set. */
 static gy_status judge(struct gy_drift_feature *f, const struct gy_drift_feature_options *o,
                        uint64_t min_rows, struct gy_err *err)
 {
     const struct gy_values *ref = &f->reference, *cur = &f->current;
-    f->test =
-        o->has_test ? o->test : gy_stat_choose(ref->total, gy_stat_union(ref, cur), f->categorical);
+    /* Whether there are more than five values is mostly told by one side. */
+    bool many = ref->n > GY_STAT_FEW_VALUES || cur->n > GY_STAT_FEW_VALUES;
+    size_t n_union = many ? GY_STAT_FEW_VALUES + 1 : gy_stat_union(ref, cur);
+    f->test = o->has_test ? o->test : gy_stat_choose(ref->total, n_union, f->categorical);
     f->threshold = o->has_threshold ? o->threshold : gy_stat_threshold(f->test);
     f->enough = ref->total >= min_rows && cur->total >= min_rows;
-    f->reference_mean = gy_values_mean(ref);
-    f->reference_sd = gy_values_sd(ref);
     f->current_mean = gy_values_mean(cur);
-    f->current_sd = gy_values_sd(cur);
+    f->current_sd = gy_values_sd_about(cur, f->current_mean);
     f->reference_missing = missing_of(ref);
     f->current_missing = missing_of(cur);
     double moved = fabs(f->current_missing.value - f->reference_missing.value);
     f->missing_moved =
         moved >= MISSING_MOVED && gy_share_differs(&f->reference_missing, &f->current_missing);
-    GY_TRY(gy_stat_run(GY_STAT_WASSERSTEIN, ref, cur, false, &f->distance, err));
-    GY_TRY(gy_stat_run(f->test, ref, cur, f->categorical, &f->score, err));
+    f->distance = gy_stat_wasserstein_normed(ref, cur, f->reference_sd);
+    f->score = f->distance;
+    if (f->test != GY_STAT_WASSERSTEIN) {
+        GY_TRY(gy_stat_run(f->test, ref, cur, f->categorical, &f->score, err));
+    }
     f->drifted = f->enough && gy_stat_drifted(f->test, f->score, f->threshold);
     return GY_OK;
 }
@@ -170,6 +173,8 @@ static gy_status compare_columns(const struct gy_profile *p, const struct gy_dri
                                        .input = c->input,
                                        .categorical = one.categorical,
                                        .reference = c->values,
+                                       .reference_mean = c->mean,
+                                       .reference_sd = c->sd,
                                        .reference_distinct = c->distinct};
         GY_TRY(gy_values_of(gy_drift_column(w, i), NULL, w->n_rows, a, &f->current, err));
         GY_TRY(judge(f, &one, o->min_rows, err));
@@ -197,6 +202,8 @@ static gy_status compare_scores(const struct gy_profile *p, const struct gy_drif
     const struct gy_drift_feature_options one = {.has_test = true, .test = GY_STAT_WASSERSTEIN};
     *f = (struct gy_drift_feature){
         .name = GY_STR("score"), .reference = p->score, .reference_distinct = p->score.n};
+    f->reference_mean = gy_values_mean(&p->score);
+    f->reference_sd = gy_values_sd_about(&p->score, f->reference_mean);
     GY_TRY(gy_values_of(scores, weights, w->n_rows, a, &f->current, err));
     GY_TRY(judge(f, &one, o->min_rows, err));
     ret->has_score = f->reference.total > 0 && f->current.total > 0;

@@ -88,8 +88,9 @@ double gy_stat_wasserstein(const struct gy_values *a, const struct gy_values *b)
     if (a->total == 0 || b->total == 0) {
         return NAN;
     }
+    double share_a = 1 / (double)a->total, share_b = 1 / (double)b->total;
     while (gy_stat_step(&w)) {
-        double gap = fabs((double)below_a / (double)a->total - (double)below_b / (double)b->total);
+        double gap = fabs((double)below_a * share_a - (double)below_b * share_b);
         double area = first || gap == 0 ? 0 : gap * (w.value - last);
         /* Kahan: a million small areas keep their digits. */
         double add = area - lost, next = sum + add;
@@ -103,9 +104,9 @@ double gy_stat_wasserstein(const struct gy_values *a, const struct gy_values *b)
     return sum;
 }
 
-static double normed_wasserstein(const struct gy_values *reference, const struct gy_values *current)
+double gy_stat_wasserstein_normed(const struct gy_values *reference,
+                                  const struct gy_values *current, double sd)
 {
-    double sd = gy_values_sd(reference);
     return gy_stat_wasserstein(reference, current) / (sd > LEAST_SD ? sd : LEAST_SD);
 }
 
@@ -122,7 +123,7 @@ gy_status gy_stat_run(enum gy_stat s, const struct gy_values *reference,
         return gy_stat_ks_p(gy_stat_ks_distance(reference, current), reference->total,
                             current->total, ret, err);
     case GY_STAT_WASSERSTEIN:
-        *ret = normed_wasserstein(reference, current);
+        *ret = gy_stat_wasserstein_normed(reference, current, gy_values_sd(reference));
         return GY_OK;
     case GY_STAT_CHISQUARE:
         *ret = gy_stat_chisquare(reference, current);

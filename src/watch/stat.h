@@ -61,6 +61,9 @@ GY_CHECKED gy_status gy_stat_ks_p(double d, uint64_t n1, uint64_t n2, double *re
 double gy_stat_kolmogorov_sf(double d, uint64_t n);
 /* W1: the area between the two distribution functions. */
 double gy_stat_wasserstein(const struct gy_values *a, const struct gy_values *b);
+/* The same over sd (of the reference; at least 0.001). */
+double gy_stat_wasserstein_normed(const struct gy_values *reference,
+                                  const struct gy_values *current, double sd);
 /* P(X >= x) of chi-square with df degrees; NaN when df is 0. */
 double gy_stat_chi2_sf(double x, double df);
 

@@ -32,7 +32,7 @@ static void counts_what_is_there(void **state)
     struct gy_rng r;
     gy_rng_init(&r, 5);
     for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
-        for (int kind = 0; kind < 3; kind++) {
+        for (int kind = 0; kind < 4; kind++) {
             GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
             gy_arena_init(&a, 64 * GY_MIB);
             size_t n = sizes[s];
@@ -41,6 +41,7 @@ static void counts_what_is_there(void **state)
                 memcpy(&x[i], &bits, sizeof bits);
                 x[i] = kind == 0        ? (double)gy_rng_below(&r, 50) - 25
                        : kind == 1      ? gy_rng_normal(&r) * 1e-300
+                       : kind == 2      ? 1 + (double)gy_rng_below(&r, 1000) * DBL_EPSILON
                        : isfinite(x[i]) ? x[i]
                                         : 0;
             }
