@@ -4,6 +4,7 @@
 #include "api/health.h"
 #include "api/performance.h"
 #include "api/watching.h"
+#include "api/review_api.h"
 #include "base/time.h"
 #include "serve/serving.h"
 
@@ -269,6 +270,7 @@ static gy_status get_metrics(void *ctx, struct gy_request *req, struct gy_reply 
     gy_buf_init(&b, MAX_METRICS_BYTES);
     GY_TRY(gy_performance_metrics(app, req->arena, &b, err));
     GY_TRY(gy_watching_metrics(app, req->arena, &b, err));
+    GY_TRY(gy_review_metrics(app, req->arena, &b, err));
     if (app->serving) {
         serving_metrics(&b, app->serving);
     }

@@ -12,6 +12,9 @@
  * the connection. Fails: UNAUTHENTICATED (a token that is not good). */
 GY_CHECKED gy_status gy_review_reviewer(struct gy_app *app, const struct gy_request *req,
                                         struct gy_str *ret, struct gy_err *err);
+/* The part of /metrics about reviews and webhooks. */
+GY_CHECKED gy_status gy_review_metrics(struct gy_app *app, struct gy_arena *a, struct gy_buf *b,
+                                       struct gy_err *err); /* review_metrics.c */
 /* The path parameter {row}. Fails: INVALID. */
 GY_CHECKED gy_status gy_review_row(const struct gy_request *req, int64_t *ret, struct gy_err *err);
 

@@ -223,6 +223,9 @@ def test_the_policy_of_the_revision_fills_the_queue(new_server):
     performance = serving.must(server, "GET", serving.API + "/endpoints/sepsis/performance")
     assert performance["labelled"] == 3 and performance["predictions"] == 5
     assert serving.must(server, "GET", BASE + "/summary")["endpoints"][0]["agreement"] == pytest.approx(1 / 3)
+    metrics = serving.request(server, "GET", "/metrics")[1].decode()
+    assert 'gyre_review_rows{endpoint="sepsis",state="done"} 3\n' in metrics
+    assert 'gyre_review_rows{endpoint="sepsis",state="skipped"} 1\n' in metrics
 
 
 @pytest.mark.parametrize("review, why", [
