@@ -72,11 +72,15 @@ static struct gy_str of_run(const struct trace *t, struct gy_str run_id, struct 
     return upstream(t, kind);
 }
 
-static struct gy_str approver(const struct trace *t)
+/* Who approved the package that answered: a canary has another one than the stable version. */
+static struct gy_str approver(const struct trace *t, struct gy_str digest)
 {
-    for (size_t i = 0; i < t->n_edges; i++) {
-        if (gy_str_eqc(t->edges[i].rel, "approved")) {
-            return t->edges[i].actor;
+    const struct gy_str kind = GY_STR("modeldigest:");
+    for (size_t i = 0; digest.n && i < t->n_edges; i++) {
+        const struct gy_lineage_edge *e = &t->edges[i];
+        if (gy_str_eqc(e->rel, "approved") && gy_str_starts(e->to, kind) &&
+            gy_str_eq(gy_str_sub(e->to, kind.n, SIZE_MAX), digest)) {
+            return e->actor;
         }
     }
     return GY_STR_NULL;
@@ -283,7 +287,7 @@ static void write_origin(struct gy_jw *w, const struct trace *t, yyjson_val *con
     gy_jw_kv_str(w, "data_sha256", of_run(t, run_id, GY_STR("data:")));
     gy_jw_kv_str(w, "code_revision", of_run(t, run_id, GY_STR("code:")));
     gy_jw_kv_str(w, "verdict", of.verdict_id);
-    gy_jw_kv_str(w, "approver", approver(t));
+    gy_jw_kv_str(w, "approver", approver(t, of.model_digest));
     gy_jw_kv_str(w, "deployed_by", of.actor);
 }
 

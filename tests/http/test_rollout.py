@@ -316,6 +316,9 @@ def test_the_gate(new_server):
     refused(server, "deploy", 403, "NOTBLESSED", "approved", model="models:/sepsis/2")
     api.approve(2)
     canary(server)
+    for version in ("1", "2"):
+        answer, _ = ask(server, path=f"/v2/models/sepsis/versions/{version}/infer", body=v2([[70, 15, 37]]))
+        assert must(server, "GET", f"{API}/trace/{answer['parameters']['prediction_id']}")["approver"]
     assert change(server, "promote")["version"] == 2
 
 
