@@ -543,12 +543,24 @@ static void *client_main(void *arg)
     return NULL;
 }
 
+/* Each version alone, then both: the other as shadow, as canary. */
+static void make_versions(struct fixture *f, struct gy_endpoint *e[4])
+{
+    e[0] = endpoint_make(f->root, "sepsis", 1, MODEL_NEVER, "{" ALIAS "}");
+    e[1] = endpoint_make(f->root, "sepsis", 2, MODEL_ALWAYS, "{" ALIAS "}");
+    e[2] = endpoint_make(f->root, "sepsis", 1, MODEL_NEVER, "{" ALIAS "}");
+    e[3] = endpoint_make(f->root, "sepsis", 2, MODEL_ALWAYS, "{" ALIAS "}");
+    struct gy_endpoint *shadow = endpoint_make(f->root, "sepsis", 2, MODEL_ALWAYS, "{" ALIAS "}");
+    struct gy_endpoint *canary = endpoint_make(f->root, "sepsis", 1, MODEL_NEVER, "{" ALIAS "}");
+    assert_int_equal(gy_variants_join(e[2], NULL, 0, shadow, NULL), GY_OK);
+    assert_int_equal(gy_variants_join(e[3], canary, 0.5, NULL, NULL), GY_OK);
+}
+
 static void test_swap_under_load(void **state)
 {
     struct fixture *f = *state;
-    struct gy_endpoint *versions[2] = {
-        endpoint_make(f->root, "sepsis", 1, MODEL_NEVER, "{" ALIAS "}"),
-        endpoint_make(f->root, "sepsis", 2, MODEL_ALWAYS, "{" ALIAS "}")};
+    struct gy_endpoint *versions[4];
+    make_versions(f, versions);
     assert_int_equal(gy_serving_publish(f->serving, &versions[0], 1, NULL), GY_OK);
     struct gy_router *router = NULL;
     assert_int_equal(gy_router_new(&router, NULL), GY_OK);
@@ -571,7 +583,7 @@ static void test_swap_under_load(void **state)
     }
     for (unsigned i = 0; i < 50; i++) {
         unsigned before = atomic_load(&load.answers) + atomic_load(&load.wrong);
-        assert_int_equal(gy_serving_publish(f->serving, &versions[i & 1], 1, &err), GY_OK);
+        assert_int_equal(gy_serving_publish(f->serving, &versions[i & 3], 1, &err), GY_OK);
         while (atomic_load(&load.answers) + atomic_load(&load.wrong) < before + 20) {
             (void)usleep(100); /* the next swap meets requests again */
         }
@@ -587,8 +599,9 @@ static void test_swap_under_load(void **state)
     assert_int_equal(atomic_load(&load.wrong), 0);
     assert_true(atomic_load(&load.answers) >= 1000);
     assert_int_equal(gy_serving_swaps(f->serving), 52);
-    gy_endpoint_unref(versions[0]);
-    gy_endpoint_unref(versions[1]);
+    for (int i = 0; i < 4; i++) {
+        gy_endpoint_unref(versions[i]);
+    }
 }
 
 int main(void)
