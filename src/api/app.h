@@ -5,6 +5,8 @@
 #ifndef GY_API_APP_H
 #define GY_API_APP_H
 
+#include <stdatomic.h>
+
 #include "net/router.h"
 #include "net/server.h"
 #include "store/home.h"
@@ -28,7 +30,8 @@ struct gy_app {
     struct gy_shapes *shapes;
     struct gy_join *join; /* predictions and feedback; may lag or be empty: gy_app_join_refresh */
     struct gy_watcher *watcher; /* NULL: nothing is watched by this process (api/watching.h) */
-    bool join_live;       /* a watcher keeps it up to date; set before the server starts */
+    bool join_live;             /* a watcher keeps it up to date; set before the server starts */
+    atomic_bool join_loaded;    /* log and table were read by gy_app_join_refresh */
     int64_t started_us;
 };
 

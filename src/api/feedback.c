@@ -24,17 +24,30 @@
 #define READ_BYTES (64 * GY_KIB)
 #define MAX_BODY GY_ROUTE_MAX_BODY /* of what is no stream */
 
+static gy_status one_record(void *ctx, const struct gy_record *r, struct gy_err *err)
+{
+    return gy_join_prediction(ctx, r, err);
+}
+
+/* The table is read once: what comes later comes through this process, which tells the join. The
+ * log of a server grows, so without a watcher it is read again. */
 gy_status gy_app_join_refresh(struct gy_app *app, struct gy_err *err)
 {
     char dir[GY_MAX_PATH];
-    if (app->join_live) {
+    bool loaded = atomic_load(&app->join_loaded);
+    if (app->join_live || (loaded && !app->serving)) {
         return GY_OK;
     }
     GY_TRY(gy_home_path(&app->home, "log", dir, err));
     if (app->serving) {
         GY_TRY(gy_predlog_flush(gy_serving_log(app->serving), false, err));
     }
-    return gy_join_rebuild(app->join, app->store, dir, err);
+    if (loaded) {
+        return gy_predlog_each(dir, one_record, app->join, err);
+    }
+    GY_TRY(gy_join_rebuild(app->join, app->store, dir, err));
+    atomic_store(&app->join_loaded, true);
+    return GY_OK;
 }
 
 /* ---- keeping ---- */

@@ -141,6 +141,10 @@ static gy_status source_index(struct gy_join *j, struct gy_str name, uint8_t *re
                               struct gy_err *err)
 {
     name = name.n ? name : GY_STR("truth");
+    if (j->last_source < j->n_sources && gy_str_eq(j->sources[j->last_source], name)) {
+        *ret = j->last_source; /* most feedback is like the one before */
+        return GY_OK;
+    }
     uintptr_t known = (uintptr_t)gy_map_get(&j->source_by_name, name);
     if (!known && j->n_sources >= GY_JOIN_MAX_SOURCES) {
         name = GY_STR("other");
@@ -155,13 +159,18 @@ static gy_status source_index(struct gy_join *j, struct gy_str name, uint8_t *re
         GY_TRY(gy_map_put(&j->source_by_name, kept, (void *)known, err));
         j->sources[j->n_sources++] = kept;
     }
-    *ret = (uint8_t)(known - 1);
+    j->last_source = (uint8_t)(known - 1);
+    *ret = j->last_source;
     return GY_OK;
 }
 
 static bool plain_number(struct gy_str text, double *ret)
 {
     char again[32];
+    if (text.n == 1 && text.p[0] >= '0' && text.p[0] <= '9') { /* what most labels are */
+        *ret = text.p[0] - '0';
+        return true;
+    }
     return gy_parse_f64(text, ret, NULL) == GY_OK && isfinite(*ret) &&
            gy_str_eq(gy_str_n(again, gy_fmt_f64_trim(*ret, again)), text);
 }

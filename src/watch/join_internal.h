@@ -96,6 +96,7 @@ struct gy_join {
     struct gy_str *labels, *sources;
     size_t n_labels, cap_labels, n_sources;
     uint32_t last_group; /* of the last record: most records are like the one before */
+    uint8_t last_source;
     uint64_t orphans, evicted, feedback, unreadable;
     size_t n_requests; /* entries with JOIN_REQUEST */
 };
