@@ -13,6 +13,7 @@
 #include "serve/revision.h"
 #include "watch/alerts.h"
 #include "watch/watcher.h"
+#include "watch/webhook.h"
 
 #define BASE "/api/gyre/v1/"
 #define WINDOWS_DEFAULT 100
@@ -29,6 +30,21 @@ static gy_status store_config(struct gy_db *db, void *ctx, struct gy_err *err)
 {
     struct applying *a = ctx;
     return gy_watch_config_put(db, &a->config, err);
+}
+
+/* Triggers run commands, and who is told of events may be anyone: both want a name. */
+static gy_status check_others(yyjson_val *body, struct gy_str actor, struct gy_err *err)
+{
+    yyjson_val *notify = gy_json_get(body, "notify");
+    yyjson_val *triggers = gy_json_get(body, "triggers");
+    GY_TRY(gy_webhook_check(notify, err));
+    if ((yyjson_arr_size(notify) || yyjson_arr_size(triggers)) && gy_str_eqc(actor, "anonymous")) {
+        (void)gy_err_set(err, GY_E_UNAUTHENTICATED,
+                         "triggers and notify need a name: the actor "
+                         "is anonymous");
+        return gy_err_hint(err, "ask over the server's socket (your user is the actor)");
+    }
+    return GY_OK;
 }
 
 static gy_status only_known(yyjson_val *body, struct gy_err *err)
@@ -108,6 +124,7 @@ static gy_status post_apply(void *ctx, struct gy_request *req, struct gy_reply *
     yyjson_val *body = yyjson_doc_get_root(doc);
     struct applying a = {.config = {.actor = req->actor}};
     GY_TRY(only_known(body, err));
+    GY_TRY(check_others(body, req->actor, err));
     GY_TRY(gy_json_need_str(body, "project", &a.config.project, err));
     GY_TRY(gy_api_text(body, "folder", GY_MAX_PATH, &a.config.folder, err));
     GY_TRY(endpoints_of(body, a.config.project, &endpoints, err));

@@ -84,7 +84,7 @@ static gy_status open_judged(const struct gy_judge *judge, const struct gy_windo
         return gy_err_set(err, GY_E_NOMEM, "a window");
     }
     j->n_inputs = s->shape->n_inputs;
-    j->max_rows = (size_t)s->settings->window_rows;
+    j->max_rows = (size_t)s->rows;
     if (!j->has_profile) {
         j->columns = gy_reallocarray(NULL, j->n_inputs * j->max_rows + 1, sizeof *j->columns);
         if (!j->columns) {

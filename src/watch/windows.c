@@ -12,7 +12,7 @@
 #include "watch/alerts.h"
 #include "watch/windows_internal.h"
 
-#define JUDGE_ARENA (512 * GY_MIB)
+#define JUDGE_ARENA (4 * GY_GIB) /* the largest window, sorted; grows as needed */
 
 /* The settings of all projects, as one memory. */
 struct settings_set {
@@ -287,7 +287,8 @@ static void make_scope(const struct gy_windows *w, const struct gy_open_window *
                                     .rule_hits = o->rules.hits,
                                     .window_rule_rows = o->rule_rows,
                                     .window_rule_hits = o->rule_hits,
-                                    .drift_since_us = o->drift_since_us};
+                                    .drift_since_us = o->drift_since_us,
+                                    .rows = o->of};
 }
 
 static gy_status begin_window(struct gy_windows *w, struct gy_open_window *o, struct gy_err *err)
@@ -304,9 +305,13 @@ static gy_status begin_window(struct gy_windows *w, struct gy_open_window *o, st
     }
     struct gy_window_scope scope;
     make_scope(w, o, &scope);
+    /* As many rows as the columns allow: refusing them would stop everything else too. */
+    size_t columns = o->shape->n_inputs ? o->shape->n_inputs : 1;
+    int64_t most = (int64_t)(GY_DRIFT_MAX_CELLS / columns);
+    o->of = scope.settings->window_rows < most ? scope.settings->window_rows : most;
+    scope.rows = o->of;
     GY_TRY(w->ops->open(w->self, &scope, &o->state, err));
     o->rows = 0;
-    o->of = scope.settings->window_rows;
     o->from_us = o->to_us = 0;
     o->rule_rows = o->rule_hits = 0;
     return GY_OK;
@@ -501,7 +506,8 @@ static bool is_readable(struct gy_windows *w, const struct gy_record *r)
 {
     const struct gy_shape *shape;
     gy_status st = gy_shapes_get(w->shapes, r->endpoint, r->revision, &shape, NULL);
-    bool gone = st == GY_E_NOTFOUND || st == GY_E_CORRUPT || st == GY_E_TOOBIG;
+    bool gone = st == GY_E_NOTFOUND || st == GY_E_CORRUPT || st == GY_E_TOOBIG ||
+                (st == GY_OK && r->n_inputs != shape->n_inputs);
     w->unreadable += gone;
     return !gone; /* any other failure is told when its rows are taken */
 }

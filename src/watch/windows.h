@@ -23,6 +23,7 @@ struct gy_window_scope {
     struct gy_str endpoint, version;
     const struct gy_shape *shape; /* of the revision that the first row is of */
     const struct gy_watch_settings *settings;
+    int64_t rows;            /* of a whole window */
     struct gy_str reference; /* JSON: what judge made of the first window; absent: none */
     /* Rules: rows and hits of the first windows without drift, 0 rows: not known yet; and of this
      * window (judge only). */

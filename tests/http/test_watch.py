@@ -142,6 +142,10 @@ def test_apply_refuses_what_it_does_not_know(server):
     assert "recall_min" in refused({"project": "x", "watch": {"recall_min": 2}})["detail"]
     assert "no drift test" in refused({"project": "x", "watch": {"drift": {"features": {"a": {"test": "b"}}}}})["detail"]
     assert "endpoints" in refused({"project": "x", "endpoints": "all"})["detail"]
+    assert "'to'" in refused({"project": "x", "notify": [{"to": "me"}]})["detail"]
+    named = {"project": "x", "notify": [{"url": "https://hooks.example/x", "secret_env": "HOOK", "events": ["alert.*"]}]}
+    status, answer, _ = serving.request(server, "POST", f"{API}/watch/apply", named)
+    assert status == 401 and "anonymous" in answer["detail"]
     assert serving.must(server, "GET", f"{API}/watch")["projects"] == []
     assert json.dumps(serving.must(server, "GET", f"{API}/openapi.json")).count("/watch/windows") == 1
     assert re.match(r"watching|starting", serving.must(server, "GET", f"{API}/watch")["watcher"]["state"])
