@@ -12,9 +12,10 @@
 #define CLEAR_LINE 1.0 /* the same for a line: its two parameters fit more */
 #define EXPLAINED 0.6  /* of the distance at least, by the map */
 #define EXPLAINED_LINE 0.9
-#define BETTER 0.6  /* a factor is named when it leaves this much less than the offset */
-#define GONE 0.2    /* more rows without a value: a sensor */
-#define MIN_HITS 30 /* labelled rule hits before the rules' precision says anything */
+#define BETTER 0.6         /* a factor is named when it leaves this much less than the offset */
+#define GONE 0.2           /* more rows without a value: a sensor */
+#define MIN_HITS 30        /* labelled rule hits before the rules' precision says anything */
+#define SAME_PRECISION 0.1 /* rules count as right as often as before down to this less */
 #define REASON_BYTES 1200
 
 const char *gy_drift_cause_name(enum gy_drift_cause c)
@@ -280,7 +281,8 @@ static bool labels_contradict(const struct evidence *e)
     }
     struct gy_share before = gy_share_of(l->rule_tp_before, l->rule_tp_before + l->rule_fp_before);
     struct gy_share now = gy_share_of(l->rule_tp_now, l->rule_tp_now + l->rule_fp_now);
-    return !gy_share_differs(&before, &now);
+    /* That few labels show no difference would be no sign that there is none. */
+    return now.low >= before.value - SAME_PRECISION;
 }
 
 static enum gy_drift_cause decide(const struct evidence *e)

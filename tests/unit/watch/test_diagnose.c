@@ -435,6 +435,11 @@ static void labels_contradict_a_sensor(void **state)
     tell("Temp +1.0, precision stays", &o);
     assert_int_equal(o.cause[GY_CAUSE_UNKNOWN], WINDOWS);
     assert_int_equal(o.retrain, 0);
+    /* too few to say that nothing changed: they contradict nothing */
+    labels.rule_tp_now = 30;
+    labels.rule_fp_now = 1;
+    o = watch(&w, w.t, w.rows, w.n, warmer, 1.0, &labels);
+    assert_int_equal(o.cause[GY_CAUSE_SENSOR], WINDOWS);
 }
 
 /* ---- what is written ---- */
