@@ -93,14 +93,25 @@ static gy_status fill(struct gy_jsonrec *j, struct gy_err *err)
     return GY_OK;
 }
 
-/* Make the byte at pos readable; *ret false when the file ends before it. */
-static gy_status have(struct gy_jsonrec *j, int64_t pos, bool *ret, struct gy_err *err)
+static int64_t end_of(const struct gy_jsonrec *j)
 {
-    while (pos >= j->base + (int64_t)j->len && !j->eof) {
+    return j->base + (int64_t)j->len;
+}
+
+static gy_status have_more(struct gy_jsonrec *j, int64_t pos, bool *ret, struct gy_err *err)
+{
+    while (pos >= end_of(j) && !j->eof) {
         GY_TRY(fill(j, err));
     }
-    *ret = pos < j->base + (int64_t)j->len;
+    *ret = pos < end_of(j);
     return GY_OK;
+}
+
+/* Make the byte at pos readable; *ret false when the file ends before it. */
+static inline gy_status have(struct gy_jsonrec *j, int64_t pos, bool *ret, struct gy_err *err)
+{
+    *ret = pos < end_of(j);
+    return *ret ? GY_OK : have_more(j, pos, ret, err);
 }
 
 static char at(const struct gy_jsonrec *j, int64_t pos)
@@ -435,13 +446,23 @@ static gy_status next_line(struct gy_jsonrec *j, struct gy_csv_item *ret, bool *
     *ret = (struct gy_csv_item){.row = -1, .offset = j->pos, .skip = skip};
     const struct element e = {j->pos + skip, NOWHERE};
     int64_t pos = e.from;
-    for (;; pos++) {
+    for (;;) { /* the line's end; what is buffered is searched at once */
         drop(j, &e, pos, NOWHERE);
         GY_TRY(have(j, pos, &there, err));
-        if (!there || at(j, pos) == '\n') {
+        if (!there) {
             break;
         }
-        blank = blank && is_blank(at(j, pos));
+        const char *p = j->buf + (pos - j->base);
+        size_t n = (size_t)(end_of(j) - pos);
+        const char *hit = memchr(p, '\n', n);
+        n = hit ? (size_t)(hit - p) : n;
+        for (size_t i = 0; i < n && blank; i++) {
+            blank = is_blank(p[i]);
+        }
+        pos += (int64_t)n;
+        if (hit) {
+            break;
+        }
     }
     if (blank) {
         ret->kind = GY_CSV_BLANK;
