@@ -126,3 +126,17 @@ def test_what_is_no_json_is_refused_by_name(tmp_path):
     assert not (tmp_path / "data" / "data.csv").exists()
     answer = support.run_json("data", "ingest", "a.json", "--format", "csv", cwd=tmp_path)
     assert answer["accepted"] == 1
+
+
+def test_reviewed_rows_join_the_data_they_came_from(tmp_path):
+    """What `gyre review export` writes (the schema's columns, what was not logged empty) beside an older data.csv."""
+    made = support.run_gyre("data", "synth", "patients", "--rows", "200", "-o", "p.csv", cwd=tmp_path)
+    assert made.returncode == 0
+    support.run_json("data", "ingest", "p.csv", "--schema", VITALS, "--name", "p", cwd=tmp_path)
+    header, *lines = (tmp_path / "data" / "data.csv").read_text().splitlines()
+    (tmp_path / "reviewed.csv").write_text(f"{header}\n7,,,88,,37.1,,,,16,,1\n900,,,120,,39,,,,25,,1\n")
+    answer = support.run_json("data", "ingest", "data/data.csv", "reviewed.csv", "--schema", VITALS, "--name", "both", "-o", "both",
+                              "--on-duplicate", "last", cwd=tmp_path)
+    assert (answer["read"], answer["accepted"], answer["dead"], answer["replaced"]) == (202, 201, 0, 1)
+    rows = (tmp_path / "both" / "data.csv").read_text().splitlines()
+    assert rows == [header] + lines[:6] + lines[7:] + ["7,,,88,,37.1,,,,16,,1", "900,,,120,,39,,,,25,,1"]
