@@ -110,9 +110,11 @@ gy_status gy_plan_load(const struct gy_deployer *d, const struct gy_plan *p, str
     return GY_OK;
 }
 
+/* *ret_partly: a canary or shadow could not be loaded, and the stable version answers alone: better
+ * than nobody. */
 static gy_status load_revision(const struct gy_deployer *d, const struct gy_revision *r,
                                const struct gy_endpoint *fresh, struct gy_endpoint **ret,
-                               struct gy_err *err)
+                               bool *ret_partly, struct gy_err *err)
 {
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
     struct gy_plan plan;
@@ -121,7 +123,18 @@ static gy_status load_revision(const struct gy_deployer *d, const struct gy_revi
     GY_TRY(gy_plan_frozen(config, &plan, err));
     plan.variants[0].model = r->model_name;
     plan.variants[0].version = r->model_version;
-    return gy_plan_load(d, &plan, r->endpoint, r->revision, config, fresh, ret, err);
+    struct gy_err why = GY_ERR_INIT;
+    gy_status st = gy_plan_load(d, &plan, r->endpoint, r->revision, config, fresh, ret, &why);
+    *ret_partly = st != GY_OK && plan.n > 1;
+    if (*ret_partly) {
+        gy_log_err(GY_LOG_ERROR, "serve", "an endpoint is served without canary and shadow", &why);
+        plan.n = 1;
+        return gy_plan_load(d, &plan, r->endpoint, r->revision, config, fresh, ret, err);
+    }
+    if (st != GY_OK && err) {
+        *err = why;
+    }
+    return st;
 }
 
 /* ---- what is served ---- */
@@ -152,8 +165,10 @@ static void load_all(const struct gy_deployer *d, struct loading *l,
             continue;
         }
         struct gy_err err = GY_ERR_INIT;
-        if (load_revision(d, r, fresh, &loaded[*ret_n], &err) == GY_OK) {
+        bool partly = false;
+        if (load_revision(d, r, fresh, &loaded[*ret_n], &partly, &err) == GY_OK) {
             (*ret_n)++;
+            *ret_failed += partly;
         } else {
             (*ret_failed)++;
             gy_log_err(GY_LOG_ERROR, "serve", "an endpoint can not be loaded", &err);

@@ -2,6 +2,7 @@
 """Canary, shadow, promote, rollback: who answers, what is logged, what is refused, what comes back."""
 
 import collections
+import hashlib
 import http.client
 import json
 import math
@@ -353,6 +354,26 @@ def test_restart_serves_canary_and_shadow(new_server, tmp_path):
     answer, _ = ask(again)
     assert must(again, "GET", f"{API}/trace/{answer['prediction_id']}")["shadow"]["model_version"] == "3"
     assert change(again, "promote")["version"] == 2
+
+
+def test_a_canary_that_is_lost_takes_nobody_with_it(new_server, tmp_path):
+    """The package of the canary is damaged on the disk: after a restart the stable version answers alone."""
+    home = tmp_path / "home"
+    server = new_server(home=home)
+    for files in (NEVER, ALWAYS):
+        serving.register(server, files=files)
+    serving.deploy(server, "models:/sepsis/1", project=PLAIN)
+    canary(server, share=0.5)
+    server.stop()
+    shutil.rmtree(home / "cache" / "models")
+    digest = hashlib.sha256(ALWAYS["model.json"].encode()).hexdigest()
+    lost = [p for p in (home / "objects").rglob("*") if p.is_file() and digest.endswith(p.name)]
+    assert len(lost) == 1, lost
+    lost[0].unlink()
+    again = new_server(home=home)
+    assert versions(again, 20) == {"1": 20}
+    assert must(again, "GET", "/v2/models/sepsis")["versions"] == ["1"]
+    assert change(again, "rollback")["version"] == 1
 
 
 def test_undeploy_with_a_canary(server):
