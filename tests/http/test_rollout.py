@@ -431,15 +431,20 @@ def test_commands(server, tmp_path):
         assert support.run_gyre("endpoint", *wrong, cwd=project, env=env).returncode == 2, wrong
 
 
-def wait_for_kind(server, kind):
-    """The newest revision, once it is of that kind."""
+def wait_for(look, done):
+    """What look gives, once done says so of it."""
     deadline = time.monotonic() + 20
     while True:
-        newest = must(server, "GET", BASE)["revisions"][0]
-        if newest["kind"] == kind:
-            return newest
-        assert time.monotonic() < deadline, newest
+        seen = look()
+        if done(seen):
+            return seen
+        assert time.monotonic() < deadline, seen
         time.sleep(0.05)
+
+
+def wait_for_kind(server, kind):
+    """The newest revision, once it is of that kind."""
+    return wait_for(lambda: must(server, "GET", BASE)["revisions"][0], lambda newest: newest["kind"] == kind)
 
 
 def labelled(server, version, n, truth=1):
@@ -463,7 +468,7 @@ def test_the_server_decides_by_labels(server, bad):
     newest = wait_for_kind(server, "rollback" if bad else "promote")
     assert (newest["version"], newest["actor"]) == (3 if bad else 2, "gyre") and "recall" in newest["reason"]
     assert (outputs_bytes(server) == before) == bad or version == 2
-    event = must(server, "GET", f"{API}/events?kind=rollout")["events"]
+    event = wait_for(lambda: must(server, "GET", f"{API}/events?kind=rollout")["events"], len)  # comes after the revision
     assert [e["kind"] for e in event] == ["rollout.rolled_back" if bad else "rollout.promoted"]
     assert event[0]["data"]["canary"] == str(version)
 
