@@ -13,11 +13,12 @@
 #include "store/objects.h"
 #include "store/store.h"
 
-struct gy_serving; /* serve/serving.h */
-struct gy_prover;  /* api/prover.h */
-struct gy_shapes;  /* serve/shape.h */
-struct gy_join;    /* watch/join.h */
-struct gy_watcher; /* watch/watcher.h */
+struct gy_serving;    /* serve/serving.h */
+struct gy_prover;     /* api/prover.h */
+struct gy_shapes;     /* serve/shape.h */
+struct gy_join;       /* watch/join.h */
+struct gy_watcher;    /* watch/watcher.h */
+struct gy_dispatcher; /* api/dispatcher.h */
 
 struct gy_app {
     struct gy_home home;
@@ -32,6 +33,7 @@ struct gy_app {
     struct gy_watcher *watcher; /* NULL: nothing is watched by this process (api/watching.h) */
     bool join_live;             /* a watcher keeps it up to date; set before the server starts */
     atomic_bool join_loaded;    /* log and table were read by gy_app_join_refresh */
+    struct gy_dispatcher *dispatcher; /* NULL: jobs wait for a server */
     int64_t started_us;
 };
 
@@ -81,6 +83,8 @@ GY_CHECKED gy_status gy_api_feedback_add(struct gy_router *r, struct gy_app *app
                                          struct gy_err *err); /* feedback.c */
 GY_CHECKED gy_status gy_api_flow_add(struct gy_router *r, struct gy_app *app,
                                      struct gy_err *err); /* flow.c */
+GY_CHECKED gy_status gy_api_jobs_add(struct gy_router *r, struct gy_app *app,
+                                     struct gy_err *err); /* jobs.c */
 GY_CHECKED gy_status gy_api_inference_add(struct gy_router *r, struct gy_app *app,
                                           struct gy_err *err); /* inference.c */
 GY_CHECKED gy_status gy_api_log_add(struct gy_router *r, struct gy_app *app,

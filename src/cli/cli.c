@@ -23,7 +23,8 @@ static const struct gy_verb_table *const g_tables[] = {
     &gy_cmd_train,         &gy_cmd_try,      &gy_cmd_version,
     &gy_cmd_backtest,      &gy_cmd_replay,   &gy_cmd_review,
     &gy_cmd_review_export, &gy_cmd_feedback, &gy_cmd_watch_performance,
-    &gy_cmd_watch_drift,   &gy_cmd_watch,
+    &gy_cmd_watch_drift,   &gy_cmd_watch,    &gy_cmd_exec,
+    &gy_cmd_trigger,
 };
 
 enum { N_TABLES = sizeof g_tables / sizeof g_tables[0] };
@@ -72,7 +73,8 @@ static void print_overview(FILE *out, const char *noun)
     }
     for (size_t i = 0; verb_at(i); i++) {
         const struct gy_verb *v = verb_at(i);
-        if (!noun || strcmp(noun, v->noun) == 0) {
+        bool hidden = v->noun[0] == '_'; /* not for people */
+        if (!hidden && (!noun || strcmp(noun, v->noun) == 0)) {
             char name[64];
             (void)snprintf(name, sizeof name, "%s%s%s", v->noun, v->verb ? " " : "",
                            v->verb ? v->verb : "");

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "api/app.h"
+#include "api/dispatcher.h"
 #include "api/prover.h"
 #include "api/watching.h"
 #include "base/limits.h"
@@ -76,6 +77,14 @@ static void block_signals(sigset_t *set)
     (void)pthread_sigmask(SIG_BLOCK, set, NULL);
 }
 
+static void stop_helpers(struct gy_app *app)
+{
+    gy_dispatcher_stop(app->dispatcher);
+    app->dispatcher = NULL;
+    gy_prover_stop(app->prover);
+    app->prover = NULL;
+}
+
 static gy_status serve_until_signal(struct gy_cli *cli, const struct server_opts *o,
                                     struct gy_app *app, const sigset_t *signals, struct gy_err *err)
 {
@@ -95,12 +104,14 @@ static gy_status serve_until_signal(struct gy_cli *cli, const struct server_opts
     GY_AUTO(gy_webhooks_free) struct gy_webhooks *webhooks = NULL;
     GY_TRY(gy_webhooks_new(app->store, &webhooks, err));
     GY_TRY(gy_webhooks_start(webhooks, err));
-    /* Before the server: its threads read app->prover. */
+    /* Before the server: its threads read app->prover and app->dispatcher. */
     GY_TRY(gy_prover_start(app, cli->program, &app->prover, err));
-    gy_status status = gy_server_start(&options, &app->server, err);
+    gy_status status = gy_dispatcher_start(app, cli->program, &app->dispatcher, err);
+    if (status == GY_OK) {
+        status = gy_server_start(&options, &app->server, err);
+    }
     if (status != GY_OK) {
-        gy_prover_stop(app->prover);
-        app->prover = NULL;
+        stop_helpers(app);
         return status;
     }
     gy_serving_attach(app->serving, app->server);
@@ -114,8 +125,7 @@ static gy_status serve_until_signal(struct gy_cli *cli, const struct server_opts
         gy_log(GY_LOG_ERROR, "server", "a request does not end: the process ends without it");
         _exit(1); /* the store may be in its hands; what was acknowledged is durable */
     }
-    gy_prover_stop(app->prover);
-    app->prover = NULL;
+    stop_helpers(app);
     gy_serving_attach(app->serving, NULL);
     gy_server_free(app->server);
     app->server = NULL;

@@ -26,6 +26,10 @@ static gy_status open_for_job(struct gy_cli *cli, const struct gy_home *home, st
 {
     struct gy_caller *inner = NULL;
     GY_TRY(open_socket(home, &inner, err));
+    if (getenv("GYRE_JOB_ONCE")) {
+        cli->caller = inner;
+        return GY_OK;
+    }
     return gy_patient_new(inner, &cli->caller, err);
 }
 
