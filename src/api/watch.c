@@ -9,7 +9,9 @@
 #include <math.h>
 
 #include "api/body.h"
+#include "api/dispatcher.h"
 #include "api/watching.h"
+#include "flow/trigger.h"
 #include "serve/revision.h"
 #include "watch/alerts.h"
 #include "watch/watcher.h"
@@ -23,13 +25,18 @@
 
 struct applying {
     struct gy_watch_config config;
-    yyjson_val *triggers;
+    struct gy_str triggers; /* JSON; "null": the project has none */
 };
 
 static gy_status store_config(struct gy_db *db, void *ctx, struct gy_err *err)
 {
     struct applying *a = ctx;
-    return gy_watch_config_put(db, &a->config, err);
+    GY_TRY(gy_watch_config_put(db, &a->config, err));
+    /* Without a folder nothing can be run, so there is nothing to say about triggers. */
+    return a->config.folder.n > 0 && !gy_str_eqc(a->config.actor, "anonymous")
+               ? gy_triggers_replace(db, a->config.project, a->config.folder, a->triggers,
+                                     a->config.actor, err)
+               : GY_OK;
 }
 
 /* Triggers run commands, and who is told of events may be anyone: both want a name. */
@@ -108,6 +115,19 @@ static gy_status sections_of(yyjson_val *body, struct gy_buf *out, struct gy_err
     return gy_buf_check(out, "the sections of gyre.yaml", err);
 }
 
+static gy_status triggers_of(yyjson_val *body, struct gy_buf *out, struct gy_err *err)
+{
+    struct gy_jw w;
+    yyjson_val *v = gy_json_get(body, "triggers");
+    gy_jw_init(&w, out);
+    if (v) {
+        gy_jw_val(&w, v);
+    } else {
+        gy_jw_null(&w);
+    }
+    return gy_buf_check(out, "the triggers", err);
+}
+
 static gy_status get_watch(void *ctx, struct gy_request *req, struct gy_reply *reply,
                            struct gy_err *err);
 
@@ -118,6 +138,8 @@ static gy_status post_apply(void *ctx, struct gy_request *req, struct gy_reply *
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
     GY_AUTO_DONE(gy_buf_done) struct gy_buf endpoints;
     GY_AUTO_DONE(gy_buf_done) struct gy_buf sections;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf triggers;
+    gy_buf_init(&triggers, GY_WATCH_MAX_SECTIONS);
     gy_buf_init(&endpoints, GY_WATCH_MAX_SECTIONS);
     gy_buf_init(&sections, GY_WATCH_MAX_SECTIONS);
     GY_TRY(gy_api_object(req, GY_WATCH_MAX_SECTIONS, &doc, err));
@@ -129,10 +151,13 @@ static gy_status post_apply(void *ctx, struct gy_request *req, struct gy_reply *
     GY_TRY(gy_api_text(body, "folder", GY_MAX_PATH, &a.config.folder, err));
     GY_TRY(endpoints_of(body, a.config.project, &endpoints, err));
     GY_TRY(sections_of(body, &sections, err));
+    GY_TRY(triggers_of(body, &triggers, err));
     a.config.endpoints = gy_buf_str(&endpoints);
     a.config.sections = gy_buf_str(&sections);
+    a.triggers = gy_buf_str(&triggers);
     GY_TRY(gy_store_write(app->store, store_config, &a, err));
     gy_watcher_reload(app->watcher);
+    gy_dispatcher_wake(app->dispatcher);
     return get_watch(app, req, reply, err);
 }
 

@@ -61,13 +61,15 @@ static const char *no_cure(struct look *l, yyjson_val *data, const char *feature
 {
     struct gy_str cause = gy_json_str(data, "cause");
     struct gy_str reason = gy_json_str(data, "reason");
+    struct gy_str labels = gy_json_str(data, "retrain_reason");
+    reason = gy_str_eqc(cause, "population") && labels.n > 0 ? labels : reason;
     if (gy_str_eqc(cause, "population") && gy_json_bool(data, "may_retrain", true)) {
         return "";
     }
     const char *what = gy_str_eqc(cause, "sensor")
                            ? "a sensor seems to be off: retraining would teach the model its error"
                        : gy_str_eqc(cause, "population")
-                           ? "the population changed, but there are not enough labels of it yet"
+                           ? "the population changed, but there is not enough to learn from yet"
                            : "what the drift comes from is not known";
     return gy_arena_printf(l->arena, "%s%s%s%s%s%" GY_STR_F, what, features[0] ? " (" : "",
                            features, features[0] ? ")" : "", reason.n > 0 ? ": " : "",

@@ -110,12 +110,13 @@ def test_a_sensor_is_refused_a_population_is_retrained(project):
     assert "sensor" in refused["error"] and "(Temp)" in refused["error"] and "0.3 to 0.8" in refused["error"]
     told = project.events("trigger.refused")[-1]
     assert told["data"]["features"] == ["Temp"] and told["data"]["job"] == refused["id"]
-    for cause in ({"cause": "unknown"}, {}, {"cause": "population", "may_retrain": False}):
+    few = {"cause": "population", "may_retrain": False, "retrain_reason": "3 fresh labels of 100"}
+    for cause in ({"cause": "unknown"}, {}, few):
         n = len(project.jobs("drift"))
         project.event("drift.detected", {**DRIFT, **cause})
         project.until("another refusal", lambda n=n: len(project.jobs("drift")) == n + 1)
     assert {j["state"] for j in project.jobs("drift")} == {"refused"}
-    assert "labels" in project.jobs("drift")[0]["error"]
+    assert "3 fresh labels of 100" in project.jobs("drift")[0]["error"]
 
     project.event("drift.detected", {**DRIFT, "cause": "population", "endpoint": "other"})      # not of this trigger
     project.event("drift.detected", {**DRIFT, "cause": "population"})
@@ -144,7 +145,7 @@ def test_a_sensor_is_refused_a_population_is_retrained(project):
 
 
 def test_reviews_are_counted(project):
-    project.json("trigger", "add")
+    project.json("watch", "apply")      # takes the triggers over, too
     for count in (4, 5):
         project.event("review.verdict", {"endpoint": "small", "count": count})
     assert project.until("the count", lambda: [t for t in project.json("trigger", "list")["triggers"] if t["pending"] == 9])
