@@ -153,7 +153,7 @@ static gy_status take(struct intake *t, int64_t at, yyjson_val *object, struct g
 
 static gy_status send_intake(struct intake *t, struct gy_reply *reply, struct gy_err *err)
 {
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf out = {0};
     struct gy_jw w;
     GY_TRY(flush(t, err));
     gy_jw_arr_end(&t->w);

@@ -120,7 +120,7 @@ static gy_status put_trigger(struct gy_db *db, void *ctx, struct gy_err *err)
 static gy_status json_of(struct gy_request *req, yyjson_val *v, struct gy_str *ret,
                          struct gy_err *err)
 {
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf text = {0};
     struct gy_jw w;
     *ret = GY_STR_NULL;
     if (!v) {
@@ -316,7 +316,7 @@ static gy_status get_jobs(void *ctx, struct gy_request *req, struct gy_reply *re
                           struct gy_err *err)
 {
     struct gy_app *app = ctx;
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf out = {0};
     struct gy_jw w;
     struct job_call c = {.project = gy_req_query(req, "project"),
                          .state = gy_req_query(req, "state"),

@@ -252,7 +252,7 @@ static gy_status ensure_model(struct gy_cli *cli, const char *name, struct gy_er
 static gy_status run_register(struct gy_cli *cli, void *opts, struct gy_err *err)
 {
     const struct register_opts *o = opts;
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf body;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf body = {0};
     GY_AUTO_DONE(gy_cli_answer_done) struct gy_cli_answer a = {.doc = NULL};
     GY_AUTO_DONE(gy_cli_answer_done) struct gy_cli_answer shown = {.doc = NULL};
     struct gy_jw w;
@@ -317,7 +317,7 @@ static gy_status current(struct gy_cli *cli, struct gy_str name, const char *ali
 static gy_status move_alias(struct gy_cli *cli, struct gy_str name, const char *alias,
                             int64_t version, struct gy_err *err)
 {
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf body;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf body = {0};
     GY_AUTO_DONE(gy_cli_answer_done) struct gy_cli_answer a = {.doc = NULL};
     struct gy_jw w;
     int64_t from = 0;

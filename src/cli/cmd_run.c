@@ -540,7 +540,7 @@ static gy_status run_status(struct gy_cli *cli, void *opts, struct gy_err *err)
     (void)opts;
     GY_AUTO(gy_flow_free) struct gy_flow *f = NULL;
     GY_AUTO_DONE(gy_flow_lock_done) struct gy_flow_lock lock = {NULL};
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf out = {0};
     struct gy_jw w;
     size_t n_changed = 0;
     GY_TRY(load_here(&f, err));

@@ -161,7 +161,7 @@ static gy_status run_add(struct gy_cli *cli, void *opts, struct gy_err *err)
     const struct trigger_opts *o = opts;
     char dir[GY_MAX_PATH];
     GY_AUTO(gy_project_free) struct gy_project *project = NULL;
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf body;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf body = {0};
     GY_AUTO_DONE(gy_cli_answer_done) struct gy_cli_answer answer = {0};
     struct gy_jw w;
     bool by_hand = cli->argc > 0;

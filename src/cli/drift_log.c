@@ -89,7 +89,7 @@ static gy_status served_version(yyjson_val *answer, struct gy_arena *a, struct g
 static gy_status read_revisions(struct gy_cli *cli, struct reading *r, struct gy_arena *a,
                                 struct gy_err *err)
 {
-    GY_AUTO_DONE(gy_cli_answer_done) struct gy_cli_answer answer;
+    GY_AUTO_DONE(gy_cli_answer_done) struct gy_cli_answer answer = {.doc = NULL};
     const char *path = NULL;
     size_t i, n;
     yyjson_val *one;

@@ -41,7 +41,7 @@ static double typical(const double *column, const uint32_t *rows, size_t n, doub
 gy_status gy_write_example(const struct gy_model *m, const struct gy_table *t, const uint32_t *rows,
                            size_t n, const char *dir, struct gy_err *err)
 {
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf out = {0};
     GY_AUTO(gy_free) char *room = gy_reallocarray(NULL, n, sizeof(double));
     struct gy_jw w;
     if (!room) {

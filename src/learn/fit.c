@@ -109,7 +109,7 @@ gy_status gy_fit_xgb_params(const struct gy_fit *f, struct gy_xgb_param *out, si
 static gy_status record_params(const struct gy_fit *f, const struct gy_xgb_param *params, size_t n,
                                struct gy_err *err)
 {
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf json;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf json = {0};
     int version[3];
     GY_TRY(gy_xgb_open(version, err));
     gy_buf_init(&json, 16 * GY_KIB);

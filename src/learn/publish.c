@@ -410,7 +410,7 @@ static gy_status add_file_digest(struct job *j, const char *name, struct gy_buf 
 /* Equal work on equal data that gave an equal model. */
 static gy_status make_key(struct job *j, struct gy_err *err)
 {
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf text = {0};
     if (!j->o->key.n || !j->o->register_as.p) {
         return GY_OK;
     }
@@ -482,8 +482,8 @@ static gy_status take_file(void *ctx, const char *name, bool is_dir, struct gy_e
     struct job *j = ctx;
     char from[GY_MAX_PATH];
     char to[GY_MAX_PATH];
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf path;
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf bytes;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf path = {0};
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf bytes = {0};
     if (is_dir) {
         return GY_OK;
     }
