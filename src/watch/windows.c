@@ -448,7 +448,7 @@ static gy_status enter_revision(struct gy_windows *w, struct gy_open_window *o,
     }
     const struct gy_shape *shape;
     GY_TRY(gy_shapes_get(w->shapes, r->endpoint, r->revision, &shape, err));
-    if (o->state && o->rows && !same_inputs(shape, o->shape)) {
+    if (o->state && o->rows && o->shape && !same_inputs(shape, o->shape)) {
         GY_TRY(close_window(w, o, done, err));
     }
     struct gy_rule_reference rules = {0};

@@ -33,6 +33,15 @@ def test_apply_reads_gyre_yaml(gyre, tmp_path):
     assert one["sections"] == {"watch": {"window": {"rows": 500}, "review_max": 10,
                                          "drift": {"share": 0.5, "features": {"Temp": {"threshold": 0.2}}}}}
     assert one["actor"] not in ("", "anonymous") and got["watcher"]["state"] == "not running"
+    project(tmp_path, PROJECT + "triggers:\n  - {name: drift, on: drift.detected, run: [retrain], cooldown: 1h}\n")
+    assert gyre("watch", "apply").stdout == "ward: 1 endpoint watched, triggers\n"
+    trigger, = support.run_json("trigger", "list", cwd=tmp_path)["triggers"]
+    assert trigger["name"] == "drift" and trigger["project"] == "ward"
+    project(tmp_path)
+    gyre("watch", "apply")
+    assert support.run_json("trigger", "list", cwd=tmp_path)["triggers"] == []     # gone from the file, gone here
+    project(tmp_path, PROJECT + "triggers: [{name: x, on: {moon: full}}]\n")
+    assert "moon" in gyre("watch", "apply").stderr
     project(tmp_path, PROJECT.replace("review_max", "reviews_max"))
     done = gyre("watch", "apply")
     assert done.returncode != 0 and "there is no 'reviews_max'" in done.stderr and "review_max" in done.stderr
