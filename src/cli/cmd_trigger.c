@@ -217,6 +217,9 @@ static gy_status run_fire(struct gy_cli *cli, void *opts, struct gy_err *err)
         return gy_cli_print_answer(cli, &answer, err);
     }
     gy_cli_say(cli, "job %" GY_STR_F "\n", GY_STR_A(gy_json_str(answer.root, "job")));
+    if (cli->app) {
+        gy_cli_note(cli, "no server runs on this home: the job waits for one\n");
+    }
     return GY_OK;
 }
 

@@ -21,6 +21,14 @@ static gy_status open_socket(const struct gy_home *home, struct gy_caller **ret,
     return gy_http_client_new(url, ret, err);
 }
 
+/* A stage of a job may work on other homes, too: they have nothing to do with its server. */
+static bool is_of_job(const struct gy_home *home)
+{
+    const char *job = getenv("GYRE_JOB");
+    const char *own = getenv("GYRE_HOME");
+    return job && job[0] && own && strcmp(home->dir, own) == 0;
+}
+
 /* Inside a job the server is the one that started it, also while it is away. */
 static gy_status open_for_job(struct gy_cli *cli, const struct gy_home *home, struct gy_err *err)
 {
@@ -46,8 +54,7 @@ gy_status gy_cli_caller(struct gy_cli *cli, struct gy_caller **ret, struct gy_er
     }
     struct gy_home home = {.lock_fd = -1};
     GY_TRY(gy_cli_home(cli, &home, err));
-    const char *job = getenv("GYRE_JOB");
-    if (job && job[0]) {
+    if (is_of_job(&home)) {
         GY_TRY(open_for_job(cli, &home, err));
     } else if (gy_home_is_locked(&home)) {
         GY_TRY(open_socket(&home, &cli->caller, err));

@@ -244,6 +244,22 @@ def test_mistakes(tmp_path, entry, words):
     assert words in done.stderr
 
 
+def test_a_job_waits_for_a_server(tmp_path, new_server):
+    (tmp_path / "gyre.yaml").write_text("name: p\ntriggers: [{name: a, on: drift.detected, run: [x]}]\n")
+    (tmp_path / "dvc.yaml").write_text("stages:\n  x: {cmd: gyre exp list --home other --json > x.json, meta: {gyre: {manual: true}}}\n")
+    support.run_json("trigger", "add", cwd=tmp_path)
+    fired = support.run_gyre("trigger", "fire", "a", "--reason", "x", cwd=tmp_path)
+    assert fired.returncode == 0 and "waits for one" in fired.stderr
+    job = fired.stdout.split()[1]
+    assert support.run_json("jobs", "show", job, cwd=tmp_path)["state"] == "queued"
+    new_server(home=tmp_path / ".gyre")
+    end = time.monotonic() + 60
+    while (now := support.run_json("jobs", "show", job, cwd=tmp_path))["state"] not in ENDED and time.monotonic() < end:
+        time.sleep(0.02)
+    assert now["state"] == "done", support.run_gyre("jobs", "logs", job, cwd=tmp_path).stdout
+    assert "experiments" in (tmp_path / "x.json").read_text()    # a home of its own needs no server
+
+
 def test_gyre_yaml_is_the_list(tmp_path):
     """Applying it again removes what it does not name any more, but not what was added by hand."""
     (tmp_path / "gyre.yaml").write_text("name: p\ntriggers:\n- {name: a, on: drift.detected, run: [x]}\n- {name: b, on: {every: 1d}, run: [x]}\n")
