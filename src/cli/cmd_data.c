@@ -632,7 +632,7 @@ static const struct gy_opt schema_opts[] = {
 
 struct synth_opts {
     int64_t rows, seed, first_id, bad;
-    double positive;
+    double positive, mislabel;
     bool labelled, unlabelled, with_wbc;
     struct gy_opt_list drift;
     const char *output, *ledger, *schema, *environment, *population;
@@ -676,6 +676,7 @@ static gy_status synth_patients(const struct synth_opts *o, struct gy_synth_resu
     struct gy_synth_options make = {.rows = o->rows,
                                     .seed = (uint64_t)o->seed,
                                     .positive = o->positive,
+                                    .mislabel = o->mislabel,
                                     .first_id = o->first_id,
                                     .labelled = !o->unlabelled,
                                     .wbc = o->with_wbc,
@@ -731,6 +732,8 @@ static const struct gy_opt synth_opts[] = {
     {"seed", 0, GY_OPT_INT, offsetof(struct synth_opts, seed), "N", "1", "same seed, same bytes"},
     {"positive", 0, GY_OPT_NUM, offsetof(struct synth_opts, positive), "SHARE", "0.0729",
      "share of septic patients"},
+    {"mislabel", 0, GY_OPT_NUM, offsetof(struct synth_opts, mislabel), "SHARE", "0",
+     "share of septic patients that are labelled 0: poison for a training"},
     {"first-id", 0, GY_OPT_INT, offsetof(struct synth_opts, first_id), "N", "1",
      "the first patient_id"},
     {"population", 0, GY_OPT_STR, offsetof(struct synth_opts, population), "NAME", "adults",

@@ -243,6 +243,17 @@ static void other_columns(struct patient *p, struct gy_rng *r, bool septic)
     }
 }
 
+/* A stream of its own, so that all else stays the same. */
+static bool is_mislabelled(const struct gy_synth_options *o, int64_t id)
+{
+    struct gy_rng r;
+    if (o->mislabel <= 0) {
+        return false;
+    }
+    gy_rng_init_stream(&r, o->seed + 1, (uint64_t)id);
+    return gy_rng_f64(&r) < o->mislabel;
+}
+
 static void make_patient(struct generator *g, int64_t id, bool septic, struct patient *p)
 {
     struct gy_rng *r = &g->rng;
@@ -264,7 +275,7 @@ static void make_patient(struct generator *g, int64_t id, bool septic, struct pa
     }
     p->value[C_WBC] = between(r, wbc_low[wbc], wbc_high[wbc]) / 10;
     p->decimals[C_WBC] = 1;
-    p->value[C_LABEL] = septic ? 1 : 0;
+    p->value[C_LABEL] = septic && !is_mislabelled(g->o, id) ? 1 : 0;
     other_columns(p, r, septic);
     for (int i = 0; i < N_COLUMNS; i++) {
         if (g->drifts[i] && !isnan(p->value[i])) {
@@ -386,6 +397,9 @@ gy_status gy_synth_patients(const struct gy_synth_options *o, struct gy_synth_re
     }
     if (!(o->positive >= 0 && o->positive <= 1)) {
         return gy_err_set(err, GY_E_INVALID, "the share of septic patients is between 0 and 1");
+    }
+    if (!(o->mislabel >= 0 && o->mislabel <= 1)) {
+        return gy_err_set(err, GY_E_INVALID, "the share of wrong labels is between 0 and 1");
     }
     struct generator g = {.o = o};
     gy_rng_init_stream(&g.rng, o->seed, 0);

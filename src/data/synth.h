@@ -57,6 +57,8 @@ struct gy_synth_options {
     int64_t rows;                  /* good ones; bad ones come on top */
     uint64_t seed;
     double positive; /* share of septic patients: exactly round(rows * positive) */
+    double mislabel; /* share of them whose label says 0: what a broken or hostile source of labels
+                        does */
     int64_t first_id;
     bool labelled; /* with the column isSepsis */
     bool wbc;      /* with the column WBC */

@@ -603,6 +603,37 @@ static void test_elderly_are_another_population(void **state)
     assert_string_equal(err.hint, "adults or elderly");
 }
 
+/* Wrong labels are on septic patients alone, about as many as asked for, and nothing else moves. */
+static void test_mislabelled_patients_differ_in_their_label_alone(void **state)
+{
+    (void)state;
+    struct gy_synth_options o = {.rows = 4000, .seed = 9, .positive = 0.25, .labelled = true};
+    struct gy_synth_result r;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf right;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf wrong;
+    make(&o, "right.csv", &r);
+    get("right.csv", &right);
+    o.mislabel = 0.4;
+    make(&o, "wrong.csv", &r);
+    get("wrong.csv", &wrong);
+    struct gy_str a = gy_buf_str(&right), b = gy_buf_str(&wrong), f[16], g[16];
+    int64_t changed = 0;
+    for (size_t n; (n = split_line(&a, f, 16)) == 12;) {
+        assert_int_equal(split_line(&b, g, 16), n);
+        for (size_t i = 0; i + 1 < n; i++) {
+            assert_true(gy_str_eq(f[i], g[i]));
+        }
+        if (!gy_str_eq(f[11], g[11])) {
+            assert_true(gy_str_eqc(f[11], "1") && gy_str_eqc(g[11], "0"));
+            changed++;
+        }
+    }
+    assert_true(changed > 350 && changed < 450); /* 400, give or take 3.2 standard deviations */
+    o.mislabel = 1.5;
+    o.out = "never.csv";
+    assert_int_equal(gy_synth_patients(&o, &r, NULL), GY_E_INVALID);
+}
+
 /* The drift changes the column alone: labels and other columns stay. */
 static void test_drift(void **state)
 {
@@ -752,6 +783,7 @@ int main(void)
         cmocka_unit_test(test_patients_are_repeatable),
         cmocka_unit_test(test_adults_stay_as_they_were),
         cmocka_unit_test(test_elderly_are_another_population),
+        cmocka_unit_test(test_mislabelled_patients_differ_in_their_label_alone),
         cmocka_unit_test(test_drift),
         cmocka_unit_test(test_corrupt_keeps_to_the_schema),
         cmocka_unit_test(test_making_survives_every_failing_allocation),
