@@ -419,7 +419,10 @@ static void make_world(struct world *w, uint64_t seed)
             w->rows[i].n_rows = n;
             w->rows[i].time_us = time_us;
             w->rows[i].version = first ? "1" : "2";
-            (void)snprintf(w->rows[i].request, 8, request ? "q%u" : "", request);
+            w->rows[i].request[0] = '\0';
+            if (request) {
+                (void)snprintf(w->rows[i].request, 8, "q%u", request);
+            }
             w->rows[i].rule = gy_rng_below(&rng, 3) == 0;
             double p = gy_rng_f64(&rng);
             p = w->rows[i].rule && gy_rng_below(&rng, 2) ? NAN : p;
