@@ -3,7 +3,8 @@
  *   POST /api/gyre/v1/log/flush                      {"flushed"}: all answers given are in the
  *        segment files of .gyre/log (false: nothing is served by this process)
  *   GET  /api/gyre/v1/log/labels?endpoint=&since_us= the labels of its predictions, as the join of
- *        feedback sees them: a line "PREDICTION_ID ROW CLASS_VALUE" each
+ *        feedback sees them: a line "PREDICTION_ID ROW CLASS_VALUE" each; with &source= only those
+ *        that this source has the last word on, with &text=1 the label's text instead
  *   GET  /api/gyre/v1/endpoints/{name}/revisions/{revision}
  *        {"endpoint","revision","model","version","digest","config"} */
 #include "api/app.h"
@@ -46,15 +47,25 @@ static gy_status any_feedback(struct gy_db *db, void *ctx, struct gy_err *err)
     return GY_OK;
 }
 
+struct label_lines {
+    struct gy_buf out;
+    struct gy_str source; /* absent: of any */
+    bool text;
+};
+
 static gy_status add_line(void *ctx, const struct gy_join_row *row, struct gy_err *err)
 {
-    struct gy_buf *out = ctx;
+    struct label_lines *l = ctx;
     char id[GY_UUID_TEXT], value[32];
+    if (l->source.n && !gy_str_eq(row->source, l->source)) {
+        return GY_OK;
+    }
     gy_uuid_text(row->id, id);
-    gy_buf_addf(out, "%s %u ", id, row->row);
-    gy_buf_add_bytes(out, value, gy_fmt_f64_trim(row->truth, value));
-    gy_buf_add_char(out, '\n');
-    return gy_buf_check(out, "the labels", err);
+    gy_buf_addf(&l->out, "%s %u ", id, row->row);
+    gy_buf_add(&l->out, l->text ? gy_shape_text(row->shape, row->truth, value)
+                                : gy_str_n(value, gy_fmt_f64_trim(row->truth, value)));
+    gy_buf_add_char(&l->out, '\n');
+    return gy_buf_check(&l->out, "the labels", err);
 }
 
 static gy_status get_labels(void *ctx, struct gy_request *req, struct gy_reply *reply,
@@ -70,14 +81,21 @@ static gy_status get_labels(void *ctx, struct gy_request *req, struct gy_reply *
     if (since.p) {
         GY_TRY(gy_parse_i64(since, 0, INT64_MAX, &q.since_us, err));
     }
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
-    gy_buf_init(&out, MAX_LINES);
-    GY_TRY(gy_store_read(app->store, any_feedback, &any, err));
-    if (any) { /* else the log need not be read */
-        GY_TRY(gy_app_join_refresh(app, err));
-        GY_TRY(gy_join_each(app->join, &q, add_line, &out, err));
+    struct label_lines l = {.source = gy_req_query(req, "source"),
+                            .text = gy_str_eqc(gy_req_query(req, "text"), "1")};
+    gy_buf_init(&l.out, MAX_LINES);
+    gy_status status = gy_store_read(app->store, any_feedback, &any, err);
+    if (status == GY_OK && any) { /* else the log need not be read */
+        status = gy_app_join_refresh(app, err);
     }
-    return gy_reply_send(reply, 200, "text/plain; charset=utf-8", gy_buf_str(&out), err);
+    if (status == GY_OK && any) {
+        status = gy_join_each(app->join, &q, add_line, &l, err);
+    }
+    if (status == GY_OK) {
+        status = gy_reply_send(reply, 200, "text/plain; charset=utf-8", gy_buf_str(&l.out), err);
+    }
+    gy_buf_done(&l.out);
+    return status;
 }
 
 /* ---- revisions ---- */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gyre review export: reviewed predictions become a table for training: the inputs as columns, the
- * verdict as the label. Each request counts once (the newest verdict), rows are sorted by id, and
- * the table goes through the same ingest as any file, so that the same reviews give the same bytes
- * and what breaks the schema is a dead letter. */
+ * verdict as the label, unless the truth has come since. Rows of windows in which a sensor was at
+ * fault stay out. Each request counts once (the newest verdict), rows are sorted by id, and the
+ * table goes through the same ingest as any file, so that the same reviews give the same bytes and
+ * what breaks the schema is a dead letter. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include "base/map.h"
 #include "base/time.h"
 #include "cli/ask.h"
+#include "cli/faults.h"
 #include "data/ingest.h"
 
 #define BASE "/api/gyre/v1"
@@ -25,7 +27,7 @@ enum { MAX_REVISIONS = 10000 };
 
 struct export_opts {
     const char *out, *name, *schema, *since;
-    bool with_simulated;
+    bool with_simulated, with_faulty;
 };
 
 /* One reviewed row. */
@@ -50,7 +52,9 @@ struct export
     struct gy_arena arena;
     struct gy_map rows;      /* by key to struct row */
     struct gy_map revisions; /* by number, to something */
-    int64_t read, duplicates, simulated_left_out, simulated;
+    struct gy_faults faults;
+    struct gy_map truths; /* "id/row" to the text that ends in NUL */
+    int64_t read, duplicates, simulated_left_out, faulty_left_out, simulated, overruled;
     char dir[GY_MAX_PATH], dlq[GY_MAX_PATH]; /* scratch folder; dead letters */
     struct gy_ingest_result result;
 };
@@ -59,6 +63,7 @@ static void export_done(struct export *x)
 {
     gy_schema_free(x->schema);
     gy_map_done(&x->rows);
+    gy_map_done(&x->truths);
     gy_map_done(&x->revisions);
     gy_arena_done(&x->arena);
     if (x->dir[0]) {
@@ -85,6 +90,42 @@ static gy_status open_schema(struct export *x, struct gy_err *err)
     if (!x->label) {
         (void)gy_err_set(err, GY_E_SCHEMA, "the schema has no label column for the verdicts");
         return gy_err_hint(err, "role: label at one of its columns");
+    }
+    return GY_OK;
+}
+
+/* ---- what overrules verdicts ---- */
+
+/* "ID ROW TEXT" of a label whose source is truth. */
+static gy_status take_truth(struct export *x, struct gy_str line, struct gy_err *err)
+{
+    struct gy_str id;
+    struct gy_str rest;
+    struct gy_str row;
+    struct gy_str text;
+    if (!gy_str_cut(line, ' ', &id, &rest) || !gy_str_cut(rest, ' ', &row, &text)) {
+        return GY_OK; /* an empty line */
+    }
+    char *key = gy_arena_printf(&x->arena, "%" GY_STR_F "/%" GY_STR_F, GY_STR_A(id), GY_STR_A(row));
+    char *label = gy_arena_strdup(&x->arena, text);
+    return key && label ? gy_map_put(&x->truths, gy_str_c(key), label, err) : nomem(err);
+}
+
+/* Diagnoses that came after the verdicts: a table for training has the label that counts. */
+static gy_status read_truths(struct export *x, struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_collect_done) struct gy_collect answer;
+    struct gy_caller *caller = NULL;
+    const char *path = NULL;
+    struct gy_str line;
+    gy_collect_init(&answer, GY_MAX_REPLY);
+    GY_TRY(gy_cli_path(x->cli, BASE "/log/labels?source=truth&text=1&endpoint={}",
+                       gy_str_c(x->endpoint), &path, err));
+    GY_TRY(gy_cli_caller(x->cli, &caller, err));
+    GY_TRY(gy_call_json(caller, "GET", path, GY_STR_NULL, &answer, err));
+    struct gy_str rest = gy_buf_str(&answer.body);
+    while (gy_str_next(&rest, '\n', &line)) {
+        GY_TRY(take_truth(x, line, err));
     }
     return GY_OK;
 }
@@ -158,7 +199,10 @@ static gy_status build_line(struct export *x, yyjson_val *r, struct row *row, st
             gy_buf_add_char(&line, ',');
         }
         if (c == x->label) {
-            add_field(&line, gy_json_str(r, "verdict"));
+            const char *truth = gy_map_get(&x->truths, row->item);
+            struct gy_str verdict = gy_json_str(r, "verdict");
+            x->overruled += truth && !gy_str_eqc(verdict, truth);
+            add_field(&line, truth ? gy_str_c(truth) : verdict);
         } else if (c == x->id && !gy_json_get(inputs, c->name.p)) {
             add_field(&line, row->id);
         } else {
@@ -188,6 +232,14 @@ static gy_status take(struct export *x, yyjson_val *r, struct gy_err *err)
     if (row->simulated && !x->o->with_simulated) {
         x->simulated_left_out++;
         return GY_OK;
+    }
+    if (x->faults.n && !x->o->with_faulty) {
+        int64_t time_us = 0;
+        GY_TRY(gy_time_parse_iso(gy_json_str(r, "predicted_at"), &time_us, err));
+        if (gy_faults_has(&x->faults, gy_json_str(r, "model_version"), time_us)) {
+            x->faulty_left_out++;
+            return GY_OK;
+        }
     }
     row->revision = gy_json_i64(r, "revision", 0);
     row->decided = gy_arena_str(&x->arena, gy_json_str(r, "decided"));
@@ -460,6 +512,8 @@ static gy_status print_json(struct export *x, int64_t version, bool is_new, stru
     gy_jw_kv_i64(&w, "duplicates", x->duplicates);
     gy_jw_kv_i64(&w, "simulated", x->simulated);
     gy_jw_kv_i64(&w, "simulated_left_out", x->simulated_left_out);
+    gy_jw_kv_i64(&w, "faulty_left_out", x->faulty_left_out);
+    gy_jw_kv_i64(&w, "overruled", x->overruled);
     gy_jw_kv_i64(&w, "dead", r->dead);
     gy_jw_kv_strc(&w, "dlq", x->dlq);
     gy_jw_kv_strc(&w, "sha256", r->sha256);
@@ -485,6 +539,16 @@ static void say(struct export *x, int64_t version, bool is_new)
         gy_cli_say(x->cli, "  %lld simulated ones left out (--with-simulated takes them)\n",
                    (long long)x->simulated_left_out);
     }
+    if (x->overruled) {
+        gy_cli_say(x->cli, "  %lld verdicts overruled by a label of source truth\n",
+                   (long long)x->overruled);
+    }
+    if (x->faulty_left_out) {
+        gy_cli_say(x->cli,
+                   "  %lld left out: a sensor was at fault when they were answered "
+                   "(--with-faulty takes them)\n",
+                   (long long)x->faulty_left_out);
+    }
     if (r->dead) {
         gy_cli_say(x->cli, "  %lld rows break the schema: gyre dlq list --dlq %s\n",
                    (long long)r->dead, x->dlq);
@@ -507,8 +571,11 @@ static gy_status run_export(struct gy_cli *cli, void *opts, struct gy_err *err)
     }
     gy_arena_init(&x.arena, MAX_EXPORT);
     gy_map_init(&x.rows, MAX_ROWS);
+    gy_map_init(&x.truths, MAX_ROWS);
     gy_map_init(&x.revisions, MAX_REVISIONS);
     GY_TRY(open_schema(&x, err));
+    GY_TRY(gy_faults_load(cli, x.endpoint, &x.faults, err));
+    GY_TRY(read_truths(&x, err));
     GY_TRY(read_reviews(&x, err));
     GY_TRY(make_file(&x, err));
     if (x.result.accepted == 0) {
@@ -532,6 +599,8 @@ static const struct gy_opt export_opts[] = {
      "default: the project's schema.yaml"},
     {"with-simulated", 0, GY_OPT_FLAG, offsetof(struct export_opts, with_simulated), NULL, NULL,
      "also verdicts that are tagged simulated"},
+    {"with-faulty", 0, GY_OPT_FLAG, offsetof(struct export_opts, with_faulty), NULL, NULL,
+     "also rows of windows in which the watch has found a sensor's fault"},
     {"since", 0, GY_OPT_STR, offsetof(struct export_opts, since), "TIME", NULL,
      "verdicts given since then: a time, or 30d, 12h, 90m"},
 };

@@ -8,7 +8,7 @@
 #include "base/proc.h"
 #include "cli/cli_internal.h"
 
-#define GY_DEMO_MAX_STEPS 32
+#define GY_DEMO_MAX_STEPS 48
 
 struct gy_demo_step {
     const char *name;

@@ -83,7 +83,7 @@ def test_from_drift_to_canary(tmp_path):
         assert done["revision"] == endpoint["revision"] == 2
         weights = {w["role"]: (w["version"], w["weight"]) for w in current["config"]["weights"]}
         assert weights["canary"][0] == 3 and weights["stable"][0] == 2
-        assert abs(weights["canary"][1] / (weights["canary"][1] + weights["stable"][1]) - 0.1) < 1e-9
+        assert abs(weights["canary"][1] / (weights["canary"][1] + weights["stable"][1]) - 0.2) < 1e-9
         merged = json.loads((folder / "reports" / "merged.json").read_text())
         assert merged["accepted"] + merged["dead"] + merged.get("replaced", 0) == merged["read"]
         assert "900000," in (folder / "data" / "merged" / "data.csv").read_text()
