@@ -39,7 +39,7 @@ def test_from_drift_to_canary(tmp_path):
     support.run_gyre("data", "synth", "patients", "--rows", "6000", "--seed", "1", "-o", "data/raw/patients.csv", cwd=folder)
     assert run("run")["done"] == 3       # the manual stages are left alone
     assert {s["stage"] for s in run("flow", "status")["stages"] if s["status"] == "manual"} == {"reviewed", "merged", "retrain"}
-    server = support.Server(folder / ".gyre").start()
+    server = support.Server(folder / ".gyre", env={"REVIEW_OPTIONS": "--with-simulated"}).start()
     try:
         support.run_gyre("gate", "check", "sepsis/2", cwd=folder)
         run("gate", "approve", run("gate", "request", "sepsis/2")["id"])
