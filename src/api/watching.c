@@ -80,6 +80,7 @@ static void watching_free(struct gy_watching *w)
         return;
     }
     gy_review_batch_free(w->batch);
+    gy_judge_done(&w->judge);
     gy_bounds_free(w->bounds);
     gy_guard_free(w->guard);
     gy_free(w);
@@ -99,7 +100,7 @@ gy_status gy_watching_start(struct gy_app *app, struct gy_watching **ret, struct
     GY_TRY(gy_bounds_new(app->store, app->shapes, app->join, &w->bounds, err));
     const struct gy_deployer d = {app->store, app->objects, w->cache, app->serving};
     GY_TRY(gy_guard_new(&d, app->join, &w->guard, err));
-    w->judge = (struct gy_judge){w->cache, app->join};
+    w->judge = (struct gy_judge){.cache_dir = w->cache, .join = app->join};
     struct gy_watcher_options o = {
         .store = app->store,
         .shapes = app->shapes,

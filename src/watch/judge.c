@@ -11,10 +11,20 @@
 
 #define PROFILE_ARENA (1024 * GY_MIB)
 
+/* A training profile, for as many windows as come: reading one costs more than judging by it. */
+struct gy_judge_profile {
+    struct gy_judge_profile *next;
+    char digest[128];
+    struct gy_arena arena;
+    struct gy_profile profile;
+    int users; /* open windows */
+};
+
 /* A window and what it is held against. */
 struct judged {
-    struct gy_arena arena; /* of the profile and the version */
+    struct gy_arena arena; /* of the version, and of a profile that is not shared */
     struct gy_str version;
+    struct gy_judge_profile *shared; /* NULL: none */
     struct gy_profile profile;
     bool has_profile, from_window;
     struct gy_drift_window *window;
@@ -27,38 +37,107 @@ static void judge_close(void *self, void *window)
 {
     (void)self;
     struct judged *j = window;
+    if (j->shared) {
+        j->shared->users--;
+    }
     gy_drift_window_free(j->window);
     gy_arena_done(&j->arena);
     gy_free(j->columns);
     gy_free(j);
 }
 
-/* The profile of the package. None, or one that can not be read: *ret_found false. */
-static gy_status training_profile(const struct gy_judge *judge, const struct gy_window_scope *s,
+/* ---- training profiles ---- */
+
+static void profile_free(struct gy_judge_profile *p)
+{
+    if (p) {
+        gy_arena_done(&p->arena);
+        gy_free(p);
+    }
+}
+GY_DEFINE_AUTO(struct gy_judge_profile *, profile_free);
+
+void gy_judge_done(struct gy_judge *j)
+{
+    while (j->profiles) {
+        struct gy_judge_profile *next = j->profiles->next;
+        profile_free(j->profiles);
+        j->profiles = next;
+    }
+}
+
+/* Room for one more: the one that was used longest ago goes, if no window needs it. */
+static void make_room(struct gy_judge *judge)
+{
+    size_t n = 0;
+    struct gy_judge_profile **oldest = NULL;
+    for (struct gy_judge_profile **at = &judge->profiles; *at; at = &(*at)->next) {
+        n++;
+        oldest = (*at)->users == 0 ? at : oldest;
+    }
+    if (n >= GY_JUDGE_MAX_PROFILES && oldest) {
+        struct gy_judge_profile *gone = *oldest;
+        *oldest = gone->next;
+        profile_free(gone);
+    }
+}
+
+/* The profile of the package with this digest, from memory or read; newest use first. NOTFOUND and
+ * what else reading says. */
+static gy_status get_profile(struct gy_judge *judge, struct gy_str digest,
+                             struct gy_judge_profile **ret, struct gy_err *err)
+{
+    char dir[GY_MAX_PATH];
+    for (struct gy_judge_profile **at = &judge->profiles; *at; at = &(*at)->next) {
+        if (gy_str_eqc(digest, (*at)->digest)) {
+            *ret = *at;
+            *at = (*ret)->next;
+            (*ret)->next = judge->profiles;
+            judge->profiles = *ret;
+            return GY_OK;
+        }
+    }
+    GY_AUTO(profile_free) struct gy_judge_profile *p = gy_calloc(1, sizeof *p);
+    if (!p) {
+        return gy_err_set(err, GY_E_NOMEM, "the training profile of a model");
+    }
+    gy_arena_init(&p->arena, PROFILE_ARENA);
+    memcpy(p->digest, digest.p, digest.n); /* the caller has seen that it fits */
+    GY_TRY(gy_path_join(dir, sizeof dir, judge->cache_dir, p->digest, err));
+    GY_TRY(gy_profile_read(dir, &p->arena, &p->profile, err));
+    make_room(judge);
+    p->next = judge->profiles;
+    judge->profiles = p;
+    *ret = GY_TAKE(p);
+    return GY_OK;
+}
+
+/* The profile of the package. None, or one that can not be read: the window has none. */
+static gy_status training_profile(struct gy_judge *judge, const struct gy_window_scope *s,
                                   struct judged *j, struct gy_err *err)
 {
     const struct gy_shape_variant *v = gy_shape_variant(s->shape, s->version);
-    char digest[128];
-    char dir[GY_MAX_PATH];
-    if (!v || !v->digest.p || v->digest.n >= sizeof digest) {
+    struct gy_judge_profile *found = NULL;
+    struct gy_err why = GY_ERR_INIT;
+    if (!v || !v->digest.p || v->digest.n >= sizeof found->digest) {
         return GY_OK;
     }
-    memcpy(digest, v->digest.p, v->digest.n);
-    digest[v->digest.n] = '\0';
-    GY_TRY(gy_path_join(dir, sizeof dir, judge->cache_dir, digest, err));
-    struct gy_err why = GY_ERR_INIT;
-    gy_status st = gy_profile_read(dir, &j->arena, &j->profile, &why);
-    j->has_profile = st == GY_OK;
+    gy_status st = get_profile(judge, v->digest, &found, &why);
     if (st == GY_E_NOMEM) {
         return gy_err_set(err, GY_E_NOMEM, "the training profile of a model");
     }
-    if (st != GY_OK && st != GY_E_NOTFOUND) {
+    if (st == GY_OK) {
+        j->has_profile = true;
+        j->shared = found;
+        j->profile = found->profile;
+        found->users++;
+    } else if (st != GY_E_NOTFOUND) {
         gy_log_err(GY_LOG_WARN, "watch", "the training profile of a model can not be read", &why);
     }
     return GY_OK;
 }
 
-static gy_status find_profile(const struct gy_judge *judge, const struct gy_window_scope *s,
+static gy_status find_profile(struct gy_judge *judge, const struct gy_window_scope *s,
                               struct judged *j, struct gy_err *err)
 {
     if (s->settings->reference == GY_WATCH_TRAINING) {
@@ -75,7 +154,7 @@ static gy_status find_profile(const struct gy_judge *judge, const struct gy_wind
     return GY_OK;
 }
 
-static gy_status open_judged(const struct gy_judge *judge, const struct gy_window_scope *s,
+static gy_status open_judged(struct gy_judge *judge, const struct gy_window_scope *s,
                              struct judged *j, struct gy_err *err)
 {
     GY_TRY(find_profile(judge, s, j, err));
@@ -270,11 +349,14 @@ static gy_status judge_judge(void *self, void *window, const struct gy_window_sc
         return first_window(s, j, a, ret, err);
     }
     o.rule_reference = gy_share_of(s->rule_hits, s->rule_rows);
-    if (judge->join) {
+    GY_TRY(gy_drift_evaluate(&j->profile, j->window, &o, a, &r, err));
+    /* Counting labels goes over all rows of the version: only when there is something to explain.
+     */
+    bool ask_labels = judge->join && (r.detected || r.dataset_drift);
+    if (ask_labels) {
         GY_TRY(read_labels(judge, s, j, &labels, err));
     }
-    GY_TRY(gy_drift_evaluate(&j->profile, j->window, &o, a, &r, err));
-    GY_TRY(gy_drift_diagnose(&r, judge->join ? &labels : NULL, GY_DRIFT_MIN_LABELS, a, &d, err));
+    GY_TRY(gy_drift_diagnose(&r, ask_labels ? &labels : NULL, GY_DRIFT_MIN_LABELS, a, &d, err));
     ret->drift = r.dataset_drift;
     ret->share = r.share;
     ret->sensor = d.cause == GY_CAUSE_SENSOR;

@@ -12,10 +12,15 @@
 #include "watch/join.h"
 #include "watch/windows.h"
 
+#define GY_JUDGE_MAX_PROFILES 8 /* kept in memory; beyond, the one that nobody uses goes first */
+
+/* Zeroed but for the first two; gy_judge_done after the last window was closed. */
 struct gy_judge {
-    const char *cache_dir; /* packages by digest */
-    struct gy_join *join;  /* NULL: no labels */
+    const char *cache_dir;             /* packages by digest */
+    struct gy_join *join;              /* NULL: no labels */
+    struct gy_judge_profile *profiles; /* read once, for all windows of their version */
 };
+void gy_judge_done(struct gy_judge *j);
 
 /* self: struct gy_judge *. */
 extern const struct gy_window_ops gy_judge_ops;
