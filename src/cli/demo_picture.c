@@ -84,7 +84,7 @@ static void draw_head(struct gy_buf *out)
         "<rect width=\"%d\" height=\"%d\" rx=\"14\" fill=\"#f5f8fb\"/>\n",
         WIDTH, HEIGHT, WIDTH, HEIGHT);
     text(out, LEFT, 32, "head", GY_STR("The loop, closed by one program"));
-    text(out, LEFT + 276, 32, "sub", GY_STR("numbers of one run of: gyre demo sepsis"));
+    text(out, LEFT + 318, 32, "sub", GY_STR("numbers of one run of: gyre demo sepsis"));
 }
 
 /* ---- what stands in the boxes ---- */
@@ -125,7 +125,7 @@ static void fill_lower(const struct gy_sepsis *s, struct stop *stops)
     add(&stops[4], 1, "the rest by the model,");
     add(&stops[4], 2, "all of it logged");
     add(&stops[5], 0, "%lld verdicts", (long long)s->verdicts);
-    add(&stops[5], 1, "recall: rules %.2f, model %.2f,", s->rules.value, s->model.value);
+    add(&stops[5], 1, "recall: rules %.2f, model %.2f", s->rules.value, s->model.value);
     add(&stops[5], 2, "combined %.2f", s->combined.value);
     add(&stops[6], 0, "%s %+.1f: %s, refused", s->offset.feature, s->offset.offset,
         s->offset.cause);
@@ -133,7 +133,7 @@ static void fill_lower(const struct gy_sepsis *s, struct stop *stops)
         s->offset.rule_precision);
     add(&stops[6], 2, "new patients: %s", s->shift.cause);
     add(&stops[7], 0, "recall %.2f to %.2f", s->shift.before.value, s->shift.after.value);
-    add(&stops[7], 1, "on patients nobody trained on");
+    add(&stops[7], 1, "on patients it never saw");
     add(&stops[7], 2, "v%lld promoted by its numbers", (long long)s->shift.version);
 }
 
