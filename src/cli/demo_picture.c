@@ -84,7 +84,7 @@ static void draw_head(struct gy_buf *out)
         "<rect width=\"%d\" height=\"%d\" rx=\"14\" fill=\"#f5f8fb\"/>\n",
         WIDTH, HEIGHT, WIDTH, HEIGHT);
     text(out, LEFT, 32, "head", GY_STR("The loop, closed by one program"));
-    text(out, LEFT + 318, 32, "sub", GY_STR("numbers of one run of: gyre demo sepsis"));
+    text(out, LEFT + 352, 32, "sub", GY_STR("numbers of one run of: gyre demo sepsis"));
 }
 
 /* ---- what stands in the boxes ---- */

@@ -19,6 +19,12 @@ def lines_of(document):
     return [re.sub(r"\s+#.*", "", line).strip() for line in block.splitlines()]
 
 
+def loop_of(document):
+    """The block behind it, around the loop; the example has none."""
+    section = re.search(r"^## And on.*\n\n((?:^    .*\n)+)", (support.ROOT / document).read_text(), re.M)
+    return [re.sub(r"\s+#.*", "", line).strip() for line in section.group(1).splitlines()] if section else []
+
+
 def follow(line, cwd, env):
     return subprocess.run(line, shell=True, cwd=cwd, env=env, capture_output=True, text=True, timeout=100, check=False)
 
@@ -34,15 +40,17 @@ def test_from_a_csv_to_a_traced_prediction(document, tmp_path, new_server):
     if not any(line.startswith("gyre init") for line in lines):  # the example is what init writes
         lines.insert(0, "gyre init --template sepsis my-project")
     assert len(lines) >= 8
-    cwd, server, asked = tmp_path, None, ""
-    for line in lines:
+    around = loop_of(document)
+    cwd, server, asked, predicted = tmp_path, None, "", ""
+    for line in lines + around:
         if line == "gyre server &":
             server = new_server(home=project / ".gyre")
             continue
         if server:
             line = line.replace("http://127.0.0.1:5000", server.url)
         if "PREDICTION_ID" in line:
-            line = line.replace("PREDICTION_ID", asked)
+            predicted = predicted or asked
+            line = line.replace("PREDICTION_ID", predicted)
         elif " ID" in line and "&&" in line:  # "request && approve ID": two lines for a person
             request, line = line.split("&&")
             asked = UUID.search(follow(request, cwd, env).stdout).group()
@@ -53,4 +61,8 @@ def test_from_a_csv_to_a_traced_prediction(document, tmp_path, new_server):
         asked = found.group() if found else asked
         if "cd my-project" in line or shlex.split(line)[:2] == ["gyre", "init"]:
             cwd = project
-    assert f"prediction {asked}" in done.stdout and "approved by" in done.stdout
+        if line.startswith("gyre trace"):
+            assert f"prediction {predicted}" in done.stdout and "approved by" in done.stdout
+    assert predicted
+    if around:
+        assert "<svg" in (project / "sepsis.html").read_text()
