@@ -19,13 +19,25 @@ static double effective(struct gy_join_cell all)
     return all.n2 > 0 ? all.n * all.n / all.n2 : 0;
 }
 
+/* How many rows of weight 1 would tell the share as surely. Kish's number supposes that rows of
+ * either weight are right as often. Where they are not (a model that misses what rules catch), the
+ * heavy ones decide: the variance of the weighted share itself (Hajek) tells. The smaller one
+ * counts: few rows can all agree by chance. */
+static double worth(struct gy_join_cell part, struct gy_join_cell all, double p)
+{
+    double kish = effective(all);
+    double squares = part.n2 * (1 - p) * (1 - p) + (all.n2 - part.n2) * p * p;
+    bool weighted = all.n2 != all.n;
+    return weighted && squares > 0 ? fmin(kish, p * (1 - p) * all.n * all.n / squares) : kish;
+}
+
 struct gy_estimate gy_estimate_share(struct gy_join_cell part, struct gy_join_cell all)
 {
     if (!(all.n > 0)) {
         return untold;
     }
     double p = part.n / all.n;
-    double n = effective(all);
+    double n = worth(part, all, p);
     double z2 = Z95 * Z95;
     double middle = (p + z2 / (2 * n)) / (1 + z2 / n);
     double half = Z95 / (1 + z2 / n) * sqrt(p * (1 - p) / n + z2 / (4 * n * n));

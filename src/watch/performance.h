@@ -4,10 +4,10 @@
  *
  * Shares (accuracy, precision, recall): Wilson's score interval (Wilson 1927, JASA 22) with the
  * effective number of rows (sum of weights)^2 / sum of squared weights (Kish 1965), since sampled
- * rows count more than once. F1: F* = tp / (tp + fp + fn) is a share of rows and F1 = 2 F* / (1 +
- * F*) grows with it (Hand, Christen and Kirielle 2021, Machine Learning 110), so the ends of F*'s
- * interval are carried over. Means of errors: normal intervals, that of the RMSE by the delta
- * method. Macro F1 has none.
+ * rows count more than once, or with fewer where the weighted share varies more than that says. F1:
+ * F* = tp / (tp + fp + fn) is a share of rows and F1 = 2 F* / (1 + F*) grows with it (Hand,
+ * Christen and Kirielle 2021, Machine Learning 110), so the ends of F*'s interval are carried over.
+ * Means of errors: normal intervals, that of the RMSE by the delta method. Macro F1 has none.
  *
  * What can not be told is NaN: recall without positives, precision without predicted and without
  * actual positives. Precision is 0 when positives exist and none is predicted, as in
