@@ -243,13 +243,41 @@ static double total(const struct sum *s)
     return isfinite(s->total) ? s->total + s->lost : s->total;
 }
 
+/* Values so large that their sum or their squares are no finite number are scaled before. */
+static double largest(const struct gy_values *v)
+{
+    return v->n ? fmax(fabs(v->values[0]), fabs(v->values[v->n - 1])) : 0;
+}
+
+static double scaled_mean(const struct gy_values *v, double scale)
+{
+    struct sum s = {0};
+    for (size_t i = 0; i < v->n; i++) {
+        add(&s, v->values[i] / scale * ((double)v->counts[i] / (double)v->total));
+    }
+    return fmax(fmin(total(&s), 1), -1) * scale; /* rounding must not make it infinite */
+}
+
+static double scaled_sd(const struct gy_values *v, double mean, double scale)
+{
+    struct sum s = {0};
+    for (size_t i = 0; i < v->n; i++) {
+        double d = v->values[i] / scale - mean / scale;
+        add(&s, d * d * ((double)v->counts[i] / (double)v->total));
+    }
+    return sqrt(fmin(total(&s), 1)) * scale;
+}
+
 double gy_values_mean(const struct gy_values *v)
 {
     struct sum s = {0};
     for (size_t i = 0; i < v->n; i++) {
         add(&s, v->values[i] * (double)v->counts[i]);
     }
-    return v->total ? total(&s) / (double)v->total : NAN;
+    double all = total(&s);
+    return v->total == 0   ? NAN
+           : isfinite(all) ? all / (double)v->total
+                           : scaled_mean(v, largest(v));
 }
 
 double gy_values_sd(const struct gy_values *v)
@@ -264,7 +292,10 @@ double gy_values_sd_about(const struct gy_values *v, double mean)
         double d = v->values[i] - mean;
         add(&s, d * d * (double)v->counts[i]);
     }
-    return v->total ? sqrt(total(&s) / (double)v->total) : NAN;
+    double all = total(&s);
+    return v->total == 0   ? NAN
+           : isfinite(all) ? sqrt(all / (double)v->total)
+                           : scaled_sd(v, mean, largest(v));
 }
 
 double gy_values_quantile(const struct gy_values *v, double p)

@@ -115,6 +115,28 @@ static void moments(void **state)
     assert_true(m.values[0] == -2 * (1e9 + 3) + 1 && m.values[2] == -2 * (1e9 + 1) + 1);
 }
 
+/* A column that marks what is missing by the largest number there is must not leave a profile
+ * without a mean, which nobody could read again. */
+static void moments_of_the_largest_numbers(void **state)
+{
+    (void)state;
+    GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
+    gy_arena_init(&a, GY_MIB);
+    const double most = 1.7976931348623157e308;
+    const double x[] = {most, most, -most, -most};
+    struct gy_values v = values_of(&a, x, NULL, 4);
+    assert_true(gy_values_mean(&v) == 0);
+    assert_true(fabs(gy_values_sd(&v) / most - 1) < 1e-12);
+    const double y[] = {0, 0, 0, 1e200};
+    v = values_of(&a, y, NULL, 4);
+    assert_true(fabs(gy_values_mean(&v) / 2.5e199 - 1) < 1e-12);
+    assert_true(fabs(gy_values_sd(&v) / (sqrt(3.0 / 16) * 1e200) - 1) < 1e-12);
+    const double same[] = {most, most, most};
+    v = values_of(&a, same, NULL, 3);
+    assert_true(fabs(gy_values_mean(&v) / most - 1) < 1e-12);
+    assert_true(gy_values_sd(&v) == 0);
+}
+
 /* Quantiles: the rows add up, ends are kept, and no rank is further off than a share. */
 static void quantiles_stand_for_equal_shares(void **state)
 {
@@ -173,6 +195,7 @@ int main(void)
         cmocka_unit_test(odd_numbers),
         cmocka_unit_test(weights_are_repetition),
         cmocka_unit_test(moments),
+        cmocka_unit_test(moments_of_the_largest_numbers),
         cmocka_unit_test(quantiles_stand_for_equal_shares),
         cmocka_unit_test(no_memory),
     };
