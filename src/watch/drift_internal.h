@@ -19,6 +19,7 @@ struct gy_drift_window {
     size_t max_rows, n_rows;
     size_t next; /* where the next row goes */
     bool sliding;
+    double owed; /* rows that sampled scores stand for and were not given yet */
 };
 
 static inline double *gy_drift_column(const struct gy_drift_window *w, size_t i)

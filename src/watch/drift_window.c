@@ -4,7 +4,8 @@
 #include "base/mem.h"
 #include "watch/drift_internal.h"
 
-#define RULE_SHADOW 0.1 /* what endpoints do when their configuration does not say */
+#define MAX_WEIGHT 1000 /* of a row */
+#define ROUNDING 1e-6   /* ten tenths are one */
 
 gy_status gy_drift_window_new(const struct gy_str *inputs, size_t n_inputs, size_t max_rows,
                               bool sliding, struct gy_drift_window **ret, struct gy_err *err)
@@ -53,6 +54,7 @@ void gy_drift_window_reset(struct gy_drift_window *w)
 {
     w->n_rows = 0;
     w->next = 0;
+    w->owed = 0;
 }
 
 size_t gy_drift_window_rows(const struct gy_drift_window *w)
@@ -86,15 +88,19 @@ bool gy_drift_window_add(struct gy_drift_window *w, const struct gy_drift_row *r
 }
 
 /* A score of a row that a rule decided was taken for a sample of such rows only: it stands for all
- * of them. */
-static uint32_t weight_of(const struct gy_shape *shape, const struct gy_shape_rule *rule)
+ * of them. Weights are whole, and over many rows add up to what they should: 2 and 3 in turns where
+ * the sample is 0.4. */
+static uint32_t weight_of(struct gy_drift_window *w, const struct gy_shape *shape,
+                          const struct gy_shape_rule *rule, double score)
 {
-    if (!rule || !rule->skip_model) {
+    if (!rule || !rule->skip_model || isnan(score)) {
         return 1;
     }
-    double share = gy_json_f64(shape->config, "rule_shadow", RULE_SHADOW);
-    double weight = share > 0 ? 1 / share : 1;
-    return weight < 1 ? 1 : weight > 1000 ? 1000 : (uint32_t)lround(weight);
+    double weight = shape->rule_shadow > 0 ? 1 / shape->rule_shadow : 1;
+    w->owed += weight < 1 ? 1 : weight > MAX_WEIGHT ? MAX_WEIGHT : weight;
+    double whole = floor(w->owed + ROUNDING);
+    w->owed -= whole;
+    return (uint32_t)whole;
 }
 
 gy_status gy_drift_window_record(struct gy_drift_window *w, const struct gy_shape *shape,
@@ -114,14 +120,15 @@ gy_status gy_drift_window_record(struct gy_drift_window *w, const struct gy_shap
             .inputs = r->inputs + (size_t)i * r->n_inputs,
             .answer = r->n_outputs > 0 ? outputs[0] : NAN,
             .score = its && r->n_outputs > 0 ? gy_shape_score(shape, outputs, r->n_outputs) : NAN,
-            .weight = weight_of(shape, rule),
             .rules = shape->n_rules > 0,
             .rule_hit = rule && rule->decides,
             .time_us = r->time_us,
         };
-        if (!gy_drift_window_add(w, &row)) {
+        if (gy_drift_window_full(w) && !w->sliding) {
             break;
         }
+        row.weight = weight_of(w, shape, rule, row.score);
+        (void)gy_drift_window_add(w, &row); /* there is room */
         ++*ret_taken;
     }
     return GY_OK;

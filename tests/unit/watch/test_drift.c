@@ -165,9 +165,6 @@ static void a_sliding_window_keeps_the_last(void **state)
 static void records_fill_it(void **state)
 {
     (void)state;
-    static const char config[] = "{\"rule_shadow\":0.25}";
-    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    OK(gy_json_parse(GY_STR(config), &doc, &g_err));
     const struct gy_shape_rule rule = {.decides = true, .skip_model = true, .prediction = 1};
     const struct gy_shape_variant variants[] = {
         {.role = GY_VARIANT_STABLE, .version = GY_STR("3"), .threshold = 0.5},
@@ -184,7 +181,7 @@ static void records_fill_it(void **state)
                                    .n_rules = 1,
                                    .variants = variants,
                                    .n_variants = 2,
-                                   .config = yyjson_doc_get_root(doc)};
+                                   .rule_shadow = 0.25};
     const double inputs[] = {1, 10, 2, NAN, 3, 30, 4, 40};
     const double outputs[] = {0, 0.1, 1, NAN, 1, 0.9, 1, 0.7}; /* row 2 was sampled */
     const struct gy_rule_outcome outcomes[] = {
@@ -231,6 +228,44 @@ static void records_fill_it(void **state)
     r.n_inputs = 1;
     assert_int_equal(gy_drift_window_record(w, &shape, GY_STR("3"), &r, 0, &taken, &g_err),
                      GY_E_INVALID);
+}
+
+/* A sample of 0.7 was taken for all rows it came from, one each: a third of them went unseen. */
+static void samples_stand_for_all_their_rows(void **state)
+{
+    (void)state;
+    const struct gy_shape_rule rule = {.decides = true, .skip_model = true, .prediction = 1};
+    struct gy_shape shape = {
+        .task = GY_TASK_BINARY, .inputs = NAMES, .n_inputs = 1, .rules = &rule, .n_rules = 1};
+    const double inputs[] = {1};
+    const double outputs[] = {1, 0.9};
+    const struct gy_rule_outcome outcome = {.rule = 0};
+    const struct gy_record r = {.n_rows = 1,
+                                .total_rows = 1,
+                                .n_inputs = 1,
+                                .n_outputs = 2,
+                                .time_us = 7,
+                                .model_version = GY_STR("3"),
+                                .inputs = inputs,
+                                .outputs = outputs,
+                                .rules = &outcome};
+    struct gy_profile_column c = described(NAMES[0], lcg_column(1, 100, 0, 1));
+    struct gy_profile p = profile_of(&c, 1);
+    const double scores[] = {0.2, 0.4};
+    p.score = column(scores, 2);
+    static const double shares[] = {1, 0.9, 0.7, 0.4, 0.3, 0.1, 0.0001};
+    static const uint64_t rows[] = {210, 233, 300, 525, 700, 2100, 210000}; /* of 210 in the log */
+    for (size_t k = 0; k < sizeof shares / sizeof shares[0]; k++) {
+        GY_AUTO(gy_drift_window_free) struct gy_drift_window *w = window(1, 210, false);
+        shape.rule_shadow = shares[k];
+        for (int i = 0; i < 210; i++) {
+            uint32_t taken = 0;
+            OK(gy_drift_window_record(w, &shape, GY_STR("3"), &r, 0, &taken, &g_err));
+            assert_int_equal(taken, 1);
+        }
+        struct gy_drift_result res = evaluate(&p, w, NULL);
+        assert_int_equal(res.score.current.total, rows[k]);
+    }
 }
 
 static void limits(void **state)
@@ -375,6 +410,7 @@ int main(void)
         TEST(too_few_rows_are_not_judged),
         TEST(a_sliding_window_keeps_the_last),
         TEST(records_fill_it),
+        TEST(samples_stand_for_all_their_rows),
         TEST(limits),
         TEST(options),
         TEST(json),
