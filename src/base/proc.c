@@ -185,7 +185,7 @@ void gy_proc_kill(const struct gy_proc *p, int signal_number)
 
 /* ---- other processes ---- */
 
-enum { MAX_STAT = 4096, MAX_ENVIRON = 4 << 20 };
+enum { MAX_STAT = 4096, MAX_ENVIRON = 4 << 20, KILLED_WAIT_MS = 5000 };
 
 /* A file of /proc, at most max bytes of it. */
 static size_t read_proc(pid_t pid, const char *name, char *out, size_t max)
@@ -257,7 +257,8 @@ static bool kill_if_marked(pid_t pid, struct gy_str mark, char *buffer)
     bool killed = fd >= 0 && has_mark(pid, mark, buffer) &&
                   syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) == 0;
     struct pollfd gone = {.fd = fd, .events = POLLIN};
-    while (killed && poll(&gone, 1, -1) < 0 && errno == EINTR) {
+    /* Gone in no time, unless it hangs in the kernel: nobody waits for that for ever. */
+    while (killed && poll(&gone, 1, KILLED_WAIT_MS) < 0 && errno == EINTR) {
     }
     if (fd >= 0) {
         (void)close(fd); /* only a handle */
