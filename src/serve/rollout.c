@@ -95,11 +95,9 @@ gy_status gy_rollout_read(yyjson_val *object, struct gy_rollout *ret, struct gy_
     if (object && !yyjson_is_null(object) && !yyjson_is_obj(object)) {
         return gy_err_set(err, GY_E_INVALID, "'rollout' must be an object");
     }
-    size_t i, n;
-    yyjson_val *key, *v;
-    yyjson_obj_foreach(object, i, n, key, v)
-    {
-        GY_TRY(read_key(gy_json_val_str(key), v, &r, err));
+    yyjson_obj_iter it = yyjson_obj_iter_with(object); /* of no object: ends at once */
+    for (yyjson_val *key; (key = yyjson_obj_iter_next(&it));) {
+        GY_TRY(read_key(gy_json_val_str(key), yyjson_obj_iter_get_val(key), &r, err));
     }
     *ret = r;
     return GY_OK;
