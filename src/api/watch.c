@@ -28,9 +28,49 @@ struct applying {
     struct gy_str triggers; /* JSON; "null": the project has none */
 };
 
+static bool shares_endpoint(const struct gy_watch_config *c, yyjson_val *endpoints)
+{
+    yyjson_arr_iter it = yyjson_arr_iter_with(endpoints);
+    for (yyjson_val *v; (v = yyjson_arr_iter_next(&it));) {
+        if (gy_watch_config_has(c, gy_json_val_str(v))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Else nobody's call would end the alerts, messages and triggers that somebody answers for: of a
+ * project, or of an endpoint, whose newest project counts. */
+static gy_status check_replaced(struct gy_db *db, const struct gy_watch_config *c,
+                                struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    struct gy_watch_config *all;
+    size_t n;
+    gy_arena_init(&a, GY_MAX_REQUEST_ARENA);
+    GY_TRY(gy_json_parse(c->endpoints, &doc, err));
+    GY_TRY(gy_watch_config_list(db, &a, &all, &n, err));
+    for (size_t i = 0; i < n; i++) {
+        if (!gy_str_eqc(all[i].actor, "anonymous") &&
+            (gy_str_eq(all[i].project, c->project) ||
+             shares_endpoint(&all[i], yyjson_doc_get_root(doc)))) {
+            (void)gy_err_set(err, GY_E_UNAUTHENTICATED,
+                             "'%" GY_STR_F "' was applied by '%" GY_STR_F "': who changes what is "
+                             "watched there needs a name, and the actor is anonymous",
+                             GY_STR_A(all[i].project), GY_STR_A(all[i].actor));
+            return gy_err_hint(err, "ask over the server's socket (your user is the actor)");
+        }
+    }
+    return GY_OK;
+}
+
 static gy_status store_config(struct gy_db *db, void *ctx, struct gy_err *err)
 {
     struct applying *a = ctx;
+    if (gy_str_eqc(a->config.actor, "anonymous")) {
+        GY_TRY(check_replaced(db, &a->config, err));
+    }
     GY_TRY(gy_watch_config_put(db, &a->config, err));
     /* Without a folder nothing can be run, so there is nothing to say about triggers. */
     return a->config.folder.n > 0 && !gy_str_eqc(a->config.actor, "anonymous")

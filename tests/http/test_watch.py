@@ -149,3 +149,18 @@ def test_apply_refuses_what_it_does_not_know(server):
     assert serving.must(server, "GET", f"{API}/watch")["projects"] == []
     assert json.dumps(serving.must(server, "GET", f"{API}/openapi.json")).count("/watch/windows") == 1
     assert re.match(r"watching|starting", serving.must(server, "GET", f"{API}/watch")["watcher"]["state"])
+
+
+def test_an_anonymous_apply_does_not_take_away_what_somebody_applied(server):
+    serving.serve(server)
+    body = {"project": "sepsis", "notify": [{"url": "http://127.0.0.1:9/hook", "events": ["alert.*"], "secret_env": "HOOK"}]}
+    status, answer = serving.by_socket(server, "POST", f"{API}/watch/apply", body)
+    assert status == 200, answer
+    for other in ({"project": "sepsis"}, {"project": "mine", "endpoints": ["other", "sepsis"]}):
+        status, answer, _ = serving.request(server, "POST", f"{API}/watch/apply", other)
+        assert status == 401 and "anonymous" in answer["detail"]
+    serving.must(server, "POST", f"{API}/watch/apply", {"project": "mine", "endpoints": ["other"]})
+    kept, = (p for p in serving.must(server, "GET", f"{API}/watch")["projects"] if p["project"] == "sepsis")
+    assert kept["sections"]["notify"] == body["notify"] and kept["actor"] != "anonymous"
+    status, answer = serving.by_socket(server, "POST", f"{API}/watch/apply", {"project": "sepsis"})
+    assert status == 200 and answer["projects"][0]["sections"] == {}
