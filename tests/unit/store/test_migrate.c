@@ -247,6 +247,55 @@ static void every_root_table_says_who_and_when(void **state)
         0);
 }
 
+/* A database that a program before the loop wrote: rows of its tables, then what came since. */
+static void an_endpoint_of_schema_5_keeps_its_history(void **state)
+{
+    struct scratch *s = *state;
+    char backup[160];
+    assert_true(gy_migrations_count > 5);
+    assert_int_equal(migrate(s, gy_migrations, 5, NULL), GY_OK);
+    run_sql(s->path,
+            "INSERT INTO endpoints (name, revision, actor, created_us, updated_us) VALUES "
+            "('sepsis', 2, 'anna', 1, 2);"
+            "INSERT INTO endpoint_revisions (endpoint, revision, kind, model_name, model_version, "
+            "model_digest, run_id, config, gated, verdict_id, copied_from, actor, created_us) "
+            "VALUES ('sepsis', 1, 'deploy', 'sepsis', 3, 'd3', 'r3', '{\"a\":1}', 1, 'v3', NULL, "
+            "'anna', 11), ('sepsis', 2, 'rollback', 'sepsis', 2, 'd2', NULL, '{\"a\":2}', 0, "
+            "NULL, 1, 'bert', 12);"
+            "INSERT INTO events (kind, subject, actor, data, created_us) VALUES "
+            "('endpoint.deployed', 'revision:sepsis/1', 'anna', '{}', 11), "
+            "('endpoint.rolled_back', 'revision:sepsis/2', 'bert', '{}', 12);"
+            "INSERT INTO flow_runs (id, project, folder, code_revision, status, targets, actor, "
+            "created_us) VALUES "
+            "('f1', 'sepsis', '/p', 'c', 'done', '[]', 'anna', 5)");
+    scratch_open(s);
+    scratch_close(s);
+    assert_int_equal(number(s->path, "SELECT COUNT(*) FROM endpoint_revisions r JOIN endpoints e "
+                                     "ON e.name=r.endpoint WHERE r.reason IS NULL"),
+                     2);
+    assert_int_equal(
+        number(s->path, "SELECT COUNT(*) FROM endpoint_revisions WHERE revision=1 AND "
+                        "kind='deploy' AND model_name='sepsis' AND model_version=3 AND "
+                        "model_digest='d3' AND run_id='r3' AND config='{\"a\":1}' AND gated=1 AND "
+                        "verdict_id='v3' AND copied_from IS NULL AND actor='anna' AND "
+                        "created_us=11 AND workspace_id='default'"),
+        1);
+    assert_int_equal(number(s->path, "SELECT copied_from FROM endpoint_revisions WHERE revision=2 "
+                                     "AND run_id IS NULL AND verdict_id IS NULL AND gated=0"),
+                     1);
+    /* What happened before there were triggers starts none. */
+    assert_int_equal(number(s->path, "SELECT seq FROM trigger_cursor"), 2);
+    assert_int_equal(number(s->path, "SELECT COUNT(*) FROM flow_runs WHERE id='f1' AND job IS NULL "
+                                     "AND place IS NULL AND name IS NULL"),
+                     1);
+    assert_int_equal(number(s->path, "SELECT COUNT(*) FROM pragma_foreign_key_check"), 0);
+    run_sql(s->path, "INSERT INTO endpoint_revisions (endpoint, revision, kind, model_name, "
+                     "model_version, model_digest, config, gated, actor, created_us, reason) "
+                     "VALUES ('sepsis', 3, 'canary', 'sepsis', 3, 'd3', '{}', 0, 'anna', 13, 'x')");
+    snprintf(backup, sizeof backup, "%s.bak-5", s->path);
+    assert_int_equal(number(backup, "SELECT COUNT(*) FROM endpoint_revisions"), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -261,6 +310,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(many_may_open_a_fresh_one_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(every_root_table_says_who_and_when, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_endpoint_of_schema_5_keeps_its_history, setup, teardown),
     };
     return cmocka_run_group_tests_name("migrations", tests, NULL, NULL);
 }
