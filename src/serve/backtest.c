@@ -112,7 +112,12 @@ static gy_status load_revision(struct run *run, int64_t number, struct revision 
         }
         return st;
     }
-    return v->comparable ? compile_slices(run, v, err) : GY_OK;
+    if (!v->comparable) {
+        return GY_OK;
+    }
+    st = compile_slices(run, v, err);
+    v->comparable = st == GY_OK; /* another thread may find it in the list before the run ends */
+    return st;
 }
 
 static gy_status find_revision(struct run *run, int64_t number, const struct revision **ret,

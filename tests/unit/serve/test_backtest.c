@@ -298,6 +298,22 @@ static void test_refusals(void **state)
     assert_int_equal(r.groups[0].rows, 0);
 }
 
+/* The revision whose slice failed was found by the other threads before the run had ended. */
+static void test_an_unknown_slice_does_not_crash_other_threads(void **state)
+{
+    struct fixture *f = *state;
+    static const struct gy_str unknown[] = {{"HR > 90", 7}, {"Lactate > 2", 11}};
+    struct gy_backtest_options o = options(f);
+    write_log(f, 50);
+    o.slices = unknown;
+    o.n_slices = 2;
+    o.n_threads = 8;
+    for (int i = 0; i < 200; i++) {
+        struct gy_backtest_result r;
+        assert_int_equal(gy_backtest(&o, &f->a, &r, NULL), GY_E_INVALID);
+    }
+}
+
 static gy_status torture_run(void *ctx, struct gy_err *err)
 {
     struct fixture *f = ctx;
@@ -337,8 +353,11 @@ static void test_labels(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_counts),   cmocka_unit_test(test_since_and_threshold),
-        cmocka_unit_test(test_refusals), cmocka_unit_test(test_every_allocation_may_fail),
+        cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_since_and_threshold),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_an_unknown_slice_does_not_crash_other_threads),
+        cmocka_unit_test(test_every_allocation_may_fail),
         cmocka_unit_test(test_labels),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
