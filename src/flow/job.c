@@ -376,9 +376,13 @@ gy_status gy_job_tell(struct gy_db *db, struct gy_str id, int64_t attempt,
     if (j.attempt != attempt || !gy_str_eqc(j.state, "running")) {
         return conflict(&j, err);
     }
-    GY_TRY(write_news(db, &j, news, now_us, err));
-    GY_TRY(add_lineage(db, &j, news->run_id, err));
-    return end_events(db, &j, news, err);
+    struct gy_job_news told = *news;
+    if (j.cancel_asked && gy_str_eqc(told.state, "waiting_approval")) {
+        told.state = GY_STR("cancelled"); /* it was not quick enough to hear of it */
+    }
+    GY_TRY(write_news(db, &j, &told, now_us, err));
+    GY_TRY(add_lineage(db, &j, told.run_id, err));
+    return end_events(db, &j, &told, err);
 }
 
 /* What counts as running of a job whose processes are gone. */
@@ -427,7 +431,8 @@ gy_status gy_job_cancel(struct gy_db *db, struct gy_str id, struct gy_str actor,
     }
     GY_TRY(gy_job_get(db, id, &a, &j, err));
     if (!gy_job_is_open(&j)) {
-        return conflict(&j, err);
+        return gy_err_set(err, GY_E_CONFLICT, "the job has ended already: it is %" GY_STR_F,
+                          GY_STR_A(j.state));
     }
     const char *why = gy_arena_printf(&a, "cancelled by %" GY_STR_F "%s%" GY_STR_F, GY_STR_A(actor),
                                       reason.n ? ": " : "", GY_STR_A(reason));

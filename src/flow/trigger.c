@@ -13,7 +13,7 @@
 
 #define COLUMNS                                                                              \
     "SELECT id, project, name, folder, actor, spec, from_file, enabled, pending, deferred, " \
-    "fired_us, created_us FROM triggers "
+    "fired_us, created_us, updated_us FROM triggers "
 
 static gy_status parse_spec(struct gy_str json, struct gy_arena *a, struct gy_trigger_spec *ret,
                             struct gy_err *err)
@@ -36,6 +36,7 @@ static gy_status read_row(struct gy_stmt *st, struct gy_arena *a, struct gy_trig
     t->deferred = gy_col_i64(st, 9) != 0;
     t->fired_us = gy_col_i64(st, 10);
     t->created_us = gy_col_i64(st, 11);
+    t->since_us = gy_col_i64(st, 12);
     return parse_spec(t->spec_json, a, &t->spec, err);
 }
 
@@ -183,7 +184,8 @@ static gy_status put(struct gy_db *db, const struct place *p, const struct gy_tr
                       "(?,?,?,?,?,?,?,1,0,0,?,?,?) ON CONFLICT (workspace_id, project, name) DO "
                       "UPDATE SET folder=excluded.folder, spec=excluded.spec, "
                       "on_kind=excluded.on_kind, from_file=excluded.from_file, "
-                      "actor=excluded.actor, updated_us=excluded.updated_us",
+                      "actor=excluded.actor, updated_us=CASE WHEN on_kind=excluded.on_kind THEN "
+                      "updated_us ELSE excluded.updated_us END",
                       GY_VALS(gy_vc(id), gy_vs(p->project), gy_vs(s->name), gy_vs(p->folder),
                               gy_vs(gy_buf_str(&spec)), gy_vs(kind), gy_vi(p->from_file),
                               gy_vs(p->actor), gy_vi(now), gy_vi(now)),
@@ -289,12 +291,13 @@ gy_status gy_trigger_enable(struct gy_db *db, struct gy_str project, struct gy_s
     struct gy_trigger t;
     gy_arena_init(&a, 64 * GY_MIB);
     GY_TRY(gy_trigger_get(db, project, name, &a, &t, err));
+    if (t.enabled == enabled) {
+        return GY_OK; /* events that nobody has looked at yet stay its own */
+    }
     GY_TRY(gy_db_exec(db, "UPDATE triggers SET enabled=?, updated_us=? WHERE id=?",
                       GY_VALS(gy_vi(enabled), gy_vi(gy_now_us()), gy_vs(t.id)), NULL, err));
-    return t.enabled == enabled
-               ? GY_OK
-               : gy_trigger_tell(db, enabled ? "trigger.enabled" : "trigger.disabled", &t,
-                                 &(struct gy_trigger_told){0}, actor, err);
+    return gy_trigger_tell(db, enabled ? "trigger.enabled" : "trigger.disabled", &t,
+                           &(struct gy_trigger_told){0}, actor, err);
 }
 
 gy_status gy_trigger_remove(struct gy_db *db, struct gy_str project, struct gy_str name,

@@ -61,6 +61,8 @@ struct gy_trigger {
     int64_t pending; /* verdicts since it last fired */
     bool deferred;   /* due, but within the cooldown or while a job is open: told once */
     int64_t fired_us, created_us;
+    int64_t since_us; /* it was added, enabled, or waits for its kind of event: older ones do not
+                         concern it */
 };
 
 /* Make the triggers of the project that come from its gyre.yaml these (json: the list; absent or

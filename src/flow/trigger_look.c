@@ -205,14 +205,15 @@ static gy_status count_verdicts(struct look *l, struct gy_trigger *t, yyjson_val
                       GY_VALS(gy_vi(t->pending), gy_vs(t->id)), NULL, l->err);
 }
 
-/* Is the event one of this trigger? Not of another endpoint, and not older than the trigger. */
+/* Is the event one of this trigger? Not of another endpoint, and not older than the trigger or than
+ * its being enabled. */
 static bool concerns(const struct gy_trigger *t, const struct gy_event *e, yyjson_val *data)
 {
     struct gy_str endpoint = gy_json_str(data, "endpoint");
     bool kind = t->spec.on == GY_ON_EVENT
                     ? gy_str_eq(t->spec.event, e->kind)
                     : t->spec.on == GY_ON_REVIEWS && gy_str_eqc(e->kind, "review.verdict");
-    return kind && e->time_us >= t->created_us &&
+    return kind && e->time_us >= t->since_us &&
            (!t->spec.endpoint.p || !endpoint.p || gy_str_eq(t->spec.endpoint, endpoint));
 }
 

@@ -239,6 +239,22 @@ static void test_cancelling(void **state)
     assert_int_equal(run(&c, CANCEL, &err), GY_E_CONFLICT);
 }
 
+/* Asked to end, it was just about to wait for a person. */
+static void test_a_cancelled_job_does_not_wait_for_an_approval(void **state)
+{
+    (void)state;
+    struct call c = add("t", "k");
+    must(&c, CLAIM);
+    c.actor = "ann";
+    c.reason = "not today";
+    must(&c, CANCEL);
+    c.news = (struct gy_job_news){.state = GY_STR("waiting_approval"), .step = GY_STR("approval")};
+    must(&c, TELL);
+    must(&c, GET);
+    assert_str(c.job.state, "cancelled");
+    assert_str(c.job.error, "cancelled by ann: not today");
+}
+
 static void wait_for_approval(struct call *c)
 {
     struct call asked = {0};
@@ -312,6 +328,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_only_the_newest_attempt_is_heard, setup, teardown),
         cmocka_unit_test_setup_teardown(test_three_processes_may_die, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cancelling, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_cancelled_job_does_not_wait_for_an_approval, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_an_approval_lets_it_go_on, setup, teardown),
         cmocka_unit_test_setup_teardown(test_news_from_outside, setup, teardown),
     };

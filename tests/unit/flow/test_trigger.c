@@ -328,6 +328,32 @@ static void test_a_disabled_one_does_not_fire(void **state)
     assert_int_equal(count_jobs(NULL, NULL), 0);
 }
 
+/* What happened while it was disabled, or while it waited for something else, stays past. */
+static void test_an_old_event_does_not_fire_a_trigger_that_is_enabled_again(void **state)
+{
+    (void)state;
+    struct gy_err err = GY_ERR_INIT;
+    replace(DRIFT);
+    struct call c = {.name = "drift", .flag = false};
+    assert_status(GY_OK, gy_store_write(g_store, do_enable, &c, &err), err);
+    happen("drift.detected", POPULATION);
+    gy_time_set_fake(NOON + 10 * SECOND);
+    c.flag = true;
+    assert_status(GY_OK, gy_store_write(g_store, do_enable, &c, &err), err);
+    (void)look(11);
+    assert_int_equal(count_jobs(NULL, NULL), 0);
+    happen("alert.raised", "{\"endpoint\":\"e\"}");
+    gy_time_set_fake(NOON + 20 * SECOND);
+    replace("[{\"name\":\"drift\",\"on\":\"alert.raised\",\"run\":[\"y\"]}]");
+    (void)look(21);
+    assert_int_equal(count_jobs(NULL, NULL), 0);
+    happen("alert.raised", "{\"endpoint\":\"e\"}");
+    gy_time_set_fake(NOON + 30 * SECOND);
+    replace("[{\"name\":\"drift\",\"on\":\"alert.raised\",\"run\":[\"y\"]}]"); /* as it was */
+    assert_true(look(31));
+    assert_int_equal(count_jobs("queued", NULL), 1);
+}
+
 static void test_replacing_keeps_what_stays(void **state)
 {
     (void)state;
@@ -398,6 +424,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_clock, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_person_fires, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_disabled_one_does_not_fire, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_an_old_event_does_not_fire_a_trigger_that_is_enabled_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_replacing_keeps_what_stays, setup, teardown),
         cmocka_unit_test(test_durations),
         cmocka_unit_test(test_torture),
