@@ -149,6 +149,9 @@ static gy_status apply_globals(struct gy_cli *cli, const struct global_opts *g, 
     if (g->server) {
         cli->server = g->server;
     }
+    if (cli->server && !cli->server[0]) { /* as the dispatcher sets it for jobs: no server */
+        cli->server = NULL;
+    }
     const char *no_color = getenv("NO_COLOR");
     cli->color = isatty(STDOUT_FILENO) && !(no_color && no_color[0]);
     if (g->color) {
