@@ -111,3 +111,18 @@ double gy_stat_quantile(const struct gy_stat_sum *s, double q)
     }
     return s->buckets[GY_STATS_BUCKETS - 1] ? (double)bounds[GY_STATS_BUCKETS - 2] : 0;
 }
+
+double gy_stat_slower(const struct gy_stat_sum *s, double ns)
+{
+    double all = (double)s->buckets[GY_STATS_BUCKETS - 1];
+    double low = 0, below = 0;
+    for (size_t i = 0; i < GY_STATS_BUCKETS - 1; i++) {
+        double high = (double)bounds[i], here = (double)s->buckets[i];
+        if (ns < high) {
+            return all - below - (here - below) * (ns - low) / (high - low);
+        }
+        low = high;
+        below = here;
+    }
+    return all - below;
+}

@@ -64,6 +64,8 @@ void gy_stat_since(const struct gy_stat_sum *now, const struct gy_stat_sum *then
                    struct gy_stat_sum *ret);
 /* The latency below which a share q (0..1) of the answers stayed, from the histogram, ns. */
 double gy_stat_quantile(const struct gy_stat_sum *s, double q);
+/* How many answers took longer than that, from the histogram as gy_stat_quantile reads it. */
+double gy_stat_slower(const struct gy_stat_sum *s, double ns);
 uint64_t gy_stat_bound_ns(size_t bucket); /* UINT64_MAX for the last */
 
 #endif

@@ -228,7 +228,7 @@ static void forget(struct gy_guard *g)
 /* ---- what they did ---- */
 
 static void count_requests(const struct gy_endpoint_stats *stats, const struct gy_stat_sum *then,
-                           struct gy_guard_side *side)
+                           double max_p99_ms, struct gy_guard_side *side)
 {
     struct gy_stat_sum now;
     struct gy_stat_sum since;
@@ -237,6 +237,7 @@ static void count_requests(const struct gy_endpoint_stats *stats, const struct g
     side->errors = since.failed + since.no_number;
     side->requests = since.ok + side->errors;
     side->p99_ms = gy_stat_quantile(&since, 0.99) / 1e6;
+    side->slow = isnan(max_p99_ms) ? 0 : (uint64_t)gy_stat_slower(&since, max_p99_ms * 1e6);
 }
 
 /* Both versions are asked for the same sample of what rules decide, so their rows are of the same
@@ -388,8 +389,8 @@ static gy_status judge(struct gy_guard *g, struct watched *w, const struct gy_en
     if (!w->has_rule || gy_now_us() < w->retry_us) {
         return GY_OK;
     }
-    count_requests(e->stats, &w->stable_then, &stable);
-    count_requests(e->canary->stats, &w->canary_then, &canary);
+    count_requests(e->stats, &w->stable_then, w->rule.max_p99_ms, &stable);
+    count_requests(e->canary->stats, &w->canary_then, w->rule.max_p99_ms, &canary);
     if (!isnan(w->rule.recall_change_min)) {
         GY_TRY(count_labels(g, w, w->stable, &stable, err));
         GY_TRY(count_labels(g, w, w->canary, &canary, err));

@@ -6,8 +6,10 @@
 #include "watch/guard.h"
 
 #define Z_95 1.959963984540054
-#define Z_99 2.5758293035489004
 #define MIN_REQUESTS_FAILING 10 /* before failures alone take a canary back */
+#define SLOW 0.01               /* of the requests are slower than p99 */
+#define ALTERNATIVES 10         /* rates that an observed one is held against */
+#define EVIDENCE 20             /* times likelier under those than under the bound: 5 % */
 
 const char *gy_guard_verdict_name(enum gy_guard_verdict v)
 {
@@ -61,19 +63,36 @@ static void decide(struct gy_guard_decision *d, enum gy_guard_verdict verdict, c
     d->verdict = verdict;
 }
 
-/* Failures: looked at with each request, so surely more than the rule allows means 99 %. Where the
- * stable version fails as much, the canary is not what is wrong. */
+/* Is the rate behind hits of n above `most`? Asked several times a second, so an interval would be
+ * left by chance sooner or later: a rate equal to the bound leaves one of 99 % in a fifth of the
+ * canaries. The mean of likelihood ratios of greater rates to the bound reaches EVIDENCE in at most
+ * one of EVIDENCE canaries that keep to it, however often one looks (Ville 1939, Robbins 1970). */
+static bool surely_above(uint64_t hits, uint64_t n, double most)
+{
+    double sum = 0;
+    if (most <= 0 || most >= 1) {
+        return most <= 0 && hits > 0;
+    }
+    for (int k = 1; k <= ALTERNATIVES; k++) {
+        double rate = most + ldexp(1 - most, -k);
+        sum += exp((double)hits * log(rate / most) +
+                   (double)(n - hits) * log((1 - rate) / (1 - most)));
+    }
+    return sum >= EVIDENCE * ALTERNATIVES;
+}
+
+/* Failures. Where the stable version fails as much, the canary is not what is wrong. */
 static bool fails_too_much(const struct gy_rollout *rule, const struct gy_guard_side *stable,
                            const struct gy_guard_side *canary, struct gy_guard_decision *d)
 {
     double low, high;
     double rate = share(canary->errors, canary->requests);
     double stable_rate = share(stable->errors, stable->requests);
-    gy_guard_share(canary->errors, canary->requests, Z_99, &low, &high);
-    if (canary->requests < MIN_REQUESTS_FAILING || low <= rule->max_error_rate ||
-        rate <= stable_rate) {
+    if (canary->requests < MIN_REQUESTS_FAILING || rate <= stable_rate ||
+        !surely_above(canary->errors, canary->requests, rule->max_error_rate)) {
         return false;
     }
+    gy_guard_share(canary->errors, canary->requests, Z_95, &low, &high);
     decide(d, GY_GUARD_ROLL_BACK,
            "error rate %.3f (%.3f-%.3f) above %.3f over %llu requests, stable %.3f", rate, low,
            high, rule->max_error_rate, (unsigned long long)canary->requests, stable_rate);
@@ -87,11 +106,14 @@ static bool is_too_slow(const struct gy_rollout *rule, const struct gy_guard_sid
     uint64_t least = (uint64_t)rule->min_requests;
     bool both = stable->requests >= least && stable->p99_ms >= canary->p99_ms;
     if (isnan(rule->max_p99_ms) || canary->requests < least || both ||
-        !(canary->p99_ms > rule->max_p99_ms)) {
+        !(canary->p99_ms > rule->max_p99_ms) ||
+        !surely_above(canary->slow, canary->requests, SLOW)) {
         return false;
     }
-    decide(d, GY_GUARD_ROLL_BACK, "p99 %.3g ms above %.3g ms over %llu requests, stable %.3g ms",
-           canary->p99_ms, rule->max_p99_ms, (unsigned long long)canary->requests, stable->p99_ms);
+    decide(d, GY_GUARD_ROLL_BACK,
+           "p99 %.3g ms above %.3g ms over %llu requests, %llu of them slower, stable %.3g ms",
+           canary->p99_ms, rule->max_p99_ms, (unsigned long long)canary->requests,
+           (unsigned long long)canary->slow, stable->p99_ms);
     return true;
 }
 

@@ -375,6 +375,10 @@ static void test_counters(void **state)
     assert_int_equal(sum.classes[1], 10);
     assert_int_equal(sum.buckets[GY_STATS_BUCKETS - 1], 11);
     assert_true(gy_stat_quantile(&sum, 0.5) > 0);
+    /* the same histogram read the other way round */
+    double all = gy_stat_slower(&sum, 0);
+    assert_true(all > 0 && gy_stat_slower(&sum, 1e15) <= all);
+    assert_true(fabs(gy_stat_slower(&sum, gy_stat_quantile(&sum, 0.5)) - all / 2) < 1e-6 * all);
     /* A new revision with the same version goes on counting; another version begins anew. */
     struct gy_endpoint *e = endpoint_make(f->root, "sepsis", 2, MODEL_HR, "{}");
     publish(f, e);
