@@ -16,6 +16,7 @@
 #include "cli/ask.h"
 #include "cli/faults.h"
 #include "data/ingest.h"
+#include "data/records.h"
 
 #define BASE "/api/gyre/v1"
 #define PAGE "5000"             /* reviews a call */
@@ -138,26 +139,6 @@ static struct gy_str number_text(yyjson_val *v, char text[32])
                             : gy_json_val_str(v);
 }
 
-static void add_field(struct gy_buf *line, struct gy_str s)
-{
-    bool quote = false;
-    for (size_t i = 0; i < s.n; i++) {
-        quote = quote || s.p[i] == ',' || s.p[i] == '"' || s.p[i] == '\n' || s.p[i] == '\r';
-    }
-    if (!quote) {
-        gy_buf_add(line, s);
-        return;
-    }
-    gy_buf_add_char(line, '"');
-    for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] == '"') {
-            gy_buf_add_char(line, '"');
-        }
-        gy_buf_add_char(line, s.p[i]);
-    }
-    gy_buf_add_char(line, '"');
-}
-
 /* The caller's id of a request of one row, where it is a value of the id column; else a number from
  * the prediction's id (or that id itself, where the column is text). */
 static gy_status find_id(struct export *x, yyjson_val *r, struct row *row, struct gy_err *err)
@@ -202,11 +183,11 @@ static gy_status build_line(struct export *x, yyjson_val *r, struct row *row, st
             const char *truth = gy_map_get(&x->truths, row->item);
             struct gy_str verdict = gy_json_str(r, "verdict");
             x->overruled += truth && !gy_str_eqc(verdict, truth);
-            add_field(&line, truth ? gy_str_c(truth) : verdict);
+            gy_csv_add_field(&line, truth ? gy_str_c(truth) : verdict);
         } else if (c == x->id && !gy_json_get(inputs, c->name.p)) {
-            add_field(&line, row->id);
+            gy_csv_add_field(&line, row->id);
         } else {
-            add_field(&line, number_text(gy_json_get(inputs, c->name.p), text));
+            gy_csv_add_field(&line, number_text(gy_json_get(inputs, c->name.p), text));
         }
     }
     gy_buf_add_char(&line, '\n');
@@ -364,7 +345,7 @@ static gy_status write_table(struct export *x, const char *path, struct gy_err *
     qsort(rows, n, sizeof *rows, by_id);
     for (size_t i = 0; i < x->schema->n_columns; i++) {
         gy_buf_addc(&out, i ? "," : "");
-        add_field(&out, x->schema->columns[i].name);
+        gy_csv_add_field(&out, x->schema->columns[i].name);
     }
     gy_buf_add_char(&out, '\n');
     for (size_t i = 0; i < n; i++) {

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "cli/demo_sepsis.h"
+#include "watch/html.h"
 
 enum {
     BOX_W = 222,
@@ -25,21 +26,7 @@ struct stop {
 static void text(struct gy_buf *out, int x, int y, const char *class, struct gy_str s)
 {
     gy_buf_addf(out, "<text x=\"%d\" y=\"%d\" class=\"%s\">", x, y, class);
-    for (size_t i = 0; i < s.n; i++) { /* names of models and features come from people */
-        switch (s.p[i]) {
-        case '<':
-            gy_buf_addc(out, "&lt;");
-            break;
-        case '>':
-            gy_buf_addc(out, "&gt;");
-            break;
-        case '&':
-            gy_buf_addc(out, "&amp;");
-            break;
-        default:
-            gy_buf_add_char(out, s.p[i]);
-        }
-    }
+    gy_html_text(out, s); /* names of models and features come from people */
     gy_buf_addc(out, "</text>\n");
 }
 

@@ -4,30 +4,9 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "cli/demo_sepsis.h"
+#include "watch/html.h"
 
 enum { MAX_REPORT = 64 << 20 };
-
-static void escaped(struct gy_buf *out, struct gy_str s)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        switch (s.p[i]) {
-        case '<':
-            gy_buf_addc(out, "&lt;");
-            break;
-        case '>':
-            gy_buf_addc(out, "&gt;");
-            break;
-        case '&':
-            gy_buf_addc(out, "&amp;");
-            break;
-        case '"':
-            gy_buf_addc(out, "&quot;");
-            break;
-        default:
-            gy_buf_add_char(out, s.p[i]);
-        }
-    }
-}
 
 static const char head[] =
     "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
@@ -59,9 +38,9 @@ static void add_row(void *ctx, bool ok, const char *what, const char *text)
     struct gy_buf *out = ctx;
     gy_buf_addf(out, "<tr><td class=\"%s\">%s</td><th>", ok ? "ok" : "no",
                 ok ? "\xe2\x9c\x94" : "\xe2\x9c\x98");
-    escaped(out, gy_str_c(what));
+    gy_html_text(out, gy_str_c(what));
     gy_buf_addc(out, "</th><td>");
-    escaped(out, gy_str_c(text));
+    gy_html_text(out, gy_str_c(text));
     gy_buf_addc(out, "</td></tr>\n");
 }
 
@@ -72,11 +51,11 @@ static void add_steps(const struct gy_sepsis *s, struct gy_buf *out)
     for (size_t i = 0; i < s->d.n_steps; i++) {
         const struct gy_demo_step *step = &s->d.steps[i];
         gy_buf_addf(out, "<tr><td>%zu</td><td>", i + 1);
-        escaped(out, gy_str_c(step->name));
+        gy_html_text(out, gy_str_c(step->name));
         gy_buf_addc(out, "</td><td><code>");
-        escaped(out, gy_str_c(step->command));
+        gy_html_text(out, gy_str_c(step->command));
         gy_buf_addc(out, "</code></td><td>");
-        escaped(out, gy_str_c(step->value));
+        gy_html_text(out, gy_str_c(step->value));
         gy_buf_addf(out, "</td><td class=\"n\">%.2f</td></tr>\n", step->seconds);
     }
     gy_buf_addc(out, "</table>\n");
@@ -117,7 +96,7 @@ gy_status gy_sepsis_report(struct gy_sepsis *s, struct gy_err *err)
     gy_buf_addc(&out, "</table>\n<h2>The endpoint</h2>\n<iframe title=\"The endpoint's report\" "
                       "onload=\"this.style.height=this.contentDocument.documentElement."
                       "scrollHeight+'px'\" srcdoc=\"");
-    escaped(&out, gy_buf_str(&endpoint));
+    gy_html_text(&out, gy_buf_str(&endpoint));
     gy_buf_addc(&out, "\"></iframe>\n");
     add_steps(s, &out);
     gy_buf_addc(&out, "</body></html>\n");
