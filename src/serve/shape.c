@@ -316,15 +316,26 @@ static gy_status find(struct gy_db *db, void *ctx, struct gy_err *err)
     return gy_revision_get(db, f->endpoint, f->revision, f->a, &f->r, err);
 }
 
-/* With the lock held: a miss is rare and the same miss of two threads should read once. */
+/* With the lock held: a miss is rare and the same miss of two threads should read once. A revision
+ * that is asked for again and again and can not be kept takes no memory. */
 static gy_status load(struct gy_shapes *s, struct gy_str endpoint, int64_t revision,
                       struct gy_str key, struct gy_shape **ret, struct gy_err *err)
 {
-    struct finding f = {.endpoint = endpoint, .revision = revision, .a = &s->arena};
+    GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    struct gy_shape read;
+    gy_arena_init(&a, GY_MAX_REQUEST_ARENA);
+    struct finding f = {.endpoint = endpoint, .revision = revision, .a = &a};
+    if (s->by_name.n_live >= GY_SHAPES_MAX) {
+        return gy_err_set(err, GY_E_TOOBIG, "more than %d revisions in the log", GY_SHAPES_MAX);
+    }
     GY_TRY(gy_store_read(s->store, find, &f, err));
+    GY_TRY(gy_shape_read(&f.r, &a, &doc, &read, err)); /* can it be read? */
+    gy_json_free(GY_TAKE(doc));
+    f.r.endpoint = gy_arena_str(&s->arena, f.r.endpoint);
     struct gy_shape *shape = gy_arena_calloc(&s->arena, 1, sizeof *shape);
     struct kept *kept = gy_arena_calloc(&s->arena, 1, sizeof *kept);
-    if (!shape || !kept) {
+    if (!f.r.endpoint.p || !shape || !kept) {
         return no_memory(err);
     }
     GY_TRY(gy_shape_read(&f.r, &s->arena, &kept->doc, shape, err));
@@ -338,8 +349,10 @@ static gy_status load(struct gy_shapes *s, struct gy_str endpoint, int64_t revis
 gy_status gy_shapes_get(struct gy_shapes *s, struct gy_str endpoint, int64_t revision,
                         const struct gy_shape **ret, struct gy_err *err)
 {
-    GY_REQUIRE(revision > 0); /* 0 would be "the current one", which changes */
     char key[GY_MAX_NAME + 32];
+    if (revision <= 0) { /* 0 would be "the current one", which changes */
+        return gy_err_set(err, GY_E_CORRUPT, "a log record without a revision");
+    }
     int n =
         snprintf(key, sizeof key, "%" GY_STR_F "/%lld", GY_STR_A(endpoint), (long long)revision);
     if (n < 0 || (size_t)n >= sizeof key) {

@@ -372,9 +372,7 @@ static gy_status group_of(struct gy_join *j, const struct gy_record *r, uint32_t
     if (!known) {
         const struct gy_shape *shape = NULL;
         (void)pthread_mutex_unlock(&j->mu);
-        gy_status st = r->revision == 0
-                           ? gy_err_set(err, GY_E_CORRUPT, "a log record without a revision")
-                           : gy_shapes_get(j->shapes, r->endpoint, r->revision, &shape, err);
+        gy_status st = gy_shapes_get(j->shapes, r->endpoint, r->revision, &shape, err);
         (void)pthread_mutex_lock(&j->mu);
         GY_TRY(st);
         known = (uintptr_t)gy_map_get(&j->group_by_name, gy_str_n(key, (size_t)n));

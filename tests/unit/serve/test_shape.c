@@ -237,8 +237,42 @@ static void test_cache(void **state)
         assert_int_equal(one->task, GY_TASK_BINARY);
         assert_int_equal(two->task, GY_TASK_REGRESSION);
         assert_int_equal(gy_shapes_get(shapes, GY_STR("sepsis"), 3, &two, NULL), GY_E_CORRUPT);
+        assert_int_equal(gy_shapes_get(shapes, GY_STR("sepsis"), 0, &two, NULL), GY_E_CORRUPT);
         assert_int_equal(gy_shapes_get(shapes, GY_STR("sepsis"), 9, &two, NULL), GY_E_NOTFOUND);
         assert_int_equal(gy_shapes_get(shapes, GY_STR("other"), 1, &two, NULL), GY_E_NOTFOUND);
+    }
+    gy_store_free(store);
+}
+
+/* The log may be full of records whose revision says nothing. */
+static void test_asking_for_what_can_not_be_read_takes_no_memory(void **state)
+{
+    (void)state;
+    struct gy_store *store = NULL;
+    struct gy_err err = GY_ERR_INIT;
+    const struct gy_store_options o = {.url = "sqlite://:memory:"};
+    assert_status(GY_OK, gy_store_open(&o, &store, &err), err);
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf bad;
+    gy_buf_init(&bad, 2 * GY_MIB);
+    gy_buf_addc(&bad, "{\"task\":\"none\",\"note\":\"");
+    for (size_t i = 0; i < GY_MIB / 64; i++) {
+        gy_buf_addc(&bad, "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
+    }
+    gy_buf_addc(&bad, "\"}");
+    static char good[] = BINARY;
+    assert_status(GY_OK, gy_store_write(store, add, bad.p, &err), err);
+    assert_status(GY_OK, gy_store_write(store, add, good, &err), err);
+    {
+        GY_AUTO(gy_shapes_free) struct gy_shapes *shapes = NULL;
+        const struct gy_shape *shape = NULL;
+        assert_status(GY_OK, gy_shapes_new(store, &shapes, &err), err);
+        for (int i = 0; i < 300; i++) { /* of 1 MiB each */
+            assert_int_equal(gy_shapes_get(shapes, GY_STR("sepsis"), 1, &shape, NULL),
+                             GY_E_CORRUPT);
+        }
+        assert_status(GY_OK, gy_shapes_get(shapes, GY_STR("sepsis"), 2, &shape, &err), err);
+        assert_int_equal(shape->revision, 2);
+        assert_str(shape->endpoint, "sepsis");
     }
     gy_store_free(store);
 }
@@ -246,10 +280,14 @@ static void test_cache(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_read),        cmocka_unit_test(test_rules),
-        cmocka_unit_test(test_model_value), cmocka_unit_test(test_labels),
-        cmocka_unit_test(test_refused),     cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_read),
+        cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_model_value),
+        cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_cache),
+        cmocka_unit_test(test_asking_for_what_can_not_be_read_takes_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
