@@ -116,11 +116,15 @@ struct gy_window_row {
     struct gy_str cause, result;
 };
 #define GY_WINDOWS_LIST_MAX 10000
+#define GY_WINDOWS_KEPT 10000  /* the newest so many of an endpoint are kept */
+#define GY_WINDOWS_VERSIONS 20 /* the versions of an endpoint that gy_window_latest tells of */
 /* The newest max windows, newest first, of an endpoint, version (absent: all). In the arena. */
 GY_CHECKED gy_status gy_window_list(struct gy_db *db, struct gy_str endpoint, struct gy_str version,
                                     size_t max, struct gy_arena *a, struct gy_window_row **ret,
                                     size_t *ret_n, struct gy_err *err);
-/* The newest window of each endpoint and version (absent endpoint: of all). */
+/* The newest window of each endpoint and version (absent endpoint: of all), of the
+ * GY_WINDOWS_VERSIONS versions of each endpoint that had one last: what is told at each look must
+ * not grow with every version there ever was. */
 GY_CHECKED gy_status gy_window_latest(struct gy_db *db, struct gy_str endpoint, struct gy_arena *a,
                                       struct gy_window_row **ret, size_t *ret_n,
                                       struct gy_err *err);

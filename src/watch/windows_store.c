@@ -286,7 +286,8 @@ gy_status gy_window_write(struct gy_db *db, struct gy_window_closing *c, struct 
     const struct gy_window_verdict *v = c->verdict;
     bool found;
     GY_TRY(gy_db_get_i64(db,
-                         "SELECT COALESCE(MAX(number), 0) + 1 FROM drift_windows WHERE endpoint=?",
+                         "SELECT COALESCE(MAX(number), 0) + 1 FROM drift_windows WHERE "
+                         "workspace_id='default' AND endpoint=?",
                          GY_VALS(gy_vc(o->endpoint)), &found, &c->number, err));
     GY_TRY(gy_db_exec(
         db,
@@ -298,6 +299,10 @@ gy_status gy_window_write(struct gy_db *db, struct gy_window_closing *c, struct 
                 gy_vf(v->share), gy_vs(v->cause), gy_vs(v->result), gy_vc(ACTOR),
                 gy_vi(gy_now_us())),
         NULL, err));
+    GY_TRY(gy_db_exec(db,
+                      "DELETE FROM drift_windows WHERE workspace_id='default' AND endpoint=? AND "
+                      "number <= ?",
+                      GY_VALS(gy_vc(o->endpoint), gy_vi(c->number - GY_WINDOWS_KEPT)), NULL, err));
     GY_TRY(put_references(db, c, err));
     GY_TRY(add_events(db, c, err));
     GY_TRY(set_alerts(db, c, err));
@@ -364,10 +369,13 @@ gy_status gy_window_latest(struct gy_db *db, struct gy_str endpoint, struct gy_a
 {
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
     GY_TRY(gy_db_query(db,
-                       COLUMNS "WHERE id IN (SELECT MAX(id) FROM drift_windows WHERE (? IS NULL "
-                               "OR endpoint=?) GROUP BY endpoint, version) ORDER BY endpoint, id "
-                               "DESC LIMIT ?",
-                       GY_VALS(gy_vs(endpoint), gy_vs(endpoint), gy_vi(GY_WINDOWS_LIST_MAX)), &st,
-                       err));
+                       COLUMNS
+                       "WHERE id IN (SELECT id FROM (SELECT MAX(id) AS id, ROW_NUMBER() OVER "
+                       "(PARTITION BY endpoint ORDER BY MAX(id) DESC) AS place FROM drift_windows "
+                       "WHERE (? IS NULL OR endpoint=?) GROUP BY endpoint, version) newest WHERE "
+                       "place <= ?) ORDER BY endpoint, id DESC LIMIT ?",
+                       GY_VALS(gy_vs(endpoint), gy_vs(endpoint), gy_vi(GY_WINDOWS_VERSIONS),
+                               gy_vi(GY_WINDOWS_LIST_MAX)),
+                       &st, err));
     return read_rows(st, GY_WINDOWS_LIST_MAX, a, ret, ret_n, err);
 }

@@ -729,6 +729,54 @@ static void test_retired_versions_are_given_up(void **state)
     gy_arena_done(&w.a);
 }
 
+/* ---- what is kept ---- */
+
+static gy_status latest_windows(struct gy_db *db, void *ctx, struct gy_err *e)
+{
+    struct windows *w = ctx;
+    return gy_window_latest(db, GY_STR_NULL, &w->a, &w->rows, &w->n, e);
+}
+
+/* Of an endpoint that has been watched for long, beside another. */
+static gy_status many_windows(struct gy_db *db, void *ctx, struct gy_err *e)
+{
+    (void)ctx;
+    return gy_db_exec(
+        db,
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) INSERT INTO "
+        "drift_windows (endpoint, number, revision, version, n_rows, from_us, to_us, "
+        "dataset_drift, result, actor, created_us) SELECT CASE WHEN i <= 5 THEN 'other' ELSE "
+        "'sepsis' END, CASE WHEN i <= 5 THEN i ELSE i - 5 END, 1, 'v' || (i / 100), 50, 1, 2, 0, "
+        "'{}', 'gyre', 3 FROM n",
+        GY_VALS(gy_vi(GY_WINDOWS_KEPT + 9)), NULL, e);
+}
+
+static void test_old_windows_leave(void **state)
+{
+    struct fixture *f = *state;
+    struct windows w = {0};
+    scratch_write(f->scratch, many_windows, NULL);
+    append(f, 0, "1", 50, false);
+    look(f);
+    assert_int_equal(
+        scratch_int(f->scratch, "SELECT COUNT(*) FROM drift_windows WHERE endpoint='sepsis'"),
+        GY_WINDOWS_KEPT);
+    assert_int_equal(
+        scratch_int(f->scratch, "SELECT MAX(number) FROM drift_windows WHERE endpoint='sepsis'"),
+        GY_WINDOWS_KEPT + 5);
+    assert_int_equal(
+        scratch_int(f->scratch, "SELECT COUNT(*) FROM drift_windows WHERE endpoint='other'"), 5);
+    gy_arena_init(&w.a, 64 * GY_MIB);
+    scratch_read(f->scratch, latest_windows, &w);
+    assert_int_equal(w.n, 1 + GY_WINDOWS_VERSIONS); /* of more than a hundred versions */
+    assert_str(w.rows[0].endpoint, "other");
+    assert_int_equal(w.rows[0].number, 5);
+    assert_str(w.rows[1].version, "1");
+    assert_int_equal(w.rows[1].number, GY_WINDOWS_KEPT + 5);
+    assert_str(w.rows[2].version, "v100");
+    gy_arena_done(&w.a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -743,6 +791,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_consumers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_thread, setup, teardown),
         cmocka_unit_test_setup_teardown(test_retired_versions_are_given_up, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_old_windows_leave, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
