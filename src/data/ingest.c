@@ -426,8 +426,11 @@ static gy_status run(struct ingest *g, struct gy_err *err)
     GY_TRY(gy_hash_new(GY_HASH_SHA256, &g->source.sha256, err));
     GY_TRY(gy_hash_new(GY_HASH_SHA256, &g->sha256, err));
     GY_TRY(gy_hash_new(GY_HASH_MD5, &g->md5, err));
-    if (access(o->path, R_OK) != 0) { /* before anything is made */
-        return gy_err_sys(err, errno, "opening '%s'", o->path);
+    for (size_t i = 0; i <= o->n_more; i++) { /* before anything is made, or a letter is written */
+        const char *path = i == 0 ? o->path : o->more[i - 1];
+        if (access(path, R_OK) != 0) {
+            return gy_err_sys(err, errno, "opening '%s'", path);
+        }
     }
     GY_TRY(check_duplicates(o, err));
     GY_TRY(gy_dir_make(o->out_dir, err));

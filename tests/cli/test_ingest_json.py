@@ -54,6 +54,14 @@ def test_compounds_with_the_flags_of_the_reference_tool(tmp_path):
     assert again["new"] is False and again["unknown_keys"] == 102 * 3 + 1 and len(letters(tmp_path / "dlq.log")) == 4
 
 
+def test_a_second_file_that_is_not_there_leaves_no_letters(tmp_path):
+    """Letters of the first file were written before the second one failed, and again with the next try."""
+    assert support.run_gyre("data", "synth", "patients", "--rows", "50", "--bad", "8", "-o", "p.csv", cwd=tmp_path).returncode == 0
+    done = support.run_gyre("data", "ingest", "p.csv", "later.csv", "--schema", VITALS, "--name", "p", cwd=tmp_path)
+    assert done.returncode == 4 and "later.csv" in done.stderr
+    assert not (tmp_path / "dlq.log").exists() and not (tmp_path / "data").exists()
+
+
 def test_the_same_records_are_the_same_version_whatever_the_format(tmp_path):
     made = support.run_gyre("data", "synth", "patients", "--rows", "3000", "--bad", "40", "-o", "p.csv", cwd=tmp_path)
     assert made.returncode == 0
