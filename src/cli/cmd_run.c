@@ -561,7 +561,8 @@ static gy_status run_status(struct gy_cli *cli, void *opts, struct gy_err *err)
                             : why       ? "changed"
                                         : "unchanged";
         n_changed += why != NULL && !s->manual;
-        gy_cli_say(cli, "%-24.*s %-10s %s\n", (int)s->name.n, s->name.p, state, why ? why : "");
+        gy_cli_say(cli, "%-24.*s %-*s%s\n", (int)s->name.n, s->name.p, why ? 11 : 0, state,
+                   why ? why : "");
         gy_jw_obj(&w);
         gy_jw_kv_str(&w, "stage", s->name);
         gy_jw_kv_strc(&w, "status", state);

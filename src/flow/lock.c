@@ -371,8 +371,9 @@ gy_status gy_flow_state_inputs(const struct gy_flow *f, const struct gy_flow_sta
         if (!exists) {
             return gy_err_set(err, GY_E_NOTFOUND,
                               "the stage '%" GY_STR_F "' needs '%" GY_STR_F
-                              "', which is not there and which no stage makes",
-                              GY_STR_A(s->name), GY_STR_A(s->deps[i].full));
+                              "', which is not there and which no stage %s",
+                              GY_STR_A(s->name), GY_STR_A(s->deps[i].full),
+                              gy_flow_is_output(f, s->deps[i].full) ? "has made yet" : "makes");
         }
     }
     return all_params(f, s, a, ret, err);

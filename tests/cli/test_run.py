@@ -175,6 +175,13 @@ def test_a_run_has_a_name(project):
     assert f"last run: after the move  {done['run']}, done" in shown.stdout
 
 
+def test_an_output_of_a_stage_that_has_not_run_is_not_called_made_by_none(project):
+    text = support.run_gyre("flow", "status", cwd=project).stdout
+    assert "'clean.csv', which is not there and which no stage has made yet" in text
+    support.run_json("run", cwd=project)
+    assert all(line == line.rstrip() for line in support.run_gyre("flow", "status", cwd=project).stdout.splitlines())
+
+
 def test_manual_stages_run_only_when_named(project):
     with open(project / "dvc.yaml", "a", encoding="utf-8") as more:
         more.write("  again:\n    cmd: cp n.txt again.txt\n    deps: [n.txt]\n    outs: [again.txt]\n    meta: {gyre: {manual: true}}\n")
