@@ -14,7 +14,8 @@ static const char *const g_events[] = {"drift.detected",       "alert.raised",
                                        "endpoint.rolled_back", NULL};
 
 #define MIN_EVERY_US (10 * INT64_C(1000000))
-#define MAX_DURATION_US (INT64_C(366) * 86400 * 1000000)
+#define DAY_US (INT64_C(86400) * 1000000)
+#define MAX_DURATION_US (366 * DAY_US)
 
 static gy_status keep(struct gy_arena *a, struct gy_str *s, struct gy_err *err)
 {
@@ -37,9 +38,15 @@ static gy_status unknown(struct gy_str name, const char *what, struct gy_str wor
     (void)gy_err_set(err, GY_E_INVALID, "trigger '%" GY_STR_F "': %s '%" GY_STR_F "'",
                      GY_STR_A(gy_str_sub(name, 0, 60)), what, GY_STR_A(gy_str_sub(word, 0, 60)));
     if (near) {
-        (void)gy_err_hint(err, "did you mean '%s'?", near);
+        return gy_err_hint(err, "did you mean '%s'?", near);
     }
-    return GY_E_INVALID;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf all;
+    gy_buf_init(&all, GY_KIB);
+    for (const char *const *k = known; *k; k++) {
+        gy_buf_addf(&all, "%s%s", k == known ? "" : ", ", *k);
+    }
+    return gy_buf_check(&all, "a hint", NULL) == GY_OK ? gy_err_hint(err, "one of: %s", all.p)
+                                                       : GY_E_INVALID;
 }
 
 static gy_status only_keys(struct gy_str name, yyjson_val *map, const char *const *known,
@@ -251,8 +258,16 @@ static void write_duration(struct gy_jw *w, const char *key, int64_t us)
         gy_jw_null(w);
         return;
     }
-    size_t n = gy_fmt_f64_trim((double)us / 1e6, number);
-    gy_jw_strf(w, "%.*ss", (int)n, number);
+    const struct {
+        char letter;
+        int64_t us;
+    } units[] = {{'d', DAY_US}, {'h', DAY_US / 24}, {'m', DAY_US / 1440}, {'s', 1000000}};
+    size_t i = 0;
+    while (i < 3 && us % units[i].us != 0) {
+        i++; /* the largest that leaves no fraction */
+    }
+    size_t n = gy_fmt_f64_trim((double)us / (double)units[i].us, number);
+    gy_jw_strf(w, "%.*s%c", (int)n, number, units[i].letter);
 }
 
 void gy_trigger_write(struct gy_jw *w, const struct gy_trigger_spec *s)

@@ -398,6 +398,30 @@ static void test_durations(void **state)
     }
 }
 
+/* "every 86400s" is nothing that a person reads. */
+static void test_durations_are_told_in_the_largest_unit(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t us;
+        const char *text;
+    } rows[] = {{86400 * SECOND, "1d"},      {5400 * SECOND, "90m"},
+                {36 * 3600 * SECOND, "36h"}, {61 * SECOND, "61s"},
+                {SECOND / 4 * 43, "10.75s"}, {366 * 86400 * SECOND, "366d"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
+        struct gy_jw w;
+        char wanted[64];
+        const struct gy_trigger_spec s = {
+            .name = GY_STR("x"), .on = GY_ON_EVERY, .every_us = rows[i].us};
+        gy_buf_init(&out, GY_KIB);
+        gy_jw_init(&w, &out);
+        gy_trigger_write(&w, &s);
+        (void)snprintf(wanted, sizeof wanted, "{\"every\":\"%s\"}", rows[i].text);
+        assert_non_null(strstr(out.p, wanted));
+    }
+}
+
 static gy_status parse_all(void *ctx, struct gy_err *err)
 {
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
@@ -428,6 +452,7 @@ int main(void)
             test_an_old_event_does_not_fire_a_trigger_that_is_enabled_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_replacing_keeps_what_stays, setup, teardown),
         cmocka_unit_test(test_durations),
+        cmocka_unit_test(test_durations_are_told_in_the_largest_unit),
         cmocka_unit_test(test_torture),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
