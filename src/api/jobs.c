@@ -312,6 +312,21 @@ static gy_status list_jobs(struct gy_db *db, void *ctx, struct gy_err *err)
     return gy_job_list(db, c->project, c->state, (size_t)c->max, c->arena, &c->list, &c->n, err);
 }
 
+static gy_status check_state(struct gy_str state, struct gy_err *err)
+{
+    static const char *const known[] = {"",     "open",   "queued",  "running",  "waiting_approval",
+                                        "done", "failed", "refused", "cancelled"};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (gy_str_eqc(state, known[i])) {
+            return GY_OK;
+        }
+    }
+    return gy_err_set(
+        err, GY_E_INVALID,
+        "'state' is open, queued, running, waiting_approval, done, failed, refused or "
+        "cancelled");
+}
+
 static gy_status get_jobs(void *ctx, struct gy_request *req, struct gy_reply *reply,
                           struct gy_err *err)
 {
@@ -326,6 +341,7 @@ static gy_status get_jobs(void *ctx, struct gy_request *req, struct gy_reply *re
     if (limit.n > 0 && gy_parse_i64(limit, 1, GY_JOB_LIST_MAX, &c.max, err) != GY_OK) {
         return gy_err_wrap(err, "'limit'");
     }
+    GY_TRY(check_state(c.state, err));
     GY_TRY(gy_store_read(app->store, list_jobs, &c, err));
     gy_buf_init(&out, GY_MAX_REPLY);
     gy_jw_init(&w, &out);

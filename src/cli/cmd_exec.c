@@ -29,6 +29,7 @@
 #define BUSY_WAIT_MS 500 /* while a person runs the same project */
 #define BUSY_MOST_S 3600
 #define MAX_FILES 4096
+#define MOST_TRIES 20 /* of what is asked for once at a time */
 
 struct job {
     struct gy_cli *cli;
@@ -67,6 +68,13 @@ static gy_status no_memory(struct gy_err *err)
 static gy_status cancelled(struct gy_err *err)
 {
     return gy_err_set(err, GY_E_CANCELLED, "cancelled");
+}
+
+/* Nothing else was wrong: another attempt may have more luck. */
+static gy_status went_away(struct gy_err *err)
+{
+    return gy_err_set(err, GY_E_UNAVAILABLE, "the server did not answer, %d times in a row",
+                      MOST_TRIES);
 }
 
 static gy_status keep(struct job *j, struct gy_str s, struct gy_str *ret, struct gy_err *err)
@@ -504,8 +512,8 @@ static gy_status do_approval(struct job *j, struct outcome *ret, struct gy_err *
         j->step = "deploy";
         return GY_OK;
     }
-    while (!state.p) {
-        GY_TRY(ask_for_approval(j, &state, err));
+    for (int i = 0; !state.p; i++) {
+        GY_TRY(i < MOST_TRIES ? ask_for_approval(j, &state, err) : went_away(err));
     }
     if (gy_str_eqc(state, "approved")) {
         j->step = "deploy";
@@ -573,8 +581,9 @@ static gy_status deploy(struct job *j, bool canary, struct gy_err *err)
     if (!ref) {
         return no_memory(err);
     }
-    const char *argv[16] = {j->cli->program, "endpoint", "deploy", "--json", "--model", ref};
-    size_t n = 6;
+    const char *argv[16] = {j->cli->program, "endpoint", "deploy",   "--json",
+                            "--model",       ref,        "--reason", j->name.p};
+    size_t n = 8;
     if (canary) {
         (void)snprintf(share, sizeof share, "%.8g", j->spec.canary);
         argv[n++] = "--canary";
@@ -597,8 +606,8 @@ static gy_status deploy(struct job *j, bool canary, struct gy_err *err)
 static gy_status do_deploy(struct job *j, struct outcome *ret, struct gy_err *err)
 {
     bool served = false;
-    while (j->spec.endpoint.p && j->revision == 0) {
-        GY_TRY(find_revision(j, &served, err));
+    for (int i = 0; j->spec.endpoint.p && j->revision == 0; i++) {
+        GY_TRY(i < MOST_TRIES ? find_revision(j, &served, err) : went_away(err));
         if (j->revision == 0) {
             GY_TRY(deploy(j, served && j->spec.canary > 0, err));
         }

@@ -447,7 +447,8 @@ static const struct gy_verb verbs[] = {
      .min_args = 1,
      .max_args = 1,
      .summary = "labels from a file, by prediction id or request id",
-     .details = "accepted + rejected = read. A record that is refused is told with its number and "
+     .details = "accepted + rejected = read. A record that is refused is told with its number "
+                "(from 0) and "
                 "the reason; the others are kept.\nThe same file again changes nothing.",
      .examples = "  gyre feedback import labels.csv\n"
                  "  gyre feedback import outcomes.csv --id-column pid --label-column isSepsis\n"

@@ -158,7 +158,7 @@ static const struct gy_opt list_opts[] = {
 static void say_line(struct gy_cli *cli, const char *name, struct gy_str text)
 {
     if (text.n) {
-        gy_cli_say(cli, "  %-12s %" GY_STR_F "\n", name, GY_STR_A(text));
+        gy_cli_say(cli, "  %-13s %" GY_STR_F "\n", name, GY_STR_A(text));
     }
 }
 
@@ -179,7 +179,7 @@ static void say_review(struct gy_cli *cli, yyjson_val *r)
         say_line(cli, texts[t], gy_json_str(r, texts[t]));
     }
     say_line(cli, "score", number_cell(cli, gy_json_get(r, "score")));
-    say_line(cli, "probability", number_cell(cli, gy_json_get(r, "probability")));
+    say_line(cli, "picked_with_p", number_cell(cli, gy_json_get(r, "probability")));
     gy_cli_say(cli, "inputs\n");
     yyjson_obj_foreach(gy_json_get(r, "inputs"), i, n, key, v)
     {

@@ -20,7 +20,7 @@ struct trigger_opts {
     struct gy_opt_list stages;
 };
 
-/* "drift.detected", "500 reviews", "every 86400s" */
+/* "drift.detected", "500 reviews", "every 1d" */
 static struct gy_str on_text(struct gy_cli *cli, yyjson_val *spec)
 {
     yyjson_val *on = gy_json_get(spec, "on");
@@ -271,6 +271,22 @@ struct job_opts {
     int64_t limit;
 };
 
+/* Of a reason as much as a table has room for. */
+static struct gy_str beginning(struct gy_cli *cli, struct gy_str text)
+{
+    enum { MOST = 60 };
+    size_t n = MOST - 3;
+    if (text.n <= MOST) {
+        return text;
+    }
+    while (n > 0 && ((unsigned char)text.p[n] & 0xc0) == 0x80) {
+        n--; /* not inside a character */
+    }
+    const char *cut =
+        gy_arena_printf(&cli->arena, "%" GY_STR_F "...", GY_STR_A(gy_str_sub(text, 0, n)));
+    return gy_str_c(cut ? cut : "...");
+}
+
 static gy_status run_jobs(struct gy_cli *cli, void *opts, struct gy_err *err)
 {
     static const char *const head[] = {"job",     "name",  "state",   "step",
@@ -312,7 +328,7 @@ static gy_status run_jobs(struct gy_cli *cli, void *opts, struct gy_err *err)
                            : GY_STR_NULL;
         c[5] = gy_cli_cellf(cli, "%lld", (long long)gy_json_i64(j, "attempt", 0));
         c[6] = gy_cli_cell(cli, gy_str_sub(gy_json_str(j, "started"), 0, 19));
-        c[7] = gy_cli_cell(cli, gy_str_sub(why.p ? why : gy_json_str(j, "reason"), 0, 60));
+        c[7] = gy_cli_cell(cli, beginning(cli, why.p ? why : gy_json_str(j, "reason")));
     }
     gy_cli_table(cli, head, N, cells, yyjson_arr_size(list),
                  (const bool[N]){false, false, false, false, false, true, false, false});

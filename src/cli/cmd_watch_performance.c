@@ -149,18 +149,23 @@ static gy_status print_list(struct gy_cli *cli, const struct kind *k, yyjson_val
 static void print_notes(struct gy_cli *cli, yyjson_val *root)
 {
     static const struct {
-        const char *key, *text;
+        const char *key, *one, *many;
     } notes[] = {
-        {"orphans", "labels wait for predictions that are not known"},
-        {"unreadable", "labels are no class or number of the model"},
-        {"conflicts", "rows have labels that disagree: the higher source counts, then the later"},
-        {"repeated", "rows were named by request ids that several predictions have"},
-        {"other_task", "rows are of revisions with another task or other classes"},
+        {"orphans", "label waits for a prediction that is not known",
+         "labels wait for predictions that are not known"},
+        {"unreadable", "label is no class or number of the model",
+         "labels are no class or number of the model"},
+        {"conflicts", "row has labels that disagree: the higher source counts, then the later",
+         "rows have labels that disagree: the higher source counts, then the later"},
+        {"repeated", "row was named by a request id that several predictions have",
+         "rows were named by request ids that several predictions have"},
+        {"other_task", "row is of a revision with another task or other classes",
+         "rows are of revisions with another task or other classes"},
     };
     for (size_t i = 0; i < sizeof notes / sizeof notes[0]; i++) {
         int64_t n = gy_json_i64(root, notes[i].key, 0);
         if (n > 0) {
-            gy_cli_say(cli, "%lld %s\n", (long long)n, notes[i].text);
+            gy_cli_say(cli, "%lld %s\n", (long long)n, n == 1 ? notes[i].one : notes[i].many);
         }
     }
 }

@@ -243,9 +243,10 @@ static gy_status read_log(struct gy_cli *cli, struct reading *r, struct gy_err *
                                &r->in->window, err));
     GY_TRY(gy_predlog_each(dir, take_rows, r, err));
     if (gy_drift_window_rows(r->in->window) == 0) {
-        return gy_err_set(err, GY_E_NOTFOUND,
-                          "the log has no row of '%" GY_STR_F "' version %" GY_STR_F,
-                          GY_STR_A(r->l->endpoint), GY_STR_A(r->version));
+        (void)gy_err_set(err, GY_E_NOTFOUND,
+                         "the log has no row of '%" GY_STR_F "' version %" GY_STR_F,
+                         GY_STR_A(r->l->endpoint), GY_STR_A(r->version));
+        return gy_err_hint(err, "it grows as the endpoint answers; --version names another");
     }
     return GY_OK;
 }

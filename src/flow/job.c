@@ -66,9 +66,11 @@ gy_status gy_job_get(struct gy_db *db, struct gy_str id, struct gy_arena *a, str
     memset(ret, 0, sizeof *ret);
     GY_TRY(gy_db_query(db, COLUMNS "WHERE id=?", GY_VALS(gy_vs(id)), &st, err));
     GY_TRY(gy_stmt_step(st, &found, err));
-    return found ? read_row(st, a, ret, err)
-                 : gy_err_set(err, GY_E_NOTFOUND, "no job '%" GY_STR_F "'",
-                              GY_STR_A(gy_str_sub(id, 0, 64)));
+    if (found) {
+        return read_row(st, a, ret, err);
+    }
+    (void)gy_err_set(err, GY_E_NOTFOUND, "no job '%" GY_STR_F "'", GY_STR_A(gy_str_sub(id, 0, 64)));
+    return gy_err_hint(err, "gyre jobs list shows them");
 }
 
 gy_status gy_job_list(struct gy_db *db, struct gy_str project, struct gy_str state, size_t max,

@@ -40,7 +40,7 @@ gy_status gy_review_assign(struct gy_db *db, struct gy_str prediction_id, int64_
     }
     if (was && !take && !gy_str_eq(r.assignee, now ? assignee : actor)) {
         (void)gy_err_set(err, GY_E_CONFLICT, "%" GY_STR_F " has this review", GY_STR_A(r.assignee));
-        return gy_err_hint(err, "\"take\": true takes it over");
+        return gy_err_hint(err, "--take (\"take\": true) takes it over");
     }
     GY_TRY(
         gy_db_exec(db,

@@ -126,7 +126,7 @@ def test_performance_as_text(home):
     assert lines[1].split() == ["by", "tp", "fp", "tn", "fn", "accuracy", "precision", "recall", "f1"]
     combined = next(line for line in lines if line.startswith("combined"))
     assert combined.split()[1:6] == ["1", "1", "1", "1", "0.500"] and "[0.150-0.850]" in combined
-    assert "1 rows have labels that disagree" in text
+    assert "1 row has labels that disagree" in text
     assert "what clients got, by time of the prediction" in text
     assert run_json(server, "watch", "performance", "sepsis", "--last", 1)["labelled"] == 1
     assert run_json(server, "watch", "performance", "sepsis", "--since", "1h", "--version", 1)["labelled"] == 4

@@ -168,5 +168,5 @@ def test_tables_for_people(project):
     listed = support.run_gyre("review", "list", "sepsis", cwd=folder).stdout
     assert f"{one}/0" in listed and "HR=104 Resp=22 Temp=38.9" in listed and "sirs" in listed and "1 undecided" in listed
     shown = support.run_gyre("review", "verdict", one, "1", "-r", "clear", cwd=folder).stdout
-    assert "verdict      1" in shown and "clear" in shown
+    assert "verdict       1" in shown and "clear" in shown
     assert "100.0 %" in support.run_gyre("review", "summary", cwd=folder).stdout

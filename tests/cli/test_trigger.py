@@ -127,6 +127,7 @@ def test_a_sensor_is_refused_a_population_is_retrained(project):
     run = project.json("flow", "history")["runs"][0]
     assert (run["id"], run["name"], run["job"], run["status"]) == (done["flow_run"], done["name"], done["id"], "done")
     assert project.json("endpoint", "list")["endpoints"][0]["version"] == 1
+    assert done["name"] in project.gyre("endpoint", "history", "small").stdout                    # why it was deployed
     assert "started" in {e["rel"] for e in
                          requests.get(f"{project.server.url}{API}/lineage", params={"node": f"job:{done['id']}", "direction": "down"},
                                       timeout=30).json()["edges"]}
@@ -269,10 +270,25 @@ def test_gyre_yaml_is_the_list(tmp_path):
     (tmp_path / "gyre.yaml").write_text("name: p\ntriggers:\n- {name: b, on: {every: 2d}, run: [x]}\n")
     listed = support.run_json("trigger", "add", cwd=tmp_path)["triggers"]
     assert [(t["name"], t["from_file"]) for t in listed] == [("b", True), ("c", False)]
-    assert listed[0]["spec"]["on"] == {"every": "172800s"}
-    assert listed[1]["spec"] == {"name": "c", "on": {"reviews": 5}, "run": ["x", "y"], "cooldown": "5400s", "model": None, "endpoint": "e",
+    assert listed[0]["spec"]["on"] == {"every": "2d"}
+    assert listed[1]["spec"] == {"name": "c", "on": {"reviews": 5}, "run": ["x", "y"], "cooldown": "90m", "model": None, "endpoint": "e",
                                  "canary": "12.5%"}
     support.run_json("trigger", "remove", "c", cwd=tmp_path)
     assert [t["name"] for t in support.run_json("trigger", "list", "--project", "p", cwd=tmp_path)["triggers"]] == ["b"]
     assert "__exec" not in support.run_gyre("-h", cwd=tmp_path).stdout
     assert support.run_gyre("__exec", "01a1fbcc-3977-7408-9a4a-d48b4a3e925c", cwd=tmp_path).returncode == 2
+
+
+def test_words_that_are_not_known_are_told_with_those_that_are(tmp_path):
+    """A state that no job has listed nothing; an event that is near to none had no hint."""
+    support.run_json("init", "--template", "sepsis", cwd=tmp_path)
+    done = support.run_gyre("jobs", "list", "--state", "finished", cwd=tmp_path)
+    assert done.returncode == 3 and "waiting_approval" in done.stderr
+    done = support.run_gyre("jobs", "show", "nope", cwd=tmp_path)
+    assert done.returncode == 4 and "hint: gyre jobs list" in done.stderr
+    done = support.run_gyre("trigger", "add", "x", "--on", "monday", "--run", "retrain", cwd=tmp_path)
+    assert done.returncode == 3 and "hint: one of: drift.detected, alert.raised" in done.stderr
+    assert support.run_gyre("trigger", "add", cwd=tmp_path).returncode == 0
+    support.run_json("trigger", "add", "x", "--every", "36h", "--run", "retrain", cwd=tmp_path)
+    text = support.run_gyre("trigger", "list", cwd=tmp_path).stdout
+    assert "every 36h" in text and "50000 reviews" in text
