@@ -506,7 +506,8 @@ gy_status gy_join_prediction(struct gy_join *j, const struct gy_record *r, struc
     (void)pthread_mutex_lock(&j->mu);
     uint32_t group = j->last_group;
     gy_status st = last_group_fits(j, r) ? GY_OK : group_of(j, r, &group, &failed);
-    bool readable = st != GY_E_NOTFOUND && st != GY_E_CORRUPT;
+    /* Whoever reads the log must come past what can never be read. */
+    bool readable = st != GY_E_NOTFOUND && st != GY_E_CORRUPT && st != GY_E_TOOBIG;
     j->unreadable += !readable;
     if (st == GY_OK) {
         j->last_group = group;

@@ -33,7 +33,7 @@ void gy_join_free(struct gy_join *j);
 GY_DEFINE_AUTO(struct gy_join *, gy_join_free);
 
 /* A log record: its rows. Those known already change nothing. A record that can not be read (its
- * revision is gone, an error answer) is counted and passed over. Fails: NOMEM, TOOBIG (groups), as
+ * revision is gone or one too many, an error answer) is counted and passed over. Fails: NOMEM, as
  * the store does. */
 GY_CHECKED gy_status gy_join_prediction(struct gy_join *j, const struct gy_record *r,
                                         struct gy_err *err);

@@ -161,6 +161,13 @@ static void test_late_early_and_unknown(void **state)
     gy_join_get_stats(f->join, &stats);
     assert_int_equal(stats.unreadable, 1);
     assert_int_equal(stats.rows, 1);
+    char endless[GY_MAX_NAME + 100]; /* no endpoint has such a name: passed over as well */
+    memset(endless, 'x', sizeof endless);
+    struct gy_record strange = r;
+    strange.endpoint = gy_str_n(endless, sizeof endless);
+    predict(f->join, &strange);
+    gy_join_get_stats(f->join, &stats);
+    assert_int_equal(stats.unreadable, 2);
     struct gy_join_row row;
     assert_true(gy_join_get(f->join, l.id, 0, &row));
     assert_str(row.source, "truth");
