@@ -16,21 +16,11 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/time.h"
+#include "store/actor.h"
 #include "store/verdicts.h"
 
 #define BASE "/api/gyre/v1"
 #define MAX_CHECKS (4 * GY_MIB)
-
-static gy_status refuse_anonymous(const struct gy_request *req, const char *what,
-                                  struct gy_err *err)
-{
-    if (req->actor.n > 0 && !gy_str_eqc(req->actor, "anonymous")) {
-        return GY_OK;
-    }
-    (void)gy_err_set(err, GY_E_UNAUTHENTICATED, "%s needs a name: the actor is anonymous", what);
-    (void)gy_err_hint(err, "ask over the server's socket (your user is the actor) or with a token");
-    return GY_E_UNAUTHENTICATED;
-}
 
 /* ---- verdicts ---- */
 
@@ -69,7 +59,7 @@ static gy_status post_verdict(void *ctx, struct gy_request *req, struct gy_reply
 {
     struct gy_app *app = ctx;
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    GY_TRY(refuse_anonymous(req, "a verdict", err));
+    GY_TRY(gy_actor_need(req->actor, "a verdict", err));
     GY_TRY(gy_api_object(req, GY_MAX_JSON_BODY, &doc, err));
     yyjson_val *root = yyjson_doc_get_root(doc);
     struct verdict_call call = {.v = {.actor = req->actor, .time_us = gy_now_us()}};
@@ -157,7 +147,7 @@ static gy_status post_protect(void *ctx, struct gy_request *req, struct gy_reply
 {
     struct gy_app *app = ctx;
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    GY_TRY(refuse_anonymous(req, "protecting an alias", err));
+    GY_TRY(gy_actor_need(req->actor, "protecting an alias", err));
     GY_TRY(gy_api_object(req, GY_MAX_JSON_BODY, &doc, err));
     yyjson_val *root = yyjson_doc_get_root(doc);
     struct protect_call call = {.actor = req->actor};
@@ -219,7 +209,7 @@ static gy_status post_approval(void *ctx, struct gy_request *req, struct gy_repl
 {
     struct gy_app *app = ctx;
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    GY_TRY(refuse_anonymous(req, "asking for an approval", err));
+    GY_TRY(gy_actor_need(req->actor, "asking for an approval", err));
     GY_TRY(gy_api_object(req, GY_MAX_JSON_BODY, &doc, err));
     yyjson_val *root = yyjson_doc_get_root(doc);
     struct request_call call = {.a = {.requested_by = req->actor,
@@ -288,7 +278,7 @@ static gy_status decide(struct gy_app *app, struct gy_request *req, bool approve
                         struct gy_reply *reply, struct gy_err *err)
 {
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    GY_TRY(refuse_anonymous(req, "a decision", err));
+    GY_TRY(gy_actor_need(req->actor, "a decision", err));
     GY_TRY(gy_api_object(req, GY_MAX_JSON_BODY, &doc, err));
     struct decide_call call = {
         .id = gy_req_param(req, "id"), .actor = req->actor, .approve = approve};

@@ -33,6 +33,7 @@
 #include "flow/job.h"
 #include "flow/records.h"
 #include "flow/trigger.h"
+#include "store/actor.h"
 
 #define BASE "/api/gyre/v1"
 #define MAX_LOG_TAIL ((size_t)GY_MIB)
@@ -153,9 +154,7 @@ static gy_status store_triggers(void *ctx, struct gy_request *req, struct gy_rep
 /* Stages are commands of a project's own files: who may make them run must be known. */
 static gy_status need_name(const struct gy_request *req, struct gy_err *err)
 {
-    return gy_str_eqc(req->actor, "anonymous")
-               ? gy_err_set(err, GY_E_UNAUTHENTICATED, "what runs commands needs a name")
-               : GY_OK;
+    return gy_actor_need(req->actor, "what runs commands", err);
 }
 
 static gy_status put_triggers(void *ctx, struct gy_request *req, struct gy_reply *reply,

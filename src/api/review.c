@@ -17,6 +17,7 @@
 #include "api/review_api.h"
 #include "base/embed.h"
 #include "base/time.h"
+#include "store/actor.h"
 #include "watch/review.h"
 #include "watch/review_token.h"
 
@@ -347,7 +348,7 @@ static gy_status get_whoami(void *ctx, struct gy_request *req, struct gy_reply *
     GY_TRY(gy_review_reviewer(ctx, req, &name, err));
     gy_jw_init(&w, &out);
     gy_jw_obj(&w);
-    gy_jw_kv_str(&w, "reviewer", gy_str_eqc(name, "anonymous") ? GY_STR_NULL : name);
+    gy_jw_kv_str(&w, "reviewer", gy_actor_named(name) ? name : GY_STR_NULL);
     gy_jw_obj_end(&w);
     return gy_reply_json(reply, 200, &out, err);
 }

@@ -17,6 +17,7 @@
 #include "base/id.h"
 #include "base/time.h"
 #include "serve/serving.h"
+#include "store/actor.h"
 #include "store/events.h"
 #include "store/lineage.h"
 #include "watch/join.h"
@@ -33,7 +34,7 @@ static gy_status need_name(struct gy_app *app, struct gy_request *req, struct gy
                            struct gy_err *err)
 {
     GY_TRY(gy_review_reviewer(app, req, ret, err));
-    if (ret->n > 0 && !gy_str_eqc(*ret, "anonymous")) {
+    if (gy_actor_named(*ret)) {
         return GY_OK;
     }
     (void)gy_err_set(err, GY_E_UNAUTHENTICATED, "reviewing needs a name: the actor is anonymous");
@@ -332,7 +333,7 @@ static gy_status post_link(void *ctx, struct gy_request *req, struct gy_reply *r
     struct gy_str name, token;
     char key[GY_MAX_PATH];
     gy_buf_init(&out, 64 * GY_KIB);
-    if (req->actor.n == 0 || gy_str_eqc(req->actor, "anonymous")) {
+    if (!gy_actor_named(req->actor)) {
         (void)gy_err_set(err, GY_E_UNAUTHENTICATED,
                          "a review link needs somebody to answer for it");
         return gy_err_hint(err, "`gyre review link` asks over the server's socket");

@@ -13,6 +13,7 @@
 #include "api/watching.h"
 #include "flow/trigger.h"
 #include "serve/revision.h"
+#include "store/actor.h"
 #include "watch/alerts.h"
 #include "watch/watcher.h"
 #include "watch/webhook.h"
@@ -52,9 +53,8 @@ static gy_status check_replaced(struct gy_db *db, const struct gy_watch_config *
     GY_TRY(gy_json_parse(c->endpoints, &doc, err));
     GY_TRY(gy_watch_config_list(db, &a, &all, &n, err));
     for (size_t i = 0; i < n; i++) {
-        if (!gy_str_eqc(all[i].actor, "anonymous") &&
-            (gy_str_eq(all[i].project, c->project) ||
-             shares_endpoint(&all[i], yyjson_doc_get_root(doc)))) {
+        if (gy_actor_named(all[i].actor) && (gy_str_eq(all[i].project, c->project) ||
+                                             shares_endpoint(&all[i], yyjson_doc_get_root(doc)))) {
             (void)gy_err_set(err, GY_E_UNAUTHENTICATED,
                              "'%" GY_STR_F "' was applied by '%" GY_STR_F "': who changes what is "
                              "watched there needs a name, and the actor is anonymous",
@@ -68,12 +68,12 @@ static gy_status check_replaced(struct gy_db *db, const struct gy_watch_config *
 static gy_status store_config(struct gy_db *db, void *ctx, struct gy_err *err)
 {
     struct applying *a = ctx;
-    if (gy_str_eqc(a->config.actor, "anonymous")) {
+    if (!gy_actor_named(a->config.actor)) {
         GY_TRY(check_replaced(db, &a->config, err));
     }
     GY_TRY(gy_watch_config_put(db, &a->config, err));
     /* Without a folder nothing can be run, so there is nothing to say about triggers. */
-    return a->config.folder.n > 0 && !gy_str_eqc(a->config.actor, "anonymous")
+    return a->config.folder.n > 0 && gy_actor_named(a->config.actor)
                ? gy_triggers_replace(db, a->config.project, a->config.folder, a->triggers,
                                      a->config.actor, err)
                : GY_OK;
@@ -85,11 +85,8 @@ static gy_status check_others(yyjson_val *body, struct gy_str actor, struct gy_e
     yyjson_val *notify = gy_json_get(body, "notify");
     yyjson_val *triggers = gy_json_get(body, "triggers");
     GY_TRY(gy_webhook_check(notify, err));
-    if ((yyjson_arr_size(notify) || yyjson_arr_size(triggers)) && gy_str_eqc(actor, "anonymous")) {
-        (void)gy_err_set(err, GY_E_UNAUTHENTICATED,
-                         "triggers and notify need a name: the actor "
-                         "is anonymous");
-        return gy_err_hint(err, "ask over the server's socket (your user is the actor)");
+    if (yyjson_arr_size(notify) || yyjson_arr_size(triggers)) {
+        return gy_actor_need(actor, "a project with triggers or notify", err);
     }
     return GY_OK;
 }

@@ -6,6 +6,7 @@
  * project: POST /watch/apply. */
 #include "api/app.h"
 #include "api/body.h"
+#include "store/actor.h"
 #include "watch/webhook.h"
 
 struct list_call {
@@ -42,12 +43,7 @@ static gy_status get_webhooks(void *ctx, struct gy_request *req, struct gy_reply
     struct list_call call = {.a = req->arena};
     struct gy_jw w;
     gy_buf_init(&out, GY_MAX_REPLY);
-    if (req->actor.n == 0 || gy_str_eqc(req->actor, "anonymous")) {
-        (void)gy_err_set(err, GY_E_UNAUTHENTICATED,
-                         "addresses of webhooks are told to who has a "
-                         "name: the actor is anonymous");
-        return gy_err_hint(err, "ask over the server's socket: your user is the actor");
-    }
+    GY_TRY(gy_actor_need(req->actor, "reading the addresses of webhooks", err));
     GY_TRY(gy_store_read(app->store, list_closure, &call, err));
     gy_jw_init(&w, &out);
     gy_jw_obj(&w);

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/time.h"
 #include "flow/records.h"
+#include "store/actor.h"
 #include "store/events.h"
 #include "store/lineage.h"
 #include "track/runs.h"
@@ -428,9 +429,7 @@ gy_status gy_job_cancel(struct gy_db *db, struct gy_str id, struct gy_str actor,
     GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
     gy_arena_init(&a, GY_MIB);
     struct gy_job j;
-    if (gy_str_eqc(actor, "anonymous")) {
-        return gy_err_set(err, GY_E_UNAUTHENTICATED, "nobody cancels a job without a name");
-    }
+    GY_TRY(gy_actor_need(actor, "cancelling a job", err));
     GY_TRY(gy_job_get(db, id, &a, &j, err));
     if (!gy_job_is_open(&j)) {
         return gy_err_set(err, GY_E_CONFLICT, "the job has ended already: it is %" GY_STR_F,

@@ -7,6 +7,7 @@
 #include "base/time.h"
 #include "flow/job.h"
 #include "flow/trigger_internal.h"
+#include "store/actor.h"
 #include "store/events.h"
 
 /* ---- reading ---- */
@@ -348,9 +349,7 @@ gy_status gy_trigger_fire(struct gy_db *db, struct gy_str project, struct gy_str
     char id[GY_UUID_TEXT];
     bool started = false;
     gy_arena_init(&a, 64 * GY_MIB);
-    if (actor.n == 0 || gy_str_eqc(actor, "anonymous")) {
-        return gy_err_set(err, GY_E_UNAUTHENTICATED, "nobody fires a trigger without a name");
-    }
+    GY_TRY(gy_actor_need(actor, "firing a trigger", err));
     if (gy_str_trim(reason).n == 0 || reason.n > GY_JOB_MAX_REASON) {
         return gy_err_set(err, GY_E_INVALID,
                           "firing a trigger by hand needs a reason of at most %d "

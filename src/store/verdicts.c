@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "store/actor.h"
 #include "store/events.h"
 #include "store/lineage.h"
 
@@ -32,16 +33,6 @@ static gy_status need(struct gy_str s, const char *what, struct gy_err *err)
 static struct gy_val text_or_empty(struct gy_str s)
 {
     return gy_vs(s.p ? s : GY_STR(""));
-}
-
-static gy_status refuse_anonymous(struct gy_str actor, const char *what, struct gy_err *err)
-{
-    if (actor.n == 0 || gy_str_eqc(actor, "anonymous")) {
-        gy_err_set(err, GY_E_UNAUTHENTICATED, "%s needs a name: the actor is anonymous", what);
-        gy_err_hint(err, "ask over the server's socket (your user is the actor) or with a token");
-        return GY_E_UNAUTHENTICATED;
-    }
-    return GY_OK;
 }
 
 static gy_status id_of(struct gy_str given, char ret_id[GY_UUID_TEXT], struct gy_err *err)
@@ -72,7 +63,7 @@ gy_status gy_verdict_add(struct gy_db *db, const struct gy_verdict *v, char *ret
 {
     GY_TRY(need(v->model_digest, "model digest", err));
     GY_TRY(need(v->gate, "gate", err));
-    GY_TRY(refuse_anonymous(v->actor, "a verdict", err));
+    GY_TRY(gy_actor_need(v->actor, "a verdict", err));
     struct gy_str checks = v->checks.n ? v->checks : GY_STR("[]");
     GY_TRY(check_json(checks, err));
     char id[GY_UUID_TEXT];
@@ -207,7 +198,7 @@ static gy_status explain_undecided(struct gy_db *db, struct gy_str id, struct gy
 gy_status gy_approval_decide(struct gy_db *db, struct gy_str id, bool approve, struct gy_str actor,
                              struct gy_str reason, struct gy_err *err)
 {
-    GY_TRY(refuse_anonymous(actor, "a decision", err));
+    GY_TRY(gy_actor_need(actor, "a decision", err));
     int64_t changed = 0;
     GY_TRY(gy_db_exec(
         db,

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/time.h"
+#include "store/actor.h"
 #include "store/events.h"
 
 #define MAX_REASON ((size_t)4096)
@@ -166,11 +167,7 @@ gy_status gy_alert_clear(struct gy_db *db, const char *kind, struct gy_str endpo
 gy_status gy_alert_acknowledge(struct gy_db *db, int64_t id, struct gy_str actor,
                                struct gy_str reason, struct gy_err *err)
 {
-    if (actor.n == 0 || gy_str_eqc(actor, "anonymous")) {
-        (void)gy_err_set(err, GY_E_UNAUTHENTICATED,
-                         "acknowledging an alert needs a name: the actor is anonymous");
-        return gy_err_hint(err, "ask over the server's socket (your user is the actor)");
-    }
+    GY_TRY(gy_actor_need(actor, "acknowledging an alert", err));
     if (reason.n == 0 || reason.n > MAX_REASON) {
         return gy_err_set(err, GY_E_INVALID, "the reason: 1 to %zu bytes are wanted", MAX_REASON);
     }

@@ -7,20 +7,11 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "store/actor.h"
 #include "store/events.h"
 #include "watch/review_internal.h"
 
 #define MAX_ENDPOINTS 1000 /* endpoints that the verdicts of one call are about */
-
-static gy_status refuse_anonymous(struct gy_str actor, const char *what, struct gy_err *err)
-{
-    if (actor.n > 0 && !gy_str_eqc(actor, "anonymous")) {
-        return GY_OK;
-    }
-    (void)gy_err_set(err, GY_E_UNAUTHENTICATED, "%s needs a name: the actor is anonymous", what);
-    return gy_err_hint(err, "ask over the server's socket (your user is the actor), or open the "
-                            "page that `gyre review link` prints");
-}
 
 /* ---- assigning ---- */
 
@@ -31,7 +22,7 @@ gy_status gy_review_assign(struct gy_db *db, struct gy_str prediction_id, int64_
     GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
     struct gy_review r;
     gy_arena_init(&a, 16 * GY_MIB);
-    GY_TRY(refuse_anonymous(actor, "assigning a review", err));
+    GY_TRY(gy_actor_need(actor, "assigning a review", err));
     GY_TRY(gy_review_get(db, prediction_id, row, &a, &r, err));
     bool was = gy_str_eqc(r.state, "assigned"), now = assignee.n > 0;
     if (gy_str_eqc(r.state, "done")) {
@@ -330,7 +321,7 @@ gy_status gy_review_decide(struct gy_db *db, const struct gy_review_verdict *ver
                            struct gy_str reviewer, struct gy_arena *a,
                            struct gy_review_decided *ret, struct gy_err *err)
 {
-    GY_TRY(refuse_anonymous(reviewer, "a verdict", err));
+    GY_TRY(gy_actor_need(reviewer, "a verdict", err));
     if (n > GY_REVIEW_MAX_VERDICTS) {
         return gy_err_set(err, GY_E_TOOBIG, "at most %d verdicts a call", GY_REVIEW_MAX_VERDICTS);
     }
