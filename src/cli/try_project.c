@@ -23,11 +23,54 @@ static const char *const g_files[] = {"schema.yaml", "dvc.yaml", "params.yaml", 
 
 /* ---- the folder ---- */
 
-/* Of the project's files; a missing one counts as empty. */
+struct found {
+    const char *dir;
+    struct gy_buf *all;
+};
+
+/* What neither try nor its pipeline makes was put there by a person. */
+static gy_status add_foreign(void *ctx, const char *name, bool is_dir, struct gy_err *err)
+{
+    static const char *const own[] = {".gyre",       ".gitignore", "data",        "models",
+                                      "reports",     "dvc.lock",   "schema.yaml", "dvc.yaml",
+                                      "params.yaml", "gyre.yaml"};
+    struct found *f = ctx;
+    (void)is_dir;
+    (void)err;
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+        if (strcmp(name, own[i]) == 0) {
+            return GY_OK;
+        }
+    }
+    gy_buf_addf(f->all, "%s\n", name);
+    return GY_OK;
+}
+
+/* The input by its size: its bytes may be many. */
+static gy_status add_raw(void *ctx, const char *name, bool is_dir, struct gy_err *err)
+{
+    struct found *f = ctx;
+    char path[GY_MAX_PATH];
+    (void)is_dir;
+    GY_TRY(gy_path_join(path, sizeof path, f->dir, name, err));
+    gy_buf_addf(f->all, "%s %lld\n", name, (long long)gy_file_size(path));
+    return GY_OK;
+}
+
+static gy_status add_others(const char *dir, struct gy_buf *all, struct gy_err *err)
+{
+    char raw[GY_MAX_PATH];
+    struct found f = {.dir = raw, .all = all};
+    GY_TRY(gy_path_join(raw, sizeof raw, dir, "data/raw", err));
+    GY_TRY(gy_dir_each(dir, add_foreign, &f, err));
+    return gy_path_is_dir(raw) ? gy_dir_each(raw, add_raw, &f, err) : GY_OK;
+}
+
+/* Of the project's files; a missing one counts as empty. And of what a person put beside them. */
 static gy_status digest_files(const char *dir, char ret[GY_SHA256_HEX], struct gy_err *err)
 {
     GY_AUTO_DONE(gy_buf_done) struct gy_buf all;
-    gy_buf_init(&all, 8 * (size_t)GY_MAX_YAML);
+    gy_buf_init(&all, 12 * (size_t)GY_MAX_YAML);
     for (size_t i = 0; i < sizeof g_files / sizeof g_files[0]; i++) {
         char path[GY_MAX_PATH];
         GY_TRY(gy_path_join(path, sizeof path, dir, g_files[i], err));
@@ -36,6 +79,7 @@ static gy_status digest_files(const char *dir, char ret[GY_SHA256_HEX], struct g
             GY_TRY(gy_file_read(path, &all, err));
         }
     }
+    GY_TRY(add_others(dir, &all, err));
     GY_TRY(gy_buf_check(&all, "the project's files", err));
     return gy_sha256_hex(gy_buf_str(&all), ret, err);
 }

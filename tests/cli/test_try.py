@@ -212,6 +212,13 @@ def test_a_folder_of_yours_is_never_emptied(tmp_path):
     done = attempt(tmp_path, *words)
     assert done.returncode == 6 and "changed since" in done.stderr and "--force" in done.stderr
     assert attempt(tmp_path, *words, "--force").returncode in (0, 18)
+    for foreign in ("notes.txt", "data/raw/more.csv"):                                  # not try's own: it was lost
+        (mine / foreign).write_text("a week of work")
+        done = attempt(tmp_path, *words)
+        assert done.returncode == 6 and "changed since" in done.stderr
+        assert (mine / foreign).read_text() == "a week of work"
+        (mine / foreign).unlink()
+    assert attempt(tmp_path, *words).returncode in (0, 18)
 
 
 def test_the_server_stays_up_until_it_is_ended(tmp_path):
