@@ -373,7 +373,9 @@ static gy_status do_version(struct job *j, struct outcome *ret, struct gy_err *e
     GY_TRY(gy_cli_ask(j->cli, "GET", path, GY_STR_NULL, &answer, err));
     yyjson_val *v = newest_of(j, gy_json_get(answer.root, "model_versions"));
     if (!v && (j->spec.endpoint.p || j->spec.model.p)) {
-        return gy_err_set(err, GY_E_FAILED, "its stages registered no version of a model");
+        return gy_err_set(err, GY_E_FAILED,
+                          "its stages registered no version of a model: none of them registers "
+                          "one, or nothing that they learn from has changed");
     }
     if (!v) {
         *ret = (struct outcome){.state = "done"};
