@@ -24,6 +24,8 @@ gy_status gy_join_new(struct gy_shapes *shapes, size_t max_rows, struct gy_join 
     (void)pthread_mutex_init(&j->mu, NULL); /* can not fail on Linux */
     j->shapes = shapes;
     j->max_rows = max_rows ? max_rows : GY_JOIN_MAX_ROWS;
+    size_t part = j->max_rows / 2000;
+    j->part_rows = part < 8 ? 8 : part > 1000 ? 1000 : (uint32_t)part;
     j->last_group = JOIN_NONE;
     gy_arena_init(&j->arena, JOIN_ARENA);
     gy_map_init(&j->group_by_name, GY_JOIN_MAX_GROUPS);
@@ -50,6 +52,9 @@ void gy_join_free(struct gy_join *j)
     gy_free(j->chunks);
     gy_free(j->by_key.slots);
     gy_free(j->by_request.slots);
+    for (size_t i = 0; i < j->n_groups; i++) {
+        join_parts_free(j, &j->groups[i]);
+    }
     gy_free(j->groups);
     gy_free(j->labels);
     gy_free(j->sources);
@@ -78,6 +83,7 @@ static void drop(struct gy_join *j, uint32_t i)
         g->head = r->next;
         g->tail = g->head == JOIN_NONE ? JOIN_NONE : g->tail;
         g->rows--;
+        join_parts_drop(j, g, r->next);
         if (r->request && join_find_newest(j, r->request, r->row) == i) {
             join_index_remove(j, &j->by_request, i);
         }
@@ -88,6 +94,7 @@ static void drop(struct gy_join *j, uint32_t i)
         uint32_t newest = join_find_newest(j, r->request, r->row);
         if (newest != JOIN_NONE) {
             join_at(j, newest)->label = JOIN_NONE;
+            join_parts_touch(j, newest);
         } else {
             j->orphans--;
         }
@@ -409,10 +416,13 @@ static void link_request(struct gy_join *j, uint32_t i)
             memset(id + 8, 0, 8);
             r->label = join_find(j, id, r->row, true);
             j->orphans -= r->label != JOIN_NONE;
+            join_parts_touch(j, i);
         }
         return;
     }
     struct join_row *other = join_at(j, newest);
+    join_parts_touch(j, i);
+    join_parts_touch(j, newest);
     r->flags |= JOIN_REPEATED;
     other->flags |= JOIN_REPEATED;
     if (is_newer(r, other)) {
@@ -434,6 +444,7 @@ static void append_to_group(struct gy_join *j, uint32_t group, uint32_t i)
     }
     g->tail = i;
     g->rows++;
+    join_parts_append(j, g, i);
 }
 
 static void read_values(const struct join_group *g, const struct gy_record *rec, uint32_t k,
@@ -468,6 +479,7 @@ static gy_status add_row(struct gy_join *j, const struct gy_record *rec, uint32_
         old = *join_at(j, waiting);
     }
     uint32_t i;
+    GY_TRY(join_parts_reserve(j, &j->groups[group], err));
     GY_TRY(push(j, &i, err)); /* may have let the waiting label leave: it was copied */
     if (waiting != JOIN_NONE && join_find(j, rec->id, number, false) == waiting) {
         drop(j, waiting);
@@ -572,8 +584,13 @@ static gy_status feedback_locked(struct gy_join *j, const struct gy_feedback *f,
         }
     }
     add_label(j, join_at(j, i), &label);
-    *ret_joined = f->by_request ? join_find_newest(j, request, f->row) != JOIN_NONE
-                                : (join_at(j, i)->flags & JOIN_PREDICTED) != 0;
+    uint32_t meant = f->by_request                           ? join_find_newest(j, request, f->row)
+                     : join_at(j, i)->flags & JOIN_PREDICTED ? i
+                                                             : JOIN_NONE;
+    if (meant != JOIN_NONE) {
+        join_parts_touch(j, meant);
+    }
+    *ret_joined = meant != JOIN_NONE;
     return GY_OK;
 }
 
@@ -627,7 +644,8 @@ void gy_join_get_stats(struct gy_join *j, struct gy_join_stats *ret)
         .feedback = j->feedback,
         .unreadable = j->unreadable,
         .bytes = j->n_chunks * JOIN_CHUNK * sizeof(struct join_row) +
-                 (j->by_key.n_slots + j->by_request.n_slots) * sizeof(struct join_slot),
+                 (j->by_key.n_slots + j->by_request.n_slots) * sizeof(struct join_slot) +
+                 j->part_bytes,
     };
     (void)pthread_mutex_unlock(&j->mu);
 }

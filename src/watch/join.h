@@ -7,11 +7,13 @@
  * newest prediction with that request id; `repeated` says that there were several.
  *
  * Bounded: at most max_rows rows (orphans included), the oldest come out first; only then order
- * matters. 112 bytes a row (96, and index slots of 8 that are filled by half), 128 once feedback
+ * matters. 113 bytes a row (96, and index slots of 8 that are filled by half), 128 once feedback
  * names request ids.
  *
- * Thread safe: one mutex. Queries walk the rows of the endpoint they ask for with the lock held,
- * about 60 ns a row. Do not call from inside a store closure, except gy_join_feedback. */
+ * Thread safe: one mutex. Queries walk rows with the lock held, about 60 ns a row, but not all rows
+ * of the endpoint: parts of a thousand are passed over that are of another time or have no label,
+ * and counts of classes remember what a part adds up to until a label in it changes. Do not call
+ * from inside a store closure, except gy_join_feedback. */
 #ifndef GY_WATCH_JOIN_H
 #define GY_WATCH_JOIN_H
 

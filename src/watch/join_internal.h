@@ -57,6 +57,25 @@ struct join_class {
     double number, value; /* what a plain number as a label means */
 };
 
+/* What all rows of a part add to a count. Binary tasks only: the numbers by kind of value and by
+ * whether the row's weight is that of a sample; else only whether there are labels. */
+#define JOIN_CELLS 3 /* of a class: tp, fp, fn */
+struct join_sum {
+    uint64_t labelled, unreadable, many, conflicts, repeated;
+    uint64_t rows[GY_BY_COUNT][2], correct[GY_BY_COUNT][2];
+    uint64_t cells[GY_BY_COUNT][2 * 2 * JOIN_CELLS];
+};
+
+/* Up to part_rows rows of a group, one after another: what lets queries pass over rows that are of
+ * another time, or have no label, or have not changed since the last query. */
+struct join_part {
+    uint32_t head, n;
+    int64_t min_us, max_us; /* of the rows that it has or had */
+    bool marked;            /* a row has or had a label */
+    bool cut;               /* rows have left it: min_us and max_us may be theirs */
+    struct join_sum *sum;   /* of its rows as they are; NULL: not known */
+};
+
 /* The rows of one version of one revision. */
 struct join_group {
     const struct gy_shape *shape;
@@ -65,6 +84,8 @@ struct join_group {
     size_t n_classes;
     uint32_t head, tail;
     uint64_t rows;
+    struct join_part *parts; /* those in use: n_parts from first_part on */
+    size_t first_part, n_parts, cap_parts;
 };
 
 struct join_slot {
@@ -99,12 +120,31 @@ struct gy_join {
     uint8_t last_source;
     uint64_t orphans, evicted, feedback, unreadable;
     size_t n_requests; /* entries with JOIN_REQUEST */
+    uint32_t part_rows;
+    size_t part_bytes;
 };
 
 static inline struct join_row *join_at(const struct gy_join *j, uint32_t i)
 {
     return &j->chunks[i / JOIN_CHUNK][i % JOIN_CHUNK];
 }
+
+static inline struct join_part *join_part_at(const struct join_group *g, size_t i)
+{
+    return &g->parts[g->first_part + i];
+}
+
+/* ---- join_parts.c ---- */
+
+/* Room for one more part. */
+GY_CHECKED gy_status join_parts_reserve(struct gy_join *j, struct join_group *g,
+                                        struct gy_err *err);
+void join_parts_free(struct gy_join *j, struct join_group *g);
+void join_parts_append(struct gy_join *j, struct join_group *g, uint32_t i);  /* after reserve */
+void join_parts_drop(struct gy_join *j, struct join_group *g, uint32_t next); /* its first row */
+void join_parts_touch(struct gy_join *j, uint32_t i); /* the label of a predicted row changed */
+/* Zeroed; NULL: no memory. */
+struct join_sum *join_parts_new_sum(struct gy_join *j, struct join_part *p);
 
 /* ---- join_index.c ---- */
 

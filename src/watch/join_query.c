@@ -217,6 +217,82 @@ static void select_newest(const struct gy_join *j, struct instant *v, size_t len
     }
 }
 
+/* Wholly of another time. */
+static bool is_outside(const struct join_part *p, const struct gy_join_query *q)
+{
+    return (q->since_us && p->max_us < q->since_us) || (q->until_us && p->min_us >= q->until_us);
+}
+
+/* All of its rows are of the time asked for. */
+static bool is_inside(const struct join_part *p, const struct gy_join_query *q)
+{
+    return !p->cut && (!q->since_us || p->min_us >= q->since_us) &&
+           (!q->until_us || p->max_us < q->until_us);
+}
+
+static struct join_sum *sum_of(struct gy_join *j, const struct join_group *g, size_t k);
+
+struct dated {
+    int64_t min_us;
+    uint64_t labelled;
+};
+
+static int later_first(const void *a, const void *b)
+{
+    int64_t x = ((const struct dated *)a)->min_us, y = ((const struct dated *)b)->min_us;
+    return (x < y) - (x > y);
+}
+
+/* A time that none of the last_n labelled rows is before: the parts that begin at it or later have
+ * as many. What was asked for when that can not be told. */
+static int64_t since_of_last(struct gy_join *j, const struct gy_join_query *q,
+                             const struct join_group *const *groups, size_t n_groups)
+{
+    size_t n_parts = 0, n = 0;
+    for (size_t i = 0; i < n_groups; i++) {
+        n_parts += groups[i]->n_parts;
+    }
+    struct dated *list = gy_malloc((n_parts + 1) * sizeof *list);
+    for (size_t i = 0; list && i < n_groups; i++) {
+        for (size_t k = 0; k < groups[i]->n_parts; k++) {
+            const struct join_part *p = join_part_at(groups[i], k);
+            const struct join_sum *sum =
+                p->marked && is_inside(p, q) ? sum_of(j, groups[i], k) : NULL;
+            if (sum) {
+                list[n++] = (struct dated){p->min_us, sum->labelled};
+            }
+        }
+    }
+    if (n) {
+        qsort(list, n, sizeof *list, later_first);
+    }
+    uint64_t labelled = 0;
+    size_t i = 0;
+    while (i < n && labelled < q->last_n) {
+        labelled += list[i++].labelled;
+    }
+    int64_t since = labelled >= q->last_n && i > 0 ? list[i - 1].min_us : q->since_us;
+    gy_free(list);
+    return since;
+}
+
+static size_t labelled_of(const struct gy_join *j, const struct gy_join_query *q,
+                          const struct join_part *p, struct instant *list)
+{
+    size_t n = 0;
+    uint32_t at = p->head;
+    for (uint32_t k = 0; k < p->n; k++, at = join_at(j, at)->next) {
+        struct gy_join_row row;
+        if (time_matches(join_at(j, at), q)) {
+            view(j, join_at(j, at), &row);
+            if (!isnan(row.truth)) {
+                list[n++] = (struct instant){row.time_us, at};
+            }
+        }
+    }
+    return n;
+}
+
 /* The oldest of the last_n labelled rows; *ret_any false: there is no label. */
 static gy_status oldest_of_last(struct gy_join *j, const struct gy_join_query *q,
                                 const struct join_group *const *groups, size_t n_groups,
@@ -224,7 +300,10 @@ static gy_status oldest_of_last(struct gy_join *j, const struct gy_join_query *q
 {
     size_t most = 0;
     for (size_t i = 0; i < n_groups; i++) {
-        most += groups[i]->rows;
+        for (size_t k = 0; k < groups[i]->n_parts; k++) {
+            const struct join_part *p = join_part_at(groups[i], k);
+            most += p->marked && !is_outside(p, q) ? p->n : 0;
+        }
     }
     struct instant *list = gy_malloc((most + 1) * sizeof *list);
     if (!list) {
@@ -232,13 +311,10 @@ static gy_status oldest_of_last(struct gy_join *j, const struct gy_join_query *q
     }
     size_t n = 0;
     for (size_t i = 0; i < n_groups; i++) {
-        for (uint32_t at = groups[i]->head; at != JOIN_NONE; at = join_at(j, at)->next) {
-            struct gy_join_row row;
-            if (time_matches(join_at(j, at), q)) {
-                view(j, join_at(j, at), &row);
-                if (!isnan(row.truth)) {
-                    list[n++] = (struct instant){row.time_us, at};
-                }
+        for (size_t k = 0; k < groups[i]->n_parts; k++) {
+            const struct join_part *p = join_part_at(groups[i], k);
+            if (p->marked && !is_outside(p, q)) {
+                n += labelled_of(j, q, p, list + n);
             }
         }
     }
@@ -256,29 +332,47 @@ static gy_status oldest_of_last(struct gy_join *j, const struct gy_join_query *q
     return GY_OK;
 }
 
-static gy_status walk(struct gy_join *j, const struct gy_join_query *q,
+/* The rows of a part. oldest MAY be NULL, else older rows are left out. */
+static gy_status walk_part(struct gy_join *j, const struct gy_join_query *q,
+                           const struct join_part *p, const struct instant *oldest,
+                           gy_join_row_fn fn, void *ctx, struct gy_err *err)
+{
+    uint32_t at = p->head;
+    for (uint32_t k = 0; k < p->n; k++, at = join_at(j, at)->next) {
+        const struct join_row *r = join_at(j, at);
+        const struct instant here = {r->time_us, at};
+        if (!time_matches(r, q) || (oldest && newer_first(j, &here, oldest) > 0)) {
+            continue;
+        }
+        struct gy_join_row row;
+        view(j, r, &row);
+        if (!isnan(row.truth) || !(q->labelled || q->last_n)) {
+            GY_TRY(fn(ctx, &row, err));
+        }
+    }
+    return GY_OK;
+}
+
+static gy_status walk(struct gy_join *j, const struct gy_join_query *asked,
                       const struct join_group *const *groups, size_t n_groups, gy_join_row_fn fn,
                       void *ctx, struct gy_err *err)
 {
+    struct gy_join_query q = *asked;
     struct instant oldest = {0};
     bool any = false;
-    if (q->last_n) {
-        GY_TRY(oldest_of_last(j, q, groups, n_groups, &oldest, &any, err));
+    if (q.last_n) {
+        q.since_us = since_of_last(j, &q, groups, n_groups);
+        GY_TRY(oldest_of_last(j, &q, groups, n_groups, &oldest, &any, err));
         if (!any) {
             return GY_OK;
         }
     }
+    bool labelled = q.labelled || q.last_n;
     for (size_t i = 0; i < n_groups; i++) {
-        for (uint32_t at = groups[i]->head; at != JOIN_NONE; at = join_at(j, at)->next) {
-            const struct join_row *r = join_at(j, at);
-            const struct instant here = {r->time_us, at};
-            if (!time_matches(r, q) || (any && newer_first(j, &here, &oldest) > 0)) {
-                continue;
-            }
-            struct gy_join_row row;
-            view(j, r, &row);
-            if (!isnan(row.truth) || !(q->labelled || q->last_n)) {
-                GY_TRY(fn(ctx, &row, err));
+        for (size_t k = 0; k < groups[i]->n_parts; k++) {
+            const struct join_part *p = join_part_at(groups[i], k);
+            if (!is_outside(p, &q) && (p->marked || !labelled)) {
+                GY_TRY(walk_part(j, &q, p, any ? &oldest : NULL, fn, ctx, err));
             }
         }
     }
@@ -337,7 +431,7 @@ gy_status gy_join_groups(struct gy_join *j, struct gy_str endpoint, struct gy_ar
 
 /* ---- counts ---- */
 
-enum { TP, FP, FN, CELLS };
+enum { TP, FP, FN, CELLS = JOIN_CELLS };
 
 /* One group's rows as integers: [weight is 1/rule_shadow][class][cell]. */
 struct tally {
@@ -443,7 +537,7 @@ static void close_group(struct counting *c)
     c->group = NULL;
 }
 
-static void count_values(struct counting *c, const struct gy_join_row *row)
+static void tally_row(struct tally *t, const struct gy_join_row *row)
 {
     const double values[GY_BY_COUNT] = {[GY_BY_RULE] = row->rule_value,
                                         [GY_BY_MODEL] = row->model,
@@ -455,12 +549,104 @@ static void count_values(struct counting *c, const struct gy_join_row *row)
             continue;
         }
         if (row->shape->task == GY_TASK_REGRESSION) {
-            tally_value(&c->tally, (enum gy_join_by)by, weight, values[by], row->truth);
+            tally_value(t, (enum gy_join_by)by, weight, values[by], row->truth);
         } else {
-            tally_class(row->shape, &c->tally, (enum gy_join_by)by, weight != 1, values[by],
-                        row->truth);
+            tally_class(row->shape, t, (enum gy_join_by)by, weight != 1, values[by], row->truth);
         }
     }
+}
+
+static bool is_binary(const struct gy_shape *s)
+{
+    return s->task == GY_TASK_BINARY && s->n_classes == 2;
+}
+
+/* What a whole part adds up to; NULL: it can not be kept (it grows or loses rows, no memory). */
+static struct join_sum *sum_of(struct gy_join *j, const struct join_group *g, size_t k)
+{
+    struct join_part *p = join_part_at(g, k);
+    if (p->sum || p->cut || k + 1 == g->n_parts) {
+        return p->sum;
+    }
+    struct join_sum *sum = join_parts_new_sum(j, p);
+    if (!sum) {
+        return NULL;
+    }
+    struct tally t = {.rows = {{0}}};
+    for (int by = 0; by < GY_BY_COUNT; by++) {
+        t.cells[by] = sum->cells[by];
+    }
+    uint32_t at = p->head;
+    for (uint32_t i = 0; i < p->n; i++, at = join_at(j, at)->next) {
+        struct gy_join_row row;
+        view(j, join_at(j, at), &row);
+        if (isnan(row.truth)) {
+            sum->unreadable += row.given_us != 0;
+            continue;
+        }
+        sum->labelled++;
+        sum->many += row.many;
+        sum->conflicts += row.conflict;
+        sum->repeated += row.repeated;
+        if (is_binary(g->shape)) {
+            tally_row(&t, &row);
+        }
+    }
+    memcpy(sum->rows, t.rows, sizeof sum->rows);
+    memcpy(sum->correct, t.correct, sizeof sum->correct);
+    return sum;
+}
+
+/* The rows that follow are of this group. */
+static void enter_group(struct counting *c, const struct gy_shape *s, struct gy_str version)
+{
+    if (c->group != s || c->version.p != version.p) {
+        close_group(c);
+        c->group = s;
+        c->version = version;
+    }
+}
+
+static void saw_times(struct gy_join_counts *counts, int64_t from_us, int64_t to_us)
+{
+    counts->first_us = counts->first_us && counts->first_us < from_us ? counts->first_us : from_us;
+    counts->last_us = counts->last_us > to_us ? counts->last_us : to_us;
+}
+
+/* A part all of whose rows are asked for, without a look at them; false: that can not be. */
+static bool count_part(struct gy_join *j, struct counting *c, const struct join_group *g, size_t k)
+{
+    struct gy_join_counts *counts = c->counts;
+    const struct join_part *p = join_part_at(g, k);
+    if (!same_meaning(g->shape, counts->shape)) {
+        counts->other_task += p->n;
+        return true;
+    }
+    const struct join_sum *sum = p->marked ? sum_of(j, g, k) : NULL;
+    if (p->marked && (!sum || (sum->labelled && !is_binary(g->shape)))) {
+        return false;
+    }
+    enter_group(c, g->shape, g->version);
+    counts->predictions += p->n;
+    saw_times(counts, p->min_us, p->max_us);
+    if (!sum) {
+        return true;
+    }
+    counts->labelled += sum->labelled;
+    counts->unreadable += sum->unreadable;
+    counts->many += sum->many;
+    counts->conflicts += sum->conflicts;
+    counts->repeated += sum->repeated;
+    for (int by = 0; by < GY_BY_COUNT && is_binary(g->shape); by++) {
+        for (int w = 0; w < 2; w++) {
+            c->tally.rows[by][w] += sum->rows[by][w];
+            c->tally.correct[by][w] += sum->correct[by][w];
+        }
+        for (size_t i = 0; i < sizeof sum->cells[by] / sizeof sum->cells[by][0]; i++) {
+            c->tally.cells[by][i] += sum->cells[by][i];
+        }
+    }
+    return true;
 }
 
 static gy_status count_row(void *ctx, const struct gy_join_row *row, struct gy_err *err)
@@ -472,15 +658,9 @@ static gy_status count_row(void *ctx, const struct gy_join_row *row, struct gy_e
         counts->other_task++;
         return GY_OK;
     }
-    if (c->group != row->shape || c->version.p != row->version.p) {
-        close_group(c);
-        c->group = row->shape;
-        c->version = row->version;
-    }
+    enter_group(c, row->shape, row->version);
     counts->predictions++;
-    counts->first_us =
-        counts->first_us && counts->first_us < row->time_us ? counts->first_us : row->time_us;
-    counts->last_us = counts->last_us > row->time_us ? counts->last_us : row->time_us;
+    saw_times(counts, row->time_us, row->time_us);
     counts->unreadable += isnan(row->truth) && row->given_us != 0;
     if (isnan(row->truth)) {
         return GY_OK;
@@ -489,7 +669,7 @@ static gy_status count_row(void *ctx, const struct gy_join_row *row, struct gy_e
     counts->many += row->many;
     counts->conflicts += row->conflict;
     counts->repeated += row->repeated;
-    count_values(c, row);
+    tally_row(&c->tally, row);
     return GY_OK;
 }
 
@@ -585,6 +765,52 @@ static void start_counts(const struct join_group *newest, struct gy_join_counts 
                                    .has_rules = newest->shape->n_rules > 0};
 }
 
+struct windows {
+    struct counting *list;
+    int64_t start_us, width_us;
+    size_t n;
+};
+
+static gy_status count_in_window(void *ctx, const struct gy_join_row *row, struct gy_err *err)
+{
+    struct windows *w = ctx;
+    int64_t at = (row->time_us - w->start_us) / w->width_us;
+    return row->time_us >= w->start_us && (size_t)at < w->n ? count_row(&w->list[at], row, err)
+                                                            : GY_OK;
+}
+
+/* The counting that all rows of the part go to; NULL: they are of several windows. */
+static struct counting *window_of(const struct windows *w, const struct join_part *p)
+{
+    int64_t first = (p->min_us - w->start_us) / w->width_us;
+    int64_t last = (p->max_us - w->start_us) / w->width_us;
+    bool one = p->min_us >= w->start_us && first == last && (size_t)first < w->n;
+    return one ? &w->list[first] : NULL;
+}
+
+/* Into one counting, or one of several windows. */
+static gy_status count_rows(struct gy_join *j, const struct gy_join_query *q,
+                            const struct join_group *const *groups, size_t n_groups,
+                            struct counting *one, struct windows *w, struct gy_err *err)
+{
+    gy_join_row_fn fn = one ? count_row : count_in_window;
+    void *ctx = one ? (void *)one : (void *)w;
+    if (q->last_n || q->labelled) {
+        return walk(j, q, groups, n_groups, fn, ctx, err);
+    }
+    for (size_t i = 0; i < n_groups; i++) {
+        for (size_t k = 0; k < groups[i]->n_parts; k++) {
+            const struct join_part *p = join_part_at(groups[i], k);
+            struct counting *to = !is_inside(p, q) ? NULL : one ? one : window_of(w, p);
+            bool done = is_outside(p, q) || (to && count_part(j, to, groups[i], k));
+            if (!done) {
+                GY_TRY(walk_part(j, q, p, NULL, fn, ctx, err));
+            }
+        }
+    }
+    return GY_OK;
+}
+
 static gy_status count_locked(struct gy_join *j, const struct gy_join_query *q,
                               struct gy_arena *arena, struct gy_join_counts *ret,
                               struct gy_err *err)
@@ -599,7 +825,7 @@ static gy_status count_locked(struct gy_join *j, const struct gy_join_query *q,
         st = open_counting(&c, ret->shape, arena, err);
     }
     if (n && st == GY_OK) {
-        st = walk(j, q, groups, n, count_row, &c, err);
+        st = count_rows(j, q, groups, n, &c, NULL, err);
         close_counting(&c);
     }
     gy_free(groups);
@@ -622,20 +848,6 @@ gy_status gy_join_counts(struct gy_join *j, const struct gy_join_query *q, struc
 
 /* ---- windows ---- */
 
-struct windows {
-    struct counting *list;
-    int64_t start_us, width_us;
-    size_t n;
-};
-
-static gy_status count_in_window(void *ctx, const struct gy_join_row *row, struct gy_err *err)
-{
-    struct windows *w = ctx;
-    int64_t at = (row->time_us - w->start_us) / w->width_us;
-    return row->time_us >= w->start_us && (size_t)at < w->n ? count_row(&w->list[at], row, err)
-                                                            : GY_OK;
-}
-
 static gy_status windows_locked(struct gy_join *j, const struct gy_join_query *q, struct windows *w,
                                 struct gy_join_counts *list, struct gy_err *err)
 {
@@ -649,7 +861,7 @@ static gy_status windows_locked(struct gy_join *j, const struct gy_join_query *q
         st = open_counting(&w->list[opened], list[opened].shape, NULL, err);
     }
     if (st == GY_OK) {
-        st = walk(j, q, groups, n, count_in_window, w, err);
+        st = count_rows(j, q, groups, n, NULL, w, err);
     }
     for (size_t i = 0; i < opened; i++) {
         if (w->list[i].memory) {

@@ -453,6 +453,18 @@ static void make_world(struct world *w, uint64_t seed)
     }
 }
 
+/* Queries in between: what they remember of the rows must not outlive a change. */
+static struct gy_join_query any_query(struct gy_rng *rng)
+{
+    struct gy_join_query q = {.endpoint = GY_STR("sepsis")};
+    q.revision = (int64_t)gy_rng_below(rng, 2);
+    q.version = gy_rng_below(rng, 3) ? GY_STR_NULL : GY_STR("1");
+    q.since_us = gy_rng_below(rng, 2) ? (int64_t)(998 + gy_rng_below(rng, 10)) : 0;
+    q.until_us = gy_rng_below(rng, 2) ? (int64_t)(1000 + gy_rng_below(rng, 10)) : 0;
+    q.last_n = gy_rng_below(rng, 2) ? gy_rng_below(rng, 30) : 0;
+    return q;
+}
+
 /* Everything once in a random order, then random pieces again. */
 static void play(struct world *w, struct gy_join *j, uint64_t seed)
 {
@@ -467,6 +479,10 @@ static void play(struct world *w, struct gy_join *j, uint64_t seed)
     for (uint32_t i = 0; i < N_ROWS + N_PIECES + 30; i++) {
         uint32_t what =
             i < N_ROWS + N_PIECES ? order[i] : (uint32_t)gy_rng_below(&rng, N_ROWS + N_PIECES);
+        if (gy_rng_below(&rng, 4) == 0) {
+            const struct gy_join_query q = any_query(&rng);
+            (void)counts_of(j, &q);
+        }
         if (what >= N_ROWS) {
             (void)feed(j, &w->pieces[what - N_ROWS]);
             continue;
@@ -605,6 +621,66 @@ static void test_any_order_gives_the_same(void **state)
     assert_true(labelled > 300 * 4 * 10); /* it does test something */
 }
 
+/* Counts as gy_join_each gives the rows, one by one. */
+struct plain {
+    uint64_t predictions, labelled, unreadable;
+    double combined[2][2]; /* truth, answer */
+};
+
+static gy_status count_plainly(void *ctx, const struct gy_join_row *row, struct gy_err *error)
+{
+    struct plain *p = ctx;
+    (void)error;
+    p->predictions++;
+    p->labelled += !isnan(row->truth);
+    p->unreadable += isnan(row->truth) && row->given_us != 0;
+    if (!isnan(row->truth)) {
+        p->combined[(int)row->truth][(int)row->answered]++;
+    }
+    return GY_OK;
+}
+
+/* What is remembered of parts of the rows changes no answer: not where they are so long that
+ * nothing is remembered, nor with rows leaving, nor by windows. */
+static void test_parts_change_no_answer(void **state)
+{
+    struct fixture *f = *state;
+    static struct world w;
+    struct gy_rng rng;
+    gy_rng_init(&rng, 11);
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        GY_AUTO(gy_join_free) struct gy_join *fine = NULL;
+        GY_AUTO(gy_join_free) struct gy_join *coarse = NULL;
+        GY_AUTO(gy_join_free) struct gy_join *leaving = NULL;
+        assert_status(GY_OK, gy_join_new(f->shapes, 1000, &fine, &err), err);
+        assert_status(GY_OK, gy_join_new(f->shapes, 0, &coarse, &err), err);
+        assert_status(GY_OK, gy_join_new(f->shapes, 40, &leaving, &err), err);
+        make_world(&w, seed);
+        play(&w, fine, seed);
+        play(&w, coarse, seed);
+        play(&w, leaving, seed);
+        for (int i = 0; i < 40; i++) {
+            struct gy_join_query q = any_query(&rng);
+            const struct gy_join_counts a = counts_of(fine, &q);
+            const struct gy_join_counts b = counts_of(coarse, &q);
+            assert_memory_equal(&a, &b, sizeof a);
+            const struct gy_join_counts c = counts_of(leaving, &q);
+            struct plain p = {.predictions = 0};
+            assert_status(GY_OK, gy_join_each(leaving, &q, count_plainly, &p, &err), err);
+            assert_int_equal(c.predictions, p.predictions);
+            assert_int_equal(c.labelled, p.labelled);
+            assert_int_equal(c.unreadable, p.unreadable);
+            must_be(&c.by[GY_BY_COMBINED], p.combined[1][1], p.combined[0][1], p.combined[0][0],
+                    p.combined[1][0]);
+            struct gy_join_counts x[7];
+            struct gy_join_counts y[7];
+            assert_status(GY_OK, gy_join_windows(fine, &q, 999, 2, 7, x, &err), err);
+            assert_status(GY_OK, gy_join_windows(coarse, &q, 999, 2, 7, y, &err), err);
+            assert_memory_equal(x, y, sizeof x);
+        }
+    }
+}
+
 /* ---- threads, memory ---- */
 
 static void *feeder(void *arg)
@@ -711,6 +787,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_last_n, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(test_any_order_gives_the_same, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_parts_change_no_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rebuild, setup, teardown),
