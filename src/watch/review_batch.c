@@ -283,6 +283,7 @@ static gy_status offer(struct gy_review_batch *b, const struct gy_record *r,
 {
     struct gy_review_item *last = b->last;
     size_t n = b->n;
+    bool held = n > 0 || b->source.revision != 0; /* something that storing it gives back */
     struct gy_err why = GY_ERR_INIT;
     gy_status status = offer_rows(b, r, s, actor, &why);
     if (status == GY_OK) {
@@ -291,7 +292,7 @@ static gy_status offer(struct gy_review_batch *b, const struct gy_record *r,
     b->last = last;
     b->n = n;
     *(last ? &last->next : &b->first) = NULL;
-    if (status == GY_E_NOMEM && n > 0) {
+    if (status == GY_E_NOMEM && held) {
         return gy_err_set(err, GY_E_BUSY, "the batch of reviews is full");
     }
     if (err) {

@@ -350,6 +350,29 @@ static void test_a_full_batch_takes_whole_records_only(void **state)
     assert_int_equal(l.queues[0].open, records * MAX_ROWS);
 }
 
+/* What is kept of the endpoints themselves fills a batch, too; storing it gives that back. */
+static void test_a_batch_that_picks_nothing_is_full_at_last(void **state)
+{
+    struct fixture *f = *state;
+    struct gy_err err = GY_ERR_INIT;
+    double p[] = {0.9};
+    struct made m;
+    struct gy_shape shapes[] = {shape_make(f, "e", "{\"policy\":\"uncertain\",\"margin\":0}"),
+                                shape_make(f, "g", "{\"policy\":\"uncertain\",\"margin\":0}")};
+    GY_AUTO(gy_review_batch_free) struct gy_review_batch *small = NULL;
+    assert_status(GY_OK, gy_review_batch_new(256 * GY_KIB, &small, &err), err);
+    gy_status status = GY_OK;
+    for (size_t i = 0; status == GY_OK && i < 20000; i++) {
+        const struct gy_shape *s = &shapes[i % 2];
+        record_make(&m, i % 2 ? "g" : "e", s->revision, i + 1, p, 1);
+        status = gy_review_offer(small, &m.r, s, &err);
+    }
+    assert_int_equal(status, GY_E_BUSY);
+    assert_int_equal(gy_review_batch_count(small), 0);
+    gy_review_batch_reset(small);
+    assert_status(GY_OK, gy_review_offer(small, &m.r, &shapes[1], &err), err);
+}
+
 static void test_refused_requests_are_not_reviewed_and_a_person_may_pick(void **state)
 {
     static const double p[] = {0.1};
@@ -707,6 +730,7 @@ int main(void)
         WITH_STORE(test_a_sample_is_the_same_however_often_it_is_drawn),
         WITH_STORE(test_a_full_queue_counts_what_it_skips),
         WITH_STORE(test_a_full_batch_takes_whole_records_only),
+        WITH_STORE(test_a_batch_that_picks_nothing_is_full_at_last),
         WITH_STORE(test_refused_requests_are_not_reviewed_and_a_person_may_pick),
         WITH_STORE(test_pages_follow_each_other_in_every_order),
         WITH_STORE(test_blind_rows_hide_the_answer_until_the_verdict),
