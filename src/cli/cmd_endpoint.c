@@ -407,7 +407,11 @@ static void table_of(struct gy_cli *cli, yyjson_val *list, int64_t current)
         c[1] = revision == current
                    ? gy_str_c(gy_arena_printf(&cli->arena, "* %lld", (long long)revision))
                    : number(cli, revision);
-        c[2] = gy_json_str(r, "kind");
+        int64_t copied = gy_json_i64(r, "copied_from", 0);
+        c[2] = copied > 0
+                   ? gy_str_c(gy_arena_printf(&cli->arena, "%" GY_STR_F " to %lld",
+                                              GY_STR_A(gy_json_str(r, "kind")), (long long)copied))
+                   : gy_json_str(r, "kind");
         c[3] = gy_json_str(r, "model");
         c[4] = versions(cli, r);
         c[5] = gy_str_sub(gy_json_str(r, "digest"), 0, 12);
@@ -457,6 +461,9 @@ static gy_status show(struct gy_cli *cli, bool with_current, struct gy_err *err)
             gy_cli_say(cli, "%s serves revision %lld\n", cli->argv[0], (long long)served);
             say_variants(cli, r);
         }
+    }
+    if (with_current && served <= 0) {
+        gy_cli_say(cli, "%s is not served; its revisions stay\n", cli->argv[0]);
     }
     table_of(cli, gy_json_get(root, "revisions"), served);
     return GY_OK;
@@ -581,7 +588,7 @@ static const struct gy_opt shadow_opts[] = {
 static const struct gy_opt promote_opts[] = {REASON};
 static const struct gy_opt rollback_opts[] = {
     {"to", 0, GY_OPT_INT, offsetof(struct endpoint_opts, to), "REVISION", "0",
-     "0: the newest that one other version, or the same otherwise configured, answered alone"},
+     "0: the newest without a canary that had another version or other rules"},
     REASON,
 };
 static const struct gy_opt test_opts[] = {

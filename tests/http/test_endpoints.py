@@ -424,6 +424,7 @@ def test_commands(new_server, tmp_path):
               ("endpoint", "undeploy", "sepsis")]]
     assert all(p.returncode == 0 for p in plain), plain
     assert "sepsis" in plain[0].stdout and "* 3" in plain[1].stdout and "revision:sepsis/1" in plain[2].stdout
+    assert support.run_gyre("endpoint", "show", "sepsis", cwd=project, env=env).stdout.startswith("sepsis is not served")
     assert support.run_gyre("endpoint", "show", "nothing", cwd=project, env=env).returncode == 4
     assert support.run_gyre("trace", "nothing", cwd=project, env=env).returncode == 3
     # in-process: recorded now, served by the next server

@@ -425,7 +425,7 @@ def test_commands(server, tmp_path):
     assert shown.returncode == 0 and "serves revision 7" in shown.stdout and re.search(r"stable +sepsis version 1", shown.stdout)
     assert all(text in shown.stdout for text in ("1 + 10% 2", "1 + 50% 2 + shadow 3", "no good", "promote"))
     history = support.run_gyre("endpoint", "history", "sepsis", cwd=project, env=env)
-    assert "no good" in history.stdout and "serves" not in history.stdout
+    assert "no good" in history.stdout and "rollback to 1 " in history.stdout and "serves" not in history.stdout
     for wrong in (["traffic", "sepsis"], ["traffic", "sepsis", "--canary", "101%"], ["deploy", "sepsis", "--canary", "much"],
                   ["shadow", "sepsis"], ["shadow", "sepsis", "models:/sepsis/3", "--off"]):
         assert support.run_gyre("endpoint", *wrong, cwd=project, env=env).returncode == 2, wrong
