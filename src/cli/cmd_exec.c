@@ -378,6 +378,7 @@ static gy_status do_version(struct job *j, struct outcome *ret, struct gy_err *e
                           "one, or nothing that they learn from has changed");
     }
     if (!v) {
+        j->step = "end";
         *ret = (struct outcome){.state = "done"};
         return GY_OK;
     }

@@ -153,7 +153,7 @@ def test_reviews_are_counted(project):
     assert project.jobs("reviews") == []
     project.event("review.verdict", {"endpoint": "small", "count": 3})
     done = project.wait(project.until("a job", lambda: project.jobs("reviews"))[0]["id"])
-    assert (done["state"], done["version"], done["reason"]) == ("done", None, "12 reviewed records")
+    assert (done["state"], done["step"], done["version"], done["reason"]) == ("done", "end", None, "12 reviewed records")
     left = {t["name"]: t["pending"] for t in project.json("trigger", "list")["triggers"]}
     assert left["reviews"] == 0 and len(project.jobs("reviews")) == 1
     project.json("trigger", "disable", "reviews")
