@@ -222,8 +222,9 @@ static void connection_main(void *arg)
         bool ok = ask(c, &l->patients[i], l->temp_offset, &got, &err) == GY_OK;
         atomic_store(&l->patients[i].answered, ok);
         atomic_fetch_add(ok ? &l->n_asked : &l->n_failed, 1);
-        if (l->pause_us > 0) {
-            pause_us(l->pause_us);
+        int pause = atomic_load(&l->pause_us);
+        if (pause > 0) {
+            pause_us(pause);
         }
     }
 }
