@@ -66,16 +66,19 @@ void gy_judge_done(struct gy_judge *j)
     }
 }
 
-/* Room for one more: the one that was used longest ago goes, if no window needs it. */
+/* Room for one more: those that were used longest ago go, if no window needs them. */
 static void make_room(struct gy_judge *judge)
 {
-    size_t n = 0;
-    struct gy_judge_profile **oldest = NULL;
-    for (struct gy_judge_profile **at = &judge->profiles; *at; at = &(*at)->next) {
-        n++;
-        oldest = (*at)->users == 0 ? at : oldest;
-    }
-    if (n >= GY_JUDGE_MAX_PROFILES && oldest) {
+    for (;;) {
+        size_t n = 0;
+        struct gy_judge_profile **oldest = NULL;
+        for (struct gy_judge_profile **at = &judge->profiles; *at; at = &(*at)->next) {
+            n++;
+            oldest = (*at)->users == 0 ? at : oldest;
+        }
+        if (n < GY_JUDGE_MAX_PROFILES || !oldest) {
+            return;
+        }
         struct gy_judge_profile *gone = *oldest;
         *oldest = gone->next;
         profile_free(gone);
