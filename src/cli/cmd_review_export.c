@@ -371,6 +371,9 @@ static gy_status make_file(struct export *x, struct gy_err *err)
     GY_TRY(gy_dir_make(x->dir, err));
     GY_TRY(gy_path_join(raw, sizeof raw, x->dir, "reviews.csv", err));
     GY_TRY(write_table(x, raw, err));
+    if (unlink(x->dlq) != 0 && errno != ENOENT) { /* of the table before, which this one replaces */
+        return gy_err_sys(err, errno, "removing '%s'", x->dlq);
+    }
     const struct gy_ingest_options options = {.path = raw,
                                               .file = out,
                                               .out_dir = x->dir,

@@ -112,6 +112,8 @@ def test_what_breaks_the_schema_is_a_dead_letter(project):
     assert out["rows"] == 1 and out["dead"] == 1
     letter = json.loads((folder / "reviewed.csv.dlq").read_text())
     assert letter["codes"] == ["RANGE"] and letter["column"] == "HR"
+    run("review", "export", "sepsis", "-o", "reviewed.csv")      # a retraining exports again and again: one letter it stays
+    assert len((folder / "reviewed.csv.dlq").read_text().splitlines()) == 1
 
 
 def test_since(project):
