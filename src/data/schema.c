@@ -353,7 +353,9 @@ gy_status gy_schema_find(const char *dir, char ret_path[GY_MAX_PATH], struct gy_
         }
         char *slash = strrchr(here, '/');
         if (!slash || slash == here) {
-            return gy_err_set(err, GY_E_NOTFOUND, "no schema.yaml in '%s' or above", dir);
+            (void)gy_err_set(err, GY_E_NOTFOUND, "no schema.yaml in '%s' or above", dir);
+            return gy_err_hint(err,
+                               "`gyre data schema infer FILE` makes one; --schema FILE names one");
         }
         *slash = '\0';
     }
