@@ -47,6 +47,11 @@ static gy_status pick_endpoint(struct gy_logged *l, const char *given, struct gy
     GY_TRY(
         gy_json_need_arr(yyjson_doc_get_root(doc), given ? "revisions" : "endpoints", &list, err));
     yyjson_val *first = yyjson_arr_get_first(list);
+    if (!given && yyjson_arr_size(list) == 0) {
+        (void)gy_err_set(err, GY_E_NOTFOUND,
+                         "no endpoint is served, so no answers can be compared");
+        return gy_err_hint(err, "--endpoint NAME takes one that was served before");
+    }
     if (!given && yyjson_arr_size(list) != 1) {
         return gy_err_set(err, GY_E_USAGE, "%zu endpoints are served: which one? --endpoint NAME",
                           yyjson_arr_size(list));
