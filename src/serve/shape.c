@@ -268,7 +268,8 @@ struct gy_shapes {
     struct gy_store *store;
     pthread_mutex_t mu; /* all below */
     struct gy_arena arena;
-    struct gy_map by_name; /* "endpoint/revision" to struct gy_shape */
+    struct gy_map by_name;       /* "endpoint/revision" to struct gy_shape */
+    const struct gy_shape *last; /* that was asked for: records come in runs of one revision */
     struct kept {
         yyjson_doc *doc;
         struct kept *next;
@@ -353,6 +354,13 @@ gy_status gy_shapes_get(struct gy_shapes *s, struct gy_str endpoint, int64_t rev
     if (revision <= 0) { /* 0 would be "the current one", which changes */
         return gy_err_set(err, GY_E_CORRUPT, "a log record without a revision");
     }
+    (void)pthread_mutex_lock(&s->mu);
+    const struct gy_shape *last = s->last;
+    (void)pthread_mutex_unlock(&s->mu);
+    if (last && last->revision == revision && gy_str_eq(last->endpoint, endpoint)) {
+        *ret = last;
+        return GY_OK;
+    }
     int n =
         snprintf(key, sizeof key, "%" GY_STR_F "/%lld", GY_STR_A(endpoint), (long long)revision);
     if (n < 0 || (size_t)n >= sizeof key) {
@@ -362,6 +370,7 @@ gy_status gy_shapes_get(struct gy_shapes *s, struct gy_str endpoint, int64_t rev
     struct gy_shape *shape = gy_map_get(&s->by_name, gy_str_n(key, (size_t)n));
     gy_status st =
         shape ? GY_OK : load(s, endpoint, revision, gy_str_n(key, (size_t)n), &shape, err);
+    s->last = st == GY_OK ? shape : s->last;
     (void)pthread_mutex_unlock(&s->mu);
     if (st == GY_OK) {
         *ret = shape;
