@@ -4,13 +4,22 @@
 
 #include "watch/drift.h"
 
+/* Values ascend, so do their bins: one comparison each. */
 static void fill(const struct gy_values *v, const struct gy_drift_histogram *h, double *bins)
 {
     double width = (h->high - h->low) / GY_DRIFT_BINS;
+    uint64_t counts[GY_DRIFT_BINS] = {0};
+    size_t bin = 0;
+    double end = h->low + width; /* of the bin */
     for (size_t i = 0; i < v->n; i++) {
-        double at = width > 0 ? (v->values[i] - h->low) / width : 0;
-        size_t bin = at >= GY_DRIFT_BINS - 1 ? GY_DRIFT_BINS - 1 : at > 0 ? (size_t)at : 0;
-        bins[bin] += (double)v->counts[i] / (double)v->total;
+        while (v->values[i] >= end && width > 0 && bin + 1 < GY_DRIFT_BINS) {
+            bin++;
+            end = h->low + (double)(bin + 1) * width;
+        }
+        counts[bin] += v->counts[i];
+    }
+    for (size_t i = 0; i < GY_DRIFT_BINS && v->total; i++) {
+        bins[i] = (double)counts[i] / (double)v->total;
     }
 }
 

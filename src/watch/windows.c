@@ -33,6 +33,7 @@ struct gy_windows {
     struct gy_map by_key; /* "endpoint:version" -> gy_open_window */
     struct gy_open_window **all;
     size_t n, cap;
+    struct gy_open_window *last; /* that was found: records come in runs of one version */
     struct gy_log_marks base;    /* what was done when the store was read */
     struct gy_log_marks start;   /* base, or earlier where a window begins earlier */
     struct gy_log_marks scratch; /* where the next window begins */
@@ -407,7 +408,11 @@ static gy_status find_window(struct gy_windows *w, const struct gy_log_marks *do
                              struct gy_open_window **ret, struct gy_err *err)
 {
     char key[1024];
-    struct gy_open_window *o = gy_map_get(&w->by_key, key_of(r->endpoint, r->model_version, key));
+    struct gy_open_window *o = w->last;
+    if (!o || !gy_str_eqc(r->endpoint, o->endpoint) || !gy_str_eqc(r->model_version, o->version)) {
+        o = gy_map_get(&w->by_key, key_of(r->endpoint, r->model_version, key));
+        w->last = o;
+    }
     *ret = o;
     if (o) {
         return GY_OK;
@@ -626,6 +631,7 @@ static gy_status retire_unserved(struct gy_windows *w, struct retiring *r, struc
         char key[1024];
         (void)gy_map_remove(&w->by_key, key_of(gy_str_c(o->endpoint), gy_str_c(o->version), key));
         w->all[i] = w->all[--w->n];
+        w->last = NULL;
         window_free(w, o);
     }
     return GY_OK;
