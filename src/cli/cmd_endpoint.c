@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "cli/cli_internal.h"
+#include "cli/yaml_json.h"
 #include "data/schema.h"
 #include "flow/project.h"
 
@@ -17,51 +18,6 @@ struct endpoint_opts {
     bool off;
     int64_t to;
 };
-
-/* ---- YAML sections as JSON ---- */
-
-static void yaml_scalar(struct gy_jw *w, const struct gy_yaml_node *n)
-{
-    switch (n->kind) {
-    case GY_YAML_BOOL:
-        gy_jw_bool(w, n->b);
-        return;
-    case GY_YAML_INT:
-        gy_jw_i64(w, n->i);
-        return;
-    case GY_YAML_FLOAT:
-        gy_jw_f64(w, n->f);
-        return;
-    case GY_YAML_STR:
-        gy_jw_str(w, n->text);
-        return;
-    case GY_YAML_NULL:
-    case GY_YAML_SEQ:
-    case GY_YAML_MAP:
-        gy_jw_null(w);
-    }
-}
-
-/* The parser bounds the depth. */
-static void yaml_value(struct gy_jw *w, const struct gy_yaml_node *n)
-{
-    if (n->kind == GY_YAML_MAP) {
-        gy_jw_obj(w);
-        for (size_t i = 0; i < n->n_items; i++) {
-            gy_jw_keys(w, n->keys[i]);
-            yaml_value(w, &n->items[i]);
-        }
-        gy_jw_obj_end(w);
-    } else if (n->kind == GY_YAML_SEQ) {
-        gy_jw_arr(w);
-        for (size_t i = 0; i < n->n_items; i++) {
-            yaml_value(w, &n->items[i]);
-        }
-        gy_jw_arr_end(w);
-    } else {
-        yaml_scalar(w, n);
-    }
-}
 
 /* ---- the request ---- */
 
@@ -179,7 +135,7 @@ static gy_status write_request(const struct endpoint_opts *o, const struct sourc
     }
     if (s->section) {
         gy_jw_key(&w, "project");
-        yaml_value(&w, s->section);
+        gy_cli_yaml_value(&w, s->section);
     }
     if (s->schema) {
         write_columns(&w, s->schema);
@@ -188,7 +144,7 @@ static gy_status write_request(const struct endpoint_opts *o, const struct sourc
         s->project && s->project->yaml ? gy_yaml_get(gy_yaml_root(s->project->yaml), "gate") : NULL;
     if (gate) {
         gy_jw_key(&w, "gate");
-        yaml_value(&w, gate);
+        gy_cli_yaml_value(&w, gate);
     }
     gy_jw_obj_end(&w);
     return gy_buf_check(out, "the deploy request", err);
