@@ -33,8 +33,8 @@ struct gy_demo_live {
     const char *address;
     struct gy_demo_patient *patients; /* gy_free by gy_demo_live_done */
     size_t n;
-    double temp_offset; /* a sensor's fault: added to Temp when asking */
-    int pause_us;       /* between two patients of a connection; 0: as fast as it goes */
+    double temp_offset;  /* a sensor's fault: added to Temp when asking */
+    atomic_int pause_us; /* between two patients of a connection; 0: as fast as it goes */
     atomic_size_t next;
     atomic_size_t n_asked, n_failed; /* failed: any answer that was not 2xx, and no answer */
     atomic_bool stop;
