@@ -382,6 +382,22 @@ static void test_replacing_keeps_what_stays(void **state)
     assert_int_equal(c.n, 1); /* nothing by halves */
 }
 
+static void test_a_full_project_can_still_change_a_trigger(void **state)
+{
+    (void)state;
+    struct gy_err err = GY_ERR_INIT;
+    for (int i = 0; i <= GY_TRIGGER_MAX; i++) {
+        char text[128];
+        (void)snprintf(text, sizeof text,
+                       "{\"name\":\"t%d\",\"on\":\"alert.raised\",\"run\":[\"x\"]}", i);
+        struct call c = {.text = text};
+        gy_status wanted = i < GY_TRIGGER_MAX ? GY_OK : GY_E_TOOBIG;
+        assert_status(wanted, gy_store_write(g_store, do_put, &c, &err), err);
+    }
+    struct call c = {.text = "{\"name\":\"t7\",\"on\":{\"reviews\":3},\"run\":[\"x\"]}"};
+    assert_status(GY_OK, gy_store_write(g_store, do_put, &c, &err), err);
+}
+
 static void test_durations(void **state)
 {
     (void)state;
@@ -451,6 +467,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             test_an_old_event_does_not_fire_a_trigger_that_is_enabled_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_replacing_keeps_what_stays, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_full_project_can_still_change_a_trigger, setup,
+                                        teardown),
         cmocka_unit_test(test_durations),
         cmocka_unit_test(test_durations_are_told_in_the_largest_unit),
         cmocka_unit_test(test_torture),
