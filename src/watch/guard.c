@@ -12,6 +12,8 @@
 #define ACTOR "gyre"
 #define HISTORY 200            /* revisions that the beginning of a canary is looked for in */
 #define RETRY_US (5 * 1000000) /* after an action that failed */
+#define LONG_NS 5000000        /* of a count of labels: the next one waits ... */
+#define LONG_REST 20           /* ... so many times as long */
 
 /* A canary that is watched: one pair of versions of one endpoint, over the revisions that only
  * change their weights. */
@@ -25,12 +27,14 @@ struct watched {
     struct gy_rollout rule;
     int64_t began_us; /* the first revision with this pair */
     struct gy_stat_sum stable_then, canary_then;
-    uint64_t next_look;         /* labelled rows */
-    uint64_t looked_at;         /* labelled rows of the last look, 0: none */
-    bool told;                  /* that a person must decide */
-    bool held;                  /* a signal: do not promote */
-    int64_t retry_us;           /* not before */
-    bool seen;                  /* in this tick */
+    struct gy_guard_side stable_labels, canary_labels; /* as last counted ... */
+    int64_t counted_ns, took_ns;                       /* ... then, 0: never, in so long */
+    uint64_t next_look;                                /* labelled rows */
+    uint64_t looked_at;                                /* labelled rows of the last look, 0: none */
+    bool told;                                         /* that a person must decide */
+    bool held;                                         /* a signal: do not promote */
+    int64_t retry_us;                                  /* not before */
+    bool seen;                                         /* in this tick */
     struct gy_signal roll_back; /* a signal to take it back; reason "" without one */
 };
 
@@ -159,6 +163,7 @@ static void begin(struct watched *w, const struct gy_endpoint *e)
 {
     w->stable_then = e->stats_then;
     w->canary_then = e->canary->stats_then;
+    w->counted_ns = w->took_ns = 0;
     w->next_look = 0;
     w->looked_at = 0;
     w->told = false;
@@ -266,6 +271,31 @@ static gy_status count_labels(struct gy_guard *g, const struct watched *w, const
                                     .since_us = w->began_us,
                                     .labelled = true};
     return g->join ? gy_join_each(g->join, &q, count_row, side, err) : GY_OK;
+}
+
+/* With millions of labelled rows a count takes a while, and holds up those who bring labels. */
+static gy_status read_labels(struct gy_guard *g, struct watched *w, struct gy_guard_side *stable,
+                             struct gy_guard_side *canary, struct gy_err *err)
+{
+    int64_t now = gy_mono_ns();
+    bool rests = w->took_ns >= LONG_NS && now - w->counted_ns < LONG_REST * w->took_ns;
+    if (w->counted_ns == 0 || !rests) {
+        struct gy_guard_side s = {0};
+        struct gy_guard_side c = {0};
+        GY_TRY(count_labels(g, w, w->stable, &s, err));
+        GY_TRY(count_labels(g, w, w->canary, &c, err));
+        w->stable_labels = s;
+        w->canary_labels = c;
+        w->counted_ns = now;
+        w->took_ns = gy_mono_ns() - now;
+    }
+    stable->labelled = w->stable_labels.labelled;
+    stable->hits = w->stable_labels.hits;
+    stable->misses = w->stable_labels.misses;
+    canary->labelled = w->canary_labels.labelled;
+    canary->hits = w->canary_labels.hits;
+    canary->misses = w->canary_labels.misses;
+    return GY_OK;
 }
 
 /* ---- acting ---- */
@@ -392,8 +422,7 @@ static gy_status judge(struct gy_guard *g, struct watched *w, const struct gy_en
     count_requests(e->stats, &w->stable_then, w->rule.max_p99_ms, &stable);
     count_requests(e->canary->stats, &w->canary_then, w->rule.max_p99_ms, &canary);
     if (!isnan(w->rule.recall_change_min)) {
-        GY_TRY(count_labels(g, w, w->stable, &stable, err));
-        GY_TRY(count_labels(g, w, w->canary, &canary, err));
+        GY_TRY(read_labels(g, w, &stable, &canary, err));
     }
     bool look = may_look(w, &stable, &canary);
     double elapsed_s = (double)(gy_now_us() - w->began_us) / 1e6;
