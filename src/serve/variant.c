@@ -22,11 +22,13 @@ static gy_status differ(const struct gy_endpoint *stable, const struct gy_endpoi
                       GY_STR_A(stable->model_name), GY_STR_A(stable->version), in);
 }
 
+/* The same, and b wants none that a can do without: requests are checked once, as a has it. */
 static bool same_inputs(const struct gy_predictor_info *a, const struct gy_predictor_info *b)
 {
     bool same = a->n_inputs == b->n_inputs;
     for (size_t i = 0; same && i < a->n_inputs; i++) {
-        same = gy_str_eq(a->inputs[i].name, b->inputs[i].name);
+        same = gy_str_eq(a->inputs[i].name, b->inputs[i].name) &&
+               (a->inputs[i].required || !b->inputs[i].required);
     }
     return same;
 }

@@ -74,6 +74,14 @@ static void test_join(void **state)
     "{\"name\":\"HR\",\"type\":\"int\",\"min\":60,\"max\":250,\"required\":true}],"           \
     "\"features\":[" FEATURE "],\"learner\":{\"name\":\"logistic\",\"params\":{},\"values\":" \
     "[0.1,-9]},\"classes\":[\"0\",\"1\"],\"threshold\":0.5}"
+#define STRICTER_INPUTS                                                                     \
+    "{\"format\":\"gyre.model/1\",\"task\":\"binary\",\"target\":\"isSepsis\",\"inputs\":[" \
+    "{\"name\":\"HR\",\"type\":\"int\",\"min\":60,\"max\":250,\"required\":true},"          \
+    "{\"name\":\"Resp\",\"type\":\"int\",\"min\":12,\"max\":35,\"required\":true},"         \
+    "{\"name\":\"Temp\",\"type\":\"float\",\"min\":35,\"max\":42.3,\"required\":true}],"    \
+    "\"features\":[" FEATURE "," FEATURE "," FEATURE                                        \
+    "],\"learner\":{\"name\":\"logistic\",\"params\":{},\"values\":"                        \
+    "[0.1,0,0,-9]},\"classes\":[\"0\",\"1\"],\"threshold\":0.5}"
 #define OTHER_CLASSES                                                             \
     HEAD("binary")                                                                \
     ",\"learner\":{\"name\":\"logistic\",\"params\":{},\"values\":[0.1,0,0,-9]}," \
@@ -88,6 +96,7 @@ static void test_they_must_agree(void **state)
     } wrong[] = {{MODEL_SUM, "differ in their task", 2},
                  {OTHER_CLASSES, "differ in their classes", 3},
                  {LESS_INPUTS, "differ in their inputs", 4},
+                 {STRICTER_INPUTS, "differ in their inputs", 6},
                  {MODEL_ALWAYS, "answers already", 1}};
     struct gy_endpoint *stable = make(1, MODEL_HR);
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
