@@ -58,6 +58,7 @@ struct round {
     struct message {
         struct gy_str id, url, body, secret_env, secret_file;
         int64_t attempts;
+        bool down; /* its address was found to be, in this round */
     } * messages;
     size_t n_messages;
 };
@@ -498,15 +499,22 @@ static bool is_stopping(struct gy_webhooks *w)
     return stopping;
 }
 
+/* All of its messages wait: trying each would take the time that other targets need. */
+static void mark_down(struct round *r, struct gy_str url)
+{
+    for (size_t i = 0; i < r->n_messages; i++) {
+        r->messages[i].down = r->messages[i].down || gy_str_eq(r->messages[i].url, url);
+    }
+}
+
 /* Try what is due; an address that is down is tried once. */
 static gy_status deliver(struct round *r, size_t *ret_n, struct gy_err *err)
 {
-    struct gy_str down = GY_STR_NULL;
     for (size_t i = 0; i < r->n_messages && !is_stopping(r->w); i++) {
         const struct message *m = &r->messages[i];
         struct gy_err why = GY_ERR_INIT;
         int status = 0;
-        if (down.p && gy_str_eq(down, m->url)) {
+        if (m->down) {
             continue;
         }
         bool delivered = try_message(m, &status, &why) == GY_OK;
@@ -518,7 +526,9 @@ static gy_status deliver(struct round *r, size_t *ret_n, struct gy_err *err)
                             .now_us = r->now_us};
         (*ret_n)++;
         if (!delivered) {
-            down = o.down ? m->url : down;
+            if (o.down) {
+                mark_down(r, m->url);
+            }
             struct gy_str host, path, query;
             split_url(m->url, &host, &path, &query); /* what follows the host may be a secret */
             gy_log(m->attempts ? GY_LOG_DEBUG : GY_LOG_WARN, "webhook", "not delivered",

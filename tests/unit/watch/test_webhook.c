@@ -227,6 +227,41 @@ static void test_what_nobody_takes_waits_and_is_given_up_at_last(void **state)
     assert_int_equal(l.n, 0);
 }
 
+/* Messages of several targets take turns: each address that is down is tried once a round, not once
+ * for every message between two others. */
+static void test_two_addresses_that_are_down(void **state)
+{
+    (void)state;
+    struct gy_err err = GY_ERR_INIT;
+    const struct gy_store_options o = {.url = "sqlite://:memory:"};
+    GY_AUTO(gy_store_free) struct gy_store *store = NULL;
+    GY_AUTO(gy_webhooks_free) struct gy_webhooks *w = NULL;
+    GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
+    char two[] = "{\"notify\":["
+                 "{\"url\":\"http://127.0.0.1:1/x\",\"secret_env\":\"GYRE_TEST_UNSET\","
+                 "\"events\":[\"a.*\"]},"
+                 "{\"url\":\"http://127.0.0.1:2/y\",\"secret_env\":\"GYRE_TEST_UNSET\","
+                 "\"events\":[\"a.*\"]}]}";
+    int events = 5;
+    size_t tried = 0;
+    gy_arena_init(&a, 64 * GY_MIB);
+    struct listing l = {.a = &a};
+    assert_status(GY_OK, gy_store_open(&o, &store, &err), err);
+    assert_status(GY_OK, gy_webhooks_new(store, &w, &err), err);
+    assert_status(GY_OK, gy_store_write(store, configure, two, &err), err);
+    assert_status(GY_OK, gy_webhook_tick(w, 1000000, &tried, &err), err);
+    for (int i = 0; i < events; i++) {
+        int one = 1;
+        assert_status(GY_OK, gy_store_write(store, add_events, &one, &err), err);
+    }
+    assert_status(GY_OK, gy_webhook_tick(w, 1000000, &tried, &err), err);
+    assert_int_equal(tried, 2);
+    assert_status(GY_OK, gy_store_read(store, read_list, &l, &err), err);
+    assert_int_equal(l.n, 2);
+    assert_int_equal(l.list[0].pending, events);
+    assert_int_equal(l.list[1].pending, events);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,6 +271,7 @@ int main(void)
         cmocka_unit_test(test_kinds_match_by_name_or_beginning),
         cmocka_unit_test(test_the_section_is_checked),
         cmocka_unit_test(test_what_nobody_takes_waits_and_is_given_up_at_last),
+        cmocka_unit_test(test_two_addresses_that_are_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
