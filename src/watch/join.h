@@ -7,7 +7,7 @@
  * newest prediction with that request id; `repeated` says that there were several.
  *
  * Bounded: at most max_rows rows (orphans included), the oldest come out first; only then order
- * matters. 113 bytes a row (96, and index slots of 8 that are filled by half), 128 once feedback
+ * matters. 114 bytes a row (96, and index slots of 8 that are filled by half), 128 once feedback
  * names request ids.
  *
  * Thread safe: one mutex. Queries walk rows with the lock held, about 60 ns a row, but not all rows
