@@ -98,7 +98,7 @@ extern const struct gy_verb_table gy_cmd_version;  /* cmd_version.c */
 extern const struct gy_verb_table gy_cmd_init;     /* cmd_init.c: init */
 extern const struct gy_verb_table gy_cmd_demo;     /* cmd_demo.c */
 
-extern const struct gy_verb_table gy_cmd_feedback;          /* cmd_feedback.c */
+extern const struct gy_verb_table gy_cmd_feedback; /* cmd_feedback.c */
 extern const struct gy_verb_table gy_cmd_watch;    /* cmd_watch.c: watch apply, status, ... */
 extern const struct gy_verb_table gy_cmd_watch_performance; /* cmd_watch_performance.c */
 

@@ -14,7 +14,7 @@
 #include "serve/shape.h"
 #include "watch/stat.h"
 
-#define GY_DRIFT_MAX_ROWS 10000000 /* of a window */
+#define GY_DRIFT_MAX_ROWS 10000000             /* of a window */
 #define GY_DRIFT_MAX_CELLS ((size_t)256 << 20) /* rows times columns of a window */
 #define GY_DRIFT_MAX_FEATURES GY_PROFILE_MAX_COLUMNS
 #define GY_DRIFT_BINS 20 /* of the histograms for people */
