@@ -2,8 +2,10 @@
 /* gy_bounds: what a project's `watch` section bounds besides drift, looked at every few seconds and
  * told as alerts: recall of the combined answers, precision of the rules (also when it fell without
  * a bound), share of predictions with a label, length of the review queue, lag of the watcher.
- * A share is told only when its whole interval is beyond the bound, so that a handful of labels
- * raises nothing. On the watcher's thread. */
+ * A share is told only when its whole interval (95 %, at each look) is beyond the bound, so that a
+ * handful of labels raises nothing. Looks are many: a share that lies right at its bound will be
+ * told now and then, and cleared again. Labels are taken as they come: where reviewers see chosen
+ * rows only (policies uncertain, mixed), the shares are of those rows. On the watcher's thread. */
 #ifndef GY_WATCH_BOUNDS_H
 #define GY_WATCH_BOUNDS_H
 

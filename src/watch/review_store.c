@@ -165,6 +165,15 @@ static gy_status insert(struct gy_db *db, const struct gy_review_item *item, int
         ret_added, err);
 }
 
+/* A record that is read again, as after a restart, has rows that are in the queue already. */
+static gy_status is_stored(struct gy_db *db, const struct gy_review *r, bool *ret,
+                           struct gy_err *err)
+{
+    int64_t one = 0;
+    return gy_db_get_i64(db, "SELECT 1 FROM reviews WHERE prediction_id = ? AND row = ?",
+                         GY_VALS(gy_vs(r->prediction_id), gy_vi(r->row)), ret, &one, err);
+}
+
 static gy_status tell_created(struct gy_db *db, const struct filling *f, struct gy_arena *a,
                               struct gy_err *err)
 {
@@ -198,7 +207,9 @@ gy_status gy_review_store(struct gy_db *db, const struct gy_review_batch *b, str
         struct filling *f;
         GY_TRY(filling_of(db, &map, i->r.endpoint, &a, &f, err));
         if (f->undecided + f->delta.open >= i->max_open) {
-            f->delta.skipped++;
+            bool stored = false;
+            GY_TRY(is_stored(db, &i->r, &stored, err));
+            f->delta.skipped += !stored;
             continue;
         }
         int64_t added = 0;

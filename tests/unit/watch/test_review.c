@@ -322,6 +322,11 @@ static void test_a_full_queue_counts_what_it_skips(void **state)
     assert_int_equal(l.n, 3);
     assert_int_equal(l.queues[0].open, 3);
     assert_int_equal(l.queues[0].skipped, 1);
+    offer(f, &m, &s); /* read again after a restart: the three are there, nothing of them is lost */
+    store(f);
+    l = list(f, (struct gy_review_query){.endpoint = GY_STR("e")});
+    assert_int_equal(l.queues[0].open, 3);
+    assert_int_equal(l.queues[0].skipped, 2);
 }
 
 static void test_a_full_batch_takes_whole_records_only(void **state)
