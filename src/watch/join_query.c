@@ -92,6 +92,17 @@ static void label_of(const struct gy_join *j, const struct join_group *g, const 
     }
 }
 
+/* Rows keep it in half the size: the class that it stands for. A regression loses some digits. */
+static double shadow_of(const struct gy_shape *s, float kept)
+{
+    for (size_t i = 0; !isnan(kept) && i < s->n_classes; i++) {
+        if ((float)s->class_values[i] == kept) {
+            return s->class_values[i];
+        }
+    }
+    return (double)kept;
+}
+
 static void view(const struct gy_join *j, const struct join_row *r, struct gy_join_row *ret)
 {
     const struct join_group *g = &j->groups[r->group];
@@ -105,7 +116,7 @@ static void view(const struct gy_join *j, const struct join_row *r, struct gy_jo
         .version = g->version,
         .answered = r->answered,
         .model = r->model,
-        .shadow = (double)r->shadow,
+        .shadow = shadow_of(s, r->shadow),
         .score = (double)r->score,
         .rule = rule,
         .rule_value = rule && rule->decides        ? rule->prediction

@@ -316,6 +316,40 @@ static void test_classes_and_values(void **state)
     assert_float_equal(c.by[GY_BY_MODEL].bias, -2.0 / 3, 1e-12);
 }
 
+static gy_status add_dose(struct gy_db *db, void *ctx, struct gy_err *error)
+{
+    (void)ctx;
+    return add_revision(db, "dose",
+                        "{\"task\":\"binary\",\"inputs\":[\"a\"],\"classes\":[\"0.1\",\"0.3\"],"
+                        "\"numeric_classes\":true,"
+                        "\"weights\":[{\"model\":\"dose\",\"version\":1,\"weight\":1}]}",
+                        error);
+}
+
+/* Classes that are no short fractions: a shadow was never right about them. */
+static void test_a_shadow_answers_with_classes(void **state)
+{
+    struct fixture *f = *state;
+    scratch_write(f->scratch, add_dose, NULL);
+    for (uint32_t i = 0; i < 2; i++) {
+        double out[2];
+        const double answer = i ? 0.3 : 0.1;
+        struct gy_record r = sepsis_record(i, "1", out, 0.9, false);
+        out[0] = 0.3;
+        r.endpoint = GY_STR("dose");
+        r.n_shadow = 1;
+        r.shadow = &answer;
+        r.shadow_version = GY_STR("2");
+        r.rules = NULL;
+        predict(f->join, &r);
+        const struct gy_feedback l = label_for(i, i ? "0.3" : "0.1");
+        assert_true(feed(f->join, &l));
+    }
+    struct gy_join_counts c = counts_for(f->join, "dose");
+    must_be(&c.by[GY_BY_SHADOW], 1, 0, 1, 0);
+    must_be(&c.by[GY_BY_COMBINED], 1, 1, 0, 0);
+}
+
 static void test_last_n(void **state)
 {
     struct fixture *f = *state;
@@ -784,6 +818,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_who_wins, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rewards, setup, teardown),
         cmocka_unit_test_setup_teardown(test_classes_and_values, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_shadow_answers_with_classes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_last_n, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(test_any_order_gives_the_same, setup, teardown),
