@@ -209,6 +209,12 @@ static gy_status load_rules(struct gy_db *db, void *ctx, struct gy_err *err)
     return gy_window_get_rules(db, l->o->endpoint, l->o->version, &l->o->rules, err);
 }
 
+static gy_status load_run(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    struct loading *l = ctx;
+    return gy_window_get_run(db, l->o->endpoint, l->o->version, &l->o->drift_since_us, err);
+}
+
 gy_status gy_windows_open(struct gy_store *store, struct gy_shapes *shapes,
                           const struct gy_window_ops *ops, void *self, struct gy_windows **ret,
                           struct gy_err *err)
@@ -303,6 +309,11 @@ static gy_status begin_window(struct gy_windows *w, struct gy_open_window *o, st
         if (l.reference.p && !o->reference) {
             return gy_err_set(err, GY_E_NOMEM, "the reference of a window");
         }
+    }
+    if (!o->resumed) {
+        struct loading l = {.w = w, .o = o};
+        GY_TRY(gy_store_read(w->store, load_run, &l, err));
+        o->resumed = true;
     }
     struct gy_window_scope scope;
     make_scope(w, o, &scope);

@@ -21,6 +21,7 @@ struct gy_open_window {
     int64_t number;
     int64_t drift_since_us;    /* of the run of windows that differ; 0: the last one did not */
     struct gy_log_marks start; /* where this window begins */
+    bool resumed;              /* drift_since_us is what the store said, or newer */
     bool dirty;                /* start is not what the store has */
     int64_t seen_mono_ns;      /* when the last row came */
     /* The record that came last and how many of its rows are in: it may come again. */
@@ -64,6 +65,9 @@ GY_CHECKED gy_status gy_window_each_place(struct gy_db *db, gy_window_place_fn f
 GY_CHECKED gy_status gy_window_get_reference(struct gy_db *db, const char *endpoint,
                                              const char *version, struct gy_arena *a,
                                              struct gy_str *ret, struct gy_err *err);
+/* Where the run of windows that differ began, which the newest stored one ends; 0: none does. */
+GY_CHECKED gy_status gy_window_get_run(struct gy_db *db, const char *endpoint, const char *version,
+                                       int64_t *ret_since_us, struct gy_err *err);
 GY_CHECKED gy_status gy_window_get_rules(struct gy_db *db, const char *endpoint,
                                          const char *version, struct gy_rule_reference *r,
                                          struct gy_err *err);

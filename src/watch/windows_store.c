@@ -110,6 +110,19 @@ gy_status gy_window_get_reference(struct gy_db *db, const char *endpoint, const 
         GY_VALS(gy_vc(endpoint), gy_vc(version)), a, &found, ret, err);
 }
 
+/* Windows of which nothing is told have no cause. */
+gy_status gy_window_get_run(struct gy_db *db, const char *endpoint, const char *version,
+                            int64_t *ret_since_us, struct gy_err *err)
+{
+    bool found;
+    return gy_db_get_i64(db,
+                         "SELECT COALESCE(MIN(from_us), 0) FROM drift_windows WHERE endpoint=? AND "
+                         "version=? AND id > (SELECT COALESCE(MAX(id), 0) FROM drift_windows WHERE "
+                         "endpoint=? AND version=? AND cause IS NULL)",
+                         GY_VALS(gy_vc(endpoint), gy_vc(version), gy_vc(endpoint), gy_vc(version)),
+                         &found, ret_since_us, err);
+}
+
 gy_status gy_window_get_rules(struct gy_db *db, const char *endpoint, const char *version,
                               struct gy_rule_reference *r, struct gy_err *err)
 {

@@ -70,6 +70,7 @@ static gy_status list_judge(void *self, void *window, const struct gy_window_sco
     gy_jw_kv_i64(&w, "window_rule_rows", (int64_t)scope->window_rule_rows);
     gy_jw_kv_i64(&w, "window_rule_hits", (int64_t)scope->window_rule_hits);
     gy_jw_kv_str(&w, "held_against", scope->reference);
+    gy_jw_kv_i64(&w, "drift_since_us", scope->drift_since_us);
     gy_jw_key(&w, "values");
     gy_jw_arr(&w);
     for (size_t i = 0; i < l->n; i++) {
@@ -581,6 +582,42 @@ static void test_rule_hits_are_learnt_where_nothing_drifts(void **state)
     gy_arena_done(&w.a);
 }
 
+/* Labels of a new population are counted from when it came, by a server that was started since,
+ * too. */
+static void test_a_run_of_drift_goes_on_after_a_restart(void **state)
+{
+    struct fixture *f = *state;
+    append(f, 0, "1", 50, false);
+    f->next = 200000;
+    append(f, 0, "1", 50, false);
+    append(f, 0, "1", 50, false);
+    append(f, 0, "1", 20, false); /* of an open window */
+    look(f);
+    restart(f);
+    f->next = 300000;
+    append(f, 0, "1", 30, false);
+    f->next = 0;
+    append(f, 0, "1", 100, false);
+    look(f);
+    struct windows w = {0};
+    gy_arena_init(&w.a, 16 * GY_MIB);
+    scratch_read(f->scratch, list_windows, &w);
+    assert_int_equal(w.n, 6);
+    int64_t since[6];
+    for (size_t i = 0; i < 6; i++) {
+        yyjson_doc *doc = NULL;
+        assert_status(GY_OK, gy_json_parse(w.rows[i].result, &doc, &err), err);
+        since[i] = gy_json_i64(yyjson_doc_get_root(doc), "drift_since_us", -1);
+        gy_json_free(doc);
+    }
+    int64_t began = w.rows[4].from_us; /* newest first: the second one */
+    assert_true(since[5] == 0 && since[4] == 0 && since[3] == began);
+    assert_int_equal(since[2], began); /* after the restart */
+    assert_int_equal(since[1], began);
+    assert_int_equal(since[0], 0); /* it was over */
+    gy_arena_done(&w.a);
+}
+
 /* ---- consumers and hooks ---- */
 
 struct eater {
@@ -787,6 +824,8 @@ int main(void)
         cmocka_unit_test(test_kill_9),
         cmocka_unit_test_setup_teardown(test_events_and_alerts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rule_hits_are_learnt_where_nothing_drifts, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_a_run_of_drift_goes_on_after_a_restart, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_consumers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_thread, setup, teardown),
