@@ -101,7 +101,8 @@ static void print_table(const struct table *t, const char *const *head)
     for (size_t i = 0; i < t->n_columns; i++) {
         right[i] = i > 0;
     }
-    gy_cli_table(t->cli, head, t->n_columns, t->cells, t->n / t->n_columns, right);
+    size_t n_rows = t->n_columns ? t->n / t->n_columns : 0;
+    gy_cli_table(t->cli, head, t->n_columns, t->cells, n_rows, right);
 }
 
 static gy_status print_ways(struct gy_cli *cli, const struct kind *k, yyjson_val *by,

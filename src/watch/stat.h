@@ -58,7 +58,7 @@ double gy_stat_ks_distance(const struct gy_values *a, const struct gy_values *b)
 GY_CHECKED gy_status gy_stat_ks_p(double d, uint64_t n1, uint64_t n2, double *ret,
                                   struct gy_err *err);
 /* P(D_n >= d) of one sample against a known continuous distribution. */
-double gy_stat_kolmogorov_sf(double d, uint64_t n);
+double gy_stat_kolmogorov_sf(double d, uint64_t count);
 /* W1: the area between the two distribution functions. */
 double gy_stat_wasserstein(const struct gy_values *a, const struct gy_values *b);
 /* The same over sd (of the reference; at least 0.001). */
