@@ -39,9 +39,11 @@ static uint64_t common_divisor(uint64_t a, uint64_t b)
 static double p_equal_sizes(double n, double h)
 {
     double p = 0;
-    for (double k = floor(n / h); k >= 0; k--) {
+    for (int64_t i = (int64_t)floor(n / h); i >= 0; i--) {
+        double k = (double)i;
         double p1 = 1;
-        for (double j = 0; j < h; j++) {
+        for (int64_t x = 0; x < (int64_t)h; x++) {
+            double j = (double)x;
             p1 = (n - k * h - j) * p1 / (n + k * h + j + 1);
         }
         p = p1 * (1 - p);
@@ -115,7 +117,9 @@ static double one_sided(double d, uint64_t count)
         return exp(-x * x / (18 * n));
     }
     double log_n = lgamma(n + 1);
-    for (double j = 0; j <= floor(n * (1 - d)); j++) {
+    int64_t last = (int64_t)floor(n * (1 - d));
+    for (int64_t i = 0; i <= last; i++) {
+        double j = (double)i;
         double rest = 1 - d - j / n;
         double term = log_n - lgamma(j + 1) - lgamma(n - j + 1) + (j - 1) * log(d + j / n);
         if (rest > 0) {
