@@ -20,6 +20,7 @@
 #include "base/mem.h"
 #include "serve/predlog.h"
 #include "serve/ring.h"
+#include "log_record.h"
 
 struct fixture {
     char root[64], dir[80], rings[80];
@@ -64,30 +65,7 @@ static struct gy_predlog *open_log(struct fixture *f, int sync_ms, bool drop)
     return l;
 }
 
-static const double row[] = {104, 22, 38.9, 1, 0.75};
-static const struct gy_rule_outcome rule = {0, 2, 3, 4};
-
-static struct gy_record record(struct gy_uuid_gen *gen, uint32_t n)
-{
-    struct gy_record r = {.time_us = 1700000000000000 + n,
-                          .latency_ns = n,
-                          .revision = 3,
-                          .n_rows = 1,
-                          .total_rows = 1,
-                          .status = 200,
-                          .n_inputs = 3,
-                          .n_outputs = 2,
-                          .endpoint = GY_STR("sepsis"),
-                          .model_version = GY_STR("7"),
-                          .request_id = GY_STR("req-1"),
-                          .inputs = row,
-                          .outputs = row + 3,
-                          .rules = &rule};
-    gy_uuid7(gen, r.id);
-    return r;
-}
-
-/* Reads one id back and compares everything with what record() made. */
+/* Reads one id back and compares everything with what log_record() made. */
 static void must_find(struct fixture *f, struct gy_predlog *live, const unsigned char id[16],
                       uint32_t n)
 {
@@ -110,8 +88,8 @@ static void must_find(struct fixture *f, struct gy_predlog *live, const unsigned
     assert_true(gy_str_eqc(r->endpoint, "sepsis"));
     assert_true(gy_str_eqc(r->model_version, "7"));
     assert_true(gy_str_eqc(r->request_id, "req-1"));
-    assert_memory_equal(r->inputs, row, 3 * sizeof(double));
-    assert_memory_equal(r->outputs, row + 3, 2 * sizeof(double));
+    assert_memory_equal(r->inputs, log_row, 3 * sizeof(double));
+    assert_memory_equal(r->outputs, log_row + 3, 2 * sizeof(double));
     assert_int_equal(r->rules[0].hits, 2);
     assert_int_equal(r->rules[0].of, 4);
 }
@@ -167,7 +145,7 @@ static void test_append_and_find(void **state)
     struct gy_predlog *l = open_log(f, 50, false);
     unsigned char ids[1000][16];
     for (uint32_t i = 0; i < 1000; i++) { /* 1000 x ~200 bytes: the 64 KiB rings wrap */
-        struct gy_record r = record(&f->gen, i);
+        struct gy_record r = log_record(&f->gen, i);
         memcpy(ids[i], r.id, 16);
         while (!gy_predlog_append(l, (int)(i & 1), &r)) {
             assert_int_equal(gy_predlog_flush(l, false, NULL), GY_OK);
@@ -191,7 +169,7 @@ static void test_append_and_find(void **state)
     for (uint32_t i = 0; i < 1000; i++) {
         must_find(f, NULL, ids[i], i);
     }
-    struct gy_record other = record(&f->gen, 0);
+    struct gy_record other = log_record(&f->gen, 0);
     GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
     gy_arena_init(&a, GY_MIB);
     struct gy_record *r;
@@ -213,13 +191,13 @@ static void test_full_ring(void **state)
     assert_int_equal(gy_ring_create(path, boot, 0, 64 * GY_KIB, &ring, NULL), GY_OK);
     uint32_t n = 0;
     for (;; n++) {
-        struct gy_record r = record(&f->gen, n);
+        struct gy_record r = log_record(&f->gen, n);
         if (!gy_ring_append(ring, &r)) {
             break;
         }
     }
     assert_true(n > 250);
-    struct gy_record one = record(&f->gen, n);
+    struct gy_record one = log_record(&f->gen, n);
     assert_false(gy_ring_append(ring, &one));
     size_t got;
     uint64_t drained = 0;
@@ -231,8 +209,8 @@ static void test_full_ring(void **state)
     assert_int_equal(drained, n * gy_record_frame_bytes(&one));
     assert_int_equal(gy_ring_used(ring), 0);
     for (uint32_t round = 0; round < 5000; round++) { /* every position of the wrap */
-        struct gy_record a = record(&f->gen, round);
-        struct gy_record b = record(&f->gen, round);
+        struct gy_record a = log_record(&f->gen, round);
+        struct gy_record b = log_record(&f->gen, round);
         b.request_id = gy_str_n("0123456789abcdef0123456789abcdef", round % 33);
         assert_true(gy_ring_append(ring, &a));
         assert_true(gy_ring_append(ring, &b));
@@ -260,7 +238,7 @@ static void test_many_rows_are_split(void **state)
     for (size_t i = 0; i < ROWS; i++) {
         rules[i] = (struct gy_rule_outcome){(int16_t)i, 0, 0, 4};
     }
-    struct gy_record r = record(&f->gen, 1);
+    struct gy_record r = log_record(&f->gen, 1);
     r.n_rows = ROWS;
     r.inputs = values;
     r.outputs = values + ROWS * 3;
@@ -312,7 +290,7 @@ static void test_killed_writer(void **state)
             }
             struct gy_predlog *l = open_log(f, 50, false);
             for (uint32_t i = 0; i < 20000; i++) {
-                struct gy_record r = record(&gen, i);
+                struct gy_record r = log_record(&gen, i);
                 while (!gy_predlog_append(l, (int)(i % 2), &r)) {
                     if (gy_predlog_flush(l, false, NULL) != GY_OK) {
                         _exit(1);
@@ -355,7 +333,7 @@ static void one_segment(struct fixture *f, uint32_t n, unsigned char (*ids)[16],
 {
     struct gy_predlog *l = open_log(f, 50, false);
     for (uint32_t i = 0; i < n; i++) {
-        struct gy_record r = record(&f->gen, i);
+        struct gy_record r = log_record(&f->gen, i);
         memcpy(ids[i], r.id, 16);
         assert_true(gy_predlog_append(l, 0, &r));
     }
@@ -392,7 +370,7 @@ static void test_flipped_bits(void **state)
     char path[512];
     one_segment(f, 50, ids, path);
     remove_index(path);
-    struct gy_record r = record(&f->gen, 0);
+    struct gy_record r = log_record(&f->gen, 0);
     int64_t frame = (int64_t)gy_record_frame_bytes(&r);
     int fd = open(path, O_RDWR | O_CLOEXEC);
     assert_true(fd >= 0);
@@ -479,7 +457,7 @@ static void test_disk_failure(void **state)
     struct gy_predlog *l = open_log(f, 0, false);
     int failing = ENOSPC;
     gy_file_set_fault(fail_writes, &failing); /* opening a segment syncs the folder */
-    struct gy_record r = record(&f->gen, 5);
+    struct gy_record r = log_record(&f->gen, 5);
     struct gy_err err = GY_ERR_INIT;
     assert_int_equal(gy_predlog_append_wait(l, &r, &err), GY_E_NOSPACE);
     struct gy_predlog_stats stats;
@@ -487,7 +465,7 @@ static void test_disk_failure(void **state)
     assert_true(stats.write_failures > 0);
     assert_int_equal(stats.refused, 1);
     gy_file_set_fault(NULL, NULL);
-    struct gy_record again = record(&f->gen, 6);
+    struct gy_record again = log_record(&f->gen, 6);
     assert_int_equal(gy_predlog_append_wait(l, &again, &err), GY_OK);
     gy_predlog_close(l);
     must_find(f, NULL, r.id, 5);
@@ -500,7 +478,7 @@ static void test_waiting_for_the_disk(void **state)
     struct gy_predlog *l = open_log(f, 0, false);
     assert_true(gy_predlog_waits(l));
     for (uint32_t i = 0; i < 20; i++) {
-        struct gy_record r = record(&f->gen, i);
+        struct gy_record r = log_record(&f->gen, i);
         assert_int_equal(gy_predlog_append_wait(l, &r, NULL), GY_OK);
         struct gy_predlog_stats stats;
         gy_predlog_get_stats(l, &stats);

@@ -12,6 +12,7 @@
 #include "serve/predlog.h"
 #include "serve/tail.h"
 #include "unit.h"
+#include "log_record.h"
 
 struct fixture {
     char root[64], dir[80], rings[80];
@@ -52,33 +53,9 @@ static struct gy_predlog *open_log(struct fixture *f)
     return l;
 }
 
-static const double row[] = {104, 22, 38.9, 1, 0.75};
-static const struct gy_rule_outcome rule = {0, 2, 3, 4};
-
-/* latency_ns carries the number by which the tests tell records apart. */
-static struct gy_record record(struct gy_uuid_gen *gen, uint32_t n)
-{
-    struct gy_record r = {.time_us = 1700000000000000 + n,
-                          .latency_ns = n,
-                          .revision = 3,
-                          .n_rows = 1,
-                          .total_rows = 1,
-                          .status = 200,
-                          .n_inputs = 3,
-                          .n_outputs = 2,
-                          .endpoint = GY_STR("sepsis"),
-                          .model_version = GY_STR("7"),
-                          .request_id = GY_STR("req-1"),
-                          .inputs = row,
-                          .outputs = row + 3,
-                          .rules = &rule};
-    gy_uuid7(gen, r.id);
-    return r;
-}
-
 static void append(struct gy_predlog *l, struct gy_uuid_gen *gen, int loop, uint32_t n)
 {
-    struct gy_record r = record(gen, n);
+    struct gy_record r = log_record(gen, n);
     while (!gy_predlog_append(l, loop, &r)) {
         assert_int_equal(gy_predlog_flush(l, false, NULL), GY_OK);
     }
@@ -100,7 +77,7 @@ static gy_status see(void *ctx, const struct gy_log_place *place, const struct g
         return gy_err_set(err, GY_E_BUSY, "not now");
     }
     assert_true(r->latency_ns < MAX_SEEN);
-    assert_memory_equal(r->inputs, row, 3 * sizeof(double));
+    assert_memory_equal(r->inputs, log_row, 3 * sizeof(double));
     assert_str(r->endpoint, "sepsis");
     if (place->ring < 4) {
         assert_true(s->n == 0 || r->seq > s->last[place->ring]);
@@ -320,7 +297,7 @@ static size_t frames(struct fixture *f, uint32_t first, uint32_t last, char *to)
 {
     size_t n = 0;
     for (uint32_t i = first; i <= last; i++) {
-        struct gy_record r = record(&f->gen, i);
+        struct gy_record r = log_record(&f->gen, i);
         r.seq = i + 1;
         gy_record_write(&r, to + n);
         n += gy_record_frame_bytes(&r);
