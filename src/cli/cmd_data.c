@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/cli_internal.h"
+#include "cli/dataset_put.h"
 #include "cli/model_input.h"
 #include "data/ingest.h"
 #include "data/jsonfields.h"
@@ -159,77 +160,6 @@ static gy_status set_log_level(const char *level, struct gy_err *err)
     return gy_log_setup(gy_str_c(level), err);
 }
 
-static gy_status upload(struct gy_caller *caller, const char *path, struct gy_collect *answer,
-                        struct gy_err *err)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return gy_err_sys(err, errno, "opening '%s'", path);
-    }
-    struct gy_fd_reader in;
-    gy_status status = gy_call_body(caller, "POST", BASE "/objects", "application/octet-stream",
-                                    gy_fd_reader_init(&in, fd, gy_file_size(path)), answer, err);
-    (void)close(fd);
-    return status;
-}
-
-static void write_dataset(const struct gy_ingest_result *r, struct gy_str name, const char *file,
-                          const struct gy_schema *schema, struct gy_buf *out)
-{
-    struct gy_jw w;
-    gy_jw_init(&w, out);
-    gy_jw_obj(&w);
-    gy_jw_kv_str(&w, "name", name);
-    gy_jw_kv_strc(&w, "sha256", r->sha256);
-    gy_jw_kv_strc(&w, "md5", r->md5);
-    gy_jw_kv_i64(&w, "size", r->size_bytes);
-    gy_jw_kv_i64(&w, "rows", r->accepted);
-    gy_jw_kv_i64(&w, "read", r->read - r->replaced); /* the others are records of no version */
-    gy_jw_kv_i64(&w, "accepted", r->accepted);
-    gy_jw_kv_i64(&w, "dead", r->dead);
-    gy_jw_key(&w, "schema");
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf json;
-    gy_buf_init(&json, GY_MAX_YAML);
-    gy_schema_json(schema, &json);
-    if (json.failed) {
-        gy_jw_null(&w);
-        out->failed = json.failed;
-    } else {
-        gy_jw_raw(&w, gy_buf_str(&json));
-    }
-    gy_jw_kv_strc(&w, "source", file);
-    gy_jw_kv_strc(&w, "source_sha256", r->source_sha256);
-    gy_jw_obj_end(&w);
-}
-
-/* Bytes first, then the name: a version never points at nothing. */
-static gy_status register_dataset(struct gy_cli *cli, const struct gy_ingest_result *r,
-                                  struct gy_str name, const char *file,
-                                  const struct gy_schema *schema, int64_t *ret_version,
-                                  bool *ret_new, struct gy_err *err)
-{
-    struct gy_caller *caller = NULL;
-    GY_TRY(gy_cli_caller(cli, &caller, err));
-    GY_AUTO_DONE(gy_collect_done) struct gy_collect answer;
-    gy_collect_init(&answer, GY_MIB);
-    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    GY_AUTO(gy_json_free) yyjson_doc *made = NULL;
-    GY_TRY(upload(caller, r->path, &answer, err));
-    GY_TRY(gy_json_parse(gy_buf_str(&answer.body), &doc, err));
-    struct gy_str stored = gy_json_str(yyjson_doc_get_root(doc), "sha256");
-    if (!gy_str_eqc(stored, r->sha256)) {
-        return gy_err_set(err, GY_E_CORRUPT, "'%s' changed while it was stored", r->path);
-    }
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf body;
-    gy_buf_init(&body, GY_MAX_JSON_BODY);
-    write_dataset(r, name, file, schema, &body);
-    GY_TRY(gy_buf_check(&body, "the dataset's description", err));
-    GY_TRY(gy_call_json(caller, "POST", BASE "/datasets", gy_buf_str(&body), &answer, err));
-    GY_TRY(gy_json_parse(gy_buf_str(&answer.body), &made, err));
-    *ret_new = gy_json_bool(yyjson_doc_get_root(made), "new", false);
-    return gy_json_need_i64(yyjson_doc_get_root(made), "version", ret_version, err);
-}
-
 static gy_status print_ingest_json(const struct gy_cli *cli, const struct gy_ingest_result *r,
                                    struct gy_str name, int64_t version, bool is_new,
                                    const char *dlq, struct gy_err *err)
@@ -351,7 +281,13 @@ static gy_status run_ingest(struct gy_cli *cli, void *opts, struct gy_err *err)
     struct gy_str name = o->name ? gy_str_c(o->name) : name_of_file(files[0]);
     int64_t version = 0;
     bool is_new = false;
-    GY_TRY(register_dataset(cli, &r, name, files[0], schema, &version, &is_new, err));
+    const struct gy_cli_dataset dataset = {.result = &r,
+                                           .path = r.path,
+                                           .name = name,
+                                           .schema = schema,
+                                           .source = gy_str_c(files[0]),
+                                           .source_sha256 = r.source_sha256};
+    GY_TRY(gy_cli_dataset_put(cli, &dataset, &version, &is_new, err));
     if (cli->json) {
         return print_ingest_json(cli, &r, name, version, is_new, o->dlq, err);
     }

@@ -5,7 +5,6 @@
  * table goes through the same ingest as any file, so that the same reviews give the same bytes and
  * what breaks the schema is a dead letter. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 #include "base/map.h"
 #include "base/time.h"
 #include "cli/ask.h"
+#include "cli/dataset_put.h"
 #include "cli/faults.h"
 #include "data/ingest.h"
 #include "data/records.h"
@@ -391,49 +391,6 @@ static gy_status make_file(struct export *x, struct gy_err *err)
 
 /* ---- registering ---- */
 
-static gy_status upload(struct export *x, struct gy_caller *caller, struct gy_err *err)
-{
-    GY_AUTO_DONE(gy_collect_done) struct gy_collect answer;
-    struct gy_fd_reader in;
-    gy_collect_init(&answer, GY_MIB);
-    int fd = open(x->o->out, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return gy_err_sys(err, errno, "opening '%s'", x->o->out);
-    }
-    gy_status status = gy_call_body(caller, "POST", BASE "/objects", "application/octet-stream",
-                                    gy_fd_reader_init(&in, fd, x->result.size_bytes), &answer, err);
-    (void)close(fd);
-    return status;
-}
-
-static gy_status write_dataset(struct export *x, struct gy_buf *body, struct gy_err *err)
-{
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf schema;
-    const struct gy_ingest_result *r = &x->result;
-    int64_t people = (int64_t)x->rows.n_live - x->simulated;
-    struct gy_jw w;
-    gy_buf_init(&schema, GY_MAX_YAML);
-    gy_schema_json(x->schema, &schema);
-    GY_TRY(gy_buf_check(&schema, "the schema", err));
-    gy_jw_init(&w, body);
-    gy_jw_obj(&w);
-    gy_jw_kv_strc(&w, "name", x->o->name);
-    gy_jw_kv_strc(&w, "sha256", r->sha256);
-    gy_jw_kv_strc(&w, "md5", r->md5);
-    gy_jw_kv_i64(&w, "size", r->size_bytes);
-    gy_jw_kv_i64(&w, "rows", r->accepted);
-    gy_jw_kv_i64(&w, "read", r->read);
-    gy_jw_kv_i64(&w, "accepted", r->accepted);
-    gy_jw_kv_i64(&w, "dead", r->dead);
-    gy_jw_key(&w, "schema");
-    gy_jw_raw(&w, gy_buf_str(&schema));
-    gy_jw_key(&w, "source");
-    gy_jw_strf(&w, "reviews of %s: %lld by people, %lld simulated", x->endpoint, (long long)people,
-               (long long)x->simulated);
-    gy_jw_obj_end(&w);
-    return gy_buf_check(body, "the dataset's description", err);
-}
-
 static gy_status write_lineage(struct export *x, int64_t version, struct gy_buf *body,
                                struct gy_err *err)
 {
@@ -459,22 +416,25 @@ static gy_status write_lineage(struct export *x, int64_t version, struct gy_buf 
     return gy_buf_check(body, "the lineage", err);
 }
 
-/* Bytes first, then the name, then where it came from. */
+/* The version, then where it came from. */
 static gy_status register_dataset(struct export *x, int64_t *ret_version, bool *ret_new,
                                   struct gy_err *err)
 {
     GY_AUTO_DONE(gy_buf_done) struct gy_buf body;
-    GY_AUTO_DONE(gy_cli_answer_done) struct gy_cli_answer a = {.doc = NULL};
     GY_AUTO_DONE(gy_cli_answer_done) struct gy_cli_answer told = {.doc = NULL};
-    struct gy_caller *caller = NULL;
+    int64_t people = (int64_t)x->rows.n_live - x->simulated;
     gy_buf_init(&body, GY_MAX_JSON_BODY);
-    GY_TRY(gy_cli_caller(x->cli, &caller, err));
-    GY_TRY(upload(x, caller, err));
-    GY_TRY(write_dataset(x, &body, err));
-    GY_TRY(gy_cli_ask(x->cli, "POST", BASE "/datasets", gy_buf_str(&body), &a, err));
-    *ret_new = gy_json_bool(a.root, "new", false);
-    GY_TRY(gy_json_need_i64(a.root, "version", ret_version, err));
-    gy_buf_reset(&body);
+    const char *source = gy_arena_printf(&x->arena, "reviews of %s: %lld by people, %lld simulated",
+                                         x->endpoint, (long long)people, (long long)x->simulated);
+    if (!source) {
+        return nomem(err);
+    }
+    const struct gy_cli_dataset d = {.result = &x->result,
+                                     .path = x->o->out,
+                                     .name = gy_str_c(x->o->name),
+                                     .schema = x->schema,
+                                     .source = gy_str_c(source)};
+    GY_TRY(gy_cli_dataset_put(x->cli, &d, ret_version, ret_new, err));
     GY_TRY(write_lineage(x, *ret_version, &body, err));
     return gy_cli_ask(x->cli, "POST", BASE "/reviews/exported", gy_buf_str(&body), &told, err);
 }
