@@ -38,9 +38,10 @@ struct gy_app {
 };
 
 struct gy_app_options {
-    const char *home_dir;  /* NULL: found */
-    const char *store_url; /* NULL: sqlite in the home */
-    const char *objects_url;
+    const char *home_dir;    /* NULL: found */
+    const char *store_url;   /* NULL: sqlite in the home */
+    const char *objects_url; /* NULL: objects/ in the home */
+    const char *s3_endpoint; /* of s3:// objects; NULL: by the URL */
 };
 /* Open home, store and objects and build the router. Fails as those do. */
 GY_CHECKED gy_status gy_app_open(const struct gy_app_options *o, struct gy_app **ret,

@@ -19,6 +19,7 @@ struct gy_app;
 struct gy_cli {
     const char *home;   /* --home, NULL: found */
     const char *server; /* --server / GYRE_SERVER, NULL: socket or in-process */
+    const char *store, *objects, *s3_endpoint; /* URLs; NULL: in the home */
     bool json, quiet;
     bool color;               /* stdout is a terminal and NO_COLOR is not set (or --color=always) */
     bool progress;            /* stderr is a terminal and neither --quiet nor --json */

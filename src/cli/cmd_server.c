@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "cli/cli_internal.h"
+#include "cli/transport.h"
 #include "serve/serving.h"
 #include "watch/webhook.h"
 
@@ -150,7 +151,7 @@ static gy_status run_server(struct gy_cli *cli, void *opts, struct gy_err *err)
     GY_TRY(check_host(o->host, err));
     sigset_t signals;
     block_signals(&signals);
-    struct gy_app_options options = {.home_dir = cli->home};
+    struct gy_app_options options = gy_cli_app_options(cli);
     GY_AUTO(gy_app_free) struct gy_app *app = NULL;
     GY_TRY(gy_app_open(&options, &app, err));
     GY_TRY(lock_home(app, err));

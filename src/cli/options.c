@@ -11,7 +11,7 @@ enum { MAX_WORDS = 4096 };
 
 /* Options that every command has. */
 struct global_opts {
-    const char *home, *server, *log, *color;
+    const char *home, *server, *log, *color, *store, *objects, *s3_endpoint;
     bool json, quiet, help;
 };
 
@@ -19,6 +19,12 @@ static const struct gy_opt global_opts[] = {
     {"home", 0, GY_OPT_STR, offsetof(struct global_opts, home), "DIR", NULL, "the .gyre folder"},
     {"server", 0, GY_OPT_STR, offsetof(struct global_opts, server), "URL", NULL,
      "talk to this server"},
+    {"store", 0, GY_OPT_STR, offsetof(struct global_opts, store), "URL", NULL,
+     "metadata: postgresql://.. (else GYRE_STORE_URL, else gyre.db in the home)"},
+    {"objects", 0, GY_OPT_STR, offsetof(struct global_opts, objects), "URL", NULL,
+     "bytes: s3://bucket/prefix or a folder (else GYRE_OBJECTS_URL, else objects/ in the home)"},
+    {"s3-endpoint", 0, GY_OPT_STR, offsetof(struct global_opts, s3_endpoint), "URL", NULL,
+     "the S3 server (else GYRE_S3_ENDPOINT)"},
     {"log", 0, GY_OPT_STR, offsetof(struct global_opts, log), "SPEC", NULL,
      "levels: info or net=debug,warn"},
     {"color", 0, GY_OPT_STR, offsetof(struct global_opts, color), "WHEN", NULL,
@@ -141,6 +147,13 @@ static gy_status parse_one(struct parser *p, int argc, char **argv, int *i, stru
     return set_opt(p->cli, opt, into, value, err);
 }
 
+/* An empty variable counts as none. */
+static const char *given_or_env(const char *given, const char *variable)
+{
+    const char *value = given ? given : getenv(variable);
+    return value && value[0] ? value : NULL;
+}
+
 static gy_status apply_globals(struct gy_cli *cli, const struct global_opts *g, struct gy_err *err)
 {
     cli->json = g->json;
@@ -152,6 +165,9 @@ static gy_status apply_globals(struct gy_cli *cli, const struct global_opts *g, 
     if (cli->server && !cli->server[0]) { /* as the dispatcher sets it for jobs: no server */
         cli->server = NULL;
     }
+    cli->store = given_or_env(g->store, "GYRE_STORE_URL");
+    cli->objects = given_or_env(g->objects, "GYRE_OBJECTS_URL");
+    cli->s3_endpoint = given_or_env(g->s3_endpoint, "GYRE_S3_ENDPOINT");
     const char *no_color = getenv("NO_COLOR");
     cli->color = isatty(STDOUT_FILENO) && !(no_color && no_color[0]);
     if (g->color) {

@@ -41,6 +41,14 @@ static gy_status open_for_job(struct gy_cli *cli, const struct gy_home *home, st
     return gy_patient_new(inner, &cli->caller, err);
 }
 
+struct gy_app_options gy_cli_app_options(const struct gy_cli *cli)
+{
+    return (struct gy_app_options){.home_dir = cli->home,
+                                   .store_url = cli->store,
+                                   .objects_url = cli->objects,
+                                   .s3_endpoint = cli->s3_endpoint};
+}
+
 gy_status gy_cli_caller(struct gy_cli *cli, struct gy_caller **ret, struct gy_err *err)
 {
     if (cli->caller) {
@@ -59,7 +67,8 @@ gy_status gy_cli_caller(struct gy_cli *cli, struct gy_caller **ret, struct gy_er
     } else if (gy_home_is_locked(&home)) {
         GY_TRY(open_socket(&home, &cli->caller, err));
     } else {
-        struct gy_app_options options = {.home_dir = home.dir};
+        struct gy_app_options options = gy_cli_app_options(cli);
+        options.home_dir = home.dir;
         GY_TRY(gy_app_open(&options, &cli->app, err));
         GY_TRY(gy_local_caller_new(cli->app, &cli->caller, err));
     }

@@ -82,6 +82,10 @@ struct gy_sql_ops {
     gy_status (*backup)(void *conn, const char *path, struct gy_err *err);
     /* Verify the stored structures: CORRUPT with the first finding. MUST. */
     gy_status (*check)(void *conn, struct gy_err *err);
+
+    /* gy_db_exec_many over a statement of this connection. MAY be NULL: row by row. */
+    gy_status (*exec_many)(void *stmt, const struct gy_val *vals, size_t n_vals, size_t n_rows,
+                           int64_t *ret_changes, struct gy_err *err);
 };
 
 /* A backend and its own state (wrappers: the wrapped driver; sqlite: NULL). Outlives every

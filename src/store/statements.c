@@ -204,6 +204,41 @@ gy_status gy_db_exec(struct gy_db *db, const char *sql, const struct gy_val *val
     return status;
 }
 
+static gy_status exec_rows(struct gy_stmt *s, const struct gy_val *vals, size_t n_vals,
+                           size_t n_rows, int64_t *ret_changes, struct gy_err *err)
+{
+    const struct gy_sql_ops *ops = s->db->ops;
+    for (size_t i = 0; i < n_rows; i++) {
+        bool row = true;
+        GY_TRY(ops->bind(s->st, vals + i * n_vals, n_vals, false, err));
+        while (row) {
+            GY_TRY(ops->step(s->st, &row, err));
+        }
+        *ret_changes += ops->changes(s->db->conn);
+        ops->reset(s->st);
+    }
+    return GY_OK;
+}
+
+gy_status gy_db_exec_many(struct gy_db *db, const char *sql, const struct gy_val *vals,
+                          size_t n_vals, size_t n_rows, int64_t *ret_changes, struct gy_err *err)
+{
+    int64_t changes = 0;
+    struct gy_stmt *s = NULL;
+    if (n_rows > 0) {
+        GY_TRY(acquire(db, sql, &s, err));
+    }
+    gy_status status = !s ? GY_OK
+                       : db->ops->exec_many
+                           ? db->ops->exec_many(s->st, vals, n_vals, n_rows, &changes, err)
+                           : exec_rows(s, vals, n_vals, n_rows, &changes, err);
+    gy_stmt_finish(s);
+    if (status == GY_OK && ret_changes) {
+        *ret_changes = changes;
+    }
+    return status;
+}
+
 static gy_status query(struct gy_db *db, const char *sql, const struct gy_val *vals, size_t n_vals,
                        bool copy, struct gy_stmt **ret, struct gy_err *err)
 {

@@ -111,9 +111,11 @@ gy_status gy_store_write(struct gy_store *s, gy_db_fn fn, void *ctx, struct gy_e
 static gy_status run_read(struct gy_db *db, gy_db_fn fn, void *ctx, struct gy_err *err)
 {
     GY_TRY(db->ops->begin(db->conn, false, err));
+    db->scope = gy_scope_current();
     gy_store_tl_in_closure = true;
     gy_status status = fn(db, ctx, err);
     gy_store_tl_in_closure = false;
+    db->scope = NULL;
     gy_db_finish_all(db);
     db->ops->rollback(db->conn); /* nothing was written; unlike commit it can not fail */
     return status;

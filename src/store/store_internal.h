@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include "base/embed.h"
+#include "store/scope.h"
 #include "store/sql.h"
 
 #define GY_STORE_STATEMENTS 256      /* prepared statements kept a connection */
@@ -24,6 +25,7 @@ struct gy_db {
     struct gy_stmt *oldest, *newest; /* cached ones by last use */
     struct gy_stmt *live;            /* handed out and not finished */
     size_t n_cached;
+    struct gy_scope *scope; /* of the closure that runs; NULL: none */
 };
 
 GY_CHECKED gy_status gy_db_open(struct gy_sql_driver driver, const struct gy_sql_config *cfg,

@@ -18,6 +18,7 @@
 struct request {
     gy_db_fn fn;
     void *ctx;
+    struct gy_scope *scope; /* of the thread that waits */
     gy_status status;
     struct gy_err *err;
     sem_t done;
@@ -51,9 +52,14 @@ static void finish(struct request *r)
 static gy_status run_closure(struct gy_db *db, struct request *r)
 {
     GY_TRY(db->ops->savepoint(db->conn, r->err));
+    db->scope = r->scope;
     gy_store_tl_in_closure = true;
     gy_status status = r->fn(db, r->ctx, r->err);
+    if (status == GY_OK && r->scope && r->scope->on_write) {
+        status = r->scope->on_write(db, r->scope, r->err);
+    }
     gy_store_tl_in_closure = false;
+    db->scope = NULL;
     gy_db_finish_all(db);
     if (!db->ops->in_transaction(db->conn)) {
         return status != GY_OK
@@ -277,7 +283,7 @@ gy_status gy_writer_start(struct gy_db *db, pthread_mutex_t *db_lock, size_t max
 
 gy_status gy_writer_run(struct gy_writer *w, gy_db_fn fn, void *ctx, struct gy_err *err)
 {
-    struct request r = {.fn = fn, .ctx = ctx, .err = err};
+    struct request r = {.fn = fn, .ctx = ctx, .scope = gy_scope_current(), .err = err};
     GY_REQUIRE(sem_init(&r.done, 0, 0) == 0);
     pthread_mutex_lock(&w->lock);
     GY_REQUIRE(!w->stopping);

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "store/scope.h"
 #include "store/sql.h"
 
 struct world {
@@ -564,6 +565,77 @@ static void bad_urls_and_files_are_refused(void **state)
 #test " (memory)", test, setup_memory, teardown, NULL \
     }
 
+static gy_status many(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    struct gy_val rows[5][2];
+    for (int i = 0; i < 5; i++) {
+        rows[i][0] = gy_vc(i == 4 ? "k0" : (const char *[]){"k0", "k1", "k2", "k3"}[i]);
+        rows[i][1] = gy_vi(i);
+    }
+    GY_TRY(gy_db_exec_many(db, "INSERT INTO t (k, n) VALUES (?, ?) ON CONFLICT (k) DO NOTHING",
+                           &rows[0][0], 2, 5, ctx, err));
+    return gy_db_exec_many(db, "INSERT INTO t (k, n) VALUES (?, ?)", NULL, 2, 0, NULL, err);
+}
+
+static gy_status many_twice(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    (void)ctx;
+    const struct gy_val rows[] = {gy_vc("a"), gy_vi(1), gy_vc("a"), gy_vi(2)};
+    return gy_db_exec_many(db, "INSERT INTO t (k, n) VALUES (?, ?)", rows, 2, 2, NULL, err);
+}
+
+static void many_rows_go_in_by_one_call(void **state)
+{
+    struct world *w = *state;
+    int64_t changes = -1;
+    assert_int_equal(gy_store_write(w->s, many, &changes, NULL), GY_OK);
+    assert_int_equal(changes, 4); /* the second "k0" was there */
+    assert_int_equal(gy_store_write(w->s, many_twice, NULL, NULL), GY_E_EXISTS);
+}
+
+static gy_status note_beside(struct gy_db *db, struct gy_scope *scope, struct gy_err *err)
+{
+    assert_ptr_equal(gy_db_scope(db), scope);
+    GY_TRY(gy_db_exec(db, "INSERT INTO t (k, n) VALUES (?, ?)",
+                      GY_VALS(gy_vs(gy_db_workspace(db)), gy_vi(7)), NULL, err));
+    return *(gy_status *)scope->ctx;
+}
+
+static gy_status where_am_i(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    (void)err;
+    snprintf(ctx, 32, "%" GY_STR_F, GY_STR_A(gy_db_workspace(db)));
+    return GY_OK;
+}
+
+static void a_scope_goes_with_its_thread_into_closures(void **state)
+{
+    struct world *w = *state;
+    char at[32];
+    gy_status answer = GY_OK;
+    struct gy_scope outer = {.workspace = GY_STR("lab")};
+    struct gy_scope inner = {.workspace = GY_STR("ward"), .on_write = note_beside, .ctx = &answer};
+    struct put p = {.k = "mine", .n = 1};
+    assert_null(gy_scope_current());
+    gy_scope_enter(&outer);
+    gy_scope_enter(&inner);
+    assert_int_equal(gy_store_read(w->s, where_am_i, at, NULL), GY_OK); /* no note for reads */
+    assert_string_equal(at, "ward");
+    assert_int_equal(gy_store_write(w->s, put, &p, NULL), GY_OK);
+    answer = GY_E_DENIED; /* the note can not be made: nothing is */
+    p.k = "never";
+    assert_int_equal(gy_store_write(w->s, put, &p, NULL), GY_E_EXISTS);
+    gy_scope_leave(&inner);
+    assert_int_equal(gy_store_write(w->s, where_am_i, at, NULL), GY_OK);
+    assert_string_equal(at, "lab");
+    gy_scope_leave(&outer);
+    assert_int_equal(gy_store_read(w->s, where_am_i, at, NULL), GY_OK);
+    assert_string_equal(at, "default");
+    int64_t n = 0;
+    assert_int_equal(gy_store_read(w->s, count, &n, NULL), GY_OK);
+    assert_int_equal(n, 2); /* "mine" and the note beside it */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -576,6 +648,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(statements_nest_and_the_cache_stays_bounded, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(one_failing_closure_does_not_hurt_its_group, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(many_rows_go_in_by_one_call, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_scope_goes_with_its_thread_into_closures, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_full_queue_says_busy, setup, teardown),
         cmocka_unit_test_setup_teardown(a_lost_transaction_fails_what_came_before_it, setup,
