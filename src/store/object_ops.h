@@ -26,10 +26,18 @@ struct gy_objects_ops {
     gy_status (*open_fd)(void *self, const char *sha256, int *ret_fd, int64_t *ret_size,
                          struct gy_err *err);
     /* *ret_size -1: not there. durable: when it is there, see to it that it stays there through a
-     * power loss. MUST. */
+     * power loss, and make it young (see remove). MUST. */
     gy_status (*find)(void *self, const char *sha256, bool durable, int64_t *ret_size,
                       struct gy_err *err);
     void (*free)(void *self); /* MUST */
+
+    /* As gy_objects_list, gy_objects_remove_older and gy_objects_clean say; *ret_removed and *ret_n
+     * are never NULL. remove must see a find with durable, or a commit, that comes before its look
+     * at the age, and they must see that it has removed. MUST, all of them. */
+    gy_status (*list)(void *self, gy_object_fn fn, void *ctx, struct gy_err *err);
+    gy_status (*remove)(void *self, const char *sha256, int64_t before_us, bool *ret_removed,
+                        struct gy_err *err);
+    gy_status (*clean)(void *self, int64_t before_us, int64_t *ret_n, struct gy_err *err);
 };
 
 /* An object store over a backend; self belongs to it from then on, on failure too. Fails: NOMEM. */

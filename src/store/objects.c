@@ -295,3 +295,38 @@ gy_status gy_objects_verify(struct gy_objects *o, const char *sha256, struct gy_
 {
     return read_checked(o, sha256, NULL, NULL, err);
 }
+
+/* ---- collecting garbage ---- */
+
+gy_status gy_objects_list(struct gy_objects *o, gy_object_fn fn, void *ctx, struct gy_err *err)
+{
+    return o->ops->list(o->self, fn, ctx, err);
+}
+
+gy_status gy_objects_remove_older(struct gy_objects *o, const char *sha256, int64_t before_us,
+                                  bool *ret_removed, struct gy_err *err)
+{
+    bool removed = false;
+    GY_TRY(check_name(sha256, err));
+    GY_TRY(o->ops->remove(o->self, sha256, before_us, &removed, err));
+    if (ret_removed) {
+        *ret_removed = removed;
+    }
+    return GY_OK;
+}
+
+gy_status gy_objects_remove(struct gy_objects *o, const char *sha256, struct gy_err *err)
+{
+    return gy_objects_remove_older(o, sha256, INT64_MAX, NULL, err);
+}
+
+gy_status gy_objects_clean(struct gy_objects *o, int64_t before_us, int64_t *ret_n,
+                           struct gy_err *err)
+{
+    int64_t n = 0;
+    GY_TRY(o->ops->clean(o->self, before_us, &n, err));
+    if (ret_n) {
+        *ret_n = n;
+    }
+    return GY_OK;
+}

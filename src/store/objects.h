@@ -38,4 +38,32 @@ bool gy_objects_has(struct gy_objects *o, const char *sha256);
 GY_CHECKED gy_status gy_objects_verify(struct gy_objects *o, const char *sha256,
                                        struct gy_err *err);
 
+/* ---- collecting garbage ----
+ * The rule that makes it safe beside puts: who puts bytes that are there already makes the object
+ * young again (modified_us = now), and what references it is written after the put returned. So a
+ * collector 1. takes a limit before_us that lies further back than any put takes to be referenced
+ * (a day), 2. then reads the references, 3. then lists, and removes what is unreferenced with
+ * gy_objects_remove_older(before_us), which looks at the age again in the moment of removal. */
+
+/* One object: modified_us is when it was last put. A failure ends the listing with its status. */
+typedef gy_status (*gy_object_fn)(void *ctx, const char *sha256, int64_t size_bytes,
+                                  int64_t modified_us, struct gy_err *err);
+/* Call fn for each whole object (never for half of one), in order of the names. What is put or
+ * removed meanwhile may be among them or not; fn may remove the object that it is called with. */
+GY_CHECKED gy_status gy_objects_list(struct gy_objects *o, gy_object_fn fn, void *ctx,
+                                     struct gy_err *err);
+/* Remove an object whatever its age; it is no error when there is none. Readers that have it open
+ * read on. */
+GY_CHECKED gy_status gy_objects_remove(struct gy_objects *o, const char *sha256,
+                                       struct gy_err *err);
+/* The same, unless it was put (again) at before_us or later. *ret_removed (MAY be NULL): false when
+ * it was too young or not there. */
+GY_CHECKED gy_status gy_objects_remove_older(struct gy_objects *o, const char *sha256,
+                                             int64_t before_us, bool *ret_removed,
+                                             struct gy_err *err);
+/* Drop what puts left behind whose process died, when nobody has written to it since before_us.
+ * *ret_n (MAY be NULL): how many there were. Opening a store does this with the limit of a day. */
+GY_CHECKED gy_status gy_objects_clean(struct gy_objects *o, int64_t before_us, int64_t *ret_n,
+                                      struct gy_err *err);
+
 #endif

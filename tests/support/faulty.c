@@ -339,6 +339,28 @@ static void objects_free(void *self)
     f->ops->free(f->self);
 }
 
+static gy_status objects_list(void *self, gy_object_fn fn, void *ctx, struct gy_err *err)
+{
+    struct faulty_objects *f = self;
+    INJECT(&f->fault, FAULT_LIST, err);
+    return f->ops->list(f->self, fn, ctx, err);
+}
+
+static gy_status objects_remove(void *self, const char *sha256, int64_t before_us,
+                                bool *ret_removed, struct gy_err *err)
+{
+    struct faulty_objects *f = self;
+    INJECT(&f->fault, FAULT_REMOVE, err);
+    return f->ops->remove(f->self, sha256, before_us, ret_removed, err);
+}
+
+static gy_status objects_clean(void *self, int64_t before_us, int64_t *ret_n, struct gy_err *err)
+{
+    struct faulty_objects *f = self;
+    INJECT(&f->fault, FAULT_CLEAN, err);
+    return f->ops->clean(f->self, before_us, ret_n, err);
+}
+
 static const struct gy_objects_ops faulty_objects_ops = {
     .version = 1,
     .name = "faulty",
@@ -349,6 +371,9 @@ static const struct gy_objects_ops faulty_objects_ops = {
     .open_fd = objects_open_fd,
     .find = objects_find,
     .free = objects_free,
+    .list = objects_list,
+    .remove = objects_remove,
+    .clean = objects_clean,
 };
 
 gy_status faulty_objects(struct faulty_objects *f, struct gy_objects **inner,

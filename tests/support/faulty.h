@@ -51,7 +51,10 @@ struct gy_sql_driver faulty_sql(struct faulty_sql *f, struct gy_sql_driver inner
 #define FAULT_PUT_COMMIT (1u << 2)
 #define FAULT_OPEN_FD (1u << 3)
 #define FAULT_FIND (1u << 4)
-#define FAULT_OBJECTS_ALL ((1u << 5) - 1)
+#define FAULT_LIST (1u << 5)
+#define FAULT_REMOVE (1u << 6)
+#define FAULT_CLEAN (1u << 7)
+#define FAULT_OBJECTS_ALL ((1u << 8) - 1)
 
 struct faulty_objects {
     const struct gy_objects_ops *ops;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -275,6 +276,187 @@ static void want_of_memory_is_an_error(void **state)
     fail_msg("the run never came to its end");
 }
 
+/* ---- collecting garbage ---- */
+
+struct seen {
+    struct gy_objects *o;
+    char names[300][GY_SHA256_HEX];
+    int64_t sizes[300], modified_us[300];
+    int n;
+    bool remove; /* each as it comes */
+    int fail_at; /* the Nth ends it, 0: none */
+};
+
+static gy_status see(void *ctx, const char *sha256, int64_t size_bytes, int64_t modified_us,
+                     struct gy_err *err)
+{
+    struct seen *s = ctx;
+    assert_true(s->n < 300);
+    snprintf(s->names[s->n], GY_SHA256_HEX, "%s", sha256);
+    s->sizes[s->n] = size_bytes;
+    s->modified_us[s->n++] = modified_us;
+    if (s->n == s->fail_at) {
+        return gy_err_set(err, GY_E_CONFLICT, "enough");
+    }
+    return s->remove ? gy_objects_remove(s->o, sha256, err) : GY_OK;
+}
+
+static void a_listing_has_each_object_once_in_order(void **state)
+{
+    struct world *w = *state;
+    struct seen s = {.o = w->o};
+    char sha[GY_SHA256_HEX], text[32];
+    assert_int_equal(gy_objects_list(w->o, see, &s, NULL), GY_OK);
+    assert_int_equal(s.n, 0);
+    int64_t from = gy_now_us() - 2000000; /* clocks of file systems may be coarser than ours */
+    for (int i = 0; i < 250; i++) {
+        int n = snprintf(text, sizeof text, "%0*d", i % 20 + 1, i);
+        assert_int_equal(gy_objects_put(w->o, gy_str_n(text, (size_t)n), sha, NULL), GY_OK);
+        assert_int_equal(gy_objects_put(w->o, gy_str_n(text, (size_t)n), sha, NULL), GY_OK);
+    }
+    assert_int_equal(gy_objects_list(w->o, see, &s, NULL), GY_OK);
+    assert_int_equal(s.n, 250);
+    int64_t bytes = 0;
+    for (int i = 0; i < s.n; i++) {
+        assert_true(i == 0 || strcmp(s.names[i - 1], s.names[i]) < 0);
+        assert_true(s.modified_us[i] >= from && s.modified_us[i] <= gy_now_us() + 2000000);
+        GY_AUTO_DONE(gy_buf_done) struct gy_buf b;
+        gy_buf_init(&b, GY_MIB);
+        assert_int_equal(gy_objects_get(w->o, s.names[i], &b, NULL), GY_OK);
+        assert_int_equal(s.sizes[i], b.n);
+        bytes += s.sizes[i];
+    }
+    assert_true(bytes > 250 * 10);
+    s = (struct seen){.o = w->o, .fail_at = 7};
+    struct gy_err err = GY_ERR_INIT;
+    assert_int_equal(gy_objects_list(w->o, see, &s, &err), GY_E_CONFLICT);
+    assert_string_equal(err.msg, "enough");
+    assert_int_equal(s.n, 7);
+    s = (struct seen){.o = w->o, .remove = true};
+    assert_int_equal(gy_objects_list(w->o, see, &s, NULL), GY_OK);
+    assert_int_equal(s.n, 250);
+    s = (struct seen){.o = w->o};
+    assert_int_equal(gy_objects_list(w->o, see, &s, NULL), GY_OK);
+    assert_int_equal(s.n, 0);
+}
+
+static void what_was_removed_is_gone_and_can_come_back(void **state)
+{
+    struct world *w = *state;
+    char sha[GY_SHA256_HEX], all[8];
+    int fd;
+    int64_t size;
+    assert_int_equal(gy_objects_put(w->o, GY_STR("hello"), sha, NULL), GY_OK);
+    assert_int_equal(gy_objects_open_fd(w->o, HELLO, &fd, &size, NULL), GY_OK);
+    assert_int_equal(gy_objects_remove(w->o, HELLO, NULL), GY_OK);
+    assert_int_equal(read(fd, all, sizeof all), 5); /* who has it open reads on */
+    close(fd);
+    assert_false(gy_objects_has(w->o, HELLO));
+    assert_int_equal(gy_objects_open_fd(w->o, HELLO, &fd, &size, NULL), GY_E_NOTFOUND);
+    assert_int_equal(gy_objects_remove(w->o, HELLO, NULL), GY_OK); /* again: nothing to do */
+    assert_int_equal(gy_objects_remove(w->o, "../hello", NULL), GY_E_INVALID);
+    assert_int_equal(gy_objects_put(w->o, GY_STR("hello"), sha, NULL), GY_OK);
+    expect_bytes(w->o, HELLO, GY_STR("hello"));
+}
+
+static void a_put_of_the_same_makes_an_object_young(void **state)
+{
+    struct world *w = *state;
+    char sha[GY_SHA256_HEX];
+    bool removed = true;
+    struct seen s = {.o = w->o};
+    struct pieces p = {.reader = {.read = read_piece}, .rest = GY_STR("hello"), .step = 3};
+    assert_int_equal(gy_objects_put(w->o, GY_STR("hello"), sha, NULL), GY_OK);
+    assert_int_equal(gy_objects_list(w->o, see, &s, NULL), GY_OK);
+    assert_int_equal(s.n, 1);
+    int64_t put_at = s.modified_us[0];
+    assert_int_equal(gy_objects_remove_older(w->o, HELLO, put_at, &removed, NULL), GY_OK);
+    assert_false(removed);
+    for (int streamed = 0; streamed < 2; streamed++) {
+        usleep(20000);                        /* coarse clocks of files */
+        int64_t limit = s.modified_us[0] + 1; /* older than this is garbage, as it was listed */
+        assert_int_equal(streamed ? gy_objects_put_reader(w->o, &p.reader, 100, sha, NULL, NULL)
+                                  : gy_objects_put(w->o, GY_STR("hello"), sha, NULL),
+                         GY_OK);
+        assert_int_equal(gy_objects_remove_older(w->o, HELLO, limit, &removed, NULL), GY_OK);
+        assert_false(removed);
+        expect_bytes(w->o, HELLO, GY_STR("hello"));
+        s.n = 0;
+        assert_int_equal(gy_objects_list(w->o, see, &s, NULL), GY_OK);
+        assert_true(s.modified_us[0] >= limit);
+    }
+    assert_int_equal(gy_objects_remove_older(w->o, HELLO, s.modified_us[0] + 1, &removed, NULL),
+                     GY_OK);
+    assert_true(removed);
+    assert_int_equal(gy_objects_remove_older(w->o, HELLO, INT64_MAX, &removed, NULL), GY_OK);
+    assert_false(removed);
+}
+
+/* A collector that takes an object the moment it is as old as it was when the round began, and
+ * putters of the same bytes: after a put has returned, the object is there until the next round. */
+struct race {
+    struct gy_objects *o;
+    atomic_bool stop;
+    atomic_int removals, failures;
+    pthread_rwlock_t round; /* putters hold it from before the put until they have looked */
+    _Atomic int64_t limit_us;
+};
+
+static void *collect(void *arg)
+{
+    struct race *r = arg;
+    while (!atomic_load(&r->stop)) {
+        bool removed = false;
+        gy_status status =
+            gy_objects_remove_older(r->o, HELLO, atomic_load(&r->limit_us), &removed, NULL);
+        atomic_fetch_add(&r->failures, status != GY_OK);
+        atomic_fetch_add(&r->removals, removed);
+    }
+    return NULL;
+}
+
+static void *put_and_look(void *arg)
+{
+    struct race *r = arg;
+    long missing = 0;
+    for (int i = 0; i < 300; i++) {
+        char sha[GY_SHA256_HEX];
+        pthread_rwlock_rdlock(&r->round);
+        missing += gy_objects_put(r->o, GY_STR("hello"), sha, NULL) != GY_OK;
+        missing += !gy_objects_has(r->o, HELLO);
+        pthread_rwlock_unlock(&r->round);
+        if (i % 10 == 0) {
+            pthread_rwlock_wrlock(&r->round); /* nobody is between a put and its look */
+            atomic_store(&r->limit_us, gy_now_us());
+            usleep(15000); /* what is put from now on is younger, on a coarse clock too */
+            pthread_rwlock_unlock(&r->round);
+        }
+    }
+    return (void *)missing;
+}
+
+static void removal_never_takes_what_was_just_put(void **state)
+{
+    struct world *w = *state;
+    struct race r = {.o = w->o};
+    pthread_t collector, putter[2];
+    assert_int_equal(pthread_rwlock_init(&r.round, NULL), 0);
+    assert_int_equal(pthread_create(&collector, NULL, collect, &r), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pthread_create(&putter[i], NULL, put_and_look, &r), 0);
+    }
+    for (int i = 0; i < 2; i++) {
+        void *missing;
+        pthread_join(putter[i], &missing);
+        assert_null(missing);
+    }
+    atomic_store(&r.stop, true);
+    pthread_join(collector, NULL);
+    assert_true(atomic_load(&r.removals) > 0);
+    assert_int_equal(atomic_load(&r.failures), 0);
+    pthread_rwlock_destroy(&r.round);
+}
+
 /* ---- the folder ---- */
 
 static void object_file(const struct world *w, const char *sha, char out[256])
@@ -388,6 +570,30 @@ static void leavings_of_a_crash_go(void **state)
     }
 }
 
+static void a_listing_leaves_out_what_is_no_whole_object(void **state)
+{
+    struct world *w = *state;
+    struct seen s = {.o = w->o};
+    char sha[GY_SHA256_HEX], path[256];
+    int64_t n = 0;
+    assert_int_equal(gy_objects_put(w->o, GY_STR("hello"), sha, NULL), GY_OK);
+    const char *others[] = {"tmp/put.0123456789abcdef.tmp", "2c/README", "2c/.x", "stray"};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        snprintf(path, sizeof path, "%s/%s", w->folder, others[i]);
+        assert_int_equal(gy_file_write(path, GY_STR("half of an obj"), 0444, NULL), GY_OK);
+    }
+    snprintf(path, sizeof path, "%s/%.2s/%s", w->folder, EMPTY, EMPTY + 2);
+    assert_int_equal(gy_dir_make(path, NULL), GY_OK);
+    assert_int_equal(gy_objects_list(w->o, see, &s, NULL), GY_OK);
+    assert_int_equal(s.n, 1);
+    assert_string_equal(s.names[0], HELLO);
+    assert_int_equal(gy_objects_clean(w->o, gy_now_us() - 60000000, &n, NULL), GY_OK);
+    assert_int_equal(n, 0);
+    assert_int_equal(gy_objects_clean(w->o, gy_now_us() + 60000000, &n, NULL), GY_OK);
+    assert_int_equal(n, 1);
+    expect_bytes(w->o, HELLO, GY_STR("hello"));
+}
+
 static void other_urls_are_refused(void **state)
 {
     struct world *w = *state;
@@ -450,6 +656,10 @@ int main(void)
         ON_ALL(a_stream_over_the_ceiling_or_cut_short_leaves_nothing),
         ON_ALL(threads_may_put_the_same),
         ON_ALL(want_of_memory_is_an_error),
+        ON_ALL(a_listing_has_each_object_once_in_order),
+        ON_ALL(what_was_removed_is_gone_and_can_come_back),
+        ON_ALL(a_put_of_the_same_makes_an_object_young),
+        ON_ALL(removal_never_takes_what_was_just_put),
         cmocka_unit_test_setup_teardown(the_layout_is_as_documented, setup_folder, teardown),
         cmocka_unit_test_setup_teardown(damage_is_seen_and_a_cut_object_heals, setup_folder,
                                         teardown),
@@ -458,6 +668,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_second_putter_syncs_what_the_first_may_not_have,
                                         setup_folder, teardown),
         cmocka_unit_test_setup_teardown(leavings_of_a_crash_go, setup_folder, teardown),
+        cmocka_unit_test_setup_teardown(a_listing_leaves_out_what_is_no_whole_object, setup_folder,
+                                        teardown),
         cmocka_unit_test_setup_teardown(other_urls_are_refused, setup_folder, teardown),
         cmocka_unit_test_setup_teardown(each_failing_operation_is_an_error, setup_faulty, teardown),
     };
