@@ -4,6 +4,7 @@
     gyre          run the program: gyre("data", "ingest", ...).returncode, in the test's own folder
     server        one server for the whole test file, started before the first test that asks for it
     new_server    start more: new_server(), new_server(args=[...], home=...); all are stopped at the end of the test
+    postgres      a real PostgreSQL; postgres.url() is the URL of a fresh database in it; skipped, and counted, without one
     data_dir      the real data sets; the test is skipped, and counted, where they are not
 """
 
@@ -13,6 +14,7 @@ import sys
 import pytest
 
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
+import postgres as postgres_server  # noqa: E402
 import support  # noqa: E402
 
 
@@ -59,3 +61,13 @@ def data_dir():
     if not support.DATA.is_dir():
         pytest.skip("the real data sets are not here (GYRE_TEST_DATA)")
     return support.DATA
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    try:
+        one = postgres_server.start()
+    except postgres_server.Missing as why:
+        pytest.skip(str(why))
+    yield one
+    one.stop()
