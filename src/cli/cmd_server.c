@@ -14,7 +14,7 @@
 #include "watch/webhook.h"
 
 struct server_opts {
-    const char *host;
+    const char *host, *tls_cert, *tls_key;
     int64_t port;
     int64_t loops;
     int64_t drain_delay_ms;
@@ -47,11 +47,12 @@ static gy_status lock_home(struct gy_app *app, struct gy_err *err)
     return status;
 }
 
-static gy_status announce(struct gy_cli *cli, const struct gy_app *app, const char *host,
+static gy_status announce(struct gy_cli *cli, const struct gy_app *app, const struct server_opts *o,
                           struct gy_err *err)
 {
+    const char *scheme = o->tls_cert ? "https" : "http", *host = o->host;
     if (!cli->json) {
-        gy_cli_say(cli, "gyre server: http://%s:%d  (home %s; Ctrl-C ends it)\n", host,
+        gy_cli_say(cli, "gyre server: %s://%s:%d  (home %s; Ctrl-C ends it)\n", scheme, host,
                    gy_server_port(app->server), app->home.dir);
         return fflush(stdout) == 0 ? GY_OK : gy_err_set(err, GY_E_IO, "stdout can not be written");
     }
@@ -61,7 +62,7 @@ static gy_status announce(struct gy_cli *cli, const struct gy_app *app, const ch
     gy_jw_init(&w, &out);
     gy_jw_obj(&w);
     gy_jw_key(&w, "listening");
-    gy_jw_strf(&w, "http://%s:%d", host, gy_server_port(app->server));
+    gy_jw_strf(&w, "%s://%s:%d", scheme, host, gy_server_port(app->server));
     gy_jw_kv_i64(&w, "port", gy_server_port(app->server));
     gy_jw_kv_i64(&w, "pid", getpid());
     gy_jw_kv_strc(&w, "home", app->home.dir);
@@ -95,6 +96,8 @@ static gy_status serve_until_signal(struct gy_cli *cli, const struct server_opts
         .host = o->host,
         .port = (int)o->port,
         .unix_path = sock,
+        .tls_cert = o->tls_cert,
+        .tls_key = o->tls_key,
         .n_loops = (int)o->loops,
         .access_log = o->access_log,
         .drain_delay_ms = (int)o->drain_delay_ms,
@@ -116,7 +119,7 @@ static gy_status serve_until_signal(struct gy_cli *cli, const struct server_opts
         return status;
     }
     gy_serving_attach(app->serving, app->server);
-    status = announce(cli, app, o->host, err);
+    status = announce(cli, app, o, err);
     int got = 0;
     if (status == GY_OK) {
         (void)sigwait(signals, &got); /* fails only for a bad set */
@@ -148,6 +151,9 @@ static gy_status run_server(struct gy_cli *cli, void *opts, struct gy_err *err)
     if (o->log_sync_ms < 0 || o->log_sync_ms > 60000) {
         return gy_err_set(err, GY_E_USAGE, "--log-sync takes 0 to 60000");
     }
+    if (!o->tls_cert != !o->tls_key) {
+        return gy_err_set(err, GY_E_USAGE, "--tls-cert and --tls-key belong together");
+    }
     GY_TRY(check_host(o->host, err));
     sigset_t signals;
     block_signals(&signals);
@@ -174,6 +180,10 @@ static const struct gy_opt server_opts[] = {
      "where to listen"},
     {"port", 'p', GY_OPT_INT, offsetof(struct server_opts, port), "N", "5000",
      "0: any free one, printed"},
+    {"tls-cert", 0, GY_OPT_STR, offsetof(struct server_opts, tls_cert), "FILE", NULL,
+     "speak TLS: the certificate and its chain, PEM; read again when it is renewed"},
+    {"tls-key", 0, GY_OPT_STR, offsetof(struct server_opts, tls_key), "FILE", NULL,
+     "the certificate's key, PEM"},
     {"loops", 0, GY_OPT_INT, offsetof(struct server_opts, loops), "N", "0",
      "event loops; 0: one a CPU"},
     {"log-sync", 0, GY_OPT_INT, offsetof(struct server_opts, log_sync_ms), "MS", "50",

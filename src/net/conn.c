@@ -19,6 +19,8 @@ static void feed(struct gy_conn *c, const char *bytes, size_t n);
 static void answered(struct gy_conn *c);
 static void go_on(struct gy_conn *c);
 static void pump(struct gy_conn *c);
+static bool flush_tls(struct gy_conn *c);
+static void refuse(struct gy_conn *c, int status, const char *text);
 
 /* ---- turns of long bodies ---- */
 
@@ -92,6 +94,7 @@ static void on_closed(uv_handle_t *handle)
     gy_buf_done(&c->body);
     gy_buf_done(&c->pending);
     gy_buf_done(&c->out);
+    gy_tls_free(c->tls);
     if (l->n_spare < GY_NET_SPARE_CONNS) {
         c->next = l->spare;
         l->spare = c;
@@ -147,12 +150,50 @@ void gy_conn_close(struct gy_conn *c)
 
 /* ---- reading ---- */
 
+/* The client is gone. */
+static void broken_off(struct gy_conn *c)
+{
+    if (c->ex && c->state == GY_CONN_STREAM) {
+        gy_exchange_end_in(c->ex, GY_E_NETWORK, "the client broke off in the body");
+    }
+    gy_conn_close(c);
+}
+
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     struct gy_conn *c = handle->data;
     (void)suggested;
     buf->base = c->loop->read_bytes; /* used up before the next read on this loop */
     buf->len = GY_NET_READ_BYTES;
+}
+
+/* Out of what came over the wire: the plain bytes. False: the connection is gone, or there is
+ * nothing to go on with yet. */
+static bool read_tls(struct gy_conn *c, const char *bytes, size_t n, size_t *ret_n)
+{
+    bool end = false;
+    struct gy_err err = GY_ERR_INIT;
+    bool first = !c->used && c->state == GY_CONN_IDLE && !c->greeted;
+    c->greeted = true;
+    if (first && (unsigned char)bytes[0] != GY_NET_TLS_HANDSHAKE) {
+        gy_tls_free(c->tls);
+        c->tls = NULL;
+        refuse(c, 400, "this port speaks TLS: use https://");
+        return false;
+    }
+    gy_status status = gy_tls_open(c->tls, bytes, n, c->loop->plain_bytes, ret_n, &end, &err);
+    if (!flush_tls(c)) {
+        return false;
+    }
+    if (status != GY_OK) {
+        gy_stat_add(&c->loop->stats.parse_errors, 1);
+        gy_log(GY_LOG_DEBUG, "net", "a TLS connection was refused", GY_KV_C("why", err.msg));
+    }
+    if (status != GY_OK || (end && *ret_n == 0)) {
+        broken_off(c);
+        return false;
+    }
+    return *ret_n > 0;
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
@@ -162,10 +203,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         return;
     }
     if (n < 0) {
-        if (c->ex && c->state == GY_CONN_STREAM) {
-            gy_exchange_end_in(c->ex, GY_E_NETWORK, "the client broke off in the body");
-        }
-        gy_conn_close(c);
+        broken_off(c);
         return;
     }
     gy_stat_add(&c->loop->stats.bytes_in, (uint64_t)n);
@@ -176,7 +214,12 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         }
         return;
     }
-    feed(c, buf->base, (size_t)n);
+    size_t plain_n = 0;
+    if (!c->tls) {
+        feed(c, buf->base, (size_t)n);
+    } else if (read_tls(c, buf->base, (size_t)n, &plain_n)) {
+        feed(c, c->loop->plain_bytes, plain_n);
+    }
 }
 
 static void read_on(struct gy_conn *c, bool on)
@@ -207,7 +250,12 @@ static void on_written(uv_write_t *req, int status)
     }
     if (status < 0) {
         gy_conn_close(c);
-    } else if (c->ex) {
+        return;
+    }
+    if (!flush_tls(c) || c->writing) {
+        return; /* gone, or on_written comes again */
+    }
+    if (c->ex) {
         pump(c);
     } else if (c->state == GY_CONN_WRITE) {
         answered(c);
@@ -229,7 +277,7 @@ static void write_later(struct gy_conn *c, size_t at)
 }
 
 /* Send bytes now as far as the socket takes them, the rest later. False: the connection is gone. */
-static bool send_bufs(struct gy_conn *c, const uv_buf_t *bufs, unsigned n_bufs)
+static bool send_plain(struct gy_conn *c, const uv_buf_t *bufs, unsigned n_bufs)
 {
     int sent = uv_try_write(&c->uv.stream, bufs, n_bufs);
     if (sent < 0 && sent != UV_EAGAIN) {
@@ -259,6 +307,39 @@ static bool send_bufs(struct gy_conn *c, const uv_buf_t *bufs, unsigned n_bufs)
     }
     write_later(c, 0);
     return c->state != GY_CONN_CLOSED;
+}
+
+/* Send what TLS has to say (its handshake, or sealed answers), unless a write is under way: then it
+ * follows that. False: the connection is gone. */
+static bool flush_tls(struct gy_conn *c)
+{
+    if (!c->tls || c->writing || !gy_tls_has_output(c->tls)) {
+        return true;
+    }
+    gy_buf_reset(&c->out);
+    gy_tls_take(c->tls, &c->out);
+    if (c->out.failed != GY_OK) {
+        gy_conn_close(c);
+        return false;
+    }
+    uv_buf_t buf = uv_buf_init(c->out.p, (unsigned)c->out.n);
+    return send_plain(c, &buf, 1);
+}
+
+static bool send_tls(struct gy_conn *c, const uv_buf_t *bufs, unsigned n_bufs)
+{
+    for (unsigned i = 0; i < n_bufs; i++) {
+        if (gy_tls_seal(c->tls, bufs[i].base, bufs[i].len, NULL) != GY_OK) {
+            gy_conn_close(c);
+            return false;
+        }
+    }
+    return flush_tls(c);
+}
+
+static bool send_bufs(struct gy_conn *c, const uv_buf_t *bufs, unsigned n_bufs)
+{
+    return c->tls ? send_tls(c, bufs, n_bufs) : send_plain(c, bufs, n_bufs);
 }
 
 static void count_answer(struct gy_conn *c, int status)
@@ -303,6 +384,12 @@ static void linger(struct gy_conn *c)
     c->shutdown_req.data = c;
     gy_buf_done(&c->pending);
     gy_buf_done(&c->body);
+    if (c->tls) {
+        gy_tls_end(c->tls);
+        if (!flush_tls(c)) {
+            return;
+        }
+    }
     if (uv_shutdown(&c->shutdown_req, &c->uv.stream, on_shutdown) != 0) {
         gy_conn_close(c);
         return;
@@ -331,7 +418,7 @@ static void go_on(struct gy_conn *c)
 {
     if (c->state == GY_CONN_IDLE && c->pending.n) {
         struct gy_buf bytes = c->pending;
-        gy_buf_init(&c->pending, GY_NET_READ_BYTES);
+        gy_buf_init(&c->pending, GY_TLS_PLAIN_MAX(GY_NET_READ_BYTES));
         feed(c, bytes.p, bytes.n);
         gy_buf_done(&bytes);
     }
@@ -640,6 +727,9 @@ static bool invite_body(struct gy_conn *c)
 {
     static char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
     uv_buf_t buf = uv_buf_init(line, sizeof line - 1);
+    if (c->tls) {
+        return send_bufs(c, &buf, 1);
+    }
     int sent = uv_try_write(&c->uv.stream, &buf, 1);
     if (sent != (int)buf.len) { /* a client that does not even take this is not worth waiting for */
         gy_conn_close(c);
@@ -917,7 +1007,7 @@ void gy_conn_open(struct gy_net_loop *l, const struct gy_accepted *a)
     c->peer = a->peer;
     (void)snprintf(c->actor, sizeof c->actor, "%s", a->actor);
     gy_buf_init(&c->body, SIZE_MAX / 2); /* bounded by body_limit or GY_NET_COLLECT_BYTES */
-    gy_buf_init(&c->pending, GY_NET_READ_BYTES);
+    gy_buf_init(&c->pending, GY_TLS_PLAIN_MAX(GY_NET_READ_BYTES));
     gy_buf_init(&c->out, SIZE_MAX / 2); /* one answer of the fast path, or of an exchange's `out` */
     bool is_pipe = a->peer == GY_PEER_UNIX;
     int failed = is_pipe ? uv_pipe_init(&l->uv, &c->uv.pipe, 0) : uv_tcp_init(&l->uv, &c->uv.tcp);
@@ -935,7 +1025,12 @@ void gy_conn_open(struct gy_net_loop *l, const struct gy_accepted *a)
         gy_conn_close(c);
         return;
     }
-    if (a->refuse) {
+    if (a->peer == GY_PEER_TCP && l->server->tls && !a->refuse &&
+        gy_tls_new(l->server->tls, &c->tls, NULL) != GY_OK) {
+        gy_conn_close(c);
+        return;
+    }
+    if (a->refuse) { /* in the clear: before a handshake there is nothing else to say it in */
         gy_stat_add(&l->stats.refused, 1);
         refuse(c, 503, "too many connections");
         return;

@@ -4,6 +4,7 @@
 #include <curl/curl.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/dl.h"
@@ -232,6 +233,10 @@ static void set_options(struct client *c, CURL *h, struct transfer *t, struct cu
     if (c->unix_path[0]) {
         g_curl.easy_setopt(h, CURLOPT_UNIX_SOCKET_PATH, c->unix_path);
     }
+    const char *ca_file = getenv("GYRE_CA_FILE");
+    if (ca_file && ca_file[0]) {
+        g_curl.easy_setopt(h, CURLOPT_CAINFO, ca_file);
+    }
     if (c->no_proxy) {
         g_curl.easy_setopt(h, CURLOPT_PROXY, "");
     }
@@ -265,6 +270,12 @@ static gy_status explain(const struct client *c, struct transfer *t, CURLcode co
     }
     if (code == CURLE_OPERATION_TIMEDOUT) {
         return gy_err_set(err, GY_E_TIMEOUT, "%s did not answer in time", where);
+    }
+    if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE) {
+        gy_err_set(err, GY_E_NETWORK, "the certificate of %s is not trusted: %s", where,
+                   g_curl.easy_strerror(code));
+        (void)gy_err_hint(err, "GYRE_CA_FILE names a PEM file with the authority that signed it");
+        return GY_E_NETWORK;
     }
     if (code == CURLE_OUT_OF_MEMORY) {
         return gy_err_set(err, GY_E_NOMEM, "out of memory for a request");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* HTTP client over libcurl (opened on first use): a gy_caller for "http://host:port" or
+/* HTTP(S) client over libcurl (opened on first use): a gy_caller for "http://host:port" or
  * "unix:/path/to/sock". Follows no redirects. One handle a thread at a time is kept alive; thread
- * safe. */
+ * safe. Whom to trust with https: the system's authorities, or those of the PEM file that the
+ * environment variable GYRE_CA_FILE names. */
 #ifndef GY_NET_HTTP_CLIENT_H
 #define GY_NET_HTTP_CLIENT_H
 

@@ -139,12 +139,16 @@ gy_status gy_net_loop_init(struct gy_net_loop *l, struct gy_server *s, int index
     gy_arena_init(&l->arena, GY_MAX_REQUEST_ARENA);
     GY_TRY(gy_uuid_gen_init(&l->ids, err));
     l->read_bytes = gy_malloc(GY_NET_READ_BYTES);
-    if (!l->read_bytes) {
+    l->plain_bytes = s->tls ? gy_malloc(GY_TLS_PLAIN_MAX(GY_NET_READ_BYTES)) : NULL;
+    if (!l->read_bytes || (s->tls && !l->plain_bytes)) {
+        gy_free(l->read_bytes);
+        gy_free(l->plain_bytes);
         return gy_err_set(err, GY_E_NOMEM, "starting a network loop");
     }
     int failed = uv_loop_init(&l->uv);
     if (failed) {
         gy_free(l->read_bytes);
+        gy_free(l->plain_bytes);
         return gy_err_set(err, GY_E_FAILED, "starting a network loop: %s", uv_strerror(failed));
     }
     (void)pthread_mutex_init(&l->lock, NULL);
@@ -153,6 +157,7 @@ gy_status gy_net_loop_init(struct gy_net_loop *l, struct gy_server *s, int index
         (void)uv_loop_close(&l->uv);
         (void)pthread_mutex_destroy(&l->lock);
         gy_free(l->read_bytes);
+        gy_free(l->plain_bytes);
         return gy_err_set(err, GY_E_FAILED, "starting a network loop: %s", uv_strerror(failed));
     }
     (void)uv_timer_init(&l->uv, &l->tick); /* these two can not fail */
@@ -217,4 +222,5 @@ void gy_net_loop_done(struct gy_net_loop *l)
     gy_buf_done(&l->fast_head);
     gy_arena_done(&l->arena);
     gy_free(l->read_bytes);
+    gy_free(l->plain_bytes);
 }

@@ -137,6 +137,11 @@ static gy_status start(struct gy_server *s, struct gy_err *err)
     }
     s->o.host = s->host; /* the caller's strings may go once the server runs */
     s->check_host = gy_guard_is_loopback(s->host);
+    if (s->o.tls_cert || s->o.tls_key) {
+        GY_REQUIRE(s->o.tls_cert && s->o.tls_key);
+        GY_TRY(gy_tls_ctx_new(s->o.tls_cert, s->o.tls_key, &s->tls, err));
+        s->o.tls_cert = s->o.tls_key = NULL; /* the caller's; the context has its own */
+    }
     GY_TRY(gy_listen_tcp(s->host, s->o.port, &s->listen_fd, &s->port, err));
     if (s->o.unix_path) {
         GY_TRY(gy_listen_unix(s->o.unix_path, &s->unix_fd, err));
@@ -316,6 +321,7 @@ void gy_server_free(struct gy_server *s)
     close_fd(&s->wake_fds[1]);
     (void)pthread_cond_destroy(&s->emptied);
     (void)pthread_mutex_destroy(&s->lock);
+    gy_tls_ctx_free(s->tls);
     gy_free(s->loops);
     gy_free(s);
 }

@@ -49,6 +49,8 @@ struct gy_server_options {
     const char *host;      /* "127.0.0.1" */
     int port;              /* 0: any free one, see gy_server_port */
     const char *unix_path; /* NULL: none; made 0600; the peer's user is the actor */
+    /* PEM files: the port speaks TLS (net/tls.h), the socket does not. NULL both: in the clear. */
+    const char *tls_cert, *tls_key;
     int n_loops;           /* 0: number of CPUs, at most 8 */
     int n_workers;         /* blocking handlers; 0: 8. At most 3 of 4 read long bodies at a time */
     size_t max_queue;      /* waiting for a worker; beyond: 503; 0: 1024 */
@@ -71,7 +73,8 @@ struct gy_server_options {
 };
 
 /* Bind, start all threads, return at once. *ret is set before the first request is served. Fails:
- * NETWORK/DENIED ("address already in use", with a hint), NOMEM. */
+ * NETWORK/DENIED ("address already in use", with a hint), as
+ * gy_tls_ctx_new, NOMEM. */
 GY_CHECKED gy_status gy_server_start(const struct gy_server_options *o, struct gy_server **ret,
                                      struct gy_err *err);
 int gy_server_port(const struct gy_server *s);

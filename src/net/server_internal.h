@@ -15,6 +15,7 @@
 #include "net/exchange.h"
 #include "net/http_parse.h"
 #include "net/server.h"
+#include "net/tls.h"
 
 enum {
     GY_NET_MAX_LOOPS = 64,
@@ -25,6 +26,7 @@ enum {
     GY_NET_LINGER_MS = 2000,
     GY_NET_LINGER_BYTES = 256 * 1024 * 1024, /* read and dropped so that a refusal is seen */
     GY_NET_MAX_ACTOR = 64,
+    GY_NET_TLS_HANDSHAKE = 22, /* the first byte of a TLS client */
     GY_NET_SPARE_CONNS = 64,   /* a loop keeps this many closed connections for reuse */
     GY_NET_REFUSAL_CONNS = 64, /* connections over the cap that may be told so at a time */
 };
@@ -55,11 +57,13 @@ struct gy_conn {
     } uv;
     struct gy_net_loop *loop;
     struct gy_conn *prev, *next;
+    struct gy_tls *tls; /* NULL: in the clear */
     struct gy_http_parser parser;
     enum gy_conn_state state;
     enum gy_peer_kind peer;
     char actor[GY_NET_MAX_ACTOR];
     bool reading, writing, close_after, used, fast, stop;
+    bool greeted;                     /* TLS: the first bytes were looked at */
     bool uploading;                   /* holds one of the server's max_uploads */
     enum gy_upload upload_kind;       /* which */
     uint64_t upload_wait_ms;          /* since when it waits for one; 0: it does not */
@@ -120,7 +124,8 @@ struct gy_net_loop {
     struct gy_conn *conns, *spare;
     size_t n_spare, n_upload_waits;
     bool draining;
-    char *read_bytes; /* GY_NET_READ_BYTES */
+    char *read_bytes;  /* GY_NET_READ_BYTES */
+    char *plain_bytes; /* what one read of TLS says; NULL without TLS */
     struct gy_buf fast_body, fast_head;
     struct gy_fast_reply fast_reply;
     struct gy_arena arena;
@@ -143,6 +148,7 @@ struct gy_server {
     struct gy_net_loop *loops;
     int n_loops;
     struct gy_pool *workers, *infer;
+    struct gy_tls_ctx *tls; /* of the port; NULL: in the clear */
     _Atomic bool draining, stopped;
     _Atomic uint64_t n_accepted, n_turned_away;
     _Atomic int64_t n_open, n_running; /* connections; requests with a worker or queued for one */
