@@ -182,14 +182,14 @@ static gy_status run_search(struct gy_db *db, struct gy_mf_call *c, struct gy_er
 }
 
 GY_MF_OP(create, parse_create, run_create, true);
-GY_MF_OP(get, parse_id, run_get, false);
-GY_MF_OP(by_name, parse_by_name, run_by_name, false);
+GY_MF_OP_ENTERS(get, parse_id, run_get, false);
+GY_MF_OP_ENTERS(by_name, parse_by_name, run_by_name, false);
 GY_MF_OP(delete, parse_id, run_delete, true);
 GY_MF_OP(restore, parse_id, run_restore, true);
 GY_MF_OP(update, parse_update, run_update, true);
 GY_MF_OP(set_tag, parse_tag, run_set_tag, true);
 GY_MF_OP(delete_tag, parse_tag, run_delete_tag, true);
-GY_MF_OP(search, parse_search, run_search, false);
+GY_MF_OP_ENTERS(search, parse_search, run_search, false);
 
 /* Renaming a deleted experiment is the one failure MLflow calls INVALID_STATE. */
 static gy_status update_error(struct gy_request *req, struct gy_reply *reply,

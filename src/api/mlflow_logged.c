@@ -366,7 +366,7 @@ static gy_status run_search(struct gy_db *db, struct gy_mf_call *c, struct gy_er
     return GY_OK;
 }
 
-GY_MF_OP(create, parse_create, run_create, true);
+GY_MF_OP_ENTERS(create, parse_create, run_create, true);
 GY_MF_OP(get, parse_id, run_get, false);
 GY_MF_OP(finalize, parse_finalize, run_finalize, true);
 GY_MF_OP(delete, parse_id, run_delete, true);

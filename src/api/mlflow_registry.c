@@ -453,7 +453,8 @@ GY_MF_OP(set_tag, parse_tag, run_set_tag, true);
 GY_MF_OP(delete_tag, parse_tag, run_delete_tag, true);
 GY_MF_OP(search_models, parse_search_models, run_search_models, false);
 GY_MF_OP(latest, parse_latest, run_latest, false);
-static const struct gy_mf_op op_create_version = {parse_create_version, run_create_version, true};
+static const struct gy_mf_op op_create_version = {parse_create_version, run_create_version, true,
+                                                  false};
 GY_MF_OP(get_version, parse_version, run_get_version, false);
 GY_MF_OP(download_uri, parse_version, run_download_uri, false);
 GY_MF_OP(describe_version, parse_version_described, run_describe_version, true);

@@ -4,6 +4,7 @@
 
 #include "api/mlflow_wire.h"
 #include "base/limits.h"
+#include "track/experiments.h"
 #include "track/runs.h"
 
 /* A page of runs ends when it has grown to this, however many were asked for: clients follow
@@ -510,13 +511,19 @@ static gy_status run_history(struct gy_db *db, struct gy_mf_call *c, struct gy_e
 
 /* ---- search ---- */
 
+struct search {
+    struct gy_run_query q;
+    int64_t *experiment_ids; /* q's */
+};
+
 static gy_status parse_search(struct gy_mf_call *c, struct gy_err *err)
 {
-    struct gy_run_query *q = c->in = gy_arena_calloc(c->arena, 1, sizeof *q);
+    struct search *s = c->in = gy_arena_calloc(c->arena, 1, sizeof *s);
     struct gy_str *ids = NULL, *order = NULL;
-    if (!q) {
+    if (!s) {
         return gy_track_nomem(err);
     }
+    struct gy_run_query *q = &s->q;
     GY_TRY(gy_mf_strs(c, "experiment_ids", GY_TRACK_MAX_EXPERIMENT_IDS, &ids, &q->n_experiment_ids,
                       err));
     int64_t *numbers = gy_arena_calloc(c->arena, q->n_experiment_ids + 1, sizeof *numbers);
@@ -526,7 +533,7 @@ static gy_status parse_search(struct gy_mf_call *c, struct gy_err *err)
     for (size_t i = 0; i < q->n_experiment_ids; i++) {
         GY_TRY(gy_track_parse_experiment_id(ids[i], &numbers[i], err));
     }
-    q->experiment_ids = numbers;
+    q->experiment_ids = s->experiment_ids = numbers;
     GY_TRY(gy_mf_max_results(c, 1000, GY_TRACK_MAX_PAGE, &q->max_results, err));
     GY_TRY(gy_mf_view(c, "run_view_type", &q->view, err));
     GY_TRY(GY_MF_STR(c, "filter", GY_MF_OPTIONAL, &q->filter));
@@ -551,8 +558,12 @@ static gy_status run_out(void *ctx, const struct gy_run *r, bool *ret_full, stru
 static gy_status run_search(struct gy_db *db, struct gy_mf_call *c, struct gy_err *err)
 {
     struct gy_str token = GY_STR_NULL;
+    struct search *s = c->in;
+    for (size_t i = 0; i < s->q.n_experiment_ids; i++) {
+        GY_TRY(gy_experiment_resolve(db, &s->experiment_ids[i], err));
+    }
     gy_jw_obj(&c->w);
-    GY_TRY(gy_run_search(db, c->in, c->arena, run_out, c, &token, err));
+    GY_TRY(gy_run_search(db, &s->q, c->arena, run_out, c, &token, err));
     if (c->out.n > 1) {
         gy_jw_arr_end(&c->w);
     }
@@ -561,7 +572,7 @@ static gy_status run_search(struct gy_db *db, struct gy_mf_call *c, struct gy_er
     return GY_OK;
 }
 
-GY_MF_OP(create, parse_create, run_create, true);
+GY_MF_OP_ENTERS(create, parse_create, run_create, true);
 GY_MF_OP(get, parse_run_id, run_get, false);
 GY_MF_OP(update, parse_update, run_update, true);
 GY_MF_OP(delete, parse_run_id, run_delete, true);
@@ -575,7 +586,7 @@ GY_MF_OP(log_model, parse_log_model, run_log_model, true);
 GY_MF_OP(log_inputs, parse_log_inputs, run_log_inputs, true);
 GY_MF_OP(log_outputs, parse_log_outputs, run_log_outputs, true);
 GY_MF_OP(history, parse_history, run_history, false);
-GY_MF_OP(search, parse_search, run_search, false);
+GY_MF_OP_ENTERS(search, parse_search, run_search, false);
 
 static const struct gy_route g_routes[] = {
     GY_MF_ROUTE("POST", "/runs/create", h_create, "Create a run"),

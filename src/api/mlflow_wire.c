@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/limits.h"
+#include "track/experiments.h"
 
 #define MAX_QUERY_PAIRS 4000
 
@@ -249,6 +250,9 @@ static gy_status do_call(struct gy_mf_call *c, const struct gy_mf_op *op, struct
     c->args = doc ? yyjson_doc_get_root(doc) : NULL;
     if (op->parse) {
         GY_TRY(op->parse(c, err));
+    }
+    if (op->enters) {
+        GY_TRY(gy_experiments_enter(c->app->store, err));
     }
     struct closure x = {c, op};
     GY_TRY(op->write ? gy_store_write(c->app->store, run_closure, &x, err)

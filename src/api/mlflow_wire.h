@@ -26,6 +26,7 @@ struct gy_mf_op {
     gy_status (*parse)(struct gy_mf_call *c, struct gy_err *err); /* MAY be NULL */
     gy_status (*run)(struct gy_db *db, struct gy_mf_call *c, struct gy_err *err);
     bool write;
+    bool enters; /* may be the first use of a workspace: its Default is made */
 };
 
 /* Do op and answer it: the body of every handler. */
@@ -105,8 +106,11 @@ GY_CHECKED gy_status gy_mf_add_logged(struct gy_router *r, struct gy_app *app, s
         return gy_mf_handle(ctx, req, reply, &op_##name, err);                           \
     }                                                                                    \
     struct gy_mf_semicolon_
-#define GY_MF_OP(name, parse_fn, run_fn, is_write)                               \
-    static const struct gy_mf_op op_##name = {(parse_fn), (run_fn), (is_write)}; \
+#define GY_MF_OP(name, parse_fn, run_fn, is_write)                                      \
+    static const struct gy_mf_op op_##name = {(parse_fn), (run_fn), (is_write), false}; \
+    GY_MF_HANDLER(name)
+#define GY_MF_OP_ENTERS(name, parse_fn, run_fn, is_write)                              \
+    static const struct gy_mf_op op_##name = {(parse_fn), (run_fn), (is_write), true}; \
     GY_MF_HANDLER(name)
 #define GY_MF_ROUTE(method, path, handler, title)                                    \
     {(method), "/api/2.0/mlflow" path, (handler), gy_mf_error, 0, (title)},          \

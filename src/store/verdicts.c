@@ -11,6 +11,7 @@
 #include "store/actor.h"
 #include "store/events.h"
 #include "store/lineage.h"
+#include "store/scope.h"
 
 /* "kind:" + id */
 struct node {
@@ -322,13 +323,13 @@ gy_status gy_protect_alias(struct gy_db *db, struct gy_str model, struct gy_str 
     int64_t changed = 0;
     GY_TRY(gy_db_exec(
         db,
-        "INSERT INTO protected_aliases (model, alias, gate, needs_approval, actor, created_us) "
-        "VALUES (?,?,?,?,?,?) ON CONFLICT (workspace_id, model, alias) DO UPDATE SET "
+        "INSERT INTO protected_aliases (workspace_id, model, alias, gate, needs_approval, actor, "
+        "created_us) VALUES (?,?,?,?,?,?,?) ON CONFLICT (workspace_id, model, alias) DO UPDATE SET "
         "gate=excluded.gate, needs_approval=excluded.needs_approval, actor=excluded.actor, "
         "created_us=excluded.created_us WHERE gate<>excluded.gate OR "
         "needs_approval<>excluded.needs_approval",
-        GY_VALS(gy_vs(model), gy_vs(alias), gy_vs(gate), gy_vi(needs_approval), gy_vs(actor),
-                gy_vi(gy_now_us())),
+        GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(model), gy_vs(alias), gy_vs(gate),
+                gy_vi(needs_approval), gy_vs(actor), gy_vi(gy_now_us())),
         &changed, err));
     return changed ? note_protection(db, model, alias, gate, needs_approval, actor, err) : GY_OK;
 }
@@ -336,12 +337,13 @@ gy_status gy_protect_alias(struct gy_db *db, struct gy_str model, struct gy_str 
 gy_status gy_protect_renamed(struct gy_db *db, struct gy_str from, struct gy_str to,
                              struct gy_err *err)
 {
-    return gy_db_exec(db,
-                      "INSERT INTO protected_aliases (workspace_id, model, alias, gate, "
-                      "needs_approval, actor, created_us) SELECT workspace_id, ?, alias, gate, "
-                      "needs_approval, actor, created_us FROM protected_aliases WHERE model=? "
-                      "ON CONFLICT (workspace_id, model, alias) DO NOTHING",
-                      GY_VALS(gy_vs(to), gy_vs(from)), NULL, err);
+    return gy_db_exec(
+        db,
+        "INSERT INTO protected_aliases (workspace_id, model, alias, gate, "
+        "needs_approval, actor, created_us) SELECT workspace_id, ?, alias, gate, "
+        "needs_approval, actor, created_us FROM protected_aliases WHERE workspace_id=? "
+        "AND model=? ON CONFLICT (workspace_id, model, alias) DO NOTHING",
+        GY_VALS(gy_vs(to), gy_vs(gy_db_workspace(db)), gy_vs(from)), NULL, err);
 }
 
 /* "recall [HR > 90]: 0.61 is below 0.75", one check. */
@@ -427,9 +429,10 @@ gy_status gy_gate_allows_alias(struct gy_db *db, struct gy_str model, struct gy_
     GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
     gy_arena_init(&a, GY_MAX_REQUEST_ARENA);
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
-    GY_TRY(gy_db_query(
-        db, "SELECT gate, needs_approval FROM protected_aliases WHERE model=? AND alias=?",
-        GY_VALS(gy_vs(model), gy_vs(alias)), &st, err));
+    GY_TRY(gy_db_query(db,
+                       "SELECT gate, needs_approval FROM protected_aliases WHERE workspace_id=? "
+                       "AND model=? AND alias=?",
+                       GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(model), gy_vs(alias)), &st, err));
     bool row;
     GY_TRY(gy_stmt_step(st, &row, err));
     if (!row) {

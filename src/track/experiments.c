@@ -7,6 +7,7 @@
 
 #include "base/limits.h"
 #include "base/time.h"
+#include "store/scope.h"
 #include "track/search.h"
 
 #define COLUMNS "e.id, e.name, e.artifact_location, e.deleted, e.actor, e.created_us, e.updated_us"
@@ -90,14 +91,16 @@ gy_status gy_experiment_create(struct gy_db *db, struct gy_str name, struct gy_s
     }
     bool found = false;
     int64_t deleted = 0, id = 0;
-    GY_TRY(gy_db_get_i64(db, "SELECT deleted FROM experiments WHERE name = ?", GY_VALS(gy_vs(name)),
-                         &found, &deleted, err));
+    struct gy_val workspace = gy_vs(gy_db_workspace(db));
+    GY_TRY(gy_db_get_i64(db, "SELECT deleted FROM experiments WHERE workspace_id = ? AND name = ?",
+                         GY_VALS(workspace, gy_vs(name)), &found, &deleted, err));
     if (found) {
         return gy_err_set(err, GY_E_EXISTS, "Experiment(name=%" GY_STR_F ") already exists.%s",
                           GY_STR_A(gy_str_sub(name, 0, 300)),
                           deleted ? " It is deleted: restore it, or choose another name." : "");
     }
-    GY_TRY(gy_db_get_i64(db, "SELECT MAX(id) + 1 FROM experiments", GY_NO_VALS, &found, &id, err));
+    GY_TRY(gy_db_get_i64(db, "SELECT COALESCE(MAX(id), 0) + 1 FROM experiments", GY_NO_VALS, &found,
+                         &id, err));
     if (location.n == 0) {
         const char *place = gy_arena_printf(a, "mlflow-artifacts:/%lld", (long long)id);
         if (!place) {
@@ -108,9 +111,10 @@ gy_status gy_experiment_create(struct gy_db *db, struct gy_str name, struct gy_s
     int64_t now = gy_now_us();
     GY_TRY(gy_db_exec(
         db,
-        "INSERT INTO experiments (id, name, artifact_location, actor, created_us, "
-        "updated_us) VALUES (?, ?, ?, ?, ?, ?)",
-        GY_VALS(gy_vi(id), gy_vs(name), gy_vs(location), gy_vs(actor), gy_vi(now), gy_vi(now)),
+        "INSERT INTO experiments (id, workspace_id, name, artifact_location, actor, created_us, "
+        "updated_us) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        GY_VALS(gy_vi(id), workspace, gy_vs(name), gy_vs(location), gy_vs(actor), gy_vi(now),
+                gy_vi(now)),
         NULL, err));
     for (size_t i = 0; i < n_tags; i++) {
         GY_TRY(put_tag(db, id, tags[i].key, tags[i].value, err));
@@ -122,18 +126,34 @@ gy_status gy_experiment_create(struct gy_db *db, struct gy_str name, struct gy_s
 static gy_status any_experiment(struct gy_db *db, void *ctx, struct gy_err *err)
 {
     int64_t one = 0;
-    return gy_db_get_i64(db, "SELECT id FROM experiments LIMIT 1", GY_NO_VALS, ctx, &one, err);
+    return gy_db_get_i64(db, "SELECT id FROM experiments WHERE workspace_id = ? LIMIT 1",
+                         GY_VALS(gy_vs(gy_db_workspace(db))), ctx, &one, err);
 }
 
+static bool in_default_workspace(struct gy_str workspace)
+{
+    return gy_str_eqc(workspace, GY_WORKSPACE_DEFAULT);
+}
+
+/* Id 0 is the one of the workspace "default". */
 static gy_status make_default(struct gy_db *db, void *ctx, struct gy_err *err)
 {
     (void)ctx;
-    int64_t now = gy_now_us();
+    struct gy_str workspace = gy_db_workspace(db);
+    int64_t now = gy_now_us(), id = 0;
+    bool found = false;
+    char place[48];
+    if (!in_default_workspace(workspace)) {
+        GY_TRY(gy_db_get_i64(db, "SELECT COALESCE(MAX(id), 0) + 1 FROM experiments", GY_NO_VALS,
+                             &found, &id, err));
+    }
+    snprintf(place, sizeof place, "mlflow-artifacts:/%lld", (long long)id);
     return gy_db_exec(db,
-                      "INSERT INTO experiments (id, name, artifact_location, actor, created_us, "
-                      "updated_us) VALUES (0, 'Default', 'mlflow-artifacts:/0', 'gyre', ?, ?) "
+                      "INSERT INTO experiments (id, workspace_id, name, artifact_location, actor, "
+                      "created_us, updated_us) VALUES (?, ?, 'Default', ?, 'gyre', ?, ?) "
                       "ON CONFLICT DO NOTHING",
-                      GY_VALS(gy_vi(now), gy_vi(now)), NULL, err);
+                      GY_VALS(gy_vi(id), gy_vs(workspace), gy_vc(place), gy_vi(now), gy_vi(now)),
+                      NULL, err);
 }
 
 gy_status gy_experiments_init(struct gy_store *s, struct gy_err *err)
@@ -141,6 +161,26 @@ gy_status gy_experiments_init(struct gy_store *s, struct gy_err *err)
     bool any = false;
     GY_TRY(gy_store_read(s, any_experiment, &any, err));
     return any ? GY_OK : gy_store_write(s, make_default, NULL, err);
+}
+
+gy_status gy_experiments_enter(struct gy_store *s, struct gy_err *err)
+{
+    const struct gy_scope *scope = gy_scope_current();
+    return !scope || !scope->workspace.p || in_default_workspace(scope->workspace)
+               ? GY_OK
+               : gy_experiments_init(s, err);
+}
+
+gy_status gy_experiment_resolve(struct gy_db *db, int64_t *id, struct gy_err *err)
+{
+    struct gy_str workspace = gy_db_workspace(db);
+    bool found = false;
+    if (*id != 0 || in_default_workspace(workspace)) {
+        return GY_OK;
+    }
+    return gy_db_get_i64(db,
+                         "SELECT id FROM experiments WHERE workspace_id = ? AND name = 'Default'",
+                         GY_VALS(gy_vs(workspace)), &found, id, err);
 }
 
 /* ---- reading ---- */
@@ -162,11 +202,12 @@ static gy_status read_row(struct gy_db *db, struct gy_stmt *st, struct gy_arena 
         gy_vi(e->id), a, &e->tags, &e->n_tags, err);
 }
 
+/* sql asks for a key within a workspace. */
 static gy_status get_one(struct gy_db *db, const char *sql, struct gy_val key, struct gy_arena *a,
                          bool *ret_found, struct gy_experiment *ret, struct gy_err *err)
 {
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
-    GY_TRY(gy_db_query(db, sql, GY_VALS(key), &st, err));
+    GY_TRY(gy_db_query(db, sql, GY_VALS(key, gy_vs(gy_db_workspace(db))), &st, err));
     GY_TRY(gy_stmt_step(st, ret_found, err));
     return *ret_found ? read_row(db, st, a, ret, err) : GY_OK;
 }
@@ -180,8 +221,10 @@ gy_status gy_experiment_get(struct gy_db *db, int64_t id, struct gy_arena *a,
                             struct gy_experiment *ret, struct gy_err *err)
 {
     bool found = false;
-    GY_TRY(get_one(db, "SELECT " COLUMNS " FROM experiments e WHERE e.id = ?", gy_vi(id), a, &found,
-                   ret, err));
+    GY_TRY(gy_experiment_resolve(db, &id, err));
+    GY_TRY(get_one(db,
+                   "SELECT " COLUMNS " FROM experiments e WHERE e.id = ? AND e.workspace_id = ?",
+                   gy_vi(id), a, &found, ret, err));
     return found ? GY_OK : not_found(id, err);
 }
 
@@ -189,8 +232,9 @@ gy_status gy_experiment_get_by_name(struct gy_db *db, struct gy_str name, struct
                                     struct gy_experiment *ret, struct gy_err *err)
 {
     bool found = false;
-    GY_TRY(get_one(db, "SELECT " COLUMNS " FROM experiments e WHERE e.name = ?", gy_vs(name), a,
-                   &found, ret, err));
+    GY_TRY(get_one(db,
+                   "SELECT " COLUMNS " FROM experiments e WHERE e.name = ? AND e.workspace_id = ?",
+                   gy_vs(name), a, &found, ret, err));
     if (!found) {
         return gy_err_set(err, GY_E_NOTFOUND, "Could not find experiment with name '%" GY_STR_F "'",
                           GY_STR_A(gy_str_sub(name, 0, 300)));
@@ -205,9 +249,10 @@ gy_status gy_experiment_set_deleted(struct gy_db *db, int64_t id, bool deleted, 
     int64_t n = 0;
     GY_TRY(gy_db_exec(db,
                       "UPDATE experiments SET deleted = ?, updated_us = ? WHERE id = ? AND "
-                      "deleted = ?",
-                      GY_VALS(gy_vi(deleted), gy_vi(gy_now_us()), gy_vi(id), gy_vi(!deleted)), &n,
-                      err));
+                      "deleted = ? AND workspace_id = ?",
+                      GY_VALS(gy_vi(deleted), gy_vi(gy_now_us()), gy_vi(id), gy_vi(!deleted),
+                              gy_vs(gy_db_workspace(db))),
+                      &n, err));
     if (n == 0) {
         return not_found(id, err);
     }
@@ -219,8 +264,9 @@ gy_status gy_experiment_need_active(struct gy_db *db, int64_t id, struct gy_aren
                                     struct gy_str *ret_location, struct gy_err *err)
 {
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
-    GY_TRY(gy_db_query(db, "SELECT deleted, artifact_location FROM experiments WHERE id = ?",
-                       GY_VALS(gy_vi(id)), &st, err));
+    GY_TRY(gy_db_query(
+        db, "SELECT deleted, artifact_location FROM experiments WHERE id = ? AND workspace_id = ?",
+        GY_VALS(gy_vi(id), gy_vs(gy_db_workspace(db))), &st, err));
     bool found = false;
     GY_TRY(gy_stmt_step(st, &found, err));
     if (!found) {
@@ -246,8 +292,8 @@ gy_status gy_experiment_rename(struct gy_db *db, int64_t id, struct gy_str name,
     GY_TRY(check_name(name, err));
     bool found = false;
     int64_t deleted = 0;
-    GY_TRY(gy_db_get_i64(db, "SELECT deleted FROM experiments WHERE id = ?", GY_VALS(gy_vi(id)),
-                         &found, &deleted, err));
+    GY_TRY(gy_db_get_i64(db, "SELECT deleted FROM experiments WHERE id = ? AND workspace_id = ?",
+                         GY_VALS(gy_vi(id), gy_vs(gy_db_workspace(db))), &found, &deleted, err));
     if (!found) {
         return not_found(id, err);
     }
@@ -255,8 +301,9 @@ gy_status gy_experiment_rename(struct gy_db *db, int64_t id, struct gy_str name,
         return gy_err_set(err, GY_E_CONFLICT, "Cannot rename a non-active experiment.");
     }
     int64_t other = 0;
-    GY_TRY(gy_db_get_i64(db, "SELECT id FROM experiments WHERE name = ? AND id <> ?",
-                         GY_VALS(gy_vs(name), gy_vi(id)), &found, &other, err));
+    GY_TRY(gy_db_get_i64(
+        db, "SELECT id FROM experiments WHERE name = ? AND id <> ? AND workspace_id = ?",
+        GY_VALS(gy_vs(name), gy_vi(id), gy_vs(gy_db_workspace(db))), &found, &other, err));
     if (found) {
         return gy_err_set(err, GY_E_EXISTS, "Experiment(name=%" GY_STR_F ") already exists.",
                           GY_STR_A(gy_str_sub(name, 0, 300)));
@@ -310,10 +357,11 @@ gy_status gy_experiment_search(struct gy_db *db, const struct gy_experiment_quer
     GY_TRY(gy_track_page_offset(q->page_token, &offset, err));
     GY_AUTO_DONE(gy_sql_done) struct gy_sql_builder b;
     gy_sql_init(&b, a);
-    gy_sql_add(&b, "SELECT " COLUMNS " FROM experiments e WHERE ");
-    gy_sql_add(&b, q->view == GY_VIEW_ACTIVE    ? "e.deleted = 0"
-                   : q->view == GY_VIEW_DELETED ? "e.deleted = 1"
-                                                : "1 = 1");
+    gy_sql_add(&b, "SELECT " COLUMNS " FROM experiments e WHERE e.workspace_id = ");
+    gy_sql_bind(&b, gy_vs(gy_db_workspace(db)));
+    gy_sql_add(&b, q->view == GY_VIEW_ACTIVE    ? " AND e.deleted = 0"
+                   : q->view == GY_VIEW_DELETED ? " AND e.deleted = 1"
+                                                : "");
     gy_search_where(&b, GY_SEARCH_EXPERIMENTS, &filter, NULL, 0);
     gy_sql_add(&b, " ORDER BY ");
     gy_search_order_terms(&b, order, q->n_order_by);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Experiments: named groups of runs with a place for their artifacts. Id 0 is "Default". Deleting
- * is a mark: the name stays taken and the runs are marked with it. */
+/* Experiments: named groups of runs with a place for their artifacts. Id 0 is "Default" of the
+ * workspace "default". Deleting is a mark: the name stays taken and the runs are marked with it.
+ * Names are unique within a workspace, ids over all; what belongs to another workspace than the
+ * scope's (store/scope.h) is not found. The same holds for all of this room. */
 #ifndef GY_TRACK_EXPERIMENTS_H
 #define GY_TRACK_EXPERIMENTS_H
 
@@ -15,8 +17,13 @@ struct gy_experiment {
     size_t n_tags;
 };
 
-/* Make "Default" when there is no experiment at all. */
+/* Make "Default" when the workspace has no experiment at all. */
 GY_CHECKED gy_status gy_experiments_init(struct gy_store *s, struct gy_err *err);
+/* The same for a workspace that is not "default", on its first use; cheap for "default". */
+GY_CHECKED gy_status gy_experiments_enter(struct gy_store *s, struct gy_err *err);
+/* Clients that chose no experiment say 0: in another workspace than "default" that means its own
+ * "Default". Other ids stay as they are. */
+GY_CHECKED gy_status gy_experiment_resolve(struct gy_db *db, int64_t *id, struct gy_err *err);
 
 /* location absent or empty: "mlflow-artifacts:/<id>". Fails: EXISTS (also when a deleted one has
  * the name), INVALID (name, location, tags). */

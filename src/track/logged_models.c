@@ -5,6 +5,7 @@
 
 #include "base/id.h"
 #include "base/time.h"
+#include "store/scope.h"
 #include "track/experiments.h"
 
 #define COLUMNS                                                                               \
@@ -86,7 +87,9 @@ gy_status gy_logged_model_create(struct gy_db *db, const struct gy_logged_model_
     struct gy_str location, name = in->name;
     char made[32], hex[33], id[40], tail[80];
     GY_TRY(check_name(name, err));
-    GY_TRY(gy_experiment_need_active(db, in->experiment_id, a, &location, err));
+    int64_t experiment_id = in->experiment_id;
+    GY_TRY(gy_experiment_resolve(db, &experiment_id, err));
+    GY_TRY(gy_experiment_need_active(db, experiment_id, a, &location, err));
     if (name.n == 0) {
         GY_TRY(gy_track_random_name(made, err));
         name = gy_str_c(made);
@@ -99,14 +102,15 @@ gy_status gy_logged_model_create(struct gy_db *db, const struct gy_logged_model_
         return gy_track_nomem(err);
     }
     int64_t now = gy_now_us();
-    GY_TRY(gy_db_exec(db,
-                      "INSERT INTO logged_models (id, experiment_id, name, artifact_uri, status, "
-                      "model_type, source_run_id, actor, created_us, updated_us) VALUES (?, ?, ?, "
-                      "?, ?, ?, ?, ?, ?, ?)",
-                      GY_VALS(gy_vc(id), gy_vi(in->experiment_id), gy_vs(name), gy_vs(uri),
-                              gy_vi(GY_LOGGED_PENDING), gy_vs(in->model_type),
-                              gy_vs(in->source_run_id), gy_vs(actor), gy_vi(now), gy_vi(now)),
-                      NULL, err));
+    GY_TRY(gy_db_exec(
+        db,
+        "INSERT INTO logged_models (id, workspace_id, experiment_id, name, artifact_uri, status, "
+        "model_type, source_run_id, actor, created_us, updated_us) VALUES (?, ?, ?, ?, "
+        "?, ?, ?, ?, ?, ?, ?)",
+        GY_VALS(gy_vc(id), gy_vs(gy_db_workspace(db)), gy_vi(experiment_id), gy_vs(name),
+                gy_vs(uri), gy_vi(GY_LOGGED_PENDING), gy_vs(in->model_type),
+                gy_vs(in->source_run_id), gy_vs(actor), gy_vi(now), gy_vi(now)),
+        NULL, err));
     GY_TRY(put_params(db, gy_str_c(id), in->params, in->n_params, err));
     GY_TRY(put_tags(db, gy_str_c(id), in->tags, in->n_tags, err));
     return gy_logged_model_get(db, gy_str_c(id), false, a, ret, err);
@@ -152,8 +156,9 @@ gy_status gy_logged_model_get(struct gy_db *db, struct gy_str id, bool allow_del
                               struct gy_arena *a, struct gy_logged_model *ret, struct gy_err *err)
 {
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
-    GY_TRY(gy_db_query(db, "SELECT " COLUMNS " FROM logged_models l WHERE l.id = ?",
-                       GY_VALS(gy_vs(id)), &st, err));
+    GY_TRY(gy_db_query(
+        db, "SELECT " COLUMNS " FROM logged_models l WHERE l.id = ? AND l.workspace_id = ?",
+        GY_VALS(gy_vs(id), gy_vs(gy_db_workspace(db))), &st, err));
     bool found = false;
     GY_TRY(gy_stmt_step(st, &found, err));
     if (!found || (!allow_deleted && gy_col_i64(st, 10))) {
@@ -166,8 +171,9 @@ static gy_status need(struct gy_db *db, struct gy_str id, struct gy_err *err)
 {
     bool found = false;
     int64_t one = 0;
-    GY_TRY(gy_db_get_i64(db, "SELECT 1 FROM logged_models WHERE id = ? AND deleted = 0",
-                         GY_VALS(gy_vs(id)), &found, &one, err));
+    GY_TRY(gy_db_get_i64(
+        db, "SELECT 1 FROM logged_models WHERE id = ? AND workspace_id = ? AND deleted = 0",
+        GY_VALS(gy_vs(id), gy_vs(gy_db_workspace(db))), &found, &one, err));
     return found ? GY_OK : not_found(id, err);
 }
 
@@ -234,13 +240,15 @@ gy_status gy_logged_order(struct gy_str field, bool ascending, struct gy_str dat
 }
 
 static gy_status search_statement(struct gy_sql_builder *b, const struct gy_logged_query *q,
-                                  struct gy_arena *a, struct gy_err *err)
+                                  struct gy_val workspace, struct gy_arena *a, struct gy_err *err)
 {
     struct gy_search filter;
     GY_TRY(gy_search_parse(GY_SEARCH_LOGGED_MODELS, q->filter, a, &filter, err));
     gy_sql_add(b, "SELECT " COLUMNS " FROM logged_models l");
     gy_search_joins(b, GY_SEARCH_LOGGED_MODELS, q->order, q->n_order);
-    gy_sql_add(b, " WHERE l.deleted = 0 AND l.experiment_id IN (");
+    gy_sql_add(b, " WHERE l.deleted = 0 AND l.workspace_id = ");
+    gy_sql_bind(b, workspace);
+    gy_sql_add(b, " AND l.experiment_id IN (");
     for (size_t i = 0; i < q->n_experiment_ids; i++) {
         gy_sql_add(b, i ? ", " : "");
         gy_sql_bind(b, gy_vi(q->experiment_ids[i]));
@@ -262,7 +270,7 @@ gy_status gy_logged_model_search(struct gy_db *db, const struct gy_logged_query 
 {
     GY_AUTO_DONE(gy_sql_done) struct gy_sql_builder b;
     gy_sql_init(&b, a);
-    GY_TRY(search_statement(&b, q, a, err));
+    GY_TRY(search_statement(&b, q, gy_vs(gy_db_workspace(db)), a, err));
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
     GY_TRY(gy_sql_query(&b, db, &st, err));
     void *items = NULL;

@@ -7,6 +7,7 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "store/scope.h"
 
 gy_status gy_metric_check(const struct gy_metric *m, const char *path, struct gy_err *err)
 {
@@ -85,8 +86,9 @@ static gy_status put_model_point(struct gy_db *db, struct gy_str run_id, const s
 {
     bool found = false;
     int64_t one = 0;
-    GY_TRY(gy_db_get_i64(db, "SELECT 1 FROM logged_models WHERE id = ?",
-                         GY_VALS(gy_vs(m->model_id)), &found, &one, err));
+    GY_TRY(gy_db_get_i64(db, "SELECT 1 FROM logged_models WHERE id = ? AND workspace_id = ?",
+                         GY_VALS(gy_vs(m->model_id), gy_vs(gy_db_workspace(db))), &found, &one,
+                         err));
     if (!found) {
         return gy_err_set(err, GY_E_NOTFOUND, "Logged model with ID '%" GY_STR_F "' not found.",
                           GY_STR_A(gy_str_sub(m->model_id, 0, 100)));

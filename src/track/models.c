@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "base/time.h"
+#include "store/scope.h"
 #include "store/verdicts.h"
 #include "track/search.h"
 
@@ -71,8 +72,8 @@ static gy_status not_found(struct gy_str name, struct gy_err *err)
 gy_status gy_model_find(struct gy_db *db, struct gy_str name, int64_t *ret_id, struct gy_err *err)
 {
     bool found = false;
-    GY_TRY(gy_db_get_i64(db, "SELECT id FROM registered_models WHERE name = ?",
-                         GY_VALS(gy_vs(name)), &found, ret_id, err));
+    GY_TRY(gy_db_get_i64(db, "SELECT id FROM registered_models WHERE name = ? AND workspace_id = ?",
+                         GY_VALS(gy_vs(name), gy_vs(gy_db_workspace(db))), &found, ret_id, err));
     return found ? GY_OK : not_found(name, err);
 }
 
@@ -88,8 +89,8 @@ static gy_status refuse_taken(struct gy_db *db, struct gy_str name, struct gy_er
 {
     bool found = false;
     int64_t id = 0;
-    GY_TRY(gy_db_get_i64(db, "SELECT id FROM registered_models WHERE name = ?",
-                         GY_VALS(gy_vs(name)), &found, &id, err));
+    GY_TRY(gy_db_get_i64(db, "SELECT id FROM registered_models WHERE name = ? AND workspace_id = ?",
+                         GY_VALS(gy_vs(name), gy_vs(gy_db_workspace(db))), &found, &id, err));
     if (found) {
         return gy_err_set(err, GY_E_EXISTS, "Registered Model (name=%" GY_STR_F ") already exists.",
                           GY_STR_A(gy_str_sub(name, 0, 300)));
@@ -118,9 +119,11 @@ gy_status gy_model_create(struct gy_db *db, struct gy_str name, struct gy_str de
     GY_TRY(refuse_taken(db, name, err));
     GY_TRY(gy_db_exec(
         db,
-        "INSERT INTO registered_models (name, description, actor, created_us, "
-        "updated_us) VALUES (?, ?, ?, ?, ?)",
-        GY_VALS(gy_vs(name), gy_vs(description), gy_vs(actor), gy_vi(now), gy_vi(now)), NULL, err));
+        "INSERT INTO registered_models (workspace_id, name, description, actor, created_us, "
+        "updated_us) VALUES (?, ?, ?, ?, ?, ?)",
+        GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(name), gy_vs(description), gy_vs(actor),
+                gy_vi(now), gy_vi(now)),
+        NULL, err));
     int64_t id = gy_db_last_id(db);
     for (size_t i = 0; i < n_tags; i++) {
         GY_TRY(put_tag(db, id, tags[i].key, tags[i].value, err));
@@ -281,12 +284,15 @@ gy_status gy_model_alias_history(struct gy_db *db, struct gy_str name, struct gy
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
     GY_TRY(gy_db_query(db,
                        alias.p ? "SELECT alias, actor, from_version, to_version, created_us FROM "
-                                 "model_alias_history WHERE model_name = ? AND alias = ? ORDER BY "
+                                 "model_alias_history WHERE workspace_id = ? AND model_name = ? "
+                                 "AND alias = ? ORDER BY "
                                  "id DESC LIMIT ?"
                                : "SELECT alias, actor, from_version, to_version, created_us FROM "
-                                 "model_alias_history WHERE model_name = ? AND ? IS NULL ORDER BY "
+                                 "model_alias_history WHERE workspace_id = ? AND model_name = ? "
+                                 "AND ? IS NULL ORDER BY "
                                  "id DESC LIMIT ?",
-                       GY_VALS(gy_vs(name), gy_vs(alias), gy_vi(max)), &st, err));
+                       GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(name), gy_vs(alias), gy_vi(max)),
+                       &st, err));
     void *items = NULL;
     size_t n = 0, cap = 0;
     for (;;) {
@@ -380,8 +386,9 @@ gy_status gy_model_get(struct gy_db *db, struct gy_str name, struct gy_arena *a,
                        struct gy_registered_model *ret, struct gy_err *err)
 {
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
-    GY_TRY(gy_db_query(db, "SELECT " COLUMNS " FROM registered_models m WHERE m.name = ?",
-                       GY_VALS(gy_vs(name)), &st, err));
+    GY_TRY(gy_db_query(
+        db, "SELECT " COLUMNS " FROM registered_models m WHERE m.name = ? AND m.workspace_id = ?",
+        GY_VALS(gy_vs(name), gy_vs(gy_db_workspace(db))), &st, err));
     bool found = false;
     GY_TRY(gy_stmt_step(st, &found, err));
     return found ? read_model(db, st, a, ret, err) : not_found(name, err);
@@ -400,7 +407,8 @@ gy_status gy_model_search(struct gy_db *db, const struct gy_registry_query *q, s
     GY_TRY(gy_track_page_offset(q->page_token, &offset, err));
     GY_AUTO_DONE(gy_sql_done) struct gy_sql_builder b;
     gy_sql_init(&b, a);
-    gy_sql_add(&b, "SELECT " COLUMNS " FROM registered_models m WHERE 1 = 1");
+    gy_sql_add(&b, "SELECT " COLUMNS " FROM registered_models m WHERE m.workspace_id = ");
+    gy_sql_bind(&b, gy_vs(gy_db_workspace(db)));
     gy_search_where(&b, GY_SEARCH_MODELS, &filter, NULL, 0);
     gy_sql_add(&b, " ORDER BY ");
     gy_search_order_terms(&b, order, q->n_order_by);

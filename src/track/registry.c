@@ -12,6 +12,7 @@
 #include "base/time.h"
 #include "store/events.h"
 #include "store/lineage.h"
+#include "store/scope.h"
 #include "store/verdicts.h"
 #include "track/artifacts.h"
 #include "track/models.h"
@@ -285,12 +286,14 @@ gy_status gy_registry_set_proof(struct gy_db *db, struct gy_str name, int64_t ve
 gy_status gy_model_note_alias(struct gy_db *db, struct gy_str name, struct gy_str alias,
                               int64_t from, int64_t to, struct gy_str actor, struct gy_err *err)
 {
-    GY_TRY(gy_db_exec(db,
-                      "INSERT INTO model_alias_history (model_name, alias, from_version, "
-                      "to_version, actor, created_us) VALUES (?, ?, ?, ?, ?, ?)",
-                      GY_VALS(gy_vs(name), gy_vs(alias), from ? gy_vi(from) : gy_vnull(),
-                              to ? gy_vi(to) : gy_vnull(), gy_vs(actor), gy_vi(gy_now_us())),
-                      NULL, err));
+    GY_TRY(gy_db_exec(
+        db,
+        "INSERT INTO model_alias_history (workspace_id, model_name, alias, from_version, "
+        "to_version, actor, created_us) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(name), gy_vs(alias),
+                from ? gy_vi(from) : gy_vnull(), to ? gy_vi(to) : gy_vnull(), gy_vs(actor),
+                gy_vi(gy_now_us())),
+        NULL, err));
     GY_AUTO_DONE(gy_buf_done) struct gy_buf json;
     GY_AUTO_DONE(gy_buf_done) struct gy_buf subject;
     gy_buf_init(&json, 64 * GY_KIB);
@@ -325,8 +328,9 @@ gy_status gy_registry_set_alias(struct gy_db *db, struct gy_str name, struct gy_
     GY_TRY(gy_gate_allows_alias(db, name, alias, v.digest.p ? v.digest : GY_STR(""), err));
     bool found = false, is_protected = false;
     int64_t from = 0, one = 0;
-    GY_TRY(gy_db_get_i64(db, "SELECT 1 FROM protected_aliases WHERE model = ? AND alias = ?",
-                         GY_VALS(gy_vs(name), gy_vs(alias)), &is_protected, &one, err));
+    GY_TRY(gy_db_get_i64(
+        db, "SELECT 1 FROM protected_aliases WHERE workspace_id = ? AND model = ? AND alias = ?",
+        GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(name), gy_vs(alias)), &is_protected, &one, err));
     if (is_protected) {
         GY_TRY(check_unchanged(db, &v, &a, err));
     }

@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "base/time.h"
 #include "store/lineage.h"
+#include "store/scope.h"
 #include "track/experiments.h"
 #include "track/search.h"
 
@@ -105,7 +106,9 @@ gy_status gy_run_create(struct gy_db *db, const struct gy_run_new *in, struct gy
     for (size_t i = 0; i < in->n_tags; i++) {
         GY_TRY(check_tag(&in->tags[i], "key", err));
     }
-    GY_TRY(gy_experiment_need_active(db, in->experiment_id, a, &location, err));
+    int64_t experiment_id = in->experiment_id;
+    GY_TRY(gy_experiment_resolve(db, &experiment_id, err));
+    GY_TRY(gy_experiment_need_active(db, experiment_id, a, &location, err));
     GY_TRY(choose_name(in, made, &name, &in_tags, err));
     GY_TRY(gy_new_hex32(id, err));
     snprintf(tail, sizeof tail, "%s/artifacts", id);
@@ -113,14 +116,15 @@ gy_status gy_run_create(struct gy_db *db, const struct gy_run_new *in, struct gy
     if (!uri.p) {
         return gy_track_nomem(err);
     }
-    GY_TRY(gy_db_exec(db,
-                      "INSERT INTO runs (id, experiment_id, name, user_id, status, start_ms, "
-                      "artifact_uri, actor, created_us) VALUES (?, ?, ?, ?, 'RUNNING', ?, ?, ?, ?)",
-                      GY_VALS(gy_vc(id), gy_vi(in->experiment_id), gy_vs(name),
-                              gy_vs(in->user_id.p ? in->user_id : GY_STR("")),
-                              in->start_ms ? gy_vi(in->start_ms) : gy_vnull(), gy_vs(uri),
-                              gy_vs(actor), gy_vi(gy_now_us())),
-                      NULL, err));
+    GY_TRY(gy_db_exec(
+        db,
+        "INSERT INTO runs (id, workspace_id, experiment_id, name, user_id, status, start_ms, "
+        "artifact_uri, actor, created_us) VALUES (?, ?, ?, ?, ?, 'RUNNING', ?, ?, ?, ?)",
+        GY_VALS(gy_vc(id), gy_vs(gy_db_workspace(db)), gy_vi(experiment_id), gy_vs(name),
+                gy_vs(in->user_id.p ? in->user_id : GY_STR("")),
+                in->start_ms ? gy_vi(in->start_ms) : gy_vnull(), gy_vs(uri), gy_vs(actor),
+                gy_vi(gy_now_us())),
+        NULL, err));
     int64_t seq = gy_db_last_id(db);
     for (size_t i = 0; i < in->n_tags; i++) {
         GY_TRY(put_tag(db, seq, gy_str_c(id), &in->tags[i], actor, err));
@@ -138,8 +142,8 @@ gy_status gy_run_find(struct gy_db *db, struct gy_str id, bool need_active, int6
                       struct gy_err *err)
 {
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
-    GY_TRY(gy_db_query(db, "SELECT seq, deleted FROM runs WHERE id = ?", GY_VALS(gy_vs(id)), &st,
-                       err));
+    GY_TRY(gy_db_query(db, "SELECT seq, deleted FROM runs WHERE id = ? AND workspace_id = ?",
+                       GY_VALS(gy_vs(id), gy_vs(gy_db_workspace(db))), &st, err));
     bool found = false;
     GY_TRY(gy_stmt_step(st, &found, err));
     if (!found) {
@@ -267,8 +271,8 @@ gy_status gy_run_get(struct gy_db *db, struct gy_str id, bool with_data, struct 
                      struct gy_run *ret, struct gy_err *err)
 {
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
-    GY_TRY(gy_db_query(db, "SELECT " COLUMNS " FROM runs r WHERE r.id = ?", GY_VALS(gy_vs(id)), &st,
-                       err));
+    GY_TRY(gy_db_query(db, "SELECT " COLUMNS " FROM runs r WHERE r.id = ? AND r.workspace_id = ?",
+                       GY_VALS(gy_vs(id), gy_vs(gy_db_workspace(db))), &st, err));
     bool found = false;
     GY_TRY(gy_stmt_step(st, &found, err));
     if (!found) {
@@ -555,7 +559,8 @@ gy_status gy_run_log_outputs(struct gy_db *db, struct gy_str id, const struct gy
 /* ---- searching ---- */
 
 static gy_status search_statement(struct gy_sql_builder *b, const struct gy_run_query *q,
-                                  struct gy_arena *a, int64_t offset, struct gy_err *err)
+                                  struct gy_val workspace, struct gy_arena *a, int64_t offset,
+                                  struct gy_err *err)
 {
     struct gy_search filter;
     struct gy_search_order *order = NULL;
@@ -563,7 +568,9 @@ static gy_status search_statement(struct gy_sql_builder *b, const struct gy_run_
     GY_TRY(gy_search_parse_order(GY_SEARCH_RUNS, q->order_by, q->n_order_by, a, &order, err));
     gy_sql_add(b, "SELECT " COLUMNS " FROM runs r");
     gy_search_joins(b, GY_SEARCH_RUNS, order, q->n_order_by);
-    gy_sql_add(b, " WHERE r.experiment_id IN (");
+    gy_sql_add(b, " WHERE r.workspace_id = ");
+    gy_sql_bind(b, workspace);
+    gy_sql_add(b, " AND r.experiment_id IN (");
     for (size_t i = 0; i < q->n_experiment_ids; i++) {
         gy_sql_add(b, i ? ", " : "");
         gy_sql_bind(b, gy_vi(q->experiment_ids[i]));
@@ -590,7 +597,7 @@ gy_status gy_run_search(struct gy_db *db, const struct gy_run_query *q, struct g
     GY_TRY(gy_track_page_offset(q->page_token, &offset, err));
     GY_AUTO_DONE(gy_sql_done) struct gy_sql_builder b;
     gy_sql_init(&b, a);
-    GY_TRY(search_statement(&b, q, a, offset, err));
+    GY_TRY(search_statement(&b, q, gy_vs(gy_db_workspace(db)), a, offset, err));
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
     GY_TRY(gy_sql_query(&b, db, &st, err));
     GY_AUTO_DONE(gy_arena_done) struct gy_arena one;

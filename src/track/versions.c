@@ -7,6 +7,7 @@
 #include "net/call.h"
 #include "store/events.h"
 #include "store/lineage.h"
+#include "store/scope.h"
 #include "track/artifacts.h"
 #include "track/logged_models.h"
 #include "track/models.h"
@@ -314,10 +315,11 @@ gy_status gy_version_get(struct gy_db *db, struct gy_str name, int64_t version, 
                          struct gy_model_version *ret, struct gy_err *err)
 {
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
-    GY_TRY(gy_db_query(db,
-                       "SELECT " GY_VERSION_COLUMNS FROM
-                       "WHERE m.name = ? AND v.version = ? AND v.deleted = 0",
-                       GY_VALS(gy_vs(name), gy_vi(version)), &st, err));
+    GY_TRY(
+        gy_db_query(db,
+                    "SELECT " GY_VERSION_COLUMNS FROM
+                    "WHERE m.workspace_id = ? AND m.name = ? AND v.version = ? AND v.deleted = 0",
+                    GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(name), gy_vi(version)), &st, err));
     bool found = false;
     GY_TRY(gy_stmt_step(st, &found, err));
     if (!found) {
@@ -335,8 +337,8 @@ gy_status gy_registry_unproven(struct gy_db *db, int64_t after, struct gy_arena 
     GY_TRY(gy_db_query(db,
                        "SELECT " GY_VERSION_COLUMNS FROM
                        "WHERE v.servable = 'unknown' AND v.digest IS NOT NULL AND v.deleted = 0 "
-                       "AND v.id > ? ORDER BY v.id LIMIT 1",
-                       GY_VALS(gy_vi(after)), &st, err));
+                       "AND v.id > ? AND m.workspace_id = ? ORDER BY v.id LIMIT 1",
+                       GY_VALS(gy_vi(after), gy_vs(gy_db_workspace(db))), &st, err));
     GY_TRY(gy_stmt_step(st, ret_found, err));
     if (!*ret_found) {
         return GY_OK;
@@ -353,9 +355,11 @@ gy_status gy_registry_by_digest(struct gy_db *db, struct gy_str name, int64_t ve
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
     GY_TRY(gy_db_query(db,
                        "SELECT " GY_VERSION_COLUMNS FROM
-                       "WHERE v.digest = ? AND v.deleted <= ? ORDER BY v.deleted, CASE WHEN "
+                       "WHERE m.workspace_id = ? AND v.digest = ? AND v.deleted <= ? ORDER BY "
+                       "v.deleted, CASE WHEN "
                        "m.name = ? AND v.version = ? THEN 0 ELSE 1 END, v.id LIMIT 1",
-                       GY_VALS(gy_vs(digest), gy_vi(with_deleted), gy_vs(name), gy_vi(version)),
+                       GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(digest), gy_vi(with_deleted),
+                               gy_vs(name), gy_vi(version)),
                        &st, err));
     bool found = false;
     GY_TRY(gy_stmt_step(st, &found, err));
@@ -389,7 +393,8 @@ gy_status gy_version_search(struct gy_db *db, const struct gy_registry_query *q,
     GY_TRY(gy_track_page_offset(q->page_token, &offset, err));
     GY_AUTO_DONE(gy_sql_done) struct gy_sql_builder b;
     gy_sql_init(&b, a);
-    gy_sql_add(&b, "SELECT " GY_VERSION_COLUMNS FROM "WHERE v.deleted = 0");
+    gy_sql_add(&b, "SELECT " GY_VERSION_COLUMNS FROM "WHERE v.deleted = 0 AND m.workspace_id = ");
+    gy_sql_bind(&b, gy_vs(gy_db_workspace(db)));
     gy_search_where(&b, GY_SEARCH_VERSIONS, &filter, NULL, 0);
     gy_sql_add(&b, " ORDER BY ");
     gy_search_order_terms(&b, order, q->n_order_by);
@@ -426,9 +431,11 @@ static gy_status need_version(struct gy_db *db, struct gy_str name, int64_t vers
                               int64_t *ret_id, int64_t *ret_model, struct gy_err *err)
 {
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
-    GY_TRY(gy_db_query(
-        db, "SELECT v.id, v.model" FROM "WHERE m.name = ? AND v.version = ? AND v.deleted = 0",
-        GY_VALS(gy_vs(name), gy_vi(version)), &st, err));
+    GY_TRY(
+        gy_db_query(db,
+                    "SELECT v.id, v.model" FROM
+                    "WHERE m.workspace_id = ? AND m.name = ? AND v.version = ? AND v.deleted = 0",
+                    GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(name), gy_vi(version)), &st, err));
     bool found = false;
     GY_TRY(gy_stmt_step(st, &found, err));
     if (!found) {
