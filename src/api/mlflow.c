@@ -3,14 +3,15 @@
 #include <stdio.h>
 
 #include "api/mlflow_wire.h"
+#include "store/scope.h"
 #include "track/experiments.h"
 
 /* What the server says it is: clients choose their calls by it. */
-#define MLFLOW_VERSION "3.11.1"
+#define MLFLOW_VERSION "3.17.2"
 
 /* ---- answers ---- */
 
-static void write_experiment(struct gy_jw *w, const struct gy_experiment *e)
+static void write_experiment(struct gy_jw *w, struct gy_db *db, const struct gy_experiment *e)
 {
     gy_jw_obj(w);
     gy_jw_key(w, "experiment_id");
@@ -21,14 +22,15 @@ static void write_experiment(struct gy_jw *w, const struct gy_experiment *e)
     gy_jw_kv_i64(w, "last_update_time", e->updated_us / 1000);
     gy_jw_kv_i64(w, "creation_time", e->created_us / 1000);
     gy_mf_tags_out(w, "tags", e->tags, e->n_tags);
+    gy_jw_kv_str(w, "workspace", gy_db_workspace(db));
     gy_jw_obj_end(w);
 }
 
-static void answer_experiment(struct gy_mf_call *c, const struct gy_experiment *e)
+static void answer_experiment(struct gy_mf_call *c, struct gy_db *db, const struct gy_experiment *e)
 {
     gy_jw_obj(&c->w);
     gy_jw_key(&c->w, "experiment");
-    write_experiment(&c->w, e);
+    write_experiment(&c->w, db, e);
     gy_jw_obj_end(&c->w);
 }
 
@@ -83,7 +85,7 @@ static gy_status run_get(struct gy_db *db, struct gy_mf_call *c, struct gy_err *
     struct change *x = c->in;
     struct gy_experiment e;
     GY_TRY(gy_experiment_get(db, x->id, c->arena, &e, err));
-    answer_experiment(c, &e);
+    answer_experiment(c, db, &e);
     return GY_OK;
 }
 
@@ -99,7 +101,7 @@ static gy_status run_by_name(struct gy_db *db, struct gy_mf_call *c, struct gy_e
     struct change *x = c->in;
     struct gy_experiment e;
     GY_TRY(gy_experiment_get_by_name(db, x->name, c->arena, &e, err));
-    answer_experiment(c, &e);
+    answer_experiment(c, db, &e);
     return GY_OK;
 }
 
@@ -172,7 +174,7 @@ static gy_status run_search(struct gy_db *db, struct gy_mf_call *c, struct gy_er
         gy_jw_key(&c->w, "experiments");
         gy_jw_arr(&c->w);
         for (size_t i = 0; i < n; i++) {
-            write_experiment(&c->w, &found[i]);
+            write_experiment(&c->w, db, &found[i]);
         }
         gy_jw_arr_end(&c->w);
     }
@@ -249,7 +251,18 @@ static gy_status h_server_info(void *ctx, struct gy_request *req, struct gy_repl
                          GY_STR("{\"store_type\":\"SqlStore\",\"workspaces_enabled\":false}"), err);
 }
 
+/* There is no gateway here: said as MLflow says it, for browsers that look for one. */
+static gy_status h_gateway(void *ctx, struct gy_request *req, struct gy_reply *reply,
+                           struct gy_err *err)
+{
+    (void)ctx;
+    (void)req;
+    return gy_reply_send(reply, 200, "application/json", GY_STR("{\"endpoints\":[]}"), err);
+}
+
 static const struct gy_route g_server_routes[] = {
+    {"GET", "/ajax-api/2.0/mlflow/gateway-proxy", h_gateway, gy_mf_error, 0, "No gateway"},
+    {"POST", "/ajax-api/2.0/mlflow/gateway-proxy", h_gateway, gy_mf_error, 0, "No gateway"},
     {"GET", "/health", h_health, gy_mf_error, 0, "Alive"},
     {"GET", "/version", h_version, gy_mf_error, 0, "The MLflow version this server speaks"},
     GY_MF_ROUTE("GET", "/server-info", h_server_info, "What the server can do"),

@@ -240,7 +240,7 @@ static gy_status need_query(struct gy_request *req, const char *key, struct gy_s
 {
     *ret = gy_req_query(req, key);
     if (ret->n == 0) {
-        return gy_err_set(err, GY_E_INVALID, "Missing value for required parameter '%s'.", key);
+        return gy_mf_missing(NULL, key, err);
     }
     return GY_OK;
 }
@@ -254,7 +254,7 @@ static gy_status h_get_artifact(void *ctx, struct gy_request *req, struct gy_rep
         x.run_id = gy_req_query(req, "run_uuid");
     }
     if (x.run_id.n == 0) {
-        return gy_err_set(err, GY_E_INVALID, "Missing value for required parameter 'run_id'.");
+        return gy_mf_missing(NULL, "run_id", err);
     }
     GY_TRY(need_query(req, "path", &path, err));
     return send_found(ctx, req, reply, &x, path, err);

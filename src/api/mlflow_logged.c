@@ -53,8 +53,8 @@ static void write_model(struct gy_jw *w, const struct gy_logged_model *m)
     gy_jw_kv_i64(w, "last_updated_timestamp_ms", m->updated_us / 1000);
     gy_jw_kv_str(w, "artifact_uri", m->artifact_uri);
     gy_jw_kv_strc(w, "status", g_statuses[m->status - 1]);
-    gy_mf_kv(w, "model_type", m->model_type);
-    gy_mf_kv(w, "source_run_id", m->source_run_id);
+    gy_jw_kv_str(w, "model_type", m->model_type.p ? m->model_type : GY_STR(""));
+    gy_jw_kv_str(w, "source_run_id", m->source_run_id.p ? m->source_run_id : GY_STR(""));
     gy_mf_tags_out(w, "tags", m->tags, m->n_tags);
     gy_jw_obj_end(w);
     gy_jw_key(w, "data");
@@ -140,7 +140,7 @@ static gy_status parse_finalize(struct gy_mf_call *c, struct gy_err *err)
     struct subject *x = c->in;
     GY_TRY(gy_mf_enum(c->args, "status", g_statuses, 3, &x->status, err));
     if (x->status == 0) {
-        return gy_err_set(err, GY_E_INVALID, "Missing value for required parameter 'status'.");
+        return gy_mf_missing(NULL, "status", err);
     }
     return GY_OK;
 }
@@ -149,7 +149,7 @@ static gy_status run_finalize(struct gy_db *db, struct gy_mf_call *c, struct gy_
 {
     struct subject *x = c->in;
     GY_TRY(gy_logged_model_finalize(db, x->id, (enum gy_logged_status)x->status, err));
-    return answer(db, c, x->id, false, err);
+    return answer(db, c, x->id, true, err);
 }
 
 static gy_status run_delete(struct gy_db *db, struct gy_mf_call *c, struct gy_err *err)
@@ -167,8 +167,7 @@ static gy_status parse_tags(struct gy_mf_call *c, struct gy_err *err)
 static gy_status run_set_tags(struct gy_db *db, struct gy_mf_call *c, struct gy_err *err)
 {
     struct subject *x = c->in;
-    GY_TRY(gy_logged_model_set_tags(db, x->id, x->tags, x->n_tags, err));
-    return answer(db, c, x->id, false, err);
+    return gy_logged_model_set_tags(db, x->id, x->tags, x->n_tags, err);
 }
 
 static gy_status run_delete_tag(struct gy_db *db, struct gy_mf_call *c, struct gy_err *err)
@@ -227,11 +226,10 @@ static gy_status parse_ids(struct gy_mf_call *c, struct gy_logged_query *q, stru
     struct gy_str *ids = NULL;
     size_t n = 0;
     GY_TRY(gy_mf_strs(c, "experiment_ids", GY_TRACK_MAX_EXPERIMENT_IDS, &ids, &n, err));
-    if (n == 0) {
-        return gy_err_set(err, GY_E_INVALID,
-                          "Missing value for required parameter 'experiment_ids'.");
+    if (n == 0 && !gy_mf_get(c->args, "experiment_ids")) {
+        return gy_mf_missing(NULL, "experiment_ids", err);
     }
-    int64_t *numbers = gy_arena_calloc(c->arena, n, sizeof *numbers);
+    int64_t *numbers = gy_arena_calloc(c->arena, n + 1, sizeof *numbers);
     if (!numbers) {
         return gy_track_nomem(err);
     }

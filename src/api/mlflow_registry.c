@@ -4,6 +4,7 @@
 
 #include "api/prover.h"
 #include "api/mlflow_wire.h"
+#include "store/actor.h"
 #include "track/models.h"
 
 /* ---- answers ---- */
@@ -22,9 +23,11 @@ static gy_status write_version(struct gy_db *db, struct gy_mf_call *c,
     gy_jw_strf(w, "%lld", (long long)v->version);
     gy_jw_kv_i64(w, "creation_timestamp", v->created_us / 1000);
     gy_jw_kv_i64(w, "last_updated_timestamp", v->updated_us / 1000);
-    gy_mf_kv(w, "user_id", v->actor);
+    if (gy_actor_named(v->actor)) {
+        gy_mf_kv(w, "user_id", v->actor);
+    }
     gy_jw_kv_str(w, "current_stage", v->stage);
-    gy_jw_kv_str(w, "description", v->description.p ? v->description : GY_STR(""));
+    gy_mf_kv(w, "description", v->description);
     gy_jw_kv_str(w, "source", v->source);
     gy_jw_kv_str(w, "run_id", v->run_id.p ? v->run_id : GY_STR(""));
     gy_jw_kv_strc(w, "status", "READY");

@@ -11,6 +11,8 @@
  * tokens. */
 #define PAGE_BYTES (32 * GY_MIB)
 
+#define MAX_DATASET_EXPERIMENTS 20
+
 static const char *const g_statuses[] = {"RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"};
 
 /* ---- answers ---- */
@@ -25,9 +27,7 @@ static void write_info(struct gy_jw *w, const struct gy_run *r)
     gy_jw_strf(w, "%lld", (long long)r->experiment_id);
     gy_jw_kv_str(w, "user_id", r->user_id);
     gy_jw_kv_str(w, "status", r->status);
-    if (r->start_ms) {
-        gy_jw_kv_i64(w, "start_time", r->start_ms);
-    }
+    gy_jw_kv_i64(w, "start_time", r->start_ms);
     if (r->end_ms) {
         gy_jw_kv_i64(w, "end_time", r->end_ms);
     }
@@ -95,7 +95,7 @@ static void write_inputs(struct gy_jw *w, const struct gy_run *r, bool model_inp
     gy_jw_obj_end(w);
 }
 
-void gy_mf_write_run(struct gy_jw *w, const struct gy_run *r, bool model_inputs)
+void gy_mf_write_run(struct gy_jw *w, const struct gy_run *r, enum gy_mf_run_parts parts)
 {
     gy_jw_obj(w);
     gy_jw_key(w, "info");
@@ -114,8 +114,8 @@ void gy_mf_write_run(struct gy_jw *w, const struct gy_run *r, bool model_inputs)
     gy_mf_tags_out(w, "tags", r->tags, r->n_tags);
     gy_jw_obj_end(w);
     gy_jw_key(w, "inputs");
-    write_inputs(w, r, model_inputs);
-    if (r->n_model_outputs > 0) {
+    write_inputs(w, r, parts == GY_MF_RUN_WHOLE);
+    if (parts != GY_MF_RUN_NEW) {
         gy_jw_key(w, "outputs");
         gy_jw_obj(w);
         write_models(w, "model_outputs", r->model_outputs, r->n_model_outputs, true);
@@ -124,12 +124,32 @@ void gy_mf_write_run(struct gy_jw *w, const struct gy_run *r, bool model_inputs)
     gy_jw_obj_end(w);
 }
 
-static void answer_run(struct gy_mf_call *c, const struct gy_run *r)
+static void answer_run(struct gy_mf_call *c, const struct gy_run *r, enum gy_mf_run_parts parts)
 {
     gy_jw_obj(&c->w);
     gy_jw_key(&c->w, "run");
-    gy_mf_write_run(&c->w, r, true);
+    gy_mf_write_run(&c->w, r, parts);
     gy_jw_obj_end(&c->w);
+}
+
+struct search {
+    struct gy_run_query q;
+    int64_t *experiment_ids; /* q's */
+};
+
+static gy_status parse_experiment_ids(struct gy_mf_call *c, const struct gy_str *ids, size_t n,
+                                      struct search *s, struct gy_err *err)
+{
+    int64_t *numbers = gy_arena_calloc(c->arena, n + 1, sizeof *numbers);
+    if (!numbers) {
+        return gy_track_nomem(err);
+    }
+    for (size_t i = 0; i < n; i++) {
+        GY_TRY(gy_track_parse_experiment_id(ids[i], &numbers[i], err));
+    }
+    s->q.experiment_ids = s->experiment_ids = numbers;
+    s->q.n_experiment_ids = n;
+    return GY_OK;
 }
 
 /* ---- create, get, update, delete ---- */
@@ -158,7 +178,7 @@ static gy_status run_create(struct gy_db *db, struct gy_mf_call *c, struct gy_er
 {
     struct gy_run r;
     GY_TRY(gy_run_create(db, c->in, c->req->actor, c->arena, &r, err));
-    answer_run(c, &r);
+    answer_run(c, &r, GY_MF_RUN_NEW);
     return GY_OK;
 }
 
@@ -192,14 +212,14 @@ static gy_status parse_run_id(struct gy_mf_call *c, struct gy_err *err)
     if (x->run_id.n == 0) {
         return GY_MF_STR(c, "run_id", GY_MF_REQUIRED, &x->run_id);
     }
-    return gy_track_check_run_id(x->run_id, err);
+    return GY_OK;
 }
 
 static gy_status run_get(struct gy_db *db, struct gy_mf_call *c, struct gy_err *err)
 {
     struct gy_run r;
     GY_TRY(gy_run_get(db, ((struct target *)c->in)->run_id, true, c->arena, &r, err));
-    answer_run(c, &r);
+    answer_run(c, &r, GY_MF_RUN_WHOLE);
     return GY_OK;
 }
 
@@ -294,6 +314,7 @@ static gy_status parse_batch(struct gy_mf_call *c, struct gy_err *err)
 {
     GY_TRY(parse_run_id(c, err));
     struct gy_run_batch *b = &((struct target *)c->in)->batch;
+    GY_TRY(gy_track_check_run_id(((struct target *)c->in)->run_id, err));
     struct gy_mf_list l;
     struct gy_tag *params = NULL, *tags = NULL;
     /* Longer lists are refused below, with MLflow's words; the bound here is on work, not on use.
@@ -372,7 +393,7 @@ static gy_status parse_dataset(struct gy_mf_call *c, yyjson_val *v, size_t i,
     snprintf(path, sizeof path, "datasets[%zu].dataset", i);
     yyjson_val *o = gy_mf_get(v, "dataset");
     if (!yyjson_is_obj(o)) {
-        return gy_err_set(err, GY_E_INVALID, "Missing value for required parameter '%s'.", path);
+        return gy_mf_missing(NULL, path, err);
     }
     GY_TRY(gy_mf_str(o, path, "name", GY_MF_REQUIRED, &d->name, err));
     GY_TRY(gy_mf_str(o, path, "digest", GY_MF_REQUIRED, &d->digest, err));
@@ -420,6 +441,55 @@ static gy_status run_log_outputs(struct gy_db *db, struct gy_mf_call *c, struct 
 {
     struct target *x = c->in;
     return gy_run_log_outputs(db, x->run_id, x->models, x->n_models, err);
+}
+
+/* The datasets of some experiments, for a browser's filter. */
+static gy_status parse_datasets_of(struct gy_mf_call *c, struct gy_err *err)
+{
+    struct search *s = c->in = gy_arena_calloc(c->arena, 1, sizeof *s);
+    struct gy_str *ids = NULL;
+    size_t n = 0;
+    if (!s) {
+        return gy_track_nomem(err);
+    }
+    GY_TRY(gy_mf_strs(c, "experiment_ids", GY_TRACK_MAX_EXPERIMENT_IDS, &ids, &n, err));
+    if (n == 0) {
+        return gy_err_set(err, GY_E_INVALID,
+                          "SearchDatasets request must specify at least one experiment_id.");
+    }
+    if (n > MAX_DATASET_EXPERIMENTS) {
+        return gy_err_set(err, GY_E_INVALID,
+                          "SearchDatasets request cannot specify more than %d experiment_ids. "
+                          "Received %zu experiment_ids.",
+                          MAX_DATASET_EXPERIMENTS, n);
+    }
+    return parse_experiment_ids(c, ids, n, s, err);
+}
+
+static gy_status run_datasets_of(struct gy_db *db, struct gy_mf_call *c, struct gy_err *err)
+{
+    struct search *s = c->in;
+    struct gy_dataset_summary *found = NULL;
+    size_t n = 0;
+    GY_TRY(
+        gy_run_datasets(db, s->experiment_ids, s->q.n_experiment_ids, c->arena, &found, &n, err));
+    gy_jw_obj(&c->w);
+    if (n > 0) {
+        gy_jw_key(&c->w, "dataset_summaries");
+        gy_jw_arr(&c->w);
+        for (size_t i = 0; i < n; i++) {
+            gy_jw_obj(&c->w);
+            gy_jw_key(&c->w, "experiment_id");
+            gy_jw_strf(&c->w, "%lld", (long long)found[i].experiment_id);
+            gy_jw_kv_str(&c->w, "name", found[i].name);
+            gy_jw_kv_str(&c->w, "digest", found[i].digest);
+            gy_mf_kv(&c->w, "context", found[i].context);
+            gy_jw_obj_end(&c->w);
+        }
+        gy_jw_arr_end(&c->w);
+    }
+    gy_jw_obj_end(&c->w);
+    return GY_OK;
 }
 
 /* Older clients describe a logged model by a JSON text, collected in a tag of the run. */
@@ -497,7 +567,14 @@ static gy_status run_history(struct gy_db *db, struct gy_mf_call *c, struct gy_e
     struct target *x = c->in;
     struct gy_str token = GY_STR_NULL;
     int64_t seq = 0;
-    GY_TRY(gy_run_find(db, x->run_id, false, &seq, err));
+    struct gy_err missing = GY_ERR_INIT;
+    gy_status status = gy_run_find(db, x->run_id, false, &seq, &missing);
+    if (status == GY_E_NOTFOUND) { /* a run that is not has no points; so says MLflow */
+        return GY_OK;
+    }
+    if (status != GY_OK) {
+        return gy_err_set(err, status, "%s", missing.msg);
+    }
     gy_jw_obj(&c->w);
     GY_TRY(gy_metrics_history(db, seq, x->key, x->max, x->page_token, c->arena, point_out, c,
                               &token, err));
@@ -511,11 +588,6 @@ static gy_status run_history(struct gy_db *db, struct gy_mf_call *c, struct gy_e
 
 /* ---- search ---- */
 
-struct search {
-    struct gy_run_query q;
-    int64_t *experiment_ids; /* q's */
-};
-
 static gy_status parse_search(struct gy_mf_call *c, struct gy_err *err)
 {
     struct search *s = c->in = gy_arena_calloc(c->arena, 1, sizeof *s);
@@ -524,16 +596,9 @@ static gy_status parse_search(struct gy_mf_call *c, struct gy_err *err)
         return gy_track_nomem(err);
     }
     struct gy_run_query *q = &s->q;
-    GY_TRY(gy_mf_strs(c, "experiment_ids", GY_TRACK_MAX_EXPERIMENT_IDS, &ids, &q->n_experiment_ids,
-                      err));
-    int64_t *numbers = gy_arena_calloc(c->arena, q->n_experiment_ids + 1, sizeof *numbers);
-    if (!numbers) {
-        return gy_track_nomem(err);
-    }
-    for (size_t i = 0; i < q->n_experiment_ids; i++) {
-        GY_TRY(gy_track_parse_experiment_id(ids[i], &numbers[i], err));
-    }
-    q->experiment_ids = s->experiment_ids = numbers;
+    size_t n = 0;
+    GY_TRY(gy_mf_strs(c, "experiment_ids", GY_TRACK_MAX_EXPERIMENT_IDS, &ids, &n, err));
+    GY_TRY(parse_experiment_ids(c, ids, n, s, err));
     GY_TRY(gy_mf_max_results(c, 1000, GY_TRACK_MAX_PAGE, &q->max_results, err));
     GY_TRY(gy_mf_view(c, "run_view_type", &q->view, err));
     GY_TRY(GY_MF_STR(c, "filter", GY_MF_OPTIONAL, &q->filter));
@@ -550,7 +615,7 @@ static gy_status run_out(void *ctx, const struct gy_run *r, bool *ret_full, stru
         gy_jw_key(&c->w, "runs");
         gy_jw_arr(&c->w);
     }
-    gy_mf_write_run(&c->w, r, false);
+    gy_mf_write_run(&c->w, r, GY_MF_RUN_FOUND);
     *ret_full = c->out.n >= PAGE_BYTES;
     return gy_buf_check(&c->out, "the answer", err);
 }
@@ -585,6 +650,7 @@ GY_MF_OP(delete_tag, parse_pair, run_delete_tag, true);
 GY_MF_OP(log_model, parse_log_model, run_log_model, true);
 GY_MF_OP(log_inputs, parse_log_inputs, run_log_inputs, true);
 GY_MF_OP(log_outputs, parse_log_outputs, run_log_outputs, true);
+GY_MF_OP(datasets_of, parse_datasets_of, run_datasets_of, false);
 GY_MF_OP(history, parse_history, run_history, false);
 GY_MF_OP_ENTERS(search, parse_search, run_search, false);
 
@@ -602,6 +668,8 @@ static const struct gy_route g_routes[] = {
     GY_MF_ROUTE("POST", "/runs/log-model", h_log_model, "Note a model of a run"),
     GY_MF_ROUTE("POST", "/runs/log-inputs", h_log_inputs, "Log datasets a run read"),
     GY_MF_ROUTE("POST", "/runs/outputs", h_log_outputs, "Log models a run made"),
+    GY_MF_ROUTE("POST", "/experiments/search-datasets", h_datasets_of,
+                "Datasets of the runs of experiments"),
     GY_MF_ROUTE("POST", "/runs/search", h_search, "Search runs"),
     GY_MF_ROUTE("GET", "/metrics/get-history", h_history, "All points of a metric"),
 };

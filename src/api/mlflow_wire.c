@@ -19,13 +19,11 @@ static const char *code_of(gy_status status, int *ret_http)
     case GY_E_PARSE:
     case GY_E_USAGE:
     case GY_E_SCHEMA:
+    case GY_E_MEDIATYPE:
         *ret_http = 400;
         return "INVALID_PARAMETER_VALUE";
     case GY_E_TOOBIG:
         return "INVALID_PARAMETER_VALUE";
-    case GY_E_MEDIATYPE:
-        *ret_http = 400;
-        return "BAD_REQUEST";
     case GY_E_NOTFOUND:
         return "RESOURCE_DOES_NOT_EXIST";
     case GY_E_EXISTS:
@@ -77,9 +75,11 @@ gy_status gy_mf_send_error(struct gy_reply *reply, int status, const char *code,
 gy_status gy_mf_error(struct gy_request *req, struct gy_reply *reply, const struct gy_err *failed,
                       struct gy_err *err)
 {
-    (void)req;
     int http = 500;
     const char *code = code_of(failed->code, &http);
+    if (failed->code == GY_E_NOTFOUND && !req->params) { /* not the thing: the route */
+        code = "ENDPOINT_NOT_FOUND";
+    }
     return gy_mf_send_error(reply, http, code, gy_str_c(failed->msg), err);
 }
 
@@ -167,7 +167,7 @@ static gy_status check_content_type(struct gy_request *req, struct gy_err *err)
         return GY_OK;
     }
     struct gy_str type = gy_req_header(req, "Content-Type");
-    if (type.n == 0) {
+    if (!type.p) {
         return gy_err_set(err, GY_E_MEDIATYPE, "Bad Request. Content-Type header is missing.");
     }
     struct gy_str parameters;
@@ -295,9 +295,11 @@ yyjson_val *gy_mf_get(yyjson_val *obj, const char *name)
     return yyjson_is_null(v) ? NULL : v;
 }
 
-static gy_status missing(const char *prefix, const char *name, struct gy_err *err)
+gy_status gy_mf_missing(const char *prefix, const char *name, struct gy_err *err)
 {
-    return gy_err_set(err, GY_E_INVALID, "Missing value for required parameter '%s%s%s'.",
+    return gy_err_set(err, GY_E_INVALID,
+                      "Missing value for required parameter '%s%s%s'. See the API docs for more "
+                      "information about request parameters.",
                       prefix ? prefix : "", prefix ? "." : "", name);
 }
 
@@ -340,13 +342,13 @@ gy_status gy_mf_str(yyjson_val *obj, const char *prefix, const char *name, enum 
     yyjson_val *v = gy_mf_get(obj, name);
     *ret = GY_STR_NULL;
     if (!v) {
-        return need == GY_MF_REQUIRED ? missing(prefix, name, err) : GY_OK;
+        return need == GY_MF_REQUIRED ? gy_mf_missing(prefix, name, err) : GY_OK;
     }
     if (!yyjson_is_str(v)) {
         return bad_value(v, prefix, name, err);
     }
     *ret = gy_json_val_str(v);
-    return need == GY_MF_REQUIRED && ret->n == 0 ? missing(prefix, name, err) : GY_OK;
+    return need == GY_MF_REQUIRED && ret->n == 0 ? gy_mf_missing(prefix, name, err) : GY_OK;
 }
 
 /* Whole numbers also as "12", 12.0 and "1e+12". */
@@ -385,7 +387,7 @@ gy_status gy_mf_i64(yyjson_val *obj, const char *prefix, const char *name, enum 
     yyjson_val *v = last_of(gy_mf_get(obj, name));
     *ret = absent;
     if (!v) {
-        return need == GY_MF_REQUIRED ? missing(prefix, name, err) : GY_OK;
+        return need == GY_MF_REQUIRED ? gy_mf_missing(prefix, name, err) : GY_OK;
     }
     return as_i64(v, ret) ? GY_OK : bad_value(v, prefix, name, err);
 }
@@ -396,7 +398,7 @@ gy_status gy_mf_f64(yyjson_val *obj, const char *prefix, const char *name, enum 
     yyjson_val *v = last_of(gy_mf_get(obj, name));
     *ret = 0;
     if (!v) {
-        return need == GY_MF_REQUIRED ? missing(prefix, name, err) : GY_OK;
+        return need == GY_MF_REQUIRED ? gy_mf_missing(prefix, name, err) : GY_OK;
     }
     if (yyjson_is_num(v)) {
         *ret = yyjson_get_num(v);

@@ -57,6 +57,8 @@ GY_CHECKED gy_status gy_mf_f64(yyjson_val *obj, const char *prefix, const char *
                                enum gy_mf_need need, double *ret, struct gy_err *err);
 GY_CHECKED gy_status gy_mf_bool(yyjson_val *obj, const char *name, bool absent, bool *ret,
                                 struct gy_err *err);
+/* "Missing value for required parameter 'x'." as INVALID. */
+gy_status gy_mf_missing(const char *prefix, const char *name, struct gy_err *err);
 /* A list of at most max items; a lone value of a query counts as a list of one: *ret_one. */
 struct gy_mf_list {
     yyjson_val *arr; /* NULL: absent, or one value */
@@ -89,7 +91,9 @@ void gy_mf_tags_out(struct gy_jw *w, const char *key, const struct gy_tag *tags,
 /* ---- the files of this protocol ---- */
 struct gy_run;
 struct gy_artifact;
-void gy_mf_write_run(struct gy_jw *w, const struct gy_run *r, bool model_inputs);
+/* A new run has no outputs yet, one that was searched for is told without its model inputs. */
+enum gy_mf_run_parts { GY_MF_RUN_NEW, GY_MF_RUN_FOUND, GY_MF_RUN_WHOLE };
+void gy_mf_write_run(struct gy_jw *w, const struct gy_run *r, enum gy_mf_run_parts parts);
 GY_CHECKED gy_status gy_mf_add_runs(struct gy_router *r, struct gy_app *app, struct gy_err *err);
 GY_CHECKED gy_status gy_mf_add_artifacts(struct gy_router *r, struct gy_app *app,
                                          struct gy_err *err);

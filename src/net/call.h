@@ -39,7 +39,8 @@ struct gy_request {
     struct gy_str actor; /* who asks: "alice" (socket peer, token); "anonymous" on loopback TCP */
     enum gy_peer_kind peer;
     struct gy_arena *arena; /* memory of this request, reset after it */
-    /* set by the router: path parameters, %-decoded, in pattern order */
+    /* set by the router: path parameters, %-decoded, in pattern order; NULL while no route is found
+     */
     const struct gy_header *params;
     size_t n_params;
 };

@@ -14,6 +14,14 @@
 
 /* ---- making ---- */
 
+/* Only schemes of the web have params ("http://h/p;x=1"); elsewhere ';' is a letter. */
+static bool has_params(struct gy_str location)
+{
+    bool web = gy_str_starts(location, GY_STR("http:")) ||
+               gy_str_starts(location, GY_STR("https:")) || gy_str_starts(location, GY_STR("ftp:"));
+    return web && gy_str_find(location, ';') != SIZE_MAX;
+}
+
 /* An absolute place: URIs stay as they are, paths are taken from the working folder. */
 static gy_status check_location(struct gy_str location, struct gy_arena *a, struct gy_str *ret,
                                 struct gy_err *err)
@@ -31,11 +39,9 @@ static gy_status check_location(struct gy_str location, struct gy_arena *a, stru
                           "Artifact location cannot be a runs:/ URI. Given: '%" GY_STR_F "'",
                           GY_STR_A(gy_str_sub(location, 0, 200)));
     }
-    if (uri && (gy_str_find(location, '#') != SIZE_MAX || gy_str_find(location, ';') != SIZE_MAX)) {
+    if (uri && (gy_str_find(location, '#') != SIZE_MAX || has_params(location))) {
         return gy_err_set(err, GY_E_INVALID,
-                          "Invalid artifact location: '%" GY_STR_F
-                          "'. Fragments and params are not allowed.",
-                          GY_STR_A(gy_str_sub(location, 0, 200)));
+                          "'artifact_location' URL can't include fragments or params.");
     }
     if (uri || location.p[0] == '/') {
         *ret = location;

@@ -16,14 +16,15 @@
 
 static gy_status check_name(struct gy_str name, struct gy_err *err)
 {
+    char quote = gy_str_find(name, '\'') == SIZE_MAX ? '\'' : '"'; /* as Python prints it */
     for (size_t i = 0; i < name.n; i++) {
         if (strchr("/:.%\"'", name.p[i])) {
             return gy_err_set(
                 err, GY_E_INVALID,
-                "Invalid model name ('%" GY_STR_F
-                "') provided. Model name must be a non-empty string and cannot "
+                "Invalid model name (%c%" GY_STR_F
+                "%c) provided. Model name must be a non-empty string and cannot "
                 "contain the following characters: ('/', ':', '.', '%%', '\"', \"'\")",
-                GY_STR_A(gy_str_sub(name, 0, 200)));
+                quote, GY_STR_A(gy_str_sub(name, 0, 200)), quote);
         }
     }
     return gy_track_check_length(name, GY_TRACK_MAX_EXPERIMENT_NAME, "name", err);
@@ -167,13 +168,13 @@ gy_status gy_logged_model_get(struct gy_db *db, struct gy_str id, bool allow_del
     return read_row(db, st, a, ret, err);
 }
 
-static gy_status need(struct gy_db *db, struct gy_str id, struct gy_err *err)
+static gy_status need(struct gy_db *db, struct gy_str id, bool allow_deleted, struct gy_err *err)
 {
     bool found = false;
     int64_t one = 0;
     GY_TRY(gy_db_get_i64(
-        db, "SELECT 1 FROM logged_models WHERE id = ? AND workspace_id = ? AND deleted = 0",
-        GY_VALS(gy_vs(id), gy_vs(gy_db_workspace(db))), &found, &one, err));
+        db, "SELECT 1 FROM logged_models WHERE id = ? AND workspace_id = ? AND deleted <= ?",
+        GY_VALS(gy_vs(id), gy_vs(gy_db_workspace(db)), gy_vi(allow_deleted)), &found, &one, err));
     return found ? GY_OK : not_found(id, err);
 }
 
@@ -182,14 +183,14 @@ static gy_status need(struct gy_db *db, struct gy_str id, struct gy_err *err)
 gy_status gy_logged_model_finalize(struct gy_db *db, struct gy_str id, enum gy_logged_status status,
                                    struct gy_err *err)
 {
-    GY_TRY(need(db, id, err));
+    GY_TRY(need(db, id, true, err));
     return gy_db_exec(db, "UPDATE logged_models SET status = ?, updated_us = ? WHERE id = ?",
                       GY_VALS(gy_vi(status), gy_vi(gy_now_us()), gy_vs(id)), NULL, err);
 }
 
 gy_status gy_logged_model_delete(struct gy_db *db, struct gy_str id, struct gy_err *err)
 {
-    GY_TRY(need(db, id, err));
+    GY_TRY(need(db, id, true, err));
     return gy_db_exec(db, "UPDATE logged_models SET deleted = 1, updated_us = ? WHERE id = ?",
                       GY_VALS(gy_vi(gy_now_us()), gy_vs(id)), NULL, err);
 }
@@ -197,7 +198,7 @@ gy_status gy_logged_model_delete(struct gy_db *db, struct gy_str id, struct gy_e
 gy_status gy_logged_model_set_tags(struct gy_db *db, struct gy_str id, const struct gy_tag *tags,
                                    size_t n, struct gy_err *err)
 {
-    GY_TRY(need(db, id, err));
+    GY_TRY(need(db, id, false, err));
     return put_tags(db, id, tags, n, err);
 }
 
@@ -205,7 +206,7 @@ gy_status gy_logged_model_delete_tag(struct gy_db *db, struct gy_str id, struct 
                                      struct gy_err *err)
 {
     int64_t n = 0;
-    GY_TRY(need(db, id, err));
+    GY_TRY(need(db, id, false, err));
     GY_TRY(gy_db_exec(db, "DELETE FROM logged_model_tags WHERE model_id = ? AND key = ?",
                       GY_VALS(gy_vs(id), gy_vs(key)), &n, err));
     if (n == 0) {
@@ -220,7 +221,7 @@ gy_status gy_logged_model_delete_tag(struct gy_db *db, struct gy_str id, struct 
 gy_status gy_logged_model_log_params(struct gy_db *db, struct gy_str id,
                                      const struct gy_tag *params, size_t n, struct gy_err *err)
 {
-    GY_TRY(need(db, id, err));
+    GY_TRY(need(db, id, false, err));
     return put_params(db, id, params, n, err);
 }
 

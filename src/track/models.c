@@ -85,6 +85,12 @@ gy_status gy_model_touch(struct gy_db *db, int64_t id, struct gy_err *err)
 
 /* ---- making and changing ---- */
 
+/* An empty description is none. */
+static struct gy_val or_null(struct gy_str s)
+{
+    return s.n > 0 ? gy_vs(s) : gy_vnull();
+}
+
 static gy_status refuse_taken(struct gy_db *db, struct gy_str name, struct gy_err *err)
 {
     bool found = false;
@@ -121,7 +127,7 @@ gy_status gy_model_create(struct gy_db *db, struct gy_str name, struct gy_str de
         db,
         "INSERT INTO registered_models (workspace_id, name, description, actor, created_us, "
         "updated_us) VALUES (?, ?, ?, ?, ?, ?)",
-        GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(name), gy_vs(description), gy_vs(actor),
+        GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(name), or_null(description), gy_vs(actor),
                 gy_vi(now), gy_vi(now)),
         NULL, err));
     int64_t id = gy_db_last_id(db);
@@ -178,7 +184,7 @@ gy_status gy_model_describe(struct gy_db *db, struct gy_str name, struct gy_str 
     GY_TRY(gy_model_find(db, name, &id, err));
     return gy_db_exec(db,
                       "UPDATE registered_models SET description = ?, updated_us = ? WHERE id = ?",
-                      GY_VALS(gy_vs(description), gy_vi(gy_now_us()), gy_vi(id)), NULL, err);
+                      GY_VALS(or_null(description), gy_vi(gy_now_us()), gy_vi(id)), NULL, err);
 }
 
 static gy_status drop_aliases(struct gy_db *db, struct gy_str name, int64_t model,

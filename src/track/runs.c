@@ -104,7 +104,8 @@ gy_status gy_run_create(struct gy_db *db, const struct gy_run_new *in, struct gy
     char made[32], id[33], tail[64];
     bool in_tags = false;
     for (size_t i = 0; i < in->n_tags; i++) {
-        GY_TRY(check_tag(&in->tags[i], "key", err));
+        /* Any key goes here, as in MLflow; only set-tag and log-batch look at its letters. */
+        GY_TRY(gy_track_check_length(in->tags[i].key, GY_TRACK_MAX_KEY, "key", err));
     }
     int64_t experiment_id = in->experiment_id;
     GY_TRY(gy_experiment_resolve(db, &experiment_id, err));
@@ -121,9 +122,8 @@ gy_status gy_run_create(struct gy_db *db, const struct gy_run_new *in, struct gy
         "INSERT INTO runs (id, workspace_id, experiment_id, name, user_id, status, start_ms, "
         "artifact_uri, actor, created_us) VALUES (?, ?, ?, ?, ?, 'RUNNING', ?, ?, ?, ?)",
         GY_VALS(gy_vc(id), gy_vs(gy_db_workspace(db)), gy_vi(experiment_id), gy_vs(name),
-                gy_vs(in->user_id.p ? in->user_id : GY_STR("")),
-                in->start_ms ? gy_vi(in->start_ms) : gy_vnull(), gy_vs(uri), gy_vs(actor),
-                gy_vi(gy_now_us())),
+                gy_vs(in->user_id.p ? in->user_id : GY_STR("")), gy_vi(in->start_ms), gy_vs(uri),
+                gy_vs(actor), gy_vi(gy_now_us())),
         NULL, err));
     int64_t seq = gy_db_last_id(db);
     for (size_t i = 0; i < in->n_tags; i++) {
@@ -554,6 +554,43 @@ gy_status gy_run_log_outputs(struct gy_db *db, struct gy_str id, const struct gy
     int64_t seq = 0;
     GY_TRY(gy_run_find(db, id, true, &seq, err));
     return put_models(db, seq, "output", models, n_models, err);
+}
+
+gy_status gy_run_datasets(struct gy_db *db, const int64_t *experiment_ids, size_t n_ids,
+                          struct gy_arena *a, struct gy_dataset_summary **ret, size_t *ret_n,
+                          struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_sql_done) struct gy_sql_builder b;
+    gy_sql_init(&b, a);
+    gy_sql_add(&b, "SELECT DISTINCT d.experiment_id, d.name, d.digest, t.value FROM run_datasets d "
+                   "JOIN experiments e ON e.id = d.experiment_id JOIN run_inputs i ON i.dataset_id "
+                   "= d.id LEFT JOIN run_input_tags t ON t.run = i.run AND t.dataset_id = d.id AND "
+                   "t.key = 'mlflow.data.context' WHERE e.workspace_id = ");
+    gy_sql_bind(&b, gy_vs(gy_db_workspace(db)));
+    gy_sql_add(&b, " AND d.experiment_id IN (");
+    for (size_t i = 0; i < n_ids; i++) {
+        gy_sql_add(&b, i ? ", " : "");
+        gy_sql_bind(&b, gy_vi(experiment_ids[i]));
+    }
+    gy_sql_add(&b, ") ORDER BY d.experiment_id, d.name, d.digest, t.value LIMIT ");
+    gy_sql_bind(&b, gy_vi(GY_TRACK_MAX_SUMMARIES));
+    GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
+    GY_TRY(gy_sql_query(&b, db, &st, err));
+    void *items = NULL;
+    size_t n = 0, cap = 0;
+    for (;;) {
+        bool row = false;
+        GY_TRY(gy_stmt_step(st, &row, err));
+        if (!row) {
+            break;
+        }
+        GY_TRY(gy_track_grow(a, &items, n, &cap, sizeof(struct gy_dataset_summary), err));
+        ((struct gy_dataset_summary *)items)[n++] = (struct gy_dataset_summary){
+            gy_col_i64(st, 0), gy_col_dup(st, 1, a), gy_col_dup(st, 2, a), gy_col_dup(st, 3, a)};
+    }
+    *ret = items;
+    *ret_n = n;
+    return GY_OK;
 }
 
 /* ---- searching ---- */

@@ -94,6 +94,16 @@ GY_CHECKED gy_status gy_run_log_outputs(struct gy_db *db, struct gy_str id,
                                         const struct gy_run_model *models, size_t n_models,
                                         struct gy_err *err);
 
+struct gy_dataset_summary {
+    int64_t experiment_id;
+    struct gy_str name, digest, context; /* context absent: the input was given none */
+};
+/* The distinct datasets of the runs of these experiments, ordered, at most GY_TRACK_MAX_SUMMARIES.
+ */
+GY_CHECKED gy_status gy_run_datasets(struct gy_db *db, const int64_t *experiment_ids, size_t n_ids,
+                                     struct gy_arena *a, struct gy_dataset_summary **ret,
+                                     size_t *ret_n, struct gy_err *err);
+
 struct gy_run_query {
     const int64_t *experiment_ids;
     size_t n_experiment_ids;

@@ -120,7 +120,7 @@ struct gy_str gy_track_cut(struct gy_str s, size_t max)
 
 gy_status gy_track_parse_experiment_id(struct gy_str s, int64_t *ret, struct gy_err *err)
 {
-    if (gy_parse_i64(s, 0, INT64_MAX, ret, NULL) != GY_OK) {
+    if (gy_parse_i64(s, INT64_MIN, INT64_MAX, ret, NULL) != GY_OK) {
         return gy_err_set(err, GY_E_INVALID,
                           "Invalid experiment ID '%" GY_STR_F
                           "'. Experiment ID must be a valid integer.",

@@ -27,6 +27,7 @@
 #define GY_TRACK_MAX_PAGE 50000
 #define GY_TRACK_MAX_EXPERIMENT_IDS 20000 /* in one search */
 #define GY_TRACK_MAX_PACKAGE_FILES 10000  /* files below the source of a model version */
+#define GY_TRACK_MAX_SUMMARIES 1000       /* datasets of a list of experiments */
 #define GY_TRACK_MAX_LIST 100000          /* entries of one folder of artifacts */
 
 struct gy_tag {

@@ -119,6 +119,25 @@ static gy_status check_local(struct gy_str source, struct gy_str allowed, bool b
     return GY_OK;
 }
 
+/* A source that the server itself keeps must lie in what the request names: else a version would be
+ * a way into the artifacts of others. */
+static gy_status check_kept(struct gy_str source, struct gy_str allowed, bool by_model,
+                            struct gy_err *err)
+{
+    while (allowed.n > 0 && allowed.p[allowed.n - 1] == '/') {
+        allowed.n--;
+    }
+    bool inside = allowed.n > 0 && gy_str_starts(source, allowed) &&
+                  (source.n == allowed.n || source.p[allowed.n] == '/');
+    return inside ? GY_OK
+                  : bad_source(source,
+                               by_model ? "The model_id request parameter must identify the "
+                                          "resource that contains the source."
+                                        : "The run_id request parameter must identify the resource "
+                                          "that contains the source.",
+                               err);
+}
+
 struct place { /* what a source leads to */
     struct gy_str location, run_id, logged_model_id;
 };
@@ -131,7 +150,13 @@ static gy_status follow_models_uri(struct gy_db *db, struct gy_str ref, struct g
     if (gy_str_find(rest, '/') == SIZE_MAX && gy_str_find(rest, '@') == SIZE_MAX &&
         gy_str_starts(rest, GY_STR("m-"))) {
         struct gy_logged_model m;
-        GY_TRY(gy_logged_model_get(db, rest, false, a, &m, err));
+        gy_status status = gy_logged_model_get(db, rest, false, a, &m, NULL);
+        if (status == GY_E_NOTFOUND) {
+            return check_kept(ref, GY_STR_NULL, true, err);
+        }
+        if (status != GY_OK) {
+            return gy_err_set(err, status, "the logged model can not be read");
+        }
         p->location = m.artifact_uri;
         p->logged_model_id = rest;
         if (p->run_id.n == 0 && m.source_run_id.n > 0) {
@@ -151,32 +176,98 @@ static gy_status follow_models_uri(struct gy_db *db, struct gy_str ref, struct g
     return GY_OK;
 }
 
-static gy_status find_place(struct gy_db *db, const struct gy_version_new *in, struct gy_arena *a,
-                            struct place *p, struct gy_err *err)
+/* The text of a prompt is in its tags; its source is a placeholder that leads nowhere. */
+static bool is_prompt(const struct gy_version_new *in)
 {
-    *p = (struct place){in->source, in->run_id, in->logged_model_id};
-    struct gy_str allowed = GY_STR_NULL;
-    if (in->run_id.n > 0) {
-        struct gy_run r;
-        GY_TRY(gy_run_get(db, in->run_id, false, a, &r, err));
-        allowed = r.artifact_uri;
+    bool yes = false;
+    for (size_t i = 0; i < in->n_tags; i++) {
+        if (gy_str_eqc(in->tags[i].key, "mlflow.prompt.is_prompt")) {
+            yes = gy_str_ieq(in->tags[i].value, GY_STR("true"));
+        }
     }
+    return yes;
+}
+
+static gy_status check_placeholder(struct gy_str source, struct gy_err *err)
+{
+    if (gy_str_find(source, ':') != SIZE_MAX || gy_str_find(source, '/') != SIZE_MAX) {
+        return gy_err_set(err, GY_E_INVALID,
+                          "Invalid prompt source: '%" GY_STR_F
+                          "'. Prompt sources must use an MLflow placeholder.",
+                          GY_STR_A(gy_str_sub(source, 0, 200)));
+    }
+    return GY_OK;
+}
+
+/* Whose artifacts a source names when the request does not say: the id is a part of the path. */
+static void guess_owner(struct gy_str source, struct gy_version_new *in)
+{
+    struct gy_str rest = source, piece;
+    while (gy_str_next(&rest, '/', &piece)) {
+        bool model = gy_str_starts(piece, GY_STR("m-"));
+        struct gy_str hex = model ? gy_str_sub(piece, 2, SIZE_MAX) : piece;
+        bool is_id = hex.n == 32;
+        for (size_t i = 0; is_id && i < hex.n; i++) {
+            is_id = (hex.p[i] >= '0' && hex.p[i] <= '9') || (hex.p[i] >= 'a' && hex.p[i] <= 'f');
+        }
+        if (is_id) {
+            *(model ? &in->logged_model_id : &in->run_id) = piece;
+            return;
+        }
+    }
+}
+
+/* The artifacts of the run or logged model that the request names; absent when it is unknown. Of a
+ * run that another server knows the id is kept as it is: trackers and registries may live apart. */
+static gy_status named_artifacts(struct gy_db *db, const struct gy_version_new *in,
+                                 struct gy_arena *a, struct place *p, struct gy_str *ret,
+                                 struct gy_err *err)
+{
+    struct gy_err missing = GY_ERR_INIT;
+    gy_status status = GY_OK;
+    *ret = GY_STR_NULL;
     if (in->logged_model_id.n > 0) {
         struct gy_logged_model m;
         GY_TRY(gy_logged_model_get(db, in->logged_model_id, false, a, &m, err));
-        allowed = m.artifact_uri;
+        *ret = m.artifact_uri;
         if (p->run_id.n == 0 && m.source_run_id.n > 0) {
             p->run_id = m.source_run_id;
         }
+    } else if (in->run_id.n > 0) {
+        struct gy_run r;
+        status = gy_run_get(db, in->run_id, false, a, &r, &missing);
+        *ret = status == GY_OK ? r.artifact_uri : GY_STR_NULL;
     }
-    if (gy_str_starts(in->source, GY_STR("models:/"))) {
-        return follow_models_uri(db, in->source, a, p, err);
+    return status == GY_OK || status == GY_E_NOTFOUND ? GY_OK
+                                                      : gy_err_set(err, status, "%s", missing.msg);
+}
+
+static gy_status find_place(struct gy_db *db, const struct gy_version_new *in, struct gy_arena *a,
+                            struct place *p, struct gy_err *err)
+{
+    struct gy_str source = in->source, allowed;
+    struct gy_version_new named = *in;
+    bool kept = gy_str_starts(source, GY_STR("mlflow-artifacts:"));
+    if (kept && in->run_id.n == 0 && in->logged_model_id.n == 0) {
+        guess_owner(source, &named);
     }
-    size_t colon = gy_str_find(in->source, ':');
-    bool local = colon == SIZE_MAX || gy_str_find(in->source, '/') < colon ||
-                 gy_str_starts(in->source, GY_STR("file:"));
-    GY_TRY(check_remote(in->source, a, err));
-    return local ? check_local(in->source, allowed, in->logged_model_id.n > 0, err) : GY_OK;
+    *p = (struct place){source, named.run_id, named.logged_model_id};
+    if (is_prompt(in)) {
+        return check_placeholder(source, err);
+    }
+    bool by_model = named.logged_model_id.n > 0;
+    GY_TRY(named_artifacts(db, &named, a, p, &allowed, err));
+    if (gy_str_starts(source, GY_STR("models:/"))) {
+        return follow_models_uri(db, source, a, p, err);
+    }
+    GY_TRY(check_remote(source, a, err));
+    if (kept) {
+        return check_kept(source, allowed, by_model, err);
+    }
+    size_t colon = gy_str_find(source, ':');
+    bool local = colon == SIZE_MAX || gy_str_find(source, '/') < colon ||
+                 gy_str_starts(source, GY_STR("file:"));
+    return local ? check_local(source, allowed, by_model, err) : GY_OK;
 }
 
 /* ---- making ---- */
@@ -251,7 +342,8 @@ static gy_status insert_version(struct gy_db *db, const struct gy_version_new *i
                       "INSERT INTO model_versions (model, version, description, source, "
                       "storage_location, run_id, run_link, logged_model_id, actor, created_us, "
                       "updated_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                      GY_VALS(gy_vi(model), gy_vi(*ret_version), gy_vs(in->description),
+                      GY_VALS(gy_vi(model), gy_vi(*ret_version),
+                              gy_vs(in->description.p ? in->description : GY_STR("")),
                               gy_vs(in->source), gy_vs(p->location), gy_vs(run_id),
                               gy_vs(in->run_link), gy_vs(model_id), gy_vs(actor), gy_vi(now),
                               gy_vi(now)),
@@ -454,8 +546,10 @@ gy_status gy_version_describe(struct gy_db *db, struct gy_str name, int64_t vers
     int64_t id = 0, model = 0;
     GY_TRY(gy_track_check_length(description, GY_TRACK_MAX_DESCRIPTION, "description", err));
     GY_TRY(need_version(db, name, version, &id, &model, err));
-    return gy_db_exec(db, "UPDATE model_versions SET description = ?, updated_us = ? WHERE id = ?",
-                      GY_VALS(gy_vs(description), gy_vi(gy_now_us()), gy_vi(id)), NULL, err);
+    return gy_db_exec(
+        db, "UPDATE model_versions SET description = ?, updated_us = ? WHERE id = ?",
+        GY_VALS(description.n > 0 ? gy_vs(description) : gy_vnull(), gy_vi(gy_now_us()), gy_vi(id)),
+        NULL, err);
 }
 
 static gy_status drop_aliases(struct gy_db *db, struct gy_str name, int64_t model, int64_t version,

@@ -56,7 +56,7 @@ def test_exact_run(server):
     info.update(status="FINISHED", end_time=9)
     assert updated == {"run_info": info}
     assert ok(server, "GET", f"{M}/runs/get?run_id={run_id}") == {"run": {
-        "info": info, "inputs": {}, "data": {"metrics": [{"key": "m", "value": 1.0, "timestamp": 7, "step": 0}],
+        "info": info, "inputs": {}, "outputs": {}, "data": {"metrics": [{"key": "m", "value": 1.0, "timestamp": 7, "step": 0}],
                                              "params": [{"key": "p", "value": "x"}], "tags": tags}}}
 
 
@@ -89,7 +89,7 @@ BAD = [
     ("/runs/log-metric", b"\xff\xfe{}", 400, "INVALID_PARAMETER_VALUE", "Missing value for required parameter"),
     ("/runs/log-metric", b'{"run_id": 31}', 400, "INVALID_PARAMETER_VALUE", "Invalid value 31 for parameter 'run_id'"),
     ("/runs/log-metric", b'{"run_id": {"a": [1]}}', 400, "INVALID_PARAMETER_VALUE", 'Invalid value {"a":[1]} for parameter'),
-    ("/runs/log-metric", b'{"run_id": "a/b"}', 400, "INVALID_PARAMETER_VALUE", "Invalid value \"a/b\" for parameter 'run_id'"),
+    ("/runs/log-batch", b'{"run_id": "a/b"}', 400, "INVALID_PARAMETER_VALUE", "Invalid value \"a/b\" for parameter 'run_id'"),
     ("/runs/log-metric", b'{"run_id": "r", "key": "k", "value": 1, "timestamp": 1e30}', 400, "INVALID_PARAMETER_VALUE",
      "for parameter 'timestamp' supplied"),
     ("/runs/log-metric", b'{"run_id": "r", "key": "k", "value": 1, "timestamp": 1.5}', 400, "INVALID_PARAMETER_VALUE",

@@ -177,8 +177,13 @@ static void test_bad_values(void **state)
            "Missing value for required parameter 'metrics[0].timestamp'");
     refuse(h, "POST", M "/runs/log-batch", "{\"run_id\":\"r\",\"params\":[{\"value\":\"x\"}]}", 400,
            "INVALID_PARAMETER_VALUE", "Missing value for required parameter 'params[0].key'");
-    refuse(h, "GET", M "/runs/get?run_id=../x", NULL, 400, "INVALID_PARAMETER_VALUE",
+    refuse(h, "POST", M "/runs/log-batch", "{\"run_id\":\"../x\"}", 400, "INVALID_PARAMETER_VALUE",
            "Invalid value \"../x\" for parameter 'run_id' supplied");
+    refuse(h, "GET", M "/runs/get?run_id=../x", NULL, 404, "RESOURCE_DOES_NOT_EXIST",
+           "Run with id=../x not found");
+    /* What a client falls back on: no such route is not the same as no such thing. */
+    refuse(h, "GET", M "/runs/nope", NULL, 404, "ENDPOINT_NOT_FOUND", "there is no");
+    refuse(h, "POST", "/api/3.0/mlflow/traces", "{}", 404, "ENDPOINT_NOT_FOUND", "there is no");
     GY_AUTO_DONE(gy_buf_done) struct gy_buf deep;
     gy_buf_init(&deep, 8 << 20);
     for (int i = 0; i < 1000000; i++) {
@@ -216,6 +221,7 @@ static void test_run(void **state)
              "\"value\":\"v\"}]},\"inputs\":{}}}",
              id, id, id);
     expect_body(h, expected);
+    snprintf(expected + strlen(expected) - 2, 32, ",\"outputs\":{}}}"); /* there once it is read */
     want(h, "GET", fmt(text, M "/runs/get?run_uuid=@@", id), NULL, 200, expected);
     want(h, "POST", M "/runs/update",
          fmt(text,

@@ -234,9 +234,20 @@ static void test_sources(void **state)
     assert_true(yyjson_is_null(at(h, "/digest")));
     refuse(h, "POST", M "/model-versions/create", "{\"name\":\"no\",\"source\":\"s3://b\"}", 404,
            "RESOURCE_DOES_NOT_EXIST", "Registered Model with name=no not found");
+    /* A run of another tracking server is taken by its id, but opens nothing that is kept here. */
+    want(h, "POST", M "/model-versions/create",
+         "{\"name\":\"m\",\"source\":\"s3://b\",\"run_id\":\"nope\"}", 200, NULL);
+    assert_string_equal(text_at(h, "/model_version/run_id"), "nope");
     refuse(h, "POST", M "/model-versions/create",
-           "{\"name\":\"m\",\"source\":\"s3://b\",\"run_id\":\"nope\"}", 404,
-           "RESOURCE_DOES_NOT_EXIST", "Run with id=nope not found");
+           "{\"name\":\"m\",\"source\":\"mlflow-artifacts:/0/x\",\"run_id\":\"nope\"}", 400,
+           "INVALID_PARAMETER_VALUE", "The run_id request parameter must identify");
+    refuse(h, "POST", M "/model-versions/create",
+           "{\"name\":\"m\",\"source\":\"mlflow-artifacts:/0\"}", 400, "INVALID_PARAMETER_VALUE",
+           "The run_id request parameter must identify");
+    refuse(h, "POST", M "/model-versions/create",
+           "{\"name\":\"m\",\"source\":\"mlflow-artifacts:/0\",\"tags\":[{\"key\":"
+           "\"mlflow.prompt.is_prompt\",\"value\":\"true\"}]}",
+           400, "INVALID_PARAMETER_VALUE", "Invalid prompt source");
 }
 
 static void test_models(void **state)

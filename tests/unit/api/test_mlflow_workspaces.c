@@ -104,6 +104,7 @@ static void test_experiments_and_runs(void **state)
          "{\"experiment_id\":\"2\"}");
     want(h, "POST", M "/runs/create", "{\"experiment_id\":\"2\"}", 200, NULL);
     snprintf(run, sizeof run, "%s", text_at(h, "/run/info/run_id"));
+    want(h, "POST", M "/runs/log-metric", fmt(text, on_run[3][1], run), 200, "{}");
     gy_scope_leave(&g_other);
     for (size_t i = 0; i < sizeof on_experiment / sizeof on_experiment[0]; i++) {
         snprintf(text, sizeof text, M "%s", on_experiment[i][0]);
@@ -120,8 +121,8 @@ static void test_experiments_and_runs(void **state)
            "not found");
     refuse(h, "GET", fmt(text, M "/artifacts/list?run_id=@@", run), NULL, 404,
            "RESOURCE_DOES_NOT_EXIST", "not found");
-    refuse(h, "GET", fmt(text, M "/metrics/get-history?metric_key=m&run_id=@@", run), NULL, 404,
-           "RESOURCE_DOES_NOT_EXIST", "not found");
+    want(h, "GET", fmt(text, M "/metrics/get-history?metric_key=k&run_id=@@", run), NULL, 200,
+         "{}");
     /* The name is free here, and taken there. */
     want(h, "POST", M "/experiments/create", "{\"name\":\"shared\"}", 200,
          "{\"experiment_id\":\"3\"}");
