@@ -45,3 +45,20 @@ void gy_api_kv_time(struct gy_jw *w, const char *key, int64_t time_us)
         gy_jw_kv_str(w, key, gy_str_n(time, gy_time_iso(time_us, time)));
     }
 }
+
+gy_status gy_api_reason(struct gy_request *req, struct gy_str *ret, struct gy_err *err)
+{
+    struct gy_str raw = gy_req_header(req, "X-Gyre-Reason");
+    *ret = GY_STR_NULL;
+    if (raw.n == 0) {
+        return GY_OK;
+    }
+    *ret = gy_url_decode(req->arena, raw, false);
+    if (!ret->p) {
+        return gy_err_set(err, GY_E_NOMEM, "out of memory");
+    }
+    return ret->n <= GY_API_MAX_TEXT && gy_str_is_utf8(*ret)
+               ? GY_OK
+               : gy_err_set(err, GY_E_INVALID, "X-Gyre-Reason is a text of at most %zu bytes",
+                            GY_API_MAX_TEXT);
+}

@@ -2,10 +2,11 @@
 /* MLflow: registered models, their versions and aliases. */
 #include <stdio.h>
 
+#include "api/body.h"
 #include "api/prover.h"
 #include "api/mlflow_wire.h"
 #include "store/actor.h"
-#include "track/models.h"
+#include "track/history.h"
 
 /* ---- answers ---- */
 
@@ -99,6 +100,20 @@ static gy_status answer_version(struct gy_db *db, struct gy_mf_call *c,
     GY_TRY(write_version(db, c, v, true, err));
     gy_jw_obj_end(&c->w);
     return GY_OK;
+}
+
+/* ---- why ---- */
+
+/* A client gives a reason in a header, or where it has none to give, in a tag of the version
+ * (version 0: there is none to look at). */
+static gy_status why_of(struct gy_db *db, struct gy_mf_call *c, struct gy_str name,
+                        int64_t version, struct gy_model_why *ret, struct gy_err *err)
+{
+    *ret = (struct gy_model_why){.actor = c->req->actor};
+    GY_TRY(gy_api_reason(c->req, &ret->reason, err));
+    return ret->reason.n > 0 || version == 0
+               ? GY_OK
+               : gy_version_take_reason(db, name, version, c->arena, &ret->reason, err);
 }
 
 /* ---- parameters ---- */
@@ -267,7 +282,7 @@ static gy_status run_get(struct gy_db *db, struct gy_mf_call *c, struct gy_err *
 static gy_status run_rename(struct gy_db *db, struct gy_mf_call *c, struct gy_err *err)
 {
     struct subject *x = c->in;
-    GY_TRY(gy_model_rename(db, x->name, x->new_name, err));
+    GY_TRY(gy_model_rename(db, x->name, x->new_name, c->req->actor, err));
     return answer_model(db, c, x->new_name, err);
 }
 
@@ -389,7 +404,9 @@ static gy_status run_delete_version(struct gy_db *db, struct gy_mf_call *c, stru
 static gy_status run_stage(struct gy_db *db, struct gy_mf_call *c, struct gy_err *err)
 {
     struct subject *x = c->in;
-    GY_TRY(gy_version_set_stage(db, x->name, x->version, x->stage, x->archive, err));
+    struct gy_model_why why;
+    GY_TRY(why_of(db, c, x->name, x->version, &why, err));
+    GY_TRY(gy_version_set_stage(db, x->name, x->version, x->stage, x->archive, &why, err));
     return run_get_version(db, c, err);
 }
 
@@ -430,13 +447,17 @@ static gy_status run_search_versions(struct gy_db *db, struct gy_mf_call *c, str
 static gy_status run_set_alias(struct gy_db *db, struct gy_mf_call *c, struct gy_err *err)
 {
     struct subject *x = c->in;
-    return gy_registry_set_alias(db, x->name, x->alias, x->version, c->req->actor, err);
+    struct gy_model_why why;
+    GY_TRY(why_of(db, c, x->name, x->version, &why, err));
+    return gy_registry_move_alias(db, x->name, x->alias, x->version, &why, err);
 }
 
 static gy_status run_delete_alias(struct gy_db *db, struct gy_mf_call *c, struct gy_err *err)
 {
     struct subject *x = c->in;
-    return gy_model_delete_alias(db, x->name, x->alias, c->req->actor, err);
+    struct gy_model_why why;
+    GY_TRY(why_of(db, c, x->name, 0, &why, err));
+    return gy_model_delete_alias(db, x->name, x->alias, &why, err);
 }
 
 static gy_status run_get_alias(struct gy_db *db, struct gy_mf_call *c, struct gy_err *err)

@@ -196,10 +196,33 @@ static gy_status explain_undecided(struct gy_db *db, struct gy_str id, struct gy
                       GY_STR_A(id), GY_STR_A(state));
 }
 
+/* Where a protected alias asks for four eyes, they are not those of one person. What the gate is
+ * called decides, not which model the request says it is about. */
+static gy_status check_four_eyes(struct gy_db *db, struct gy_str id, struct gy_str actor,
+                                 struct gy_err *err)
+{
+    bool found = false;
+    int64_t one = 0;
+    GY_TRY(gy_db_get_i64(db,
+                         "SELECT 1 FROM approvals a JOIN protected_aliases p ON p.gate=a.gate AND "
+                         "p.workspace_id=a.workspace_id WHERE a.id=? AND a.state='requested' AND "
+                         "a.actor=? AND p.four_eyes=1 LIMIT 1",
+                         GY_VALS(gy_vs(id), gy_vs(actor)), &found, &one, err));
+    if (!found) {
+        return GY_OK;
+    }
+    (void)gy_err_set(err, GY_E_DENIED,
+                     "approval '%" GY_STR_F "' was asked for by %" GY_STR_F
+                     ": the gate wants another person to decide",
+                     GY_STR_A(id), GY_STR_A(actor));
+    return gy_err_hint(err, "gate: {approval: {four_eyes: true}} stands in gyre.yaml");
+}
+
 gy_status gy_approval_decide(struct gy_db *db, struct gy_str id, bool approve, struct gy_str actor,
                              struct gy_str reason, struct gy_err *err)
 {
     GY_TRY(gy_actor_need(actor, "a decision", err));
+    GY_TRY(approve ? check_four_eyes(db, id, actor, err) : GY_OK);
     int64_t changed = 0;
     GY_TRY(gy_db_exec(
         db,
@@ -334,16 +357,32 @@ gy_status gy_protect_alias(struct gy_db *db, struct gy_str model, struct gy_str 
     return changed ? note_protection(db, model, alias, gate, needs_approval, actor, err) : GY_OK;
 }
 
+gy_status gy_protect_four_eyes(struct gy_db *db, struct gy_str model, struct gy_str alias, bool on,
+                               struct gy_str actor, struct gy_err *err)
+{
+    int64_t changed = 0;
+    GY_TRY(gy_db_exec(db,
+                      "UPDATE protected_aliases SET four_eyes=? WHERE workspace_id=? AND model=? "
+                      "AND alias=? AND four_eyes<>?",
+                      GY_VALS(gy_vi(on), gy_vs(gy_db_workspace(db)), gy_vs(model), gy_vs(alias),
+                              gy_vi(on)),
+                      &changed, err));
+    struct node subject;
+    return changed ? gy_event_add(db, on ? "gate.four_eyes" : "gate.two_eyes",
+                                  make_node(&subject, "model", model), actor, GY_STR_NULL, err)
+                   : GY_OK;
+}
+
 gy_status gy_protect_renamed(struct gy_db *db, struct gy_str from, struct gy_str to,
                              struct gy_err *err)
 {
-    return gy_db_exec(
-        db,
-        "INSERT INTO protected_aliases (workspace_id, model, alias, gate, "
-        "needs_approval, actor, created_us) SELECT workspace_id, ?, alias, gate, "
-        "needs_approval, actor, created_us FROM protected_aliases WHERE workspace_id=? "
-        "AND model=? ON CONFLICT (workspace_id, model, alias) DO NOTHING",
-        GY_VALS(gy_vs(to), gy_vs(gy_db_workspace(db)), gy_vs(from)), NULL, err);
+    return gy_db_exec(db,
+                      "INSERT INTO protected_aliases (workspace_id, model, alias, gate, "
+                      "needs_approval, four_eyes, actor, created_us) SELECT workspace_id, ?, "
+                      "alias, gate, needs_approval, four_eyes, actor, created_us FROM "
+                      "protected_aliases WHERE workspace_id=? AND model=? "
+                      "ON CONFLICT (workspace_id, model, alias) DO NOTHING",
+                      GY_VALS(gy_vs(to), gy_vs(gy_db_workspace(db)), gy_vs(from)), NULL, err);
 }
 
 /* "recall [HR > 90]: 0.61 is below 0.75", one check. */
@@ -378,8 +417,19 @@ static void describe_failures(struct gy_buf *out, struct gy_str checks)
     }
 }
 
+/* Any verdict of the gate that blessed it. */
+static gy_status blessed_once(struct gy_db *db, struct gy_str digest, struct gy_str gate,
+                              bool *ret, struct gy_err *err)
+{
+    int64_t one = 0;
+    return gy_db_get_i64(db,
+                         "SELECT 1 FROM verdicts WHERE model_digest=? AND gate=? AND blessed=1 "
+                         "LIMIT 1",
+                         GY_VALS(gy_vs(digest), gy_vs(gate)), ret, &one, err);
+}
+
 static gy_status verdict_allows(struct gy_db *db, struct gy_str digest, struct gy_str gate,
-                                struct gy_arena *a, struct gy_err *err)
+                                bool back, struct gy_arena *a, struct gy_err *err)
 {
     bool found;
     struct gy_verdict v;
@@ -390,7 +440,11 @@ static gy_status verdict_allows(struct gy_db *db, struct gy_str digest, struct g
         gy_err_hint(err, "run: gyre gate check");
         return GY_E_NOTBLESSED;
     }
-    if (!v.blessed) {
+    bool allowed = v.blessed;
+    if (!allowed && back) {
+        GY_TRY(blessed_once(db, digest, gate, &allowed, err));
+    }
+    if (!allowed) {
         GY_AUTO_DONE(gy_buf_done) struct gy_buf why;
         gy_buf_init(&why, 4 * GY_KIB);
         describe_failures(&why, v.checks);
@@ -401,13 +455,30 @@ static gy_status verdict_allows(struct gy_db *db, struct gy_str digest, struct g
     return GY_OK;
 }
 
-static gy_status approval_allows(struct gy_db *db, struct gy_str digest, struct gy_str gate,
-                                 struct gy_arena *a, struct gy_err *err)
+/* The newest decision there is on it: asking once more takes nothing back, a rejection does. */
+static gy_status approved_before(struct gy_db *db, struct gy_str digest, struct gy_str gate,
+                                 struct gy_arena *a, bool *ret, struct gy_err *err)
 {
-    bool found;
+    bool found = false;
+    struct gy_str state = GY_STR_NULL;
+    GY_TRY(gy_db_get_str(db,
+                         "SELECT state FROM approvals WHERE model_digest=? AND gate=? AND "
+                         "state<>'requested' ORDER BY decided_us DESC, id DESC LIMIT 1",
+                         GY_VALS(gy_vs(digest), gy_vs(gate)), a, &found, &state, err));
+    *ret = found && gy_str_eqc(state, "approved");
+    return GY_OK;
+}
+
+static gy_status approval_allows(struct gy_db *db, struct gy_str digest, struct gy_str gate,
+                                 bool back, struct gy_arena *a, struct gy_err *err)
+{
+    bool found, before = false;
     struct gy_approval p;
     GY_TRY(gy_approval_latest(db, digest, gate, a, &found, &p, err));
-    if (found && gy_str_eqc(p.state, "approved")) {
+    if (back) {
+        GY_TRY(approved_before(db, digest, gate, a, &before, err));
+    }
+    if (before || (found && gy_str_eqc(p.state, "approved"))) {
         return GY_OK;
     }
     if (!found) {
@@ -423,8 +494,8 @@ static gy_status approval_allows(struct gy_db *db, struct gy_str digest, struct 
     return GY_E_NOTBLESSED;
 }
 
-gy_status gy_gate_allows_alias(struct gy_db *db, struct gy_str model, struct gy_str alias,
-                               struct gy_str digest, struct gy_err *err)
+static gy_status allows(struct gy_db *db, struct gy_str model, struct gy_str alias,
+                        struct gy_str digest, bool back, struct gy_err *err)
 {
     GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
     gy_arena_init(&a, GY_MAX_REQUEST_ARENA);
@@ -447,6 +518,18 @@ gy_status gy_gate_allows_alias(struct gy_db *db, struct gy_str model, struct gy_
                           "' is protected and this version has no digest to judge",
                           GY_STR_A(alias));
     }
-    GY_TRY(verdict_allows(db, digest, gate, &a, err));
-    return needs_approval ? approval_allows(db, digest, gate, &a, err) : GY_OK;
+    GY_TRY(verdict_allows(db, digest, gate, back, &a, err));
+    return needs_approval ? approval_allows(db, digest, gate, back, &a, err) : GY_OK;
+}
+
+gy_status gy_gate_allows_alias(struct gy_db *db, struct gy_str model, struct gy_str alias,
+                               struct gy_str digest, struct gy_err *err)
+{
+    return allows(db, model, alias, digest, false, err);
+}
+
+gy_status gy_gate_allows_return(struct gy_db *db, struct gy_str model, struct gy_str alias,
+                                struct gy_str digest, struct gy_err *err)
+{
+    return allows(db, model, alias, digest, true, err);
 }

@@ -40,7 +40,8 @@ struct gy_approval {
     struct gy_str requested_by, decided_by, reason;
     int64_t requested_us, decided_us;
 };
-/* Decisions refuse the actor "anonymous" (UNAUTHENTICATED) and are made once (CONFLICT). */
+/* Decisions refuse the actor "anonymous" (UNAUTHENTICATED) and are made once (CONFLICT). Where the
+ * gate asks for four eyes, who asked may reject but not approve (DENIED). */
 GY_CHECKED gy_status gy_approval_request(struct gy_db *db, const struct gy_approval *a,
                                          char *ret_id, struct gy_err *err);
 GY_CHECKED gy_status gy_approval_decide(struct gy_db *db, struct gy_str id, bool approve,
@@ -59,6 +60,11 @@ GY_CHECKED gy_status gy_approval_list(struct gy_db *db, struct gy_arena *a,
 GY_CHECKED gy_status gy_protect_alias(struct gy_db *db, struct gy_str model, struct gy_str alias,
                                       struct gy_str gate, bool needs_approval, struct gy_str actor,
                                       struct gy_err *err);
+/* Must an approval under that protection's gate come from another person than who asked for it? A
+ * change is an event; nothing happens where the alias is not protected. */
+GY_CHECKED gy_status gy_protect_four_eyes(struct gy_db *db, struct gy_str model,
+                                          struct gy_str alias, bool on, struct gy_str actor,
+                                          struct gy_err *err);
 /* What was protected under one name of a model is so under its new one, too; the old name keeps it
  * for who takes that. A protection that the new name has already stays. */
 GY_CHECKED gy_status gy_protect_renamed(struct gy_db *db, struct gy_str from, struct gy_str to,
@@ -66,5 +72,11 @@ GY_CHECKED gy_status gy_protect_renamed(struct gy_db *db, struct gy_str from, st
 GY_CHECKED gy_status gy_gate_allows_alias(struct gy_db *db, struct gy_str model,
                                           struct gy_str alias, struct gy_str digest,
                                           struct gy_err *err);
+/* The same for the way back to a version that held the alias before: one blessed verdict at any
+ * time is enough (later ones compare it with later champions), and of approvals the newest one that
+ * was decided counts. */
+GY_CHECKED gy_status gy_gate_allows_return(struct gy_db *db, struct gy_str model,
+                                           struct gy_str alias, struct gy_str digest,
+                                           struct gy_err *err);
 
 #endif

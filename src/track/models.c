@@ -5,6 +5,7 @@
 #include "base/time.h"
 #include "store/scope.h"
 #include "store/verdicts.h"
+#include "track/history.h"
 #include "track/search.h"
 
 #define COLUMNS "m.id, m.name, m.description, m.actor, m.created_us, m.updated_us"
@@ -158,7 +159,7 @@ static gy_status check_aliases_under(struct gy_db *db, int64_t id, struct gy_str
 }
 
 gy_status gy_model_rename(struct gy_db *db, struct gy_str name, struct gy_str new_name,
-                          struct gy_err *err)
+                          struct gy_str actor, struct gy_err *err)
 {
     int64_t id = 0, now = gy_now_us();
     GY_TRY(check_name(new_name, err));
@@ -169,6 +170,7 @@ gy_status gy_model_rename(struct gy_db *db, struct gy_str name, struct gy_str ne
     GY_TRY(refuse_taken(db, new_name, err));
     GY_TRY(check_aliases_under(db, id, new_name, err));
     GY_TRY(gy_protect_renamed(db, name, new_name, err));
+    GY_TRY(gy_model_records_renamed(db, name, new_name, actor, err));
     GY_TRY(gy_db_exec(db, "UPDATE registered_models SET name = ?, updated_us = ? WHERE id = ?",
                       GY_VALS(gy_vs(new_name), gy_vi(now), gy_vi(id)), NULL, err));
     return gy_db_exec(db,
@@ -199,7 +201,8 @@ static gy_status drop_aliases(struct gy_db *db, struct gy_str name, int64_t mode
         if (!row) {
             break;
         }
-        GY_TRY(gy_model_note_alias(db, name, gy_col_str(st, 0), gy_col_i64(st, 1), 0, actor, err));
+        const struct gy_model_why why = {.actor = actor};
+        GY_TRY(gy_model_note_alias(db, name, gy_col_str(st, 0), gy_col_i64(st, 1), 0, &why, err));
     }
     return gy_db_exec(db, "DELETE FROM model_aliases WHERE model = ?", GY_VALS(gy_vi(model)), NULL,
                       err);
@@ -219,7 +222,9 @@ gy_status gy_model_delete(struct gy_db *db, struct gy_str name, struct gy_str ac
     };
     int64_t id = 0;
     GY_TRY(gy_model_find(db, name, &id, err));
+    GY_TRY(gy_model_refuse_served(db, id, 0, err));
     GY_TRY(drop_aliases(db, name, id, actor, err));
+    GY_TRY(gy_model_records_deleted(db, name, 0, actor, err));
     for (size_t i = 0; i < sizeof deletes / sizeof deletes[0]; i++) {
         GY_TRY(gy_db_exec(db, deletes[i], GY_VALS(gy_vi(id)), NULL, err));
     }
@@ -246,7 +251,7 @@ gy_status gy_model_delete_tag(struct gy_db *db, struct gy_str name, struct gy_st
 /* ---- aliases ---- */
 
 gy_status gy_model_delete_alias(struct gy_db *db, struct gy_str name, struct gy_str alias,
-                                struct gy_str actor, struct gy_err *err)
+                                const struct gy_model_why *why, struct gy_err *err)
 {
     int64_t id = 0, version = 0;
     bool found = false;
@@ -258,7 +263,7 @@ gy_status gy_model_delete_alias(struct gy_db *db, struct gy_str name, struct gy_
     }
     GY_TRY(gy_db_exec(db, "DELETE FROM model_aliases WHERE model = ? AND alias = ?",
                       GY_VALS(gy_vi(id), gy_vs(alias)), NULL, err));
-    return gy_model_note_alias(db, name, alias, version, 0, actor, err);
+    return gy_model_note_alias(db, name, alias, version, 0, why, err);
 }
 
 gy_status gy_model_by_alias(struct gy_db *db, struct gy_str name, struct gy_str alias,
@@ -289,15 +294,13 @@ gy_status gy_model_alias_history(struct gy_db *db, struct gy_str name, struct gy
 {
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
     GY_TRY(gy_db_query(db,
-                       alias.p ? "SELECT alias, actor, from_version, to_version, created_us FROM "
-                                 "model_alias_history WHERE workspace_id = ? AND model_name = ? "
-                                 "AND alias = ? ORDER BY "
-                                 "id DESC LIMIT ?"
-                               : "SELECT alias, actor, from_version, to_version, created_us FROM "
-                                 "model_alias_history WHERE workspace_id = ? AND model_name = ? "
-                                 "AND ? IS NULL ORDER BY "
-                                 "id DESC LIMIT ?",
-                       GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(name), gy_vs(alias), gy_vi(max)),
+                       "SELECT alias, actor, from_version, to_version, created_us, "
+                       "COALESCE(action, CASE WHEN to_version IS NULL THEN 'removed' ELSE 'moved' "
+                       "END), reason FROM model_alias_history WHERE workspace_id = ? AND "
+                       "model_name = ? AND (? = '' OR alias = ?) ORDER BY id DESC LIMIT ?",
+                       GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(name),
+                               gy_vs(alias.p ? alias : GY_STR("")),
+                               gy_vs(alias.p ? alias : GY_STR("")), gy_vi(max)),
                        &st, err));
     void *items = NULL;
     size_t n = 0, cap = 0;
@@ -308,10 +311,14 @@ gy_status gy_model_alias_history(struct gy_db *db, struct gy_str name, struct gy
             break;
         }
         GY_TRY(gy_track_grow(a, &items, n, &cap, sizeof(struct gy_alias_move), err));
-        ((struct gy_alias_move *)items)[n++] = (struct gy_alias_move){
-            gy_col_dup(st, 0, a), gy_col_dup(st, 1, a), gy_col_i64(st, 2),
-            gy_col_i64(st, 3),    gy_col_i64(st, 4),
-        };
+        struct gy_alias_move *m = &((struct gy_alias_move *)items)[n++];
+        *m = (struct gy_alias_move){.from_version = gy_col_i64(st, 2),
+                                    .to_version = gy_col_i64(st, 3),
+                                    .time_us = gy_col_i64(st, 4)};
+        GY_TRY(gy_col_copy(st, 0, a, &m->alias, err));
+        GY_TRY(gy_col_copy(st, 1, a, &m->actor, err));
+        GY_TRY(gy_col_copy(st, 5, a, &m->action, err));
+        GY_TRY(gy_col_copy(st, 6, a, &m->reason, err));
     }
     *ret = items;
     *ret_n = n;

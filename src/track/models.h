@@ -2,7 +2,7 @@
 /* Registered models and their versions, as MLflow's clients manage them; registry.h is the part
  * other rooms use. Version numbers are never given twice while the model exists. When the files of
  * a version are found below its source, its digest is taken and the list is kept (see registry.h).
- * Every move of an alias is kept in a history: who, when, from, to. */
+ * Every move of an alias is kept in a history: who, when, why, from, to (track/history.h). */
 #ifndef GY_TRACK_MODELS_H
 #define GY_TRACK_MODELS_H
 
@@ -33,13 +33,14 @@ GY_CHECKED gy_status gy_model_create(struct gy_db *db, struct gy_str name,
 /* Fails: NOTFOUND "Registered Model with name=X not found". */
 GY_CHECKED gy_status gy_model_get(struct gy_db *db, struct gy_str name, struct gy_arena *a,
                                   struct gy_registered_model *ret, struct gy_err *err);
-/* The aliases must be free to be held under the new name: NOTBLESSED, EXISTS, NOTFOUND, INVALID. */
+/* The aliases must be free to be held under the new name: NOTBLESSED, EXISTS, NOTFOUND, INVALID.
+ * History, cards, comments and the use case go with it. */
 GY_CHECKED gy_status gy_model_rename(struct gy_db *db, struct gy_str name, struct gy_str new_name,
-                                     struct gy_err *err);
+                                     struct gy_str actor, struct gy_err *err);
 /* Absent: removed. */
 GY_CHECKED gy_status gy_model_describe(struct gy_db *db, struct gy_str name,
                                        struct gy_str description, struct gy_err *err);
-/* With its versions, tags and aliases. */
+/* With its versions, tags and aliases. Fails: CONFLICT when an endpoint serves one of them. */
 GY_CHECKED gy_status gy_model_delete(struct gy_db *db, struct gy_str name, struct gy_str actor,
                                      struct gy_err *err);
 GY_CHECKED gy_status gy_model_set_tag(struct gy_db *db, struct gy_str name, struct gy_str key,
@@ -48,7 +49,7 @@ GY_CHECKED gy_status gy_model_delete_tag(struct gy_db *db, struct gy_str name, s
                                          struct gy_err *err);
 /* An absent alias is fine. */
 GY_CHECKED gy_status gy_model_delete_alias(struct gy_db *db, struct gy_str name,
-                                           struct gy_str alias, struct gy_str actor,
+                                           struct gy_str alias, const struct gy_model_why *why,
                                            struct gy_err *err);
 /* Fails: INVALID "Registered model alias X not found." */
 GY_CHECKED gy_status gy_model_by_alias(struct gy_db *db, struct gy_str name, struct gy_str alias,
@@ -56,6 +57,8 @@ GY_CHECKED gy_status gy_model_by_alias(struct gy_db *db, struct gy_str name, str
                                        struct gy_err *err);
 struct gy_alias_move {
     struct gy_str alias, actor;
+    struct gy_str action; /* "promoted", "rolled_back", "moved", "removed" */
+    struct gy_str reason; /* absent: none was given */
     int64_t from_version, to_version; /* 0: nowhere */
     int64_t time_us;
 };
@@ -102,12 +105,13 @@ GY_CHECKED gy_status gy_version_tags(struct gy_db *db, const struct gy_model_ver
                                      struct gy_err *err);
 GY_CHECKED gy_status gy_version_describe(struct gy_db *db, struct gy_str name, int64_t version,
                                          struct gy_str description, struct gy_err *err);
-/* Hidden from then on; aliases that point to it are removed. */
+/* Hidden from then on; aliases that point to it are removed. Fails: CONFLICT when an endpoint
+ * serves it. */
 GY_CHECKED gy_status gy_version_delete(struct gy_db *db, struct gy_str name, int64_t version,
                                        struct gy_str actor, struct gy_err *err);
 GY_CHECKED gy_status gy_version_set_stage(struct gy_db *db, struct gy_str name, int64_t version,
                                           struct gy_str stage, bool archive_others,
-                                          struct gy_err *err);
+                                          const struct gy_model_why *why, struct gy_err *err);
 GY_CHECKED gy_status gy_version_set_tag(struct gy_db *db, struct gy_str name, int64_t version,
                                         struct gy_str key, struct gy_str value, struct gy_err *err);
 GY_CHECKED gy_status gy_version_delete_tag(struct gy_db *db, struct gy_str name, int64_t version,
@@ -136,7 +140,7 @@ GY_CHECKED gy_status gy_version_take_digest(struct gy_db *db, struct gy_model_ve
                                             struct gy_str actor, struct gy_arena *a,
                                             struct gy_err *err);
 GY_CHECKED gy_status gy_model_note_alias(struct gy_db *db, struct gy_str name, struct gy_str alias,
-                                         int64_t from, int64_t to, struct gy_str actor,
-                                         struct gy_err *err);
+                                         int64_t from, int64_t to,
+                                         const struct gy_model_why *why, struct gy_err *err);
 
 #endif

@@ -284,16 +284,20 @@ gy_status gy_registry_set_proof(struct gy_db *db, struct gy_str name, int64_t ve
 /* ---- aliases ---- */
 
 gy_status gy_model_note_alias(struct gy_db *db, struct gy_str name, struct gy_str alias,
-                              int64_t from, int64_t to, struct gy_str actor, struct gy_err *err)
+                              int64_t from, int64_t to, const struct gy_model_why *why,
+                              struct gy_err *err)
 {
-    GY_TRY(gy_db_exec(
-        db,
-        "INSERT INTO model_alias_history (workspace_id, model_name, alias, from_version, "
-        "to_version, actor, created_us) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(name), gy_vs(alias),
-                from ? gy_vi(from) : gy_vnull(), to ? gy_vi(to) : gy_vnull(), gy_vs(actor),
-                gy_vi(gy_now_us())),
-        NULL, err));
+    const char *action = !to ? "removed" : why->action ? why->action : "moved";
+    GY_TRY(gy_db_exec(db,
+                      "INSERT INTO model_alias_history (workspace_id, model_name, alias, "
+                      "from_version, to_version, actor, action, reason, created_us) VALUES (?, ?, "
+                      "?, ?, ?, ?, ?, ?, ?)",
+                      GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(name), gy_vs(alias),
+                              from ? gy_vi(from) : gy_vnull(), to ? gy_vi(to) : gy_vnull(),
+                              gy_vs(why->actor), gy_vc(action),
+                              gy_vs(why->reason.n ? why->reason : GY_STR_NULL),
+                              gy_vi(gy_now_us())),
+                      NULL, err));
     GY_AUTO_DONE(gy_buf_done) struct gy_buf json;
     GY_AUTO_DONE(gy_buf_done) struct gy_buf subject;
     gy_buf_init(&json, 64 * GY_KIB);
@@ -310,22 +314,37 @@ gy_status gy_model_note_alias(struct gy_db *db, struct gy_str name, struct gy_st
     from ? gy_jw_i64(&w, from) : gy_jw_null(&w);
     gy_jw_key(&w, "to");
     to ? gy_jw_i64(&w, to) : gy_jw_null(&w);
+    gy_jw_kv_strc(&w, "action", action);
+    if (why->reason.n > 0) {
+        gy_jw_kv_str(&w, "reason", why->reason);
+    }
     gy_jw_obj_end(&w);
     GY_TRY(gy_buf_check(&json, "an event", err));
     GY_TRY(gy_buf_check(&subject, "an event", err));
-    return gy_event_add(db, "alias.moved", gy_buf_str(&subject), actor, gy_buf_str(&json), err);
+    return gy_event_add(db, "alias.moved", gy_buf_str(&subject), why->actor, gy_buf_str(&json),
+                        err);
 }
 
 gy_status gy_registry_set_alias(struct gy_db *db, struct gy_str name, struct gy_str alias,
                                 int64_t version, struct gy_str actor, struct gy_err *err)
+{
+    const struct gy_model_why why = {.actor = actor};
+    return gy_registry_move_alias(db, name, alias, version, &why, err);
+}
+
+gy_status gy_registry_move_alias(struct gy_db *db, struct gy_str name, struct gy_str alias,
+                                 int64_t version, const struct gy_model_why *why,
+                                 struct gy_err *err)
 {
     GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
     gy_arena_init(&a, GY_MAX_REQUEST_ARENA);
     struct gy_model_version v;
     GY_TRY(gy_model_check_alias(alias, err));
     GY_TRY(gy_version_get(db, name, version, &a, &v, err));
-    GY_TRY(gy_version_take_digest(db, &v, actor, &a, err));
-    GY_TRY(gy_gate_allows_alias(db, name, alias, v.digest.p ? v.digest : GY_STR(""), err));
+    GY_TRY(gy_version_take_digest(db, &v, why->actor, &a, err));
+    struct gy_str digest = v.digest.p ? v.digest : GY_STR("");
+    GY_TRY(why->back ? gy_gate_allows_return(db, name, alias, digest, err)
+                     : gy_gate_allows_alias(db, name, alias, digest, err));
     bool found = false, is_protected = false;
     int64_t from = 0, one = 0;
     GY_TRY(gy_db_get_i64(
@@ -343,7 +362,7 @@ gy_status gy_registry_set_alias(struct gy_db *db, struct gy_str name, struct gy_
                       "INSERT INTO model_aliases (model, alias, version) VALUES (?, ?, ?) ON "
                       "CONFLICT (model, alias) DO UPDATE SET version = excluded.version",
                       GY_VALS(gy_vi(v.model), gy_vs(alias), gy_vi(version)), NULL, err));
-    return gy_model_note_alias(db, name, alias, found ? from : 0, version, actor, err);
+    return gy_model_note_alias(db, name, alias, found ? from : 0, version, why, err);
 }
 
 /* ---- checkout ---- */

@@ -51,6 +51,19 @@ GY_CHECKED gy_status gy_registry_set_alias(struct gy_db *db, struct gy_str name,
                                            struct gy_str alias, int64_t version,
                                            struct gy_str actor, struct gy_err *err);
 
+/* Who moves something, and why. */
+struct gy_model_why {
+    struct gy_str actor;
+    struct gy_str reason; /* absent: none was given */
+    const char *action;   /* "promoted", "rolled_back"; NULL: "moved" */
+    bool back; /* to a version that the alias held before: whatever its gate said of it later, that
+                  it was blessed once is enough */
+};
+/* gy_registry_set_alias with more than a name to put into the history. */
+GY_CHECKED gy_status gy_registry_move_alias(struct gy_db *db, struct gy_str name,
+                                            struct gy_str alias, int64_t version,
+                                            const struct gy_model_why *why, struct gy_err *err);
+
 /* The files of a version's package: relative path and object, sorted bytewise. They are those the
  * digest was taken of: what is uploaded later to the same place does not change a version. While
  * the digest is absent, what lies at the source now. */

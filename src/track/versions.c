@@ -9,6 +9,7 @@
 #include "store/lineage.h"
 #include "store/scope.h"
 #include "track/artifacts.h"
+#include "track/history.h"
 #include "track/logged_models.h"
 #include "track/models.h"
 #include "track/runs.h"
@@ -564,7 +565,8 @@ static gy_status drop_aliases(struct gy_db *db, struct gy_str name, int64_t mode
         if (!row) {
             break;
         }
-        GY_TRY(gy_model_note_alias(db, name, gy_col_str(st, 0), version, 0, actor, err));
+        const struct gy_model_why why = {.actor = actor};
+        GY_TRY(gy_model_note_alias(db, name, gy_col_str(st, 0), version, 0, &why, err));
     }
     return gy_db_exec(db, "DELETE FROM model_aliases WHERE model = ? AND version = ?",
                       GY_VALS(gy_vi(model), gy_vi(version)), NULL, err);
@@ -575,14 +577,17 @@ gy_status gy_version_delete(struct gy_db *db, struct gy_str name, int64_t versio
 {
     int64_t id = 0, model = 0;
     GY_TRY(need_version(db, name, version, &id, &model, err));
+    GY_TRY(gy_model_refuse_served(db, model, id, err));
     GY_TRY(drop_aliases(db, name, model, version, actor, err));
+    GY_TRY(gy_model_records_deleted(db, name, version, actor, err));
     GY_TRY(gy_db_exec(db, "UPDATE model_versions SET deleted = 1, updated_us = ? WHERE id = ?",
                       GY_VALS(gy_vi(gy_now_us()), gy_vi(id)), NULL, err));
     return gy_model_touch(db, model, err);
 }
 
 gy_status gy_version_set_stage(struct gy_db *db, struct gy_str name, int64_t version,
-                               struct gy_str stage, bool archive_others, struct gy_err *err)
+                               struct gy_str stage, bool archive_others,
+                               const struct gy_model_why *why, struct gy_err *err)
 {
     int64_t id = 0, model = 0, now = gy_now_us();
     GY_TRY(need_version(db, name, version, &id, &model, err));
@@ -594,6 +599,7 @@ gy_status gy_version_set_stage(struct gy_db *db, struct gy_str name, int64_t ver
                           "Production",
                           GY_STR_A(stage));
     }
+    GY_TRY(gy_model_note_stage(db, name, id, stage, archive_others, why, err));
     if (archive_others) {
         GY_TRY(
             gy_db_exec(db,
