@@ -90,6 +90,12 @@ GY_CHECKED gy_status gy_api_inference_add(struct gy_router *r, struct gy_app *ap
                                           struct gy_err *err); /* inference.c */
 GY_CHECKED gy_status gy_api_log_add(struct gy_router *r, struct gy_app *app,
                                     struct gy_err *err); /* log.c */
+GY_CHECKED gy_status gy_api_ops_add(struct gy_router *r, struct gy_app *app,
+                                    struct gy_err *err); /* ops.c */
+GY_CHECKED gy_status gy_api_usecases_add(struct gy_router *r, struct gy_app *app,
+                                         struct gy_err *err); /* ops_usecases.c */
+GY_CHECKED gy_status gy_api_comments_add(struct gy_router *r, struct gy_app *app,
+                                         struct gy_err *err); /* ops_comments.c */
 GY_CHECKED gy_status gy_api_performance_add(struct gy_router *r, struct gy_app *app,
                                             struct gy_err *err); /* performance.c */
 GY_CHECKED gy_status gy_api_review_add(struct gy_router *r, struct gy_app *app,

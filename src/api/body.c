@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/body.h"
 
+#include "base/limits.h"
 #include "base/time.h"
 
 gy_status gy_api_object(struct gy_request *req, size_t max, yyjson_doc **ret_doc,

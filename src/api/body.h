@@ -17,8 +17,8 @@ GY_CHECKED gy_status gy_api_object(struct gy_request *req, size_t max, yyjson_do
  * string); a view into the document. Fails: INVALID. */
 GY_CHECKED gy_status gy_api_text(yyjson_val *object, const char *key, size_t max,
                                  struct gy_str *ret, struct gy_err *err);
-/* Why something is done, as the header X-Gyre-Reason says it (UTF-8, %-encoded where it must be); in
- * the arena of the request, absent without one. Fails: INVALID. */
+/* Why something is done, as the header X-Gyre-Reason says it (UTF-8, %-encoded where it must be);
+ * in the arena of the request, absent without one. Fails: INVALID. */
 GY_CHECKED gy_status gy_api_reason(struct gy_request *req, struct gy_str *ret, struct gy_err *err);
 /* A member of an open object: the time as ISO 8601, null for 0. */
 void gy_api_kv_time(struct gy_jw *w, const char *key, int64_t time_us);

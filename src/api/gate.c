@@ -4,7 +4,7 @@
  *        {model_digest,gate,blessed,checks,model_name,model_version,champion_digest,data_sha256}
  *   GET  /verdicts?digest=&gate=         -> {"verdicts":[...]}, newest first: the first one counts
  *   POST /gate/protect                   -> 200; approval: "required" or "none"
- *        {model,alias,gate,approval}
+ *        {model,alias,gate,approval,four_eyes?}
  *   POST /approvals                      -> 201 the approval
  *        {model_digest,gate,model_name,model_version,reason}
  *   GET  /approvals                      -> {"approvals":[...]}, newest first
@@ -133,13 +133,14 @@ static gy_status get_verdicts(void *ctx, struct gy_request *req, struct gy_reply
 
 struct protect_call {
     struct gy_str model, alias, gate, actor;
-    bool needs_approval;
+    bool needs_approval, four_eyes;
 };
 
 static gy_status protect_closure(struct gy_db *db, void *ctx, struct gy_err *err)
 {
     struct protect_call *c = ctx;
-    return gy_protect_alias(db, c->model, c->alias, c->gate, c->needs_approval, c->actor, err);
+    GY_TRY(gy_protect_alias(db, c->model, c->alias, c->gate, c->needs_approval, c->actor, err));
+    return gy_protect_four_eyes(db, c->model, c->alias, c->four_eyes, c->actor, err);
 }
 
 static gy_status post_protect(void *ctx, struct gy_request *req, struct gy_reply *reply,
@@ -160,6 +161,11 @@ static gy_status post_protect(void *ctx, struct gy_request *req, struct gy_reply
     if (!call.needs_approval && approval.p && !gy_str_eqc(approval, "none")) {
         return gy_err_set(err, GY_E_INVALID, "'approval' must be \"required\" or \"none\"");
     }
+    yyjson_val *four_eyes = gy_json_get(root, "four_eyes");
+    if (four_eyes && !yyjson_is_bool(four_eyes)) {
+        return gy_err_set(err, GY_E_INVALID, "'four_eyes' must be true or false");
+    }
+    call.four_eyes = yyjson_is_true(four_eyes);
     GY_TRY(gy_store_write(app->store, protect_closure, &call, err));
     GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
     struct gy_jw w;
@@ -170,6 +176,7 @@ static gy_status post_protect(void *ctx, struct gy_request *req, struct gy_reply
     gy_jw_kv_str(&w, "alias", call.alias);
     gy_jw_kv_str(&w, "gate", call.gate);
     gy_jw_kv_strc(&w, "approval", call.needs_approval ? "required" : "none");
+    gy_jw_kv_bool(&w, "four_eyes", call.four_eyes);
     gy_jw_obj_end(&w);
     return gy_reply_json(reply, 200, &out, err);
 }

@@ -106,8 +106,8 @@ static gy_status answer_version(struct gy_db *db, struct gy_mf_call *c,
 
 /* A client gives a reason in a header, or where it has none to give, in a tag of the version
  * (version 0: there is none to look at). */
-static gy_status why_of(struct gy_db *db, struct gy_mf_call *c, struct gy_str name,
-                        int64_t version, struct gy_model_why *ret, struct gy_err *err)
+static gy_status why_of(struct gy_db *db, struct gy_mf_call *c, struct gy_str name, int64_t version,
+                        struct gy_model_why *ret, struct gy_err *err)
 {
     *ret = (struct gy_model_why){.actor = c->req->actor};
     GY_TRY(gy_api_reason(c->req, &ret->reason, err));

@@ -188,6 +188,8 @@ static gy_status write_history(struct gy_db *db, struct call *c, struct gy_err *
         } else {
             gy_jw_kv_null(w, "to");
         }
+        gy_jw_kv_str(w, "action", moves[i].action);
+        gy_jw_kv_str(w, "reason", moves[i].reason);
         gy_jw_kv_str(w, "actor", moves[i].actor);
         gy_api_kv_time(w, "time", moves[i].time_us);
         gy_jw_obj_end(w);
@@ -297,7 +299,7 @@ static const struct gy_route g_routes[] = {
     {"POST", "/api/gyre/v1/models/{name}/versions/{version}/proof", h_proof, NULL, 0,
      "Record whether a version can be served, and why not"},
     {"GET", "/api/gyre/v1/models/{name}/aliases", h_history, NULL, 0,
-     "Who moved which alias when, newest first"},
+     "Who moved which alias when and why, newest first"},
     {"GET", "/api/gyre/v1/lineage", h_lineage, NULL, 0, "Everything up or down from a node"},
     {"GET", "/api/gyre/v1/events", h_events, NULL, 0, "What happened after a number"},
 };

@@ -6,7 +6,7 @@
 
 #include "base/file.h"
 #include "base/limits.h"
-#include "cli/cli_internal.h"
+#include "cli/ask.h"
 #include "cli/model_input.h"
 #include "flow/gate.h"
 #include "learn/publish.h"
@@ -20,7 +20,7 @@ struct check_opts {
 
 /* A registered version as GET /models/resolve tells it; texts in cli->arena. */
 struct version {
-    struct gy_str name, digest, servable, servable_reason;
+    struct gy_str name, digest, servable, servable_reason, run_id;
     int64_t version;
 };
 
@@ -82,6 +82,7 @@ static gy_status resolve(struct gy_cli *cli, struct gy_caller *caller, const cha
     GY_TRY(keep(cli, gy_json_str(root, "digest"), &ret->digest, err));
     GY_TRY(keep(cli, gy_json_str(root, "servable"), &ret->servable, err));
     GY_TRY(keep(cli, gy_json_str(root, "servable_reason"), &ret->servable_reason, err));
+    GY_TRY(keep(cli, gy_json_str(root, "run_id"), &ret->run_id, err));
     ret->version = gy_json_i64(root, "version", 0);
     if (ret->digest.n == 0) {
         return gy_err_set(err, GY_E_NOTSERVABLE,
@@ -183,6 +184,55 @@ static gy_status open_champion(struct check *c, struct gy_err *err)
     return GY_OK;
 }
 
+static gy_status origin_of_run(struct check *c, struct gy_gate_origin *o, struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_cli_answer_done) struct gy_cli_answer a = {.doc = NULL};
+    const char *path = NULL;
+    size_t i, n;
+    yyjson_val *t;
+    struct gy_str commit = GY_STR_NULL;
+    GY_TRY(
+        gy_cli_path(c->cli, "/api/2.0/mlflow/runs/get?run_id={}", c->candidate.run_id, &path, err));
+    GY_TRY(gy_cli_ask(c->cli, "GET", path, GY_STR_NULL, &a, err));
+    yyjson_val *data = gy_json_get(gy_json_get(a.root, "run"), "data");
+    yyjson_arr_foreach(gy_json_get(data, "tags"), i, n, t)
+    {
+        struct gy_str key = gy_json_str(t, "key"), value = gy_json_str(t, "value");
+        if (gy_str_eqc(key, "gyre.code_revision")) {
+            GY_TRY(keep(c->cli, value, &o->code_revision, err));
+        } else if (gy_str_eqc(key, "mlflow.source.git.commit")) {
+            GY_TRY(keep(c->cli, value, &commit, err));
+        } else if (gy_str_eqc(key, "mlflow.source.git.dirty") ||
+                   gy_str_eqc(key, "mlflow.git.dirty")) {
+            o->dirty = gy_str_ieq(value, GY_STR("true"));
+        } else if (gy_str_eqc(key, "gyre.data_sha256")) {
+            GY_TRY(keep(c->cli, value, &o->data_sha256, err));
+        }
+    }
+    o->code_revision = o->code_revision.n ? o->code_revision : commit;
+    return GY_OK;
+}
+
+/* What the gate wants to know beside the numbers, asked where it asks. */
+static gy_status find_origin(struct check *c, struct gy_gate_origin *o, struct gy_err *err)
+{
+    const struct gy_gate_spec *g = &c->project->gate;
+    o->data_sha256 = gy_predictor_model(c->predictor)->data_sha256;
+    if ((g->refuse_dirty || g->refuse_unpinned) && c->candidate.run_id.n > 0) {
+        GY_TRY(origin_of_run(c, o, err));
+    }
+    if (!g->needs_usecase) {
+        return GY_OK;
+    }
+    GY_AUTO_DONE(gy_cli_answer_done) struct gy_cli_answer a = {.doc = NULL};
+    const char *path = NULL;
+    GY_TRY(gy_cli_path(c->cli, BASE "/models/{}/usecase", c->candidate.name, &path, err));
+    GY_TRY(gy_cli_ask(c->cli, "GET", path, GY_STR_NULL, &a, err));
+    yyjson_val *u = gy_json_get(a.root, "usecase");
+    GY_TRY(keep(c->cli, gy_json_str(u, "name"), &o->usecase, err));
+    return keep(c->cli, gy_json_str(u, "state"), &o->usecase_state, err);
+}
+
 static gy_status judge(struct check *c, struct gy_err *err)
 {
     struct gy_arena *a = &c->cli->arena;
@@ -192,6 +242,7 @@ static gy_status judge(struct check *c, struct gy_err *err)
     if (c->has_champion) {
         GY_TRY(gy_gate_side_of(&c->champion_eval, a, &champion, err));
     }
+    GY_TRY(find_origin(c, &candidate.origin, err));
     return gy_gate_check(&c->project->gate, &candidate, c->has_champion ? &champion : NULL,
                          c->candidate.servable, c->candidate.servable_reason, a, &c->result, err);
 }
@@ -213,6 +264,7 @@ static gy_status protect(struct check *c, struct gy_err *err)
         gy_jw_kv_str(&w, "alias", g->protect[i]);
         gy_jw_kv_str(&w, "gate", c->project->name);
         gy_jw_kv_strc(&w, "approval", g->needs_approval ? "required" : "none");
+        gy_jw_kv_bool(&w, "four_eyes", g->four_eyes);
         gy_jw_obj_end(&w);
         GY_TRY(gy_buf_check(&body, "the protection", err));
         GY_TRY(

@@ -287,122 +287,7 @@ static gy_status run_register(struct gy_cli *cli, void *opts, struct gy_err *err
     return GY_OK;
 }
 
-/* ---- promote, rollback ---- */
-
-struct alias_opts {
-    const char *alias;
-    int64_t to;
-};
-
-/* What an alias points to now; 0: nowhere. */
-static gy_status current(struct gy_cli *cli, struct gy_str name, const char *alias, int64_t *ret,
-                         struct gy_err *err)
-{
-    GY_AUTO_DONE(gy_cli_answer_done) struct gy_cli_answer a = {.doc = NULL};
-    const char *ref = gy_arena_printf(&cli->arena, "%" GY_STR_F "@%s", GY_STR_A(name), alias);
-    struct gy_err why = GY_ERR_INIT;
-    *ret = 0;
-    if (!ref) {
-        return gy_err_set(err, GY_E_NOMEM, "out of memory");
-    }
-    gy_status status = ask_version(cli, ref, &a, &why);
-    if (status == GY_OK) {
-        *ret = gy_json_i64(a.root, "version", 0);
-    } else if (status != GY_E_NOTFOUND) {
-        return gy_err_set(err, status, "%s", why.msg);
-    }
-    return GY_OK;
-}
-
-static gy_status move_alias(struct gy_cli *cli, struct gy_str name, const char *alias,
-                            int64_t version, struct gy_err *err)
-{
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf body = {0};
-    GY_AUTO_DONE(gy_cli_answer_done) struct gy_cli_answer a = {.doc = NULL};
-    struct gy_jw w;
-    int64_t from = 0;
-    GY_TRY(current(cli, name, alias, &from, err));
-    gy_buf_init(&body, GY_MIB);
-    gy_jw_init(&w, &body);
-    gy_jw_obj(&w);
-    gy_jw_kv_str(&w, "name", name);
-    gy_jw_kv_strc(&w, "alias", alias);
-    gy_jw_key(&w, "version");
-    gy_jw_strf(&w, "%lld", (long long)version);
-    gy_jw_obj_end(&w);
-    GY_TRY(gy_buf_check(&body, "the request", err));
-    GY_TRY(gy_cli_ask(cli, "POST", MLFLOW "/registered-models/alias", gy_buf_str(&body), &a, err));
-    if (!cli->json) {
-        gy_cli_say(cli, "%" GY_STR_F "@%s -> version %lld", GY_STR_A(name), alias,
-                   (long long)version);
-        gy_cli_say(cli, from && from != version ? " (was %lld)\n" : "\n", (long long)from);
-        return GY_OK;
-    }
-    gy_buf_reset(&body);
-    gy_jw_init(&w, &body);
-    gy_jw_obj(&w);
-    gy_jw_kv_str(&w, "name", name);
-    gy_jw_kv_strc(&w, "alias", alias);
-    gy_jw_kv_i64(&w, "version", version);
-    if (from) {
-        gy_jw_kv_i64(&w, "from", from);
-    } else {
-        gy_jw_kv_null(&w, "from");
-    }
-    gy_jw_obj_end(&w);
-    return gy_cli_print_json(cli, &body, err);
-}
-
-static gy_status run_promote(struct gy_cli *cli, void *opts, struct gy_err *err)
-{
-    const struct alias_opts *o = opts;
-    GY_AUTO_DONE(gy_cli_answer_done) struct gy_cli_answer a = {.doc = NULL};
-    GY_TRY(ask_version(cli, cli->argv[0], &a, err));
-    return move_alias(cli, gy_json_str(a.root, "name"), o->alias, gy_json_i64(a.root, "version", 0),
-                      err);
-}
-
-/* Where the alias pointed before it came to point where it does. */
-static gy_status version_before(struct gy_cli *cli, const char *name, const char *alias,
-                                int64_t *ret, struct gy_err *err)
-{
-    GY_AUTO_DONE(gy_cli_answer_done) struct gy_cli_answer a = {.doc = NULL};
-    const char *base = NULL, *path = NULL;
-    int64_t now = 0;
-    GY_TRY(current(cli, gy_str_c(name), alias, &now, err));
-    GY_TRY(gy_cli_path(cli, GYRE "/models/{}/aliases?max=1000&alias=", gy_str_c(name), &base, err));
-    base = gy_arena_printf(&cli->arena, "%s{}", base);
-    if (!base) {
-        return gy_err_set(err, GY_E_NOMEM, "out of memory");
-    }
-    GY_TRY(gy_cli_path(cli, base, gy_str_c(alias), &path, err));
-    GY_TRY(gy_cli_ask(cli, "GET", path, GY_STR_NULL, &a, err));
-    size_t i, n;
-    yyjson_val *move;
-    *ret = 0;
-    yyjson_arr_foreach(gy_json_get(a.root, "moves"), i, n, move)
-    {
-        int64_t from = gy_json_i64(move, "from", 0);
-        if (*ret == 0 && from != 0 && from != now && gy_json_i64(move, "to", 0) == now) {
-            *ret = from;
-        }
-    }
-    if (*ret == 0) {
-        gy_err_set(err, GY_E_NOTFOUND, "%s@%s pointed to no other version before", name, alias);
-        return gy_err_hint(err, "--to N names the version");
-    }
-    return GY_OK;
-}
-
-static gy_status run_rollback(struct gy_cli *cli, void *opts, struct gy_err *err)
-{
-    const struct alias_opts *o = opts;
-    int64_t to = o->to;
-    if (to == 0) {
-        GY_TRY(version_before(cli, cli->argv[0], o->alias, &to, err));
-    }
-    return move_alias(cli, gy_str_c(cli->argv[0]), o->alias, to, err);
-}
+/* ---- prove ---- */
 
 /* The reason goes with the finding: a version that can not be served says why. */
 static gy_status post_proof(struct gy_caller *caller, const struct gy_package_ref *ref,
@@ -480,16 +365,6 @@ static const struct gy_opt register_options[] = {
     {"description", 0, GY_OPT_STR, offsetof(struct register_opts, description), "TEXT", NULL,
      "what is to be known about it"},
 };
-static const struct gy_opt promote_options[] = {
-    {"alias", 'a', GY_OPT_STR, offsetof(struct alias_opts, alias), "ALIAS", "champion",
-     "the alias to move"},
-};
-static const struct gy_opt rollback_options[] = {
-    {"alias", 'a', GY_OPT_STR, offsetof(struct alias_opts, alias), "ALIAS", "champion",
-     "the alias to move back"},
-    {"to", 0, GY_OPT_INT, offsetof(struct alias_opts, to), "N", NULL,
-     "this version (default: the one it pointed to before)"},
-};
 static const struct gy_verb verbs[] = {
     {"models", "list", "", 0, 0, "list registered models", NULL, "gyre models list\n",
      GY_OPTS(list_options), sizeof(struct list_opts), run_list},
@@ -506,12 +381,5 @@ static const struct gy_verb verbs[] = {
      "bit. "
      "The server does\nthis by itself for what clients register.",
      "gyre models prove sepsis/3\n", NULL, 0, 0, run_prove},
-    {"models", "promote", "NAME/VERSION", 1, 1, "point an alias to a version",
-     "A protected alias moves only to a version that its gate has blessed.",
-     "gyre models promote sepsis/3\ngyre models promote sepsis/3 --alias shadow\n",
-     GY_OPTS(promote_options), sizeof(struct alias_opts), run_promote},
-    {"models", "rollback", "NAME", 1, 1, "point an alias back to where it was", NULL,
-     "gyre models rollback sepsis\ngyre models rollback sepsis --to 2\n", GY_OPTS(rollback_options),
-     sizeof(struct alias_opts), run_rollback},
 };
 const struct gy_verb_table gy_cmd_models = GY_VERB_TABLE(verbs);

@@ -6,6 +6,7 @@
 #include "learn/evaluate.h"
 
 #define CHECKS_A_BOUND 6
+#define CHECKS_OF_GROUNDS 5 /* servable, held_out, clean, pinned, usecase */
 
 struct judge {
     const struct gy_gate_side *candidate, *champion;
@@ -192,6 +193,90 @@ static gy_status check_grounds(struct judge *j, struct gy_str servable, struct g
     return GY_OK;
 }
 
+static struct gy_gate_check *origin_check(struct judge *j, const char *kind)
+{
+    struct gy_gate_check *c = &j->r->checks[j->r->n_checks++];
+    *c = (struct gy_gate_check){.metric = gy_str_c(kind),
+                                .kind = kind,
+                                .limit = NAN,
+                                .value = NAN,
+                                .low = NAN,
+                                .high = NAN,
+                                .champion = NAN,
+                                .rows = find_group(j->candidate, GY_STR_NULL)->rows};
+    return c;
+}
+
+static gy_status settle_origin(struct judge *j, struct gy_gate_check *c,
+                               enum gy_check_result result, const char *reason)
+{
+    settle(c, result, reason);
+    return reason ? GY_OK : out_of_memory(j);
+}
+
+static gy_status check_clean(struct judge *j, const struct gy_gate_origin *o, bool versioned)
+{
+    struct gy_gate_check *c = origin_check(j, "clean");
+    struct gy_str rev = gy_str_sub(o->code_revision, 0, 12);
+    if (o->dirty || gy_str_ends(o->code_revision, GY_STR("+dirty"))) {
+        return settle_origin(j, c, GY_CHECK_FAILED,
+                             gy_arena_printf(j->arena,
+                                             "the run's code differs from commit %" GY_STR_F
+                                             ": it is dirty",
+                                             GY_STR_A(rev)));
+    }
+    return versioned ? settle_origin(j, c, GY_CHECK_PASSED,
+                                     gy_arena_printf(j->arena, "the code is commit %" GY_STR_F,
+                                                     GY_STR_A(rev)))
+                     : settle_origin(j, c, GY_CHECK_SKIPPED,
+                                     "no code revision is known; `unpinned` asks for one");
+}
+
+static gy_status check_pinned(struct judge *j, const struct gy_gate_origin *o, bool versioned)
+{
+    struct gy_gate_check *c = origin_check(j, "pinned");
+    bool data = o->data_sha256.n == 64;
+    if (data && versioned) {
+        return settle_origin(j, c, GY_CHECK_PASSED,
+                             gy_arena_printf(j->arena, "data %.12s, code %" GY_STR_F,
+                                             o->data_sha256.p,
+                                             GY_STR_A(gy_str_sub(o->code_revision, 0, 12))));
+    }
+    return settle_origin(j, c, GY_CHECK_FAILED,
+                         data ? "the run names no code revision: it is unpinned"
+                         : versioned
+                             ? "the run names no bytes of data (sha256): it is unpinned"
+                             : "the run names neither data (sha256) nor a code revision: it "
+                               "is unpinned");
+}
+
+static gy_status check_usecase(struct judge *j, const struct gy_gate_origin *o)
+{
+    struct gy_gate_check *c = origin_check(j, "usecase");
+    if (o->usecase.n == 0) {
+        return settle_origin(j, c, GY_CHECK_FAILED,
+                             "the model is attached to no use case (gyre usecase attach)");
+    }
+    bool approved = gy_str_eqc(o->usecase_state, "approved");
+    return settle_origin(j, c, approved ? GY_CHECK_PASSED : GY_CHECK_FAILED,
+                         gy_arena_printf(j->arena, "use case '%" GY_STR_F "' is %" GY_STR_F,
+                                         GY_STR_A(o->usecase), GY_STR_A(o->usecase_state)));
+}
+
+/* What numbers can not tell: whether the version can be made again, and what it is for. */
+static gy_status check_origin(struct judge *j, const struct gy_gate_spec *spec)
+{
+    const struct gy_gate_origin *o = &j->candidate->origin;
+    bool versioned = o->code_revision.n > 0 && !gy_str_eqc(o->code_revision, "unversioned");
+    if (spec->refuse_dirty) {
+        GY_TRY(check_clean(j, o, versioned));
+    }
+    if (spec->refuse_unpinned) {
+        GY_TRY(check_pinned(j, o, versioned));
+    }
+    return spec->needs_usecase ? check_usecase(j, o) : GY_OK;
+}
+
 gy_status gy_gate_check(const struct gy_gate_spec *spec, const struct gy_gate_side *candidate,
                         const struct gy_gate_side *champion, struct gy_str servable,
                         struct gy_str servable_reason, struct gy_arena *a,
@@ -209,12 +294,14 @@ gy_status gy_gate_check(const struct gy_gate_spec *spec, const struct gy_gate_si
         return gy_err_set(err, GY_E_INVALID, "the candidate was not evaluated on all rows");
     }
     *ret = (struct gy_gate_result){.blessed = true};
-    ret->checks = gy_arena_calloc(a, 2 + spec->n_bounds * CHECKS_A_BOUND * (1 + spec->n_slices),
-                                  sizeof *ret->checks);
+    ret->checks = gy_arena_calloc(
+        a, CHECKS_OF_GROUNDS + spec->n_bounds * CHECKS_A_BOUND * (1 + spec->n_slices),
+        sizeof *ret->checks);
     if (!ret->checks) {
         return out_of_memory(&j);
     }
     GY_TRY(check_grounds(&j, servable, servable_reason));
+    GY_TRY(check_origin(&j, spec));
     for (size_t i = 0; i < spec->n_bounds; i++) {
         const struct gy_gate_bound *b = &spec->bounds[i];
         if (b->where != GY_GATE_SLICES) {

@@ -28,6 +28,14 @@ struct gy_gate_group {
     size_t n_values;
 };
 
+/* Where a candidate comes from, as far as it is known. */
+struct gy_gate_origin {
+    struct gy_str code_revision; /* of the run: "<commit>[+dirty]"; absent or "unversioned": none */
+    bool dirty;                  /* said otherwise than by "+dirty" */
+    struct gy_str data_sha256;   /* of what it was trained on */
+    struct gy_str usecase, usecase_state; /* what the model is attached to; absent: nothing */
+};
+
 /* One model's numbers. */
 struct gy_gate_side {
     struct gy_str digest;
@@ -35,6 +43,7 @@ struct gy_gate_side {
         trained_on; /* rows of these that this model was trained on; 0 for an honest candidate */
     const struct gy_gate_group *groups; /* the one without a slice: overall */
     size_t n_groups;
+    struct gy_gate_origin origin; /* of the candidate: asked where the gate asks for it */
 };
 
 enum gy_check_result { GY_CHECK_PASSED, GY_CHECK_FAILED, GY_CHECK_SKIPPED };
@@ -42,7 +51,8 @@ enum gy_check_result { GY_CHECK_PASSED, GY_CHECK_FAILED, GY_CHECK_SKIPPED };
 struct gy_gate_check {
     struct gy_str metric, slice; /* slice absent: all rows */
     const char *kind;            /* "min", "max", "low_min", "high_max", "champion_change_min",
-                                    "champion_change_max", "servable", "held_out" */
+                                    "champion_change_max", "servable", "held_out", "clean",
+                                    "pinned", "usecase" */
     double limit;
     double value, low, high; /* the candidate's; NaN: none */
     double champion;         /* NaN: none */

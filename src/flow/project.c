@@ -158,10 +158,67 @@ static bool any_name(void *ctx, struct gy_str name, size_t *ret_slot, enum gy_ex
     return true;
 }
 
+static gy_status read_required(const struct gy_yaml *y, const struct gy_yaml_node *n,
+                               const char *what, bool *ret, struct gy_err *err)
+{
+    if (!n) {
+        return GY_OK;
+    }
+    *ret = gy_str_eqc(n->text, "required");
+    return *ret || gy_str_eqc(n->text, "none")
+               ? GY_OK
+               : gy_yaml_err(y, n, err, "%s must be required or none", what);
+}
+
+static gy_status read_bool(const struct gy_yaml *y, const struct gy_yaml_node *n, const char *what,
+                           bool *ret, struct gy_err *err)
+{
+    if (!n) {
+        return GY_OK;
+    }
+    *ret = n->b;
+    return n->kind == GY_YAML_BOOL ? GY_OK
+                                   : gy_yaml_err(y, n, err, "%s must be true or false", what);
+}
+
+/* "required", "none", or {four_eyes: true}, which means required unless it says otherwise. */
+static gy_status read_approval(const struct gy_yaml *y, const struct gy_yaml_node *n,
+                               struct gy_gate_spec *g, struct gy_err *err)
+{
+    static const char *const known[] = {"required", "four_eyes", NULL};
+    if (!n || n->kind != GY_YAML_MAP) {
+        return read_required(y, n, "approval", &g->needs_approval, err);
+    }
+    g->needs_approval = true;
+    GY_TRY(gy_yaml_only(y, n, known, err));
+    GY_TRY(read_bool(y, gy_yaml_get(n, "required"), "required", &g->needs_approval, err));
+    return read_bool(y, gy_yaml_get(n, "four_eyes"), "four_eyes", &g->four_eyes, err);
+}
+
+static gy_status read_refuse(const struct gy_yaml *y, const struct gy_yaml_node *n,
+                             struct gy_gate_spec *g, struct gy_err *err)
+{
+    if (!n || n->kind == GY_YAML_NULL) {
+        return GY_OK;
+    }
+    GY_TRY(want_list(y, n, "refuse", 2, err));
+    for (size_t i = 0; i < n->n_items; i++) {
+        if (gy_str_eqc(n->items[i].text, "dirty")) {
+            g->refuse_dirty = true;
+        } else if (gy_str_eqc(n->items[i].text, "unpinned")) {
+            g->refuse_unpinned = true;
+        } else {
+            return gy_yaml_err(y, &n->items[i], err, "refuse knows dirty and unpinned");
+        }
+    }
+    return GY_OK;
+}
+
 static gy_status read_gate(struct gy_project *p, const struct gy_yaml_node *gate,
                            struct gy_err *err)
 {
-    static const char *const known[] = {"protect", "metrics", "slices", "approval", NULL};
+    static const char *const known[] = {"protect", "metrics", "slices", "approval",
+                                        "usecase", "refuse",  NULL};
     const struct gy_yaml *y = p->yaml;
     struct gy_gate_spec *g = &p->gate;
     GY_TRY(gy_yaml_only(y, gate, known, err));
@@ -184,14 +241,9 @@ static gy_status read_gate(struct gy_project *p, const struct gy_yaml_node *gate
         }
         g->n_bounds = metrics->n_items;
     }
-    const struct gy_yaml_node *approval = gy_yaml_get(gate, "approval");
-    if (approval) {
-        g->needs_approval = gy_str_eqc(approval->text, "required");
-        if (!g->needs_approval && !gy_str_eqc(approval->text, "none")) {
-            return gy_yaml_err(y, approval, err, "approval must be required or none");
-        }
-    }
-    return GY_OK;
+    GY_TRY(read_approval(y, gy_yaml_get(gate, "approval"), g, err));
+    GY_TRY(read_required(y, gy_yaml_get(gate, "usecase"), "usecase", &g->needs_usecase, err));
+    return read_refuse(y, gy_yaml_get(gate, "refuse"), g, err);
 }
 
 static gy_status read_project(struct gy_project *p, struct gy_err *err)

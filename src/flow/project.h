@@ -35,6 +35,10 @@ struct gy_gate_spec {
     struct gy_str protect[GY_GATE_MAX_PROTECTED]; /* aliases */
     size_t n_protect;
     bool needs_approval;
+    bool four_eyes;       /* who asked for the approval may not give it */
+    bool needs_usecase;   /* the model is attached to an approved use case */
+    bool refuse_dirty;    /* the run's code was not what its commit says */
+    bool refuse_unpinned; /* the run names no bytes of data, or no commit */
 };
 
 struct gy_project {

@@ -175,7 +175,7 @@ static gy_status pass_gate(struct gy_db *db, void *ctx, struct gy_err *err)
 {
     struct change *c = ctx;
     bool asks = yyjson_is_obj(c->gate) && yyjson_obj_size(c->gate) > 0;
-    bool approval = gy_str_eqc(gy_json_str(c->gate, "approval"), "required");
+    bool approval = gy_gate_asks_approval(c->gate);
     for (size_t i = 0; i < c->plan.n; i++) {
         struct gy_plan_variant *v = &c->plan.variants[i];
         bool gated = false;

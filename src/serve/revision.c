@@ -459,10 +459,17 @@ static gy_status approval_before(struct gy_db *db, struct gy_str endpoint, bool 
         GY_TRY(gy_json_parse(gy_col_str(st, 0), &doc, err));
         yyjson_val *gate = gy_json_get(yyjson_doc_get_root(doc), "gate");
         if (yyjson_obj_size(gate) > 0) {
-            *ret = gy_str_eqc(gy_json_str(gate, "approval"), "required");
+            *ret = gy_gate_asks_approval(gate);
             return GY_OK;
         }
     }
+}
+
+bool gy_gate_asks_approval(yyjson_val *gate)
+{
+    yyjson_val *approval = gy_json_get(gate, "approval");
+    return yyjson_is_obj(approval) ? gy_json_bool(approval, "required", true)
+                                   : gy_str_eqc(gy_json_val_str(approval), "required");
 }
 
 static gy_status not_blessed(struct gy_err *err, const char *why, struct gy_str digest)

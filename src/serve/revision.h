@@ -5,6 +5,7 @@
 #ifndef GY_SERVE_REVISION_H
 #define GY_SERVE_REVISION_H
 
+#include "base/json.h"
 #include "store/store.h"
 
 struct gy_revision {
@@ -59,6 +60,9 @@ GY_CHECKED gy_status gy_revision_expect(struct gy_db *db, struct gy_str endpoint
 GY_CHECKED gy_status gy_revision_undeploy(struct gy_db *db, struct gy_str endpoint,
                                           struct gy_str actor, struct gy_err *err);
 
+/* Does a gate section of gyre.yaml ask for an approval: "required", or a map without `required:
+ * false`. gate MAY be NULL. */
+bool gy_gate_asks_approval(yyjson_val *gate);
 /* May a package with this digest be served where a gate stands? project_gated: the caller asks for
  * it (gyre.yaml has a gate); needs_approval: besides the verdict. An alias of the model that is
  * protected, or an earlier gated revision of the endpoint, asks for it too: without a gate of its

@@ -205,9 +205,10 @@ static gy_status check_four_eyes(struct gy_db *db, struct gy_str id, struct gy_s
     int64_t one = 0;
     GY_TRY(gy_db_get_i64(db,
                          "SELECT 1 FROM approvals a JOIN protected_aliases p ON p.gate=a.gate AND "
-                         "p.workspace_id=a.workspace_id WHERE a.id=? AND a.state='requested' AND "
+                         "p.workspace_id=? WHERE a.id=? AND a.state='requested' AND "
                          "a.actor=? AND p.four_eyes=1 LIMIT 1",
-                         GY_VALS(gy_vs(id), gy_vs(actor)), &found, &one, err));
+                         GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(id), gy_vs(actor)), &found, &one,
+                         err));
     if (!found) {
         return GY_OK;
     }
@@ -361,12 +362,12 @@ gy_status gy_protect_four_eyes(struct gy_db *db, struct gy_str model, struct gy_
                                struct gy_str actor, struct gy_err *err)
 {
     int64_t changed = 0;
-    GY_TRY(gy_db_exec(db,
-                      "UPDATE protected_aliases SET four_eyes=? WHERE workspace_id=? AND model=? "
-                      "AND alias=? AND four_eyes<>?",
-                      GY_VALS(gy_vi(on), gy_vs(gy_db_workspace(db)), gy_vs(model), gy_vs(alias),
-                              gy_vi(on)),
-                      &changed, err));
+    GY_TRY(gy_db_exec(
+        db,
+        "UPDATE protected_aliases SET four_eyes=? WHERE workspace_id=? AND model=? "
+        "AND alias=? AND four_eyes<>?",
+        GY_VALS(gy_vi(on), gy_vs(gy_db_workspace(db)), gy_vs(model), gy_vs(alias), gy_vi(on)),
+        &changed, err));
     struct node subject;
     return changed ? gy_event_add(db, on ? "gate.four_eyes" : "gate.two_eyes",
                                   make_node(&subject, "model", model), actor, GY_STR_NULL, err)
@@ -418,8 +419,8 @@ static void describe_failures(struct gy_buf *out, struct gy_str checks)
 }
 
 /* Any verdict of the gate that blessed it. */
-static gy_status blessed_once(struct gy_db *db, struct gy_str digest, struct gy_str gate,
-                              bool *ret, struct gy_err *err)
+static gy_status blessed_once(struct gy_db *db, struct gy_str digest, struct gy_str gate, bool *ret,
+                              struct gy_err *err)
 {
     int64_t one = 0;
     return gy_db_get_i64(db,

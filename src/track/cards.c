@@ -40,8 +40,7 @@ gy_status gy_card_add(struct gy_db *db, struct gy_str model, int64_t version, in
                           (long long)number);
     }
     if (number >= GY_CARD_MAX_VERSIONS) {
-        return gy_err_set(err, GY_E_TOOBIG, "a card has at most %d versions",
-                          GY_CARD_MAX_VERSIONS);
+        return gy_err_set(err, GY_E_TOOBIG, "a card has at most %d versions", GY_CARD_MAX_VERSIONS);
     }
     *ret_number = number + 1;
     GY_TRY(gy_db_exec(
@@ -53,8 +52,8 @@ gy_status gy_card_add(struct gy_db *db, struct gy_str model, int64_t version, in
                 gy_vs(card->reason.n ? card->reason : GY_STR_NULL), gy_vs(card->actor),
                 gy_vi(card->time_us ? card->time_us : gy_now_us())),
         NULL, err));
-    const char *node = gy_arena_printf(&a, "model:%" GY_STR_F "/%lld", GY_STR_A(model),
-                                       (long long)version);
+    const char *node =
+        gy_arena_printf(&a, "model:%" GY_STR_F "/%lld", GY_STR_A(model), (long long)version);
     const char *data = gy_arena_printf(&a, "{\"number\":%lld}", (long long)number + 1);
     if (!node || !data) {
         return gy_track_nomem(err);
@@ -76,12 +75,13 @@ gy_status gy_card_get(struct gy_db *db, struct gy_str model, int64_t version, in
                       struct gy_arena *a, bool *ret_found, struct gy_card *ret, struct gy_err *err)
 {
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
-    GY_TRY(gy_db_query(db,
-                       "SELECT number, stated, reason, actor, created_us, card FROM model_cards"
-                       WHERE " AND (? = 0 OR number = ?) ORDER BY number DESC LIMIT 1",
-                       GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(model), gy_vi(version),
-                               gy_vi(number), gy_vi(number)),
-                       &st, err));
+    GY_TRY(
+        gy_db_query(db,
+                    "SELECT number, stated, reason, actor, created_us, card FROM model_cards" WHERE
+                    " AND (? = 0 OR number = ?) ORDER BY number DESC LIMIT 1",
+                    GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(model), gy_vi(version), gy_vi(number),
+                            gy_vi(number)),
+                    &st, err));
     GY_TRY(gy_stmt_step(st, ret_found, err));
     if (*ret_found) {
         return read_row(st, true, a, ret, err);

@@ -7,12 +7,12 @@
 
 #include "track/track.h"
 
-#define GY_CARD_MAX_STATED (256 * 1024)         /* bytes of what people state */
-#define GY_CARD_MAX_BYTES ((size_t)(8 << 20))   /* of a whole card */
-#define GY_CARD_MAX_VERSIONS 10000              /* of one card */
+#define GY_CARD_MAX_STATED (256 * 1024)       /* bytes of what people state */
+#define GY_CARD_MAX_BYTES ((size_t)(8 << 20)) /* of a whole card */
+#define GY_CARD_MAX_VERSIONS 10000            /* of one card */
 
 struct gy_card {
-    int64_t number; /* from 1 */
+    int64_t number;       /* from 1 */
     struct gy_str stated; /* JSON object */
     struct gy_str card;   /* JSON object; absent in lists */
     struct gy_str reason, actor;

@@ -10,8 +10,8 @@
 #include "track/registry.h"
 #include "track/runs.h"
 
-#define COLUMNS                                                                              \
-    "SELECT c.id, c.subject, t.body, c.actor, c.deleted_by, c.n_texts, c.created_us, "       \
+#define COLUMNS                                                                               \
+    "SELECT c.id, c.subject, t.body, c.actor, c.deleted_by, c.n_texts, c.created_us, "        \
     "t.created_us, c.deleted_us FROM comments c JOIN comment_texts t ON t.comment_id = c.id " \
     "AND t.number = c.n_texts "
 
@@ -30,8 +30,8 @@ gy_status gy_comment_subject(struct gy_db *db, struct gy_str subject, struct gy_
     if (gy_str_eqc(kind, "model")) {
         struct gy_model_version v;
         GY_TRY(gy_registry_resolve(db, id, a, &v, err));
-        *ret = gy_str_c(gy_arena_printf(a, "model:%" GY_STR_F "/%lld", GY_STR_A(v.name),
-                                        (long long)v.version));
+        *ret = gy_str_c(
+            gy_arena_printf(a, "model:%" GY_STR_F "/%lld", GY_STR_A(v.name), (long long)v.version));
         return ret->p ? GY_OK : gy_track_nomem(err);
     }
     return gy_err_set(err, GY_E_INVALID,

@@ -38,8 +38,8 @@ static gy_status read_entry(struct gy_stmt *st, struct gy_arena *a, struct gy_hi
                             struct gy_err *err)
 {
     *e = (struct gy_history_entry){.time_us = gy_col_i64(st, 0), .revision = gy_col_i64(st, 6)};
-    struct gy_str *texts[] = {NULL,     &e->kind, &e->what, &e->action, &e->from,
-                              &e->to,   NULL,     &e->actor, &e->reason};
+    struct gy_str *texts[] = {NULL,   &e->kind, &e->what,  &e->action, &e->from,
+                              &e->to, NULL,     &e->actor, &e->reason};
     for (int i = 0; i < 9; i++) {
         if (texts[i]) {
             GY_TRY(gy_col_copy(st, i, a, texts[i], err));
@@ -57,8 +57,8 @@ gy_status gy_model_history(struct gy_db *db, struct gy_str name, struct gy_str a
     struct gy_val which = gy_vs(alias.p ? alias : GY_STR(""));
     max = max > GY_HISTORY_MAX ? GY_HISTORY_MAX : max;
     if (which.s.n > 0) {
-        GY_TRY(gy_db_query(db, g_alias_history, GY_VALS(ws, n, which, which, gy_vi(max)), &st,
-                           err));
+        GY_TRY(
+            gy_db_query(db, g_alias_history, GY_VALS(ws, n, which, which, gy_vi(max)), &st, err));
     } else {
         GY_TRY(gy_db_query(db, g_history,
                            GY_VALS(ws, n, which, which, ws, n, ws, n, ws, n, gy_vi(max)), &st,
@@ -280,7 +280,8 @@ gy_status gy_model_records_renamed(struct gy_db *db, struct gy_str from, struct 
         "UPDATE model_cards SET model_name = ? WHERE workspace_id = ? AND model_name = ?",
     };
     static const char comments[] =
-        "UPDATE comments SET subject = 'model:' || ? || SUBSTR(subject, CAST(? AS INTEGER)) WHERE workspace_id = ? "
+        "UPDATE comments SET subject = 'model:' || ? || SUBSTR(subject, CAST(? AS INTEGER)) WHERE "
+        "workspace_id = ? "
         "AND gone_us = 0 AND subject IN (SELECT 'model:' || m.name || '/' || CAST(v.version AS "
         "TEXT) FROM model_versions v JOIN registered_models m ON m.id = v.model WHERE "
         "m.workspace_id = ? AND m.name = ?)";
@@ -341,9 +342,9 @@ static gy_status refuse_one(struct served *x, struct gy_str endpoint, struct gy_
 {
     struct gy_model_version v;
     struct gy_err why = GY_ERR_INIT;
-    gy_status status = digest.n ? gy_registry_by_digest(x->db, name, version, digest, false,
-                                                        x->arena, &v, &why)
-                                : GY_E_NOTFOUND;
+    gy_status status =
+        digest.n ? gy_registry_by_digest(x->db, name, version, digest, false, x->arena, &v, &why)
+                 : GY_E_NOTFOUND;
     if (status != GY_OK && status != GY_E_NOTFOUND) {
         return gy_err_set(err, status, "%s", why.msg);
     }

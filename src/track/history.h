@@ -13,10 +13,10 @@
 #define GY_HISTORY_REASON "gyre.reason" /* tag of a version: why the next move of it happens */
 
 struct gy_history_entry {
-    struct gy_str kind; /* "alias", "stage", "endpoint", "version", "renamed", "deleted" */
-    struct gy_str what; /* the alias, the endpoint, the version's number */
-    struct gy_str action; /* alias: as gy_alias_move; endpoint: "deploy", "promote", "rollback";
-                             version: "registered"; stage, renamed, deleted: absent */
+    struct gy_str kind;     /* "alias", "stage", "endpoint", "version", "renamed", "deleted" */
+    struct gy_str what;     /* the alias, the endpoint, the version's number */
+    struct gy_str action;   /* alias: as gy_alias_move; endpoint: "deploy", "promote", "rollback";
+                               version: "registered"; stage, renamed, deleted: absent */
     struct gy_str from, to; /* versions, stages or names; absent: nowhere */
     int64_t revision;       /* of the endpoint; 0: no endpoint */
     struct gy_str actor, reason;

@@ -57,8 +57,8 @@ GY_CHECKED gy_status gy_model_by_alias(struct gy_db *db, struct gy_str name, str
                                        struct gy_err *err);
 struct gy_alias_move {
     struct gy_str alias, actor;
-    struct gy_str action; /* "promoted", "rolled_back", "moved", "removed" */
-    struct gy_str reason; /* absent: none was given */
+    struct gy_str action;             /* "promoted", "rolled_back", "moved", "removed" */
+    struct gy_str reason;             /* absent: none was given */
     int64_t from_version, to_version; /* 0: nowhere */
     int64_t time_us;
 };
@@ -140,7 +140,7 @@ GY_CHECKED gy_status gy_version_take_digest(struct gy_db *db, struct gy_model_ve
                                             struct gy_str actor, struct gy_arena *a,
                                             struct gy_err *err);
 GY_CHECKED gy_status gy_model_note_alias(struct gy_db *db, struct gy_str name, struct gy_str alias,
-                                         int64_t from, int64_t to,
-                                         const struct gy_model_why *why, struct gy_err *err);
+                                         int64_t from, int64_t to, const struct gy_model_why *why,
+                                         struct gy_err *err);
 
 #endif

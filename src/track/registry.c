@@ -295,8 +295,7 @@ gy_status gy_model_note_alias(struct gy_db *db, struct gy_str name, struct gy_st
                       GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(name), gy_vs(alias),
                               from ? gy_vi(from) : gy_vnull(), to ? gy_vi(to) : gy_vnull(),
                               gy_vs(why->actor), gy_vc(action),
-                              gy_vs(why->reason.n ? why->reason : GY_STR_NULL),
-                              gy_vi(gy_now_us())),
+                              gy_vs(why->reason.n ? why->reason : GY_STR_NULL), gy_vi(gy_now_us())),
                       NULL, err));
     GY_AUTO_DONE(gy_buf_done) struct gy_buf json;
     GY_AUTO_DONE(gy_buf_done) struct gy_buf subject;

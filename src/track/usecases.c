@@ -14,14 +14,17 @@ static const struct step {
     const char *from[3];
     const char *event, *what;
 } g_steps[] = {
-    [GY_USECASE_REQUEST] = {"requested", "requested", {"draft", "rejected", NULL},
-                            "usecase.requested", "asking for an approval"},
-    [GY_USECASE_APPROVE] = {"approved", "approved", {"requested", NULL, NULL}, "usecase.approved",
-                            "a decision"},
-    [GY_USECASE_REJECT] = {"rejected", "rejected", {"requested", NULL, NULL}, "usecase.rejected",
-                           "a decision"},
-    [GY_USECASE_RETIRE] = {"retired", "retired", {NULL, NULL, NULL}, "usecase.retired",
-                           "retiring a use case"},
+    [GY_USECASE_REQUEST] = {"requested",
+                            "requested",
+                            {"draft", "rejected", NULL},
+                            "usecase.requested",
+                            "asking for an approval"},
+    [GY_USECASE_APPROVE] =
+        {"approved", "approved", {"requested", NULL, NULL}, "usecase.approved", "a decision"},
+    [GY_USECASE_REJECT] =
+        {"rejected", "rejected", {"requested", NULL, NULL}, "usecase.rejected", "a decision"},
+    [GY_USECASE_RETIRE] =
+        {"retired", "retired", {NULL, NULL, NULL}, "usecase.retired", "retiring a use case"},
 };
 
 static gy_status check_name(struct gy_str name, struct gy_err *err)
@@ -65,20 +68,19 @@ static gy_status note(struct gy_db *db, const struct gy_usecase *u, const char *
 
 /* ---- reading ---- */
 
-#define COLUMNS                                                                            \
-    "SELECT u.name, u.state, u.spec, u.requested_by, u.decided_by, u.actor, u.number, "    \
+#define COLUMNS                                                                         \
+    "SELECT u.name, u.state, u.spec, u.requested_by, u.decided_by, u.actor, u.number, " \
     "u.four_eyes, u.created_us, u.updated_us FROM use_cases u "
 
 static gy_status read_models(struct gy_db *db, struct gy_arena *a, struct gy_usecase *u,
                              struct gy_err *err)
 {
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
-    GY_TRY(gy_db_query(db,
-                       "SELECT model_name FROM use_case_models WHERE workspace_id = ? AND use_case "
-                       "= ? ORDER BY model_name LIMIT ?",
-                       GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(u->name),
-                               gy_vi(GY_USECASE_MAX_LIST)),
-                       &st, err));
+    GY_TRY(gy_db_query(
+        db,
+        "SELECT model_name FROM use_case_models WHERE workspace_id = ? AND use_case "
+        "= ? ORDER BY model_name LIMIT ?",
+        GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(u->name), gy_vi(GY_USECASE_MAX_LIST)), &st, err));
     void *items = NULL;
     size_t cap = 0;
     for (;;) {
@@ -175,8 +177,7 @@ gy_status gy_usecase_changes(struct gy_db *db, struct gy_str name, struct gy_are
                        "SELECT action, state, spec, model_name, reason, actor, number, created_us "
                        "FROM use_case_changes WHERE workspace_id = ? AND name = ? ORDER BY id DESC "
                        "LIMIT ?",
-                       GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(name),
-                               gy_vi(GY_USECASE_MAX_LIST)),
+                       GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(name), gy_vi(GY_USECASE_MAX_LIST)),
                        &st, err));
     for (;;) {
         bool row = false;

@@ -16,9 +16,9 @@
 #define GY_USECASE_MAX_LIST 10000       /* use cases, changes, or models a call */
 
 struct gy_usecase {
-    struct gy_str name, state, spec; /* spec: JSON object */
-    int64_t number;                  /* of the text, from 1 */
-    bool four_eyes;                  /* who requested may not approve */
+    struct gy_str name, state, spec;        /* spec: JSON object */
+    int64_t number;                         /* of the text, from 1 */
+    bool four_eyes;                         /* who requested may not approve */
     struct gy_str requested_by, decided_by; /* absent: nobody */
     struct gy_str actor;                    /* who applied it first */
     int64_t created_us, updated_us;

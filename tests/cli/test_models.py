@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """gyre exp, runs and models: over HTTP, over the home's socket, and in-process."""
 
+import getpass
 import json
 import urllib.request
 
@@ -36,6 +37,16 @@ def ask(server, tmp_path):
     """Run gyre against the server, want success, give stdout."""
     def run(*args):
         done = support.run_gyre(*args, "--server", server.url, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+    return run
+
+
+@pytest.fixture
+def mine(server, tmp_path):
+    """The same over the home's socket, where the user is the actor."""
+    def run(*args):
+        done = support.run_gyre(*args, "--home", server.home, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         return done.stdout
     return run
@@ -82,26 +93,39 @@ def test_what_is_not_there(server, gyre):
         assert done.returncode != 0 and says in done.stderr, (words, done.stderr)
 
 
-def test_models(ask, server, gyre):
+def test_models(ask, mine, server, gyre):
     for i in (1, 2, 3):
         run = make_run(server, i / 10, {"MLmodel": b"flavors: {}", "model.json": str(i).encode()})
         made = json.loads(ask("models", "register", "m", f"{run['artifact_uri']}/model", "--run", run["run_id"], "--json"))
         assert made["version"] == i and len(made["digest"]) == 64 and made["servable"] == "unknown"
         assert [f["path"] for f in made["files"]] == ["MLmodel", "model.json"]
-    assert json.loads(ask("models", "promote", "m/1", "--json")) == \
-        {"name": "m", "alias": "champion", "version": 1, "from": None}
-    assert "-> version 3 (was 1)" in ask("models", "promote", "models:/m/3")
+    moved = json.loads(mine("models", "promote", "m/1", "--json"))
+    assert moved.pop("actor") == getpass.getuser()
+    assert moved == {"name": "m", "alias": "champion", "version": 1, "from": None, "reason": None}
+    assert "-> version 3 (was 1)" in mine("models", "promote", "models:/m/3", "--reason", "best\nso far")
     listed = ask("models", "list")
     assert "champion=3" in listed
     shown = ask("models", "show", "m")
     assert "champion" in shown and len([line for line in shown.splitlines() if line.strip()]) >= 4
     assert json.loads(ask("models", "show", "m@champion", "--json"))["version"] == 3
     assert "MLmodel" in ask("models", "show", "m/2")
-    assert json.loads(ask("models", "rollback", "m", "--json")) == \
-        {"name": "m", "alias": "champion", "version": 1, "from": 3}
-    assert json.loads(ask("models", "rollback", "m", "--to", "2", "--json"))["version"] == 2
-    nowhere = gyre("models", "rollback", "m", "--alias", "shadow", "--server", server.url)
+    back = json.loads(mine("models", "rollback", "m", "--reason", "alarms", "--json"))
+    assert (back["version"], back["from"], back["reason"]) == (1, 3, "alarms")
+    assert json.loads(mine("models", "rollback", "m", "--to", "2", "--json"))["version"] == 2
+    nowhere = gyre("models", "rollback", "m", "--alias", "shadow", "--home", server.home)
     assert nowhere.returncode != 0 and "--to" in nowhere.stderr
+    # Who moves an alias this way has a name; over the loopback port nobody has one.
+    for words in (["promote", "m/1"], ["rollback", "m"]):
+        nobody = gyre("models", *words, "--server", server.url)
+        assert nobody.returncode != 0 and "anonymous" in nobody.stderr
+    table = ask("models", "history", "m", "--alias", "champion").splitlines()
+    assert len(table) == 5 and "rolled_back" in table[1] and "3 -> 1" in table[2] and "alarms" in table[2]
+    assert "best so far" in table[3]
+    history = json.loads(ask("models", "history", "m", "--json"))["history"]
+    assert [e["action"] for e in history if e["kind"] == "alias"] == ["rolled_back", "rolled_back", "promoted", "promoted"]
+    assert {e["actor"] for e in history if e["kind"] == "alias"} == {getpass.getuser()}
+    assert sum(e["kind"] == "version" for e in history) == 3
+    assert len(json.loads(ask("models", "history", "m", "-n", "2", "--json"))["history"]) == 2
 
 
 def test_the_socket_of_a_running_server(server, tmp_path):

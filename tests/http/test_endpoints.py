@@ -5,6 +5,7 @@ import http.client
 import json
 import math
 import socket
+import sqlite3
 import threading
 
 import pytest
@@ -121,7 +122,8 @@ def test_the_gate(new_server, tmp_path):
     assert predict(server, WELL)["revision"] == 2
 
 
-def test_leaving_the_gate_out_leaves_no_approval_out(new_server):
+@pytest.mark.parametrize("approval", ["required", {"four_eyes": True}])
+def test_leaving_the_gate_out_leaves_no_approval_out(new_server, approval):
     server = new_server()
     serving.register(server, files=NEVER)
     serving.register(server, files=ALWAYS)
@@ -131,7 +133,7 @@ def test_leaving_the_gate_out_leaves_no_approval_out(new_server):
     for version in (1, 2):
         api.judge(version, True)
     must(server, "POST", path, {"model": "models:/sepsis/1", "project": PLAIN, "gate": gate})
-    strict = {"model": "models:/sepsis/2", "project": PLAIN, "gate": gate | {"approval": "required"}}
+    strict = {"model": "models:/sepsis/2", "project": PLAIN, "gate": gate | {"approval": approval}}
     assert request(server, "POST", path, strict)[1]["code"] == "NOTBLESSED"
     must(server, "POST", f"{API}/endpoints/sepsis/undeploy", {})
     api.approve(2)
@@ -206,9 +208,16 @@ def test_restart_serves_what_was_renamed_or_deleted(new_server, tmp_path, change
     if change == "rename":
         must(server, "POST", serving.MLFLOW + "/registered-models/rename", {"name": "sepsis", "new_name": "other"})
     else:
-        must(server, "DELETE", serving.MLFLOW + "/model-versions/delete", {"name": "sepsis", "version": "1"})
+        version = {"name": "sepsis", "version": "1"}
+        for path, body in (("model-versions", version), ("registered-models", {"name": "sepsis"})):
+            status, answer, _ = request(server, "DELETE", f"{serving.MLFLOW}/{path}/delete", body)
+            assert (status, answer["error_code"]) == (409, "RESOURCE_CONFLICT") and "endpoint 'sepsis'" in answer["message"]
     before = predict(server, SICK)
     server.stop()
+    if change == "delete":  # as a database may be that older programs wrote to, which let it go
+        with sqlite3.connect(home / "gyre.db") as db:
+            db.execute("UPDATE model_versions SET deleted = 1")
+        db.close()
     after = predict(new_server(home=home), SICK)
     assert [after[k] for k in ("isSepsis", "model_version", "revision")] == [before[k] for k in ("isSepsis", "model_version", "revision")]
 

@@ -268,10 +268,64 @@ static void test_json(void **state)
     assert_str(gy_json_str(yyjson_arr_get(list, 4), "slice"), "a > 'x\"'");
 }
 
+static void expect_origin(struct gy_gate_spec *spec, struct gy_gate_origin origin, const char *kind,
+                          enum gy_check_result result, const char *reason)
+{
+    const struct gy_gate_value values[] = {value("f1", 0.9)};
+    const struct gy_gate_group all = {.rows = 10, .values = values, .n_values = 1};
+    struct gy_gate_side side = {
+        .digest = GY_STR("d"), .groups = &all, .n_groups = 1, .origin = origin};
+    struct gy_gate_result r;
+    struct gy_err err = GY_ERR_INIT;
+    spec->n_bounds = 1;
+    spec->bounds[0] = bound("f1", 0.5, NAN);
+    assert_status(GY_OK, check(spec, &side, NULL, &r, &err), err);
+    const struct gy_gate_check *c = find(&r, kind, NULL, kind);
+    if (c->result != result || !strstr(c->reason, reason)) {
+        fail_msg("%s: %d, %s", kind, c->result, c->reason);
+    }
+    assert_int_equal(r.blessed, result != GY_CHECK_FAILED);
+    assert_int_equal(r.n_checks, 4);
+}
+
+#define COMMIT "0123456789abcdef0123456789abcdef01234567"
+#define SHA256 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static void test_origin(void **state)
+{
+    (void)state;
+    struct gy_gate_spec dirty = {.refuse_dirty = true}, unpinned = {.refuse_unpinned = true};
+    struct gy_gate_spec usecase = {.needs_usecase = true};
+    struct gy_gate_origin o = {.code_revision = GY_STR(COMMIT), .data_sha256 = GY_STR(SHA256)};
+    expect_origin(&dirty, o, "clean", GY_CHECK_PASSED, "commit 0123456789ab");
+    expect_origin(&unpinned, o, "pinned", GY_CHECK_PASSED, "data 0123456789ab, code 0123456789ab");
+    o.dirty = true;
+    expect_origin(&dirty, o, "clean", GY_CHECK_FAILED, "differs from commit 0123456789ab");
+    o.dirty = false;
+    o.code_revision = GY_STR(COMMIT "+dirty");
+    expect_origin(&dirty, o, "clean", GY_CHECK_FAILED, "it is dirty");
+    expect_origin(&unpinned, o, "pinned", GY_CHECK_PASSED, "code");
+    o.data_sha256 = GY_STR("5a5a5a5a"); /* MLflow's own digests name no bytes */
+    expect_origin(&unpinned, o, "pinned", GY_CHECK_FAILED, "no bytes of data");
+    o.code_revision = GY_STR("unversioned");
+    expect_origin(&dirty, o, "clean", GY_CHECK_SKIPPED, "no code revision is known");
+    expect_origin(&unpinned, o, "pinned", GY_CHECK_FAILED, "neither");
+    o.data_sha256 = GY_STR(SHA256);
+    o.code_revision = GY_STR_NULL;
+    expect_origin(&unpinned, o, "pinned", GY_CHECK_FAILED, "no code revision");
+    expect_origin(&usecase, o, "usecase", GY_CHECK_FAILED, "attached to no use case");
+    o.usecase = GY_STR("ward");
+    o.usecase_state = GY_STR("requested");
+    expect_origin(&usecase, o, "usecase", GY_CHECK_FAILED, "use case 'ward' is requested");
+    o.usecase_state = GY_STR("approved");
+    expect_origin(&usecase, o, "usecase", GY_CHECK_PASSED, "is approved");
+}
+
 static gy_status check_once(void *ctx, struct gy_err *err)
 {
     const struct gy_gate_side *side = ctx;
-    struct gy_gate_spec spec = {.n_bounds = 1};
+    struct gy_gate_spec spec = {
+        .n_bounds = 1, .refuse_dirty = true, .refuse_unpinned = true, .needs_usecase = true};
     GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
     struct gy_gate_result r;
     gy_arena_init(&a, GY_MIB);
@@ -284,7 +338,7 @@ static void test_torture(void **state)
     (void)state;
     const struct gy_gate_value values[] = {value("f1", 0.9)};
     const struct gy_gate_group all = {.rows = 10, .values = values, .n_values = 1};
-    struct gy_gate_side side = {GY_STR("d"), 1, &all, 1};
+    struct gy_gate_side side = {GY_STR("d"), 1, &all, 1, .origin = {GY_STR("c+dirty")}};
     torture(check_once, &side);
 }
 
@@ -297,6 +351,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_is_missing_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ends_of_the_interval, setup, teardown),
         cmocka_unit_test_setup_teardown(test_grounds, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_origin, setup, teardown),
         cmocka_unit_test_setup_teardown(test_json, setup, teardown),
         cmocka_unit_test(test_torture),
     };

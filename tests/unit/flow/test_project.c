@@ -91,6 +91,12 @@ static void test_refused(void **state)
         {"gate: {slices: [\"HR >\"]}\n", "slices: a value is missing", ""},
         {"gate: {slices: \"HR > 1\"}\n", "slices must be a list", ""},
         {"gate: {approval: maybe}\n", "required or none", ""},
+        {"gate: {approval: {four_eye: true}}\n", "unknown key 'four_eye'", "'four_eyes'"},
+        {"gate: {approval: {four_eyes: yes please}}\n", "four_eyes must be true or false", ""},
+        {"gate: {usecase: yes}\n", "usecase must be required or none", ""},
+        {"gate: {refuse: dirty}\n", "refuse must be a list", ""},
+        {"gate: {refuse: [dirt]}\n", "refuse knows dirty and unpinned", ""},
+        {"gate: {refuse: [dirty, dirty, dirty]}\n", "more than 2 entries", ""},
         {"gate: 3\n", "must be a map", ""},
         {"[]\n", "must be a map", ""},
     };
@@ -103,6 +109,34 @@ static void test_refused(void **state)
             fail_msg("%s gave %s: %s (%s)", rows[i].text, gy_status_name(status), err.msg,
                      err.hint);
         }
+    }
+}
+
+static void test_what_a_gate_asks_beside_numbers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool approval, four_eyes, usecase, dirty, unpinned;
+    } rows[] = {
+        {"gate: {approval: {four_eyes: true}}\n", true, true, false, false, false},
+        {"gate: {approval: {required: false, four_eyes: true}}\n", false, true, false, false,
+         false},
+        {"gate: {approval: {}}\n", true, false, false, false, false},
+        {"gate: {approval: none, usecase: required}\n", false, false, true, false, false},
+        {"gate: {usecase: none, refuse: [unpinned]}\n", false, false, false, false, true},
+        {"gate: {refuse: [dirty, unpinned]}\n", false, false, false, true, true},
+        {"gate: {refuse: }\n", false, false, false, false, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        GY_AUTO(gy_project_free) struct gy_project *p = NULL;
+        struct gy_err err = GY_ERR_INIT;
+        assert_status(GY_OK, load(rows[i].text, &p, &err), err);
+        assert_int_equal(p->gate.needs_approval, rows[i].approval);
+        assert_int_equal(p->gate.four_eyes, rows[i].four_eyes);
+        assert_int_equal(p->gate.needs_usecase, rows[i].usecase);
+        assert_int_equal(p->gate.refuse_dirty, rows[i].dirty);
+        assert_int_equal(p->gate.refuse_unpinned, rows[i].unpinned);
     }
 }
 
@@ -161,6 +195,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_whole, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_a_gate_asks_beside_numbers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_absent_is_fine, setup, teardown),
         cmocka_unit_test_setup_teardown(test_found_upwards, setup, teardown),
         cmocka_unit_test_setup_teardown(test_torture, setup, teardown),
