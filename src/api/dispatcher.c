@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "api/mlflow_artifacts.h"
 #include "base/id.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -22,6 +23,8 @@
 #include "flow/trigger.h"
 
 #define MAX_EXIT_FILE (64 * GY_KIB)
+#define CLEAN_UPLOADS_NS \
+    ((int64_t)600 * 1000000000) /* how often dead parts of uploads are looked for */
 
 /* One job that runs. */
 struct child {
@@ -437,8 +440,13 @@ static void wait_for_more(struct gy_dispatcher *d)
 static void *dispatcher_main(void *arg)
 {
     struct gy_dispatcher *d = arg;
+    int64_t cleaned_ns = 0;
     while (!atomic_load(&d->stopping)) {
         round_of(d);
+        if (cleaned_ns == 0 || gy_mono_ns() - cleaned_ns > CLEAN_UPLOADS_NS) {
+            cleaned_ns = gy_mono_ns();
+            gy_mf_clean_uploads(d->app);
+        }
         if (!atomic_load(&d->stopping)) {
             wait_for_more(d);
         }

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* MLflow: artifacts, listed by run, sent and fetched through the server in constant memory. */
-#include <errno.h>
-#include <stdio.h>
-#include <unistd.h>
-
 #include "api/mlflow_artifacts.h"
 #include "api/mlflow_wire.h"
 #include "base/limits.h"
@@ -11,7 +7,7 @@
 #include "track/models.h"
 #include "track/runs.h"
 
-#define COPY_BYTES (64 * GY_KIB)
+#define UPLOAD_MAX_BYTES ((int64_t)(10 * GY_MIB)) /* by upload-artifact, as MLflow has it */
 
 /* ---- listing ---- */
 
@@ -105,90 +101,6 @@ GY_MF_OP(list_run, parse_list_run, run_list_run, false);
 GY_MF_OP(list_root, parse_list_root, run_list_root, false);
 
 /* ---- sending bytes ---- */
-
-/* Text that a browser may show as such; anything else is only for keeping. */
-static const char *content_type(struct gy_str name)
-{
-    static const struct {
-        const char *end, *type;
-    } types[] = {
-        {".txt", "text/plain"},    {".log", "text/plain"},        {".err", "text/plain"},
-        {".cfg", "text/plain"},    {".conf", "text/plain"},       {".cnf", "text/plain"},
-        {".ini", "text/plain"},    {".properties", "text/plain"}, {".prop", "text/plain"},
-        {".toml", "text/plain"},   {".yaml", "text/plain"},       {".yml", "text/plain"},
-        {".xml", "text/plain"},    {".json", "application/json"}, {".jsonl", "text/plain"},
-        {".js", "text/plain"},     {".py", "text/plain"},         {".csv", "text/csv"},
-        {".tsv", "text/plain"},    {".md", "text/plain"},         {".rst", "text/plain"},
-        {".html", "text/html"},    {".sh", "text/plain"},         {".sql", "text/plain"},
-        {".png", "image/png"},     {".jpg", "image/jpeg"},        {".jpeg", "image/jpeg"},
-        {".gif", "image/gif"},     {".svg", "image/svg+xml"},     {".pdf", "application/pdf"},
-        {"MLmodel", "text/plain"}, {"MLproject", "text/plain"},   {".geojson", "text/plain"},
-    };
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
-        if (gy_str_ends(name, gy_str_c(types[i].end))) {
-            return types[i].type;
-        }
-    }
-    return "application/octet-stream";
-}
-
-static gy_status copy_out(struct gy_reply *reply, int fd, int64_t size, struct gy_err *err)
-{
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf chunk;
-    gy_buf_init(&chunk, COPY_BYTES);
-    char *p = gy_buf_reserve(&chunk, COPY_BYTES);
-    if (!p) {
-        return gy_track_nomem(err);
-    }
-    while (size > 0) {
-        ssize_t n = read(fd, p, COPY_BYTES);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return n < 0 ? gy_err_sys(err, errno, "reading an object")
-                         : gy_err_set(err, GY_E_CORRUPT, "an object is shorter than its size");
-        }
-        GY_TRY(gy_reply_write(reply, gy_str_n(p, (size_t)n), err));
-        size -= n;
-    }
-    return gy_reply_end(reply, err);
-}
-
-gy_status gy_mf_send_artifact(struct gy_app *app, struct gy_request *req, struct gy_reply *reply,
-                              const struct gy_artifact *f, struct gy_err *err)
-{
-    struct gy_str name = f->path;
-    for (size_t i = 0; i < f->path.n; i++) {
-        if (f->path.p[i] == '/') {
-            name = gy_str_sub(f->path, i + 1, SIZE_MAX);
-        }
-    }
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf encoded;
-    gy_buf_init(&encoded, 16 * GY_KIB);
-    gy_url_encode(&encoded, name, false);
-    GY_TRY(gy_buf_check(&encoded, "a file name", err));
-    const char *disposition =
-        gy_arena_printf(req->arena, "attachment; filename*=UTF-8''%s", encoded.p);
-    const char *sha256 = gy_arena_strdup(req->arena, f->sha256);
-    if (!disposition || !sha256) {
-        return gy_track_nomem(err);
-    }
-    int fd = -1;
-    int64_t size = 0;
-    GY_TRY(gy_objects_open_fd(app->objects, sha256, &fd, &size, err));
-    struct gy_header headers[] = {
-        {GY_STR("Content-Type"), gy_str_c(content_type(name))},
-        {GY_STR("Content-Disposition"), gy_str_c(disposition)},
-        {GY_STR("X-Content-Type-Options"), GY_STR("nosniff")},
-    };
-    gy_status status = gy_reply_begin(reply, 200, headers, 3, size, err);
-    if (status == GY_OK) {
-        status = copy_out(reply, fd, size, err);
-    }
-    (void)close(fd); /* only read from */
-    return status;
-}
 
 /* Which file a request means; found inside a read closure. */
 struct lookup {
@@ -333,16 +245,48 @@ static gy_status h_delete(void *ctx, struct gy_request *req, struct gy_reply *re
     return gy_reply_send(reply, 200, "application/json", GY_STR("{}"), err);
 }
 
-/* The client falls back to a plain upload when it reads exactly this. */
-static gy_status h_multipart(void *ctx, struct gy_request *req, struct gy_reply *reply,
-                             struct gy_err *err)
+/* What the browser's page sends: a small file for a run. */
+static gy_status find_run_file(struct gy_db *db, void *ctx, struct gy_err *err)
 {
-    (void)ctx;
-    (void)req;
-    return gy_mf_send_error(reply, 501, "NOT_IMPLEMENTED",
-                            GY_STR("Multipart upload is not supported for the current artifact "
-                                   "repository"),
-                            err);
+    struct lookup *x = ctx;
+    struct gy_run r;
+    GY_TRY(gy_run_get(db, x->run_id, false, x->arena, &r, err));
+    struct gy_str root = gy_artifact_path_of_uri(r.artifact_uri, x->arena);
+    if (!root.p) {
+        return gy_err_set(err, GY_E_INVALID,
+                          "the artifacts of this run are not kept by this server");
+    }
+    x->path = gy_artifact_join(root, x->path, x->arena);
+    return x->path.p ? GY_OK : gy_track_nomem(err);
+}
+
+static gy_status h_upload_for_run(void *ctx, struct gy_request *req, struct gy_reply *reply,
+                                  struct gy_err *err)
+{
+    struct gy_app *app = ctx;
+    struct lookup x = {.arena = req->arena, .run_id = gy_req_query(req, "run_uuid")};
+    struct gy_str path = gy_req_query(req, "path");
+    struct upload up = {.actor = req->actor};
+    if (x.run_id.n == 0 || path.n == 0) {
+        return gy_err_set(err, GY_E_INVALID, "Request must specify %s.",
+                          x.run_id.n == 0 ? "run_uuid" : "path");
+    }
+    GY_TRY(gy_artifact_clean_path(path, req->arena, &x.path, err));
+    if (!req->body || req->body->size_bytes == 0) {
+        return gy_err_set(err, GY_E_INVALID, "Request must specify data.");
+    }
+    GY_TRY(gy_store_read(app->store, find_run_file, &x, err));
+    gy_status status = req->body->size_bytes > UPLOAD_MAX_BYTES
+                           ? GY_E_TOOBIG
+                           : gy_objects_put_reader(app->objects, req->body, UPLOAD_MAX_BYTES,
+                                                   up.sha256, &up.size, err);
+    if (status == GY_E_TOOBIG) {
+        return gy_err_set(err, GY_E_INVALID, "Artifact size is too large. Max size is 10MB.");
+    }
+    GY_TRY(status);
+    up.path = x.path;
+    GY_TRY(gy_store_write(app->store, put_upload, &up, err));
+    return gy_reply_send(reply, 200, "application/json", GY_STR("{}"), err);
 }
 
 #define PROXY(prefix)                                                                             \
@@ -353,12 +297,9 @@ static gy_status h_multipart(void *ctx, struct gy_request *req, struct gy_reply 
         {"PUT",    prefix "/mlflow-artifacts/artifacts/{path*}",                                  \
          h_upload, gy_mf_error,                                                                   \
          SIZE_MAX, "Upload an artifact"},                                                         \
-        {"DELETE", prefix "/mlflow-artifacts/artifacts/{path*}",                                  \
-         h_delete, gy_mf_error,                                                                   \
-         0,        "Delete an artifact or a folder"},                                             \
     {                                                                                             \
-        "POST", prefix "/mlflow-artifacts/mpu/{path*}", h_multipart, gy_mf_error, 0,              \
-            "Multipart upload (not supported)"                                                    \
+        "DELETE", prefix "/mlflow-artifacts/artifacts/{path*}", h_delete, gy_mf_error, 0,         \
+            "Delete an artifact or a folder"                                                      \
     }
 
 static const struct gy_route g_routes[] = {
@@ -368,6 +309,8 @@ static const struct gy_route g_routes[] = {
      "A model version's artifact"},
     {"GET", "/ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files", h_model_artifact,
      gy_mf_error, 0, "A logged model's artifact"},
+    {"POST", "/ajax-api/2.0/mlflow/upload-artifact", h_upload_for_run, gy_mf_error, SIZE_MAX,
+     "Upload a small artifact of a run"},
     PROXY("/api/2.0"),
     PROXY("/ajax-api/2.0"),
     PROXY("/api/3.0"),
@@ -376,5 +319,6 @@ static const struct gy_route g_routes[] = {
 
 gy_status gy_mf_add_artifacts(struct gy_router *r, struct gy_app *app, struct gy_err *err)
 {
+    GY_TRY(gy_mf_add_uploads(r, app, err));
     return gy_router_add(r, g_routes, sizeof g_routes / sizeof g_routes[0], app, err);
 }

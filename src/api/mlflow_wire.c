@@ -47,6 +47,8 @@ static const char *code_of(gy_status status, int *ret_http)
     case GY_E_NOMEM:
     case GY_E_UNAVAILABLE:
         return "TEMPORARILY_UNAVAILABLE";
+    case GY_E_NOSPACE:
+        return "RESOURCE_EXHAUSTED";
     case GY_E_TIMEOUT:
         return "DEADLINE_EXCEEDED";
     case GY_E_CANCELLED:

@@ -8,6 +8,8 @@
 #include "base/limits.h"
 #include "base/mem.h"
 
+#define FILE_PIECE ((int64_t)(64 * GY_KIB))
+
 enum { READ_STEP = 16 * 1024 };
 
 /* ---- replies ---- */
@@ -31,6 +33,47 @@ gy_status gy_reply_end(struct gy_reply *r, struct gy_err *err)
     GY_REQUIRE(r->begun && !r->ended);
     r->ended = true;
     return r->ops->end(r, err);
+}
+
+static gy_status copy_file(struct gy_reply *r, int fd, int64_t at, int64_t n, struct gy_err *err)
+{
+    GY_AUTO(gy_free) char *piece = gy_malloc(FILE_PIECE);
+    if (!piece) {
+        return gy_err_set(err, GY_E_NOMEM, "sending a file");
+    }
+    while (n > 0) {
+        ssize_t got = pread(fd, piece, n < FILE_PIECE ? (size_t)n : FILE_PIECE, (off_t)at);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0) {
+            return gy_err_sys(err, errno, "sending a file");
+        }
+        if (got == 0) {
+            return gy_err_set(err, GY_E_CORRUPT, "the file ends %lld bytes too early",
+                              (long long)n);
+        }
+        GY_TRY(gy_reply_write(r, gy_str_n(piece, (size_t)got), err));
+        at += got;
+        n -= got;
+    }
+    return GY_OK;
+}
+
+gy_status gy_reply_copy_file(struct gy_reply *r, int fd, int64_t offset, int64_t n_bytes,
+                             struct gy_err *err)
+{
+    gy_status status = copy_file(r, fd, offset, n_bytes, err);
+    (void)close(fd); /* only read from */
+    return status;
+}
+
+gy_status gy_reply_send_file(struct gy_reply *r, int fd, int64_t offset, int64_t n_bytes,
+                             struct gy_err *err)
+{
+    GY_REQUIRE(r->begun && !r->ended);
+    return r->ops->send_file ? r->ops->send_file(r, fd, offset, n_bytes, err)
+                             : gy_reply_copy_file(r, fd, offset, n_bytes, err);
 }
 
 gy_status gy_reply_send(struct gy_reply *r, int status, const char *content_type,

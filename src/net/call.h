@@ -55,6 +55,9 @@ struct gy_reply_ops {
                        struct gy_err *err);
     gy_status (*write)(struct gy_reply *self, struct gy_str bytes, struct gy_err *err);
     gy_status (*end)(struct gy_reply *self, struct gy_err *err);
+    /* MAY be NULL: then the bytes are read and written. As gy_reply_send_file says. */
+    gy_status (*send_file)(struct gy_reply *self, int fd, int64_t offset, int64_t n_bytes,
+                           struct gy_err *err);
 };
 struct gy_reply {
     const struct gy_reply_ops *ops;
@@ -68,6 +71,15 @@ GY_CHECKED gy_status gy_reply_begin(struct gy_reply *r, int status, const struct
                                     size_t n_headers, int64_t body_bytes, struct gy_err *err);
 GY_CHECKED gy_status gy_reply_write(struct gy_reply *r, struct gy_str bytes, struct gy_err *err);
 GY_CHECKED gy_status gy_reply_end(struct gy_reply *r, struct gy_err *err);
+/* Write n_bytes of a regular file from offset on: what gy_reply_write of them would do, but a
+ * transport that can sends them straight from the page cache. fd belongs to the reply from then on,
+ * on failure too: the bytes may go out after the handler has returned. Fails: CORRUPT (the file is
+ * shorter), IO, and as gy_reply_write. */
+GY_CHECKED gy_status gy_reply_send_file(struct gy_reply *r, int fd, int64_t offset, int64_t n_bytes,
+                                        struct gy_err *err);
+/* The same without a transport's help: what one falls back to. */
+GY_CHECKED gy_status gy_reply_copy_file(struct gy_reply *r, int fd, int64_t offset, int64_t n_bytes,
+                                        struct gy_err *err);
 
 /* A transport or a handler tree. call: GY_OK when an answer (of any status) was delivered to reply;
  * an error when none could be: NETWORK, TIMEOUT, UNAVAILABLE. MUST be thread safe. free MAY be

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "net/file_out.h"
 
 static void feed(struct gy_conn *c, const char *bytes, size_t n);
 static void answered(struct gy_conn *c);
@@ -120,6 +121,7 @@ void gy_conn_free_spare(struct gy_net_loop *l)
 static void drop_exchange(struct gy_conn *c)
 {
     if (c->ex) {
+        gy_file_out_drop(c);
         c->ex->conn = NULL;
         gy_exchange_unref(c->ex);
         c->ex = NULL;
@@ -544,6 +546,12 @@ static void pump(struct gy_conn *c)
             }
             break;
         }
+        case GY_OUT_FILE:
+            gy_file_out_start(c);
+            return;
+        case GY_OUT_FULL:
+            gy_file_out_wait(c);
+            return;
         case GY_OUT_END:
             count_answer(c, c->ex->status);
             log_access(c, c->ex->status, c->ex->body_bytes, false);
@@ -594,6 +602,7 @@ static void dispatch(struct gy_conn *c, bool whole, bool deferred)
     ex->in_end = whole;
     ex->deferred = deferred;
     ex->keep_alive = !c->close_after;
+    ex->sealed = c->tls != NULL;
     ex->conn = c;
     c->ex = ex;
     atomic_fetch_add_explicit(&c->loop->stats.in_flight, 1, memory_order_relaxed);
@@ -914,7 +923,8 @@ void gy_conn_tick(struct gy_conn *c, uint64_t now_ms)
     const struct gy_server_options *o = &c->loop->server->o;
     uint64_t age = now_ms > c->since_ms ? now_ms - c->since_ms : 0;
     _Atomic uint64_t *timeouts = &c->loop->stats.timeouts;
-    if (write_stalled(c, now_ms)) {
+    if (write_stalled(c, now_ms) || gy_file_out_stalled(c, now_ms, (uint64_t)o->idle_timeout_ms,
+                                                        (uint64_t)o->body_min_bytes_s)) {
         gy_stat_add(timeouts, 1);
         gy_conn_close(c);
         return;

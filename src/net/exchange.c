@@ -2,13 +2,14 @@
 #include "net/exchange.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/time.h"
 #include "net/server_internal.h"
 
-static void post(struct gy_exchange *ex)
+void gy_exchange_post(struct gy_exchange *ex)
 {
     struct gy_net_loop *l = ex->loop;
     (void)pthread_mutex_lock(&l->lock);
@@ -57,7 +58,7 @@ static gy_status refill(struct gy_exchange *ex, struct gy_err *err)
     ex->in_paused = false;
     (void)pthread_mutex_unlock(&ex->lock);
     if (resume) {
-        post(ex);
+        gy_exchange_post(ex);
     }
     return status;
 }
@@ -142,7 +143,7 @@ static gy_status write_piece(struct gy_exchange *ex, struct gy_str piece, struct
     gy_status result = out_check(ex, err);
     (void)pthread_mutex_unlock(&ex->lock);
     if (news) {
-        post(ex);
+        gy_exchange_post(ex);
     }
     return result;
 }
@@ -175,7 +176,7 @@ static gy_status reply_end(struct gy_reply *self, struct gy_err *err)
     ex->broken = ex->broken || is_short || result != GY_OK;
     ex->out_end = true;
     (void)pthread_mutex_unlock(&ex->lock);
-    post(ex);
+    gy_exchange_post(ex);
     if (is_short && result == GY_OK) {
         return gy_err_set(err, GY_E_FAILED, "%lld bytes of the %lld that were announced",
                           (long long)ex->given, (long long)ex->promised);
@@ -183,7 +184,26 @@ static gy_status reply_end(struct gy_reply *self, struct gy_err *err)
     return result;
 }
 
-static const struct gy_reply_ops reply_ops = {reply_begin, reply_write, reply_end};
+/* A file that ends an answer of known size is left to jobs; any other is copied. */
+static gy_status reply_send_file(struct gy_reply *self, int fd, int64_t offset, int64_t n_bytes,
+                                 struct gy_err *err)
+{
+    struct gy_exchange *ex = of_reply(self);
+    if (n_bytes < GY_EXCHANGE_FILE || ex->sealed || ex->head_only ||
+        ex->promised - ex->given != n_bytes) {
+        return gy_reply_copy_file(self, fd, offset, n_bytes, err);
+    }
+    (void)pthread_mutex_lock(&ex->lock);
+    ex->given += n_bytes;
+    ex->file_fd = fd;
+    ex->file_at = offset;
+    ex->file_end = offset + n_bytes;
+    ex->file = GY_FILE_READY;
+    (void)pthread_mutex_unlock(&ex->lock);
+    return GY_OK;
+}
+
+static const struct gy_reply_ops reply_ops = {reply_begin, reply_write, reply_end, reply_send_file};
 
 /* ---- running ---- */
 
@@ -229,7 +249,7 @@ void gy_exchange_run(void *exchange)
         bool gone = ex->gone;
         ex->broken = ex->out_end = true;
         (void)pthread_mutex_unlock(&ex->lock);
-        post(ex);
+        gy_exchange_post(ex);
         if (!gone) { /* nobody else can be told; a client that leaves is no fault of ours */
             gy_log_err(err.code == GY_E_NETWORK ? GY_LOG_DEBUG : GY_LOG_WARN, "http",
                        "an answer broke off", &err);
@@ -298,6 +318,13 @@ enum gy_exchange_out gy_exchange_take(struct gy_exchange *ex, struct gy_buf *buf
         ex->out = empty;
         (void)pthread_cond_broadcast(&ex->changed);
         result = GY_OUT_BYTES;
+    } else if (ex->file == GY_FILE_RUNNING) {
+        result = GY_OUT_NOTHING;
+    } else if (ex->file == GY_FILE_BLOCKED) {
+        result = GY_OUT_FULL;
+    } else if (ex->file == GY_FILE_READY && ex->out_end) {
+        ex->file = GY_FILE_RUNNING;
+        result = GY_OUT_FILE;
     } else if (ex->out_end) {
         result = GY_OUT_END;
     }
@@ -343,6 +370,7 @@ struct gy_exchange *gy_exchange_new(struct gy_net_loop *loop, const struct gy_ht
         return NULL;
     }
     atomic_init(&ex->refs, 1);
+    ex->file_fd = ex->socket_fd = -1;
     ex->loop = loop;
     gy_arena_init(&ex->arena, GY_MAX_REQUEST_ARENA);
     gy_buf_init(&ex->in, SIZE_MAX / 2); /* bounded by the connection: it stops reading */
@@ -369,6 +397,13 @@ void gy_exchange_ref(struct gy_exchange *ex)
     (void)atomic_fetch_add_explicit(&ex->refs, 1, memory_order_relaxed);
 }
 
+static void close_fd(int fd)
+{
+    if (fd >= 0) {
+        (void)close(fd); /* a file only read from, or a socket that is closed elsewhere too */
+    }
+}
+
 void gy_exchange_unref(struct gy_exchange *ex)
 {
     if (ex && atomic_fetch_sub_explicit(&ex->refs, 1, memory_order_acq_rel) == 1) {
@@ -376,6 +411,8 @@ void gy_exchange_unref(struct gy_exchange *ex)
         gy_buf_done(&ex->current);
         gy_buf_done(&ex->out);
         gy_arena_done(&ex->arena);
+        close_fd(ex->file_fd);
+        close_fd(ex->socket_fd);
         (void)pthread_cond_destroy(&ex->changed);
         (void)pthread_mutex_destroy(&ex->lock);
         gy_free(ex);

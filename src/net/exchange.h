@@ -16,6 +16,16 @@ enum {
     GY_EXCHANGE_HIGH = 256 * 1024, /* bytes waiting in one direction before the giver must wait */
     GY_EXCHANGE_PIECE = 64 * 1024, /* written at a time */
     GY_EXCHANGE_FLUSH = 32 * 1024, /* an answer of known size is sent in pieces of about this */
+    GY_EXCHANGE_FILE = 128 * 1024, /* of a shorter file the bytes are copied, in one write more */
+};
+
+/* A file as the end of an answer (net/file_out.h). */
+enum gy_file_state {
+    GY_FILE_NONE,    /* there is none */
+    GY_FILE_READY,   /* to be sent on, when what is in `out` has gone */
+    GY_FILE_RUNNING, /* a job sends */
+    GY_FILE_BLOCKED, /* the socket is full */
+    GY_FILE_SENT,
 };
 
 struct gy_net_loop;
@@ -35,6 +45,10 @@ struct gy_exchange {
     size_t current_at;
     int64_t promised, given; /* body bytes of the answer; promised -1: not known */
     bool head_only, http10, keep_alive, chunked, deferred;
+    bool sealed;               /* TLS: what goes out passes through the loop's hands */
+    int file_fd;               /* -1: none; the worker's, then the jobs' that send it */
+    int64_t file_at, file_end; /* what of it is still to be sent; as file_fd */
+    int socket_fd; /* the connection's, once more: a job may outlive it; -1: not yet opened */
 
     pthread_mutex_t lock; /* guards what follows: */
     pthread_cond_t changed;
@@ -44,6 +58,8 @@ struct gy_exchange {
     const char *in_why;
     struct gy_buf out; /* framed bytes to go out */
     bool out_end, broken, gone;
+    enum gy_file_state file;
+    int64_t file_sent;
     bool close; /* the connection ends with this answer */
     int status;
     int64_t body_bytes; /* of the answer, for the log */
@@ -67,9 +83,19 @@ bool gy_exchange_has_room(struct gy_exchange *ex); /* for body bytes */
 /* The body ends: status GY_OK, or why it breaks off (why is static). */
 void gy_exchange_end_in(struct gy_exchange *ex, gy_status status, const char *why);
 void gy_exchange_gone(struct gy_exchange *ex); /* the client went away */
-enum gy_exchange_out { GY_OUT_NOTHING, GY_OUT_BYTES, GY_OUT_END, GY_OUT_BROKEN };
+enum gy_exchange_out {
+    GY_OUT_NOTHING,
+    GY_OUT_BYTES,
+    GY_OUT_FILE, /* to be sent on by a job: RUNNING now */
+    GY_OUT_FULL, /* a job that sends the file waits for room in the socket */
+    GY_OUT_END,
+    GY_OUT_BROKEN
+};
 /* What is to be sent: BYTES were swapped into *buf (given empty). */
 enum gy_exchange_out gy_exchange_take(struct gy_exchange *ex, struct gy_buf *buf);
+
+/* ---- any thread ---- */
+void gy_exchange_post(struct gy_exchange *ex); /* its connection is to look at it */
 
 /* ---- worker ---- */
 void gy_exchange_run(void *exchange); /* the pool's function; drops the worker's reference */

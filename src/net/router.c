@@ -2,6 +2,7 @@
 #include "net/router.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/limits.h"
 #include "base/mem.h"
@@ -377,7 +378,18 @@ static gy_status front_end(struct gy_reply *self, struct gy_err *err)
     return gy_reply_end(f->inner, err);
 }
 
-static const struct gy_reply_ops front_ops = {front_begin, front_write, front_end};
+static gy_status front_send_file(struct gy_reply *self, int fd, int64_t offset, int64_t n_bytes,
+                                 struct gy_err *err)
+{
+    struct front *f = (struct front *)self;
+    if (f->no_body) {
+        (void)close(fd); /* only read from */
+        return GY_OK;
+    }
+    return gy_reply_send_file(f->inner, fd, offset, n_bytes, err);
+}
+
+static const struct gy_reply_ops front_ops = {front_begin, front_write, front_end, front_send_file};
 
 /* Parameters under their pattern's names, decoded. */
 static gy_status set_params(const struct gy_route *route, const struct match *m,

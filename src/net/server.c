@@ -199,6 +199,11 @@ int gy_server_loops(const struct gy_server *s)
     return s->n_loops;
 }
 
+bool gy_server_has_tls(const struct gy_server *s)
+{
+    return s->tls != NULL;
+}
+
 bool gy_server_draining(const struct gy_server *s)
 {
     return atomic_load(&s->draining);

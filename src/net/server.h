@@ -79,6 +79,7 @@ GY_CHECKED gy_status gy_server_start(const struct gy_server_options *o, struct g
                                      struct gy_err *err);
 int gy_server_port(const struct gy_server *s);
 int gy_server_loops(const struct gy_server *s);
+bool gy_server_has_tls(const struct gy_server *s);  /* on its port */
 bool gy_server_draining(const struct gy_server *s); /* readiness handlers ask this */
 /* Run fn(ctx, loop) once on every loop thread, between requests, and wait until all have done it:
  * how a new endpoint table is swapped in. Not from a loop thread. */

@@ -70,6 +70,9 @@ struct gy_conn {
     uint64_t since_ms;                /* when state was entered */
     uint64_t window_ms, window_bytes; /* body rate */
     uint64_t write_ms, write_left;    /* progress of a write that waits */
+    struct gy_file_wait *file_wait;   /* NULL: none (net/file_out.h) */
+    bool file_retry;                  /* no room in the queue for the job that sends the file */
+    uint64_t file_ms, file_seen;      /* progress of a file that waits */
     uint64_t linger_bytes;
     struct gy_str span;    /* body bytes that are still in the loop's read buffer */
     struct gy_buf body;    /* body bytes collected */

@@ -5,6 +5,7 @@
 
 #include "base/time.h"
 #include "net/call.h"
+#include "store/scope.h"
 
 /* ---- paths ---- */
 
@@ -147,7 +148,8 @@ static gy_status below(struct gy_str dir, struct gy_arena *a, struct gy_str *ret
 
 #define FIXED                                                                                      \
     "SELECT m.name, v.version FROM model_version_files f JOIN model_versions v ON v.id = "         \
-    "f.version_id JOIN registered_models m ON m.id = v.model WHERE v.deleted = 0 AND (EXISTS "     \
+    "f.version_id JOIN registered_models m ON m.id = v.model WHERE m.workspace_id = ? AND "        \
+    "v.deleted = 0 AND (EXISTS "                                                                   \
     "(SELECT 1 FROM model_aliases x WHERE x.model = v.model AND x.version = v.version) OR EXISTS " \
     "(SELECT 1 FROM verdicts d WHERE d.model_digest = v.digest)) AND "
 
@@ -184,7 +186,7 @@ static gy_status refuse_addition(struct gy_db *db, struct gy_str path, struct gy
                             FIXED "f.artifact_path = ? AND f.path = 'MLmodel' AND NOT EXISTS "
                                   "(SELECT 1 FROM model_version_files g WHERE g.version_id = "
                                   "f.version_id AND g.artifact_path = ?) LIMIT 1",
-                            GY_VALS(gy_vs(mark), gy_vs(path)), err));
+                            GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(mark), gy_vs(path)), err));
     }
     return GY_OK;
 }
@@ -199,8 +201,10 @@ static gy_status check_place(struct gy_db *db, struct gy_str path, struct gy_are
     int64_t one = 0;
     struct gy_str from, to;
     GY_TRY(below(path, a, &from, &to, err));
-    GY_TRY(gy_db_get_i64(db, "SELECT 1 FROM artifacts WHERE path >= ? AND path < ? LIMIT 1",
-                         GY_VALS(gy_vs(from), gy_vs(to)), &found, &one, err));
+    struct gy_str ws = gy_db_workspace(db);
+    GY_TRY(gy_db_get_i64(
+        db, "SELECT 1 FROM artifacts WHERE workspace_id = ? AND path >= ? AND path < ? LIMIT 1",
+        GY_VALS(gy_vs(ws), gy_vs(from), gy_vs(to)), &found, &one, err));
     if (found) {
         return gy_err_set(err, GY_E_INVALID, "artifact '%" GY_STR_F "' is a folder",
                           GY_STR_A(gy_str_sub(path, 0, 300)));
@@ -210,14 +214,25 @@ static gy_status check_place(struct gy_db *db, struct gy_str path, struct gy_are
             continue;
         }
         struct gy_str above = gy_str_sub(path, 0, i);
-        GY_TRY(gy_db_get_i64(db, "SELECT 1 FROM artifacts WHERE path = ?", GY_VALS(gy_vs(above)),
-                             &found, &one, err));
+        GY_TRY(gy_db_get_i64(db, "SELECT 1 FROM artifacts WHERE workspace_id = ? AND path = ?",
+                             GY_VALS(gy_vs(ws), gy_vs(above)), &found, &one, err));
         if (found) {
             return gy_err_set(err, GY_E_INVALID, "artifact '%" GY_STR_F "' is a file, no folder",
                               GY_STR_A(gy_str_sub(above, 0, 300)));
         }
     }
     return GY_OK;
+}
+
+gy_status gy_artifact_check(struct gy_db *db, struct gy_str path, struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
+    gy_arena_init(&a, 64 << 10);
+    if (path.n == 0) {
+        return invalid_path(err);
+    }
+    GY_TRY(check_place(db, path, &a, err));
+    return refuse_addition(db, path, &a, err);
 }
 
 gy_status gy_artifact_put(struct gy_db *db, struct gy_str path, struct gy_str sha256,
@@ -230,15 +245,17 @@ gy_status gy_artifact_put(struct gy_db *db, struct gy_str path, struct gy_str sh
     }
     GY_TRY(check_place(db, path, &a, err));
     GY_TRY(refuse_fixed(db, FIXED "f.artifact_path = ? AND f.sha256 <> ? LIMIT 1",
-                        GY_VALS(gy_vs(path), gy_vs(sha256)), err));
+                        GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(path), gy_vs(sha256)), err));
     GY_TRY(refuse_addition(db, path, &a, err));
     return gy_db_exec(
         db,
-        "INSERT INTO artifacts (path, sha256, size_bytes, actor, created_us) VALUES (?, ?, ?, ?, "
-        "?) ON CONFLICT (path) DO UPDATE SET sha256 = excluded.sha256, size_bytes = "
+        "INSERT INTO artifacts (workspace_id, path, sha256, size_bytes, actor, created_us) VALUES "
+        "(?, ?, ?, ?, ?, ?) ON CONFLICT (workspace_id, path) DO UPDATE SET sha256 = "
+        "excluded.sha256, size_bytes = "
         "excluded.size_bytes, actor = excluded.actor, created_us = excluded.created_us WHERE "
         "artifacts.sha256 <> excluded.sha256",
-        GY_VALS(gy_vs(path), gy_vs(sha256), gy_vi(size_bytes), gy_vs(actor), gy_vi(gy_now_us())),
+        GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(path), gy_vs(sha256), gy_vi(size_bytes),
+                gy_vs(actor), gy_vi(gy_now_us())),
         NULL, err);
 }
 
@@ -246,8 +263,9 @@ gy_status gy_artifact_get(struct gy_db *db, struct gy_str path, struct gy_arena 
                           struct gy_artifact *ret, struct gy_err *err)
 {
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
-    GY_TRY(gy_db_query(db, "SELECT sha256, size_bytes FROM artifacts WHERE path = ?",
-                       GY_VALS(gy_vs(path)), &st, err));
+    GY_TRY(gy_db_query(
+        db, "SELECT sha256, size_bytes FROM artifacts WHERE workspace_id = ? AND path = ?",
+        GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(path)), &st, err));
     bool found = false;
     GY_TRY(gy_stmt_step(st, &found, err));
     if (!found) {
@@ -262,14 +280,16 @@ gy_status gy_artifact_delete(struct gy_db *db, struct gy_str path, struct gy_err
 {
     GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
     gy_arena_init(&a, 64 << 10);
-    struct gy_str from, to;
+    struct gy_str from, to, ws = gy_db_workspace(db);
     GY_TRY(below(path, &a, &from, &to, err));
     GY_TRY(refuse_fixed(db,
                         FIXED "(f.artifact_path = ? OR (f.artifact_path >= ? AND f.artifact_path "
                               "< ?)) LIMIT 1",
-                        GY_VALS(gy_vs(path), gy_vs(from), gy_vs(to)), err));
-    return gy_db_exec(db, "DELETE FROM artifacts WHERE path = ? OR (path >= ? AND path < ?)",
-                      GY_VALS(gy_vs(path), gy_vs(from), gy_vs(to)), NULL, err);
+                        GY_VALS(gy_vs(ws), gy_vs(path), gy_vs(from), gy_vs(to)), err));
+    return gy_db_exec(db,
+                      "DELETE FROM artifacts WHERE workspace_id = ? AND (path = ? OR (path >= ? "
+                      "AND path < ?))",
+                      GY_VALS(gy_vs(ws), gy_vs(path), gy_vs(from), gy_vs(to)), NULL, err);
 }
 
 /* ---- folders ---- */
@@ -293,11 +313,12 @@ gy_status gy_artifact_list(struct gy_db *db, struct gy_str dir, struct gy_arena 
     for (;;) {
         GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
         GY_TRY(gy_db_query(db,
-                           inclusive ? "SELECT path, size_bytes FROM artifacts WHERE path >= ? AND "
-                                       "path < ? ORDER BY path LIMIT 1"
-                                     : "SELECT path, size_bytes FROM artifacts WHERE path > ? AND "
-                                       "path < ? ORDER BY path LIMIT 1",
-                           GY_VALS(gy_vs(from), gy_vs(to)), &st, err));
+                           inclusive
+                               ? "SELECT path, size_bytes FROM artifacts WHERE workspace_id = ? "
+                                 "AND path >= ? AND path < ? ORDER BY path LIMIT 1"
+                               : "SELECT path, size_bytes FROM artifacts WHERE workspace_id = ? "
+                                 "AND path > ? AND path < ? ORDER BY path LIMIT 1",
+                           GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(from), gy_vs(to)), &st, err));
         bool found = false;
         GY_TRY(gy_stmt_step(st, &found, err));
         if (!found) {
@@ -338,9 +359,9 @@ gy_status gy_artifact_tree(struct gy_db *db, struct gy_str dir, size_t max, stru
     GY_TRY(below(dir, a, &from, &to, err));
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
     GY_TRY(gy_db_query(db,
-                       "SELECT path, sha256, size_bytes FROM artifacts WHERE path >= ? AND path < "
-                       "? ORDER BY path",
-                       GY_VALS(gy_vs(from), gy_vs(to)), &st, err));
+                       "SELECT path, sha256, size_bytes FROM artifacts WHERE workspace_id = ? AND "
+                       "path >= ? AND path < ? ORDER BY path",
+                       GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(from), gy_vs(to)), &st, err));
     void *items = NULL;
     size_t n = 0, cap = 0;
     for (;;) {

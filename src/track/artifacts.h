@@ -2,7 +2,13 @@
 /* Artifacts: files below the root "mlflow-artifacts:/", named by relative path; their bytes are
  * objects (store/objects.h), stored before the name is. A file and a folder can not have one name.
  * Files of a model version that a gate has judged, or that an alias points to, are fixed: other
- * bytes or removal are refused. Folders exist by their files. */
+ * bytes or removal are refused. Folders exist by their files.
+ *
+ * Scope: each workspace has a tree of its own. A path means the file of that name in
+ * gy_db_workspace(db), whatever experiment or custom location it begins with, for all functions
+ * here; so another workspace's file can not be read, replaced, listed or deleted, nor found out to
+ * exist, by any path. Bytes may be shared (objects are named by content), but the only way from a
+ * request to an object leads through a name of its own workspace. */
 #ifndef GY_TRACK_ARTIFACTS_H
 #define GY_TRACK_ARTIFACTS_H
 
@@ -28,6 +34,9 @@ struct gy_str gy_artifact_join(struct gy_str dir, struct gy_str name, struct gy_
  * stands where a folder is needed), CONFLICT (it is fixed). */
 GY_CHECKED gy_status gy_artifact_put(struct gy_db *db, struct gy_str path, struct gy_str sha256,
                                      int64_t size_bytes, struct gy_str actor, struct gy_err *err);
+/* Could a file of this name be put, whatever its bytes? Fails: as gy_artifact_put; what is fixed
+ * may still be put with the bytes that it has. */
+GY_CHECKED gy_status gy_artifact_check(struct gy_db *db, struct gy_str path, struct gy_err *err);
 /* Fails: NOTFOUND "No such artifact: 'x'". */
 GY_CHECKED gy_status gy_artifact_get(struct gy_db *db, struct gy_str path, struct gy_arena *a,
                                      struct gy_artifact *ret, struct gy_err *err);
