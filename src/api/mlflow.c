@@ -275,6 +275,7 @@ gy_status gy_api_mlflow_add(struct gy_router *r, struct gy_app *app, struct gy_e
     GY_TRY(gy_router_add(r, g_server_routes, sizeof g_server_routes / sizeof g_server_routes[0],
                          app, err));
     GY_TRY(gy_mf_add_runs(r, app, err));
+    GY_TRY(gy_mf_add_history(r, app, err));
     GY_TRY(gy_mf_add_artifacts(r, app, err));
     GY_TRY(gy_mf_add_registry(r, app, err));
     return gy_mf_add_logged(r, app, err);

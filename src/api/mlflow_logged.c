@@ -214,14 +214,7 @@ static gy_status run_directory(struct gy_db *db, struct gy_mf_call *c, struct gy
 
 /* ---- search ---- */
 
-/* A token carries a digest of the search it belongs to, so that it can not be used with another. */
-struct search {
-    struct gy_logged_query q;
-    char digest[GY_SHA256_HEX];
-};
-
-static gy_status parse_ids(struct gy_mf_call *c, struct gy_logged_query *q, struct gy_hash *h,
-                           struct gy_err *err)
+static gy_status parse_ids(struct gy_mf_call *c, struct gy_logged_query *q, struct gy_err *err)
 {
     struct gy_str *ids = NULL;
     size_t n = 0;
@@ -235,8 +228,6 @@ static gy_status parse_ids(struct gy_mf_call *c, struct gy_logged_query *q, stru
     }
     for (size_t i = 0; i < n; i++) {
         GY_TRY(gy_track_parse_experiment_id(ids[i], &numbers[i], err));
-        gy_hash_add(h, ids[i]);
-        gy_hash_add(h, GY_STR(","));
     }
     q->experiment_ids = numbers;
     q->n_experiment_ids = n;
@@ -265,8 +256,7 @@ static gy_status parse_datasets(struct gy_mf_call *c, struct gy_logged_query *q,
     return GY_OK;
 }
 
-static gy_status parse_order(struct gy_mf_call *c, struct gy_logged_query *q, struct gy_hash *h,
-                             struct gy_err *err)
+static gy_status parse_order(struct gy_mf_call *c, struct gy_logged_query *q, struct gy_err *err)
 {
     struct gy_mf_list l;
     GY_TRY(gy_mf_list(c, c->args, "order_by", GY_SEARCH_MAX_ORDER, &l, err));
@@ -287,63 +277,31 @@ static gy_status parse_order(struct gy_mf_call *c, struct gy_logged_query *q, st
         GY_TRY(gy_mf_str(v, path, "dataset_name", GY_MF_OPTIONAL, &dataset, err));
         GY_TRY(gy_mf_str(v, path, "dataset_digest", GY_MF_OPTIONAL, &digest, err));
         GY_TRY(gy_logged_order(field, ascending, dataset, digest, c->arena, &q->order[i], err));
-        gy_hash_add(h, field);
-        gy_hash_add(h, ascending ? GY_STR("+") : GY_STR("-"));
     }
     q->n_order = l.n;
     return GY_OK;
 }
 
-static gy_status parse_token(struct gy_mf_call *c, struct search *s, struct gy_err *err)
-{
-    struct gy_str token;
-    unsigned char text[512];
-    size_t n = 0;
-    GY_TRY(GY_MF_STR(c, "page_token", GY_MF_OPTIONAL, &token));
-    if (token.n == 0) {
-        return GY_OK;
-    }
-    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    if (token.n > sizeof text || gy_base64_decode(token, text, &n, NULL) != GY_OK ||
-        gy_json_parse(gy_str_n((const char *)text, n), &doc, NULL) != GY_OK) {
-        return gy_err_set(err, GY_E_INVALID, "Invalid page token");
-    }
-    yyjson_val *root = yyjson_doc_get_root(doc);
-    s->q.offset = gy_json_i64(root, "offset", -1);
-    if (s->q.offset < 0 || !gy_str_eqc(gy_json_str(root, "search"), s->digest)) {
-        return gy_err_set(
-            err, GY_E_INVALID,
-            "Invalid page token: experiment_ids, filter and order_by must be those of "
-            "the search that gave it");
-    }
-    return GY_OK;
-}
-
 static gy_status parse_search(struct gy_mf_call *c, struct gy_err *err)
 {
-    struct search *s = c->in = gy_arena_calloc(c->arena, 1, sizeof *s);
-    GY_AUTO(gy_hash_free) struct gy_hash *h = NULL;
-    if (!s) {
+    struct gy_logged_query *q = c->in = gy_arena_calloc(c->arena, 1, sizeof *q);
+    if (!q) {
         return gy_track_nomem(err);
     }
-    GY_TRY(gy_hash_new(GY_HASH_SHA256, &h, err));
-    GY_TRY(parse_ids(c, &s->q, h, err));
-    GY_TRY(GY_MF_STR(c, "filter", GY_MF_OPTIONAL, &s->q.filter));
-    gy_hash_add(h, s->q.filter);
-    GY_TRY(parse_datasets(c, &s->q, err));
-    GY_TRY(parse_order(c, &s->q, h, err));
-    GY_TRY(gy_mf_max_results(c, 50, GY_TRACK_MAX_PAGE, &s->q.max_results, err));
-    gy_hash_hex(h, s->digest);
-    return parse_token(c, s, err);
+    GY_TRY(parse_ids(c, q, err));
+    GY_TRY(GY_MF_STR(c, "filter", GY_MF_OPTIONAL, &q->filter));
+    GY_TRY(GY_MF_STR(c, "page_token", GY_MF_OPTIONAL, &q->page_token));
+    GY_TRY(parse_datasets(c, q, err));
+    GY_TRY(parse_order(c, q, err));
+    return gy_mf_max_results(c, 50, GY_TRACK_MAX_PAGE, &q->max_results, err);
 }
 
 static gy_status run_search(struct gy_db *db, struct gy_mf_call *c, struct gy_err *err)
 {
-    struct search *s = c->in;
     struct gy_logged_model *found = NULL;
+    struct gy_str token = GY_STR_NULL;
     size_t n = 0;
-    bool more = false;
-    GY_TRY(gy_logged_model_search(db, &s->q, c->arena, &found, &n, &more, err));
+    GY_TRY(gy_logged_model_search(db, c->in, c->arena, &found, &n, &token, err));
     gy_jw_obj(&c->w);
     if (n > 0) {
         gy_jw_key(&c->w, "models");
@@ -353,13 +311,7 @@ static gy_status run_search(struct gy_db *db, struct gy_mf_call *c, struct gy_er
         }
         gy_jw_arr_end(&c->w);
     }
-    if (more) {
-        char plain[160], token[256];
-        int len = snprintf(plain, sizeof plain, "{\"offset\": %lld, \"search\": \"%s\"}",
-                           (long long)(s->q.offset + s->q.max_results), s->digest);
-        gy_base64(plain, (size_t)len, token);
-        gy_jw_kv_strc(&c->w, "next_page_token", token);
-    }
+    gy_mf_kv(&c->w, "next_page_token", token);
     gy_jw_obj_end(&c->w);
     return GY_OK;
 }

@@ -186,7 +186,7 @@ static gy_status run_create(struct gy_db *db, struct gy_mf_call *c, struct gy_er
 struct target {
     struct gy_str run_id;
     struct gy_run_change change;
-    struct gy_str key, model_json;
+    struct gy_str model_json;
     struct gy_run_batch batch;
     struct gy_metric metric;
     struct gy_tag pair;
@@ -194,8 +194,6 @@ struct target {
     size_t n_datasets;
     struct gy_run_model *models;
     size_t n_models;
-    int64_t max;
-    struct gy_str page_token;
 };
 
 /* run_uuid is the older name of run_id. */
@@ -534,58 +532,6 @@ static gy_status run_log_model(struct gy_db *db, struct gy_mf_call *c, struct gy
     return gy_run_log(db, x->run_id, &b, true, c->req->actor, err);
 }
 
-/* ---- metric history ---- */
-
-static gy_status parse_history(struct gy_mf_call *c, struct gy_err *err)
-{
-    GY_TRY(parse_run_id(c, err));
-    struct target *x = c->in;
-    GY_TRY(GY_MF_STR(c, "metric_key", GY_MF_REQUIRED, &x->key));
-    GY_TRY(GY_MF_STR(c, "page_token", GY_MF_OPTIONAL, &x->page_token));
-    GY_TRY(gy_mf_i64(c->args, NULL, "max_results", GY_MF_OPTIONAL, 0, &x->max, err));
-    if (x->max < 0) {
-        return gy_err_set(err, GY_E_INVALID,
-                          "Invalid value %lld for parameter 'max_results' supplied.",
-                          (long long)x->max);
-    }
-    return GY_OK;
-}
-
-static gy_status point_out(void *ctx, const struct gy_metric *m, struct gy_err *err)
-{
-    struct gy_mf_call *c = ctx;
-    if (c->out.n == 1) { /* the first: only '{' so far */
-        gy_jw_key(&c->w, "metrics");
-        gy_jw_arr(&c->w);
-    }
-    write_metric(&c->w, m, GY_STR_NULL);
-    return gy_buf_check(&c->out, "the answer", err);
-}
-
-static gy_status run_history(struct gy_db *db, struct gy_mf_call *c, struct gy_err *err)
-{
-    struct target *x = c->in;
-    struct gy_str token = GY_STR_NULL;
-    int64_t seq = 0;
-    struct gy_err missing = GY_ERR_INIT;
-    gy_status status = gy_run_find(db, x->run_id, false, &seq, &missing);
-    if (status == GY_E_NOTFOUND) { /* a run that is not has no points; so says MLflow */
-        return GY_OK;
-    }
-    if (status != GY_OK) {
-        return gy_err_set(err, status, "%s", missing.msg);
-    }
-    gy_jw_obj(&c->w);
-    GY_TRY(gy_metrics_history(db, seq, x->key, x->max, x->page_token, c->arena, point_out, c,
-                              &token, err));
-    if (c->out.n > 1) {
-        gy_jw_arr_end(&c->w);
-    }
-    gy_mf_kv(&c->w, "next_page_token", token);
-    gy_jw_obj_end(&c->w);
-    return GY_OK;
-}
-
 /* ---- search ---- */
 
 static gy_status parse_search(struct gy_mf_call *c, struct gy_err *err)
@@ -651,7 +597,6 @@ GY_MF_OP(log_model, parse_log_model, run_log_model, true);
 GY_MF_OP(log_inputs, parse_log_inputs, run_log_inputs, true);
 GY_MF_OP(log_outputs, parse_log_outputs, run_log_outputs, true);
 GY_MF_OP(datasets_of, parse_datasets_of, run_datasets_of, false);
-GY_MF_OP(history, parse_history, run_history, false);
 GY_MF_OP_ENTERS(search, parse_search, run_search, false);
 
 static const struct gy_route g_routes[] = {
@@ -671,7 +616,6 @@ static const struct gy_route g_routes[] = {
     GY_MF_ROUTE("POST", "/experiments/search-datasets", h_datasets_of,
                 "Datasets of the runs of experiments"),
     GY_MF_ROUTE("POST", "/runs/search", h_search, "Search runs"),
-    GY_MF_ROUTE("GET", "/metrics/get-history", h_history, "All points of a metric"),
 };
 
 gy_status gy_mf_add_runs(struct gy_router *r, struct gy_app *app, struct gy_err *err)

@@ -95,6 +95,7 @@ struct gy_artifact;
 enum gy_mf_run_parts { GY_MF_RUN_NEW, GY_MF_RUN_FOUND, GY_MF_RUN_WHOLE };
 void gy_mf_write_run(struct gy_jw *w, const struct gy_run *r, enum gy_mf_run_parts parts);
 GY_CHECKED gy_status gy_mf_add_runs(struct gy_router *r, struct gy_app *app, struct gy_err *err);
+GY_CHECKED gy_status gy_mf_add_history(struct gy_router *r, struct gy_app *app, struct gy_err *err);
 GY_CHECKED gy_status gy_mf_add_artifacts(struct gy_router *r, struct gy_app *app,
                                          struct gy_err *err);
 GY_CHECKED gy_status gy_mf_add_registry(struct gy_router *r, struct gy_app *app,

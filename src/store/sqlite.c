@@ -170,7 +170,7 @@ static gy_status configure(struct sqlite_conn *c, const struct gy_sql_config *cf
     snprintf(sql, sizeof sql,
              "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
              "PRAGMA case_sensitive_like=ON;" /* as PostgreSQL's LIKE */
-             "PRAGMA journal_size_limit=%d; PRAGMA cache_size=-8000",
+             "PRAGMA journal_size_limit=%d; PRAGMA cache_size=-8000; PRAGMA mmap_size=2147418112",
              WAL_FILE_KEEP);
     GY_TRY(sqlite_exec(c, sql, err));
     GY_TRY(query_int(c, "PRAGMA page_size", &c->page_bytes, err));

@@ -8,9 +8,10 @@
 #include "base/limits.h"
 #include "base/time.h"
 #include "store/scope.h"
-#include "track/search.h"
+#include "track/page.h"
 
 #define COLUMNS "e.id, e.name, e.artifact_location, e.deleted, e.actor, e.created_us, e.updated_us"
+#define N_COLUMNS 7
 
 /* ---- making ---- */
 
@@ -350,35 +351,61 @@ gy_status gy_experiment_delete_tag(struct gy_db *db, int64_t id, struct gy_str k
 
 /* ---- searching ---- */
 
+/* MLflow's: newest first, then by number; behind any other order the greater number first. */
+static gy_status search_sort(struct gy_sort *sort, const struct gy_experiment_query *q,
+                             const struct gy_search_order *order, struct gy_arena *a,
+                             struct gy_err *err)
+{
+    GY_TRY(gy_sort_add_order(sort, order, q->n_order_by, a, err));
+    if (q->n_order_by == 0) {
+        gy_sort_add(sort, "(e.created_us / 1000)", GY_VAL_INT, true);
+    }
+    gy_sort_add(sort, "e.id", GY_VAL_INT, q->n_order_by > 0);
+    return GY_OK;
+}
+
+static gy_status search_statement(struct gy_sql_builder *b, struct gy_db *db,
+                                  const struct gy_experiment_query *q, struct gy_sort *sort,
+                                  struct gy_arena *a, struct gy_page *ret_page, struct gy_err *err)
+{
+    struct gy_search filter;
+    struct gy_search_order *order = NULL;
+    const struct gy_str view = q->view == GY_VIEW_ACTIVE    ? GY_STR(" AND e.deleted = 0")
+                               : q->view == GY_VIEW_DELETED ? GY_STR(" AND e.deleted = 1")
+                                                            : GY_STR("");
+    GY_TRY(gy_search_parse(GY_SEARCH_EXPERIMENTS, q->filter, a, &filter, err));
+    GY_TRY(
+        gy_search_parse_order(GY_SEARCH_EXPERIMENTS, q->order_by, q->n_order_by, a, &order, err));
+    GY_TRY(search_sort(sort, q, order, a, err));
+    const int64_t which = q->view;
+    GY_TRY(gy_page_open_search(db, sort, "experiments", q->filter, &which, 1, q->order_by,
+                               q->n_order_by, q->page_token, a, ret_page, err));
+    gy_sql_add(b, "SELECT " COLUMNS);
+    gy_sort_columns(b, sort);
+    gy_sql_add(b, " FROM experiments e WHERE e.workspace_id = ");
+    gy_sql_bind(b, gy_vs(gy_db_workspace(db)));
+    gy_sql_add(b, view.p);
+    gy_search_where(b, GY_SEARCH_EXPERIMENTS, &filter, NULL, 0);
+    gy_sort_after(b, sort, ret_page->after);
+    gy_sort_order(b, sort);
+    gy_sql_add(b, " LIMIT ");
+    gy_sql_bind(b, gy_vi(q->max_results + 1));
+    return GY_OK;
+}
+
 gy_status gy_experiment_search(struct gy_db *db, const struct gy_experiment_query *q,
                                struct gy_arena *a, struct gy_experiment **ret, size_t *ret_n,
                                struct gy_str *ret_token, struct gy_err *err)
 {
-    struct gy_search filter;
-    struct gy_search_order *order = NULL;
-    int64_t offset = 0;
-    GY_TRY(gy_search_parse(GY_SEARCH_EXPERIMENTS, q->filter, a, &filter, err));
-    GY_TRY(
-        gy_search_parse_order(GY_SEARCH_EXPERIMENTS, q->order_by, q->n_order_by, a, &order, err));
-    GY_TRY(gy_track_page_offset(q->page_token, &offset, err));
+    struct gy_sort sort = {.n = 0};
+    struct gy_page page;
     GY_AUTO_DONE(gy_sql_done) struct gy_sql_builder b;
     gy_sql_init(&b, a);
-    gy_sql_add(&b, "SELECT " COLUMNS " FROM experiments e WHERE e.workspace_id = ");
-    gy_sql_bind(&b, gy_vs(gy_db_workspace(db)));
-    gy_sql_add(&b, q->view == GY_VIEW_ACTIVE    ? " AND e.deleted = 0"
-                   : q->view == GY_VIEW_DELETED ? " AND e.deleted = 1"
-                                                : "");
-    gy_search_where(&b, GY_SEARCH_EXPERIMENTS, &filter, NULL, 0);
-    gy_sql_add(&b, " ORDER BY ");
-    gy_search_order_terms(&b, order, q->n_order_by);
-    gy_sql_add(&b, q->n_order_by ? "e.id DESC" : "e.created_us / 1000 DESC, e.id ASC");
-    gy_sql_add(&b, " LIMIT ");
-    gy_sql_bind(&b, gy_vi(q->max_results + 1));
-    gy_sql_add(&b, " OFFSET ");
-    gy_sql_bind(&b, gy_vi(offset));
+    GY_TRY(search_statement(&b, db, q, &sort, a, &page, err));
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
     GY_TRY(gy_sql_query(&b, db, &st, err));
     void *items = NULL;
+    struct gy_val *last = NULL;
     size_t n = 0, cap = 0;
     *ret_token = GY_STR_NULL;
     for (;;) {
@@ -388,8 +415,11 @@ gy_status gy_experiment_search(struct gy_db *db, const struct gy_experiment_quer
             break;
         }
         if ((int64_t)n == q->max_results) {
-            GY_TRY(gy_track_page_token(a, offset + q->max_results, ret_token, err));
+            GY_TRY(gy_page_token(&page, &sort, last, a, ret_token, err));
             break;
+        }
+        if ((int64_t)n + 1 == q->max_results) {
+            GY_TRY(gy_sort_read(st, N_COLUMNS, &sort, a, &last, err));
         }
         GY_TRY(gy_track_grow(a, &items, n, &cap, sizeof(struct gy_experiment), err));
         GY_TRY(read_row(db, st, a, &((struct gy_experiment *)items)[n++], err));

@@ -7,10 +7,12 @@
 #include "base/time.h"
 #include "store/scope.h"
 #include "track/experiments.h"
+#include "track/page.h"
 
 #define COLUMNS                                                                               \
     "l.id, l.name, l.artifact_uri, l.model_type, l.source_run_id, l.actor, l.experiment_id, " \
     "l.status, l.created_us, l.updated_us, l.deleted"
+#define N_COLUMNS 11
 
 /* ---- making ---- */
 
@@ -240,15 +242,60 @@ gy_status gy_logged_order(struct gy_str field, bool ascending, struct gy_str dat
     return GY_OK;
 }
 
-static gy_status search_statement(struct gy_sql_builder *b, const struct gy_logged_query *q,
-                                  struct gy_val workspace, struct gy_arena *a, struct gy_err *err)
+static gy_status search_sort(struct gy_sort *sort, const struct gy_logged_query *q,
+                             struct gy_arena *a, struct gy_err *err)
+{
+    GY_TRY(gy_sort_add_order(sort, q->order, q->n_order, a, err));
+    gy_sort_add(sort, "(l.created_us / 1000)", GY_VAL_INT, true);
+    gy_sort_add(sort, "l.id", GY_VAL_TEXT, false);
+    return GY_OK;
+}
+
+/* What tells one search from another in its tokens besides filter and experiments. */
+static gy_status search_parts(const struct gy_logged_query *q, struct gy_arena *a,
+                              struct gy_str **ret, size_t *ret_n, struct gy_err *err)
+{
+    size_t n = 0;
+    struct gy_str *parts =
+        gy_arena_calloc(a, 2 * q->n_datasets + 4 * q->n_order + 1, sizeof *parts);
+    if (!parts) {
+        return gy_track_nomem(err);
+    }
+    for (size_t i = 0; i < q->n_datasets; i++) {
+        parts[n++] = q->datasets[i].name;
+        parts[n++] = q->datasets[i].digest;
+    }
+    for (size_t i = 0; i < q->n_order; i++) {
+        const struct gy_search_order *o = &q->order[i];
+        parts[n++] = o->key;
+        parts[n++] = o->descending ? GY_STR("-") : GY_STR("+");
+        parts[n++] = o->dataset_name;
+        parts[n++] = o->dataset_digest;
+    }
+    *ret = parts;
+    *ret_n = n;
+    return GY_OK;
+}
+
+static gy_status search_statement(struct gy_sql_builder *b, struct gy_db *db,
+                                  const struct gy_logged_query *q, struct gy_sort *sort,
+                                  struct gy_arena *a, struct gy_page *ret_page, struct gy_err *err)
 {
     struct gy_search filter;
+    struct gy_str *parts = NULL;
+    size_t n_parts = 0;
     GY_TRY(gy_search_parse(GY_SEARCH_LOGGED_MODELS, q->filter, a, &filter, err));
-    gy_sql_add(b, "SELECT " COLUMNS " FROM logged_models l");
+    GY_TRY(search_sort(sort, q, a, err));
+    GY_TRY(search_parts(q, a, &parts, &n_parts, err));
+    GY_TRY(gy_page_open_search(db, sort, "logged-models", q->filter, q->experiment_ids,
+                               q->n_experiment_ids, parts, n_parts, q->page_token, a, ret_page,
+                               err));
+    gy_sql_add(b, "SELECT " COLUMNS);
+    gy_sort_columns(b, sort);
+    gy_sql_add(b, " FROM logged_models l");
     gy_search_joins(b, GY_SEARCH_LOGGED_MODELS, q->order, q->n_order);
     gy_sql_add(b, " WHERE l.deleted = 0 AND l.workspace_id = ");
-    gy_sql_bind(b, workspace);
+    gy_sql_bind(b, gy_vs(gy_db_workspace(db)));
     gy_sql_add(b, " AND l.experiment_id IN (");
     for (size_t i = 0; i < q->n_experiment_ids; i++) {
         gy_sql_add(b, i ? ", " : "");
@@ -256,27 +303,28 @@ static gy_status search_statement(struct gy_sql_builder *b, const struct gy_logg
     }
     gy_sql_add(b, ")");
     gy_search_where(b, GY_SEARCH_LOGGED_MODELS, &filter, q->datasets, q->n_datasets);
-    gy_sql_add(b, " ORDER BY ");
-    gy_search_order_terms(b, q->order, q->n_order);
-    gy_sql_add(b, "l.created_us DESC, l.id ASC LIMIT ");
+    gy_sort_after(b, sort, ret_page->after);
+    gy_sort_order(b, sort);
+    gy_sql_add(b, " LIMIT ");
     gy_sql_bind(b, gy_vi(q->max_results + 1));
-    gy_sql_add(b, " OFFSET ");
-    gy_sql_bind(b, gy_vi(q->offset));
     return GY_OK;
 }
 
 gy_status gy_logged_model_search(struct gy_db *db, const struct gy_logged_query *q,
                                  struct gy_arena *a, struct gy_logged_model **ret, size_t *ret_n,
-                                 bool *ret_more, struct gy_err *err)
+                                 struct gy_str *ret_token, struct gy_err *err)
 {
+    struct gy_sort sort = {.n = 0};
+    struct gy_page page;
     GY_AUTO_DONE(gy_sql_done) struct gy_sql_builder b;
     gy_sql_init(&b, a);
-    GY_TRY(search_statement(&b, q, gy_vs(gy_db_workspace(db)), a, err));
+    GY_TRY(search_statement(&b, db, q, &sort, a, &page, err));
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
     GY_TRY(gy_sql_query(&b, db, &st, err));
     void *items = NULL;
+    struct gy_val *last = NULL;
     size_t n = 0, cap = 0;
-    *ret_more = false;
+    *ret_token = GY_STR_NULL;
     for (;;) {
         bool row = false;
         GY_TRY(gy_stmt_step(st, &row, err));
@@ -284,8 +332,11 @@ gy_status gy_logged_model_search(struct gy_db *db, const struct gy_logged_query 
             break;
         }
         if ((int64_t)n == q->max_results) {
-            *ret_more = true;
+            GY_TRY(gy_page_token(&page, &sort, last, a, ret_token, err));
             break;
+        }
+        if ((int64_t)n + 1 == q->max_results) {
+            GY_TRY(gy_sort_read(st, N_COLUMNS, &sort, a, &last, err));
         }
         GY_TRY(gy_track_grow(a, &items, n, &cap, sizeof(struct gy_logged_model), err));
         GY_TRY(read_row(db, st, a, &((struct gy_logged_model *)items)[n++], err));

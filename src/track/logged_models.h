@@ -64,15 +64,16 @@ struct gy_logged_query {
     struct gy_search_order *order; /* parsed by gy_logged_order */
     size_t n_order;
     int64_t max_results;
-    int64_t offset;
+    struct gy_str page_token;
 };
 /* One "metrics.f1" or "creation_timestamp". Fails: INVALID. */
 GY_CHECKED gy_status gy_logged_order(struct gy_str field, bool ascending, struct gy_str dataset,
                                      struct gy_str digest, struct gy_arena *a,
                                      struct gy_search_order *ret, struct gy_err *err);
-/* *ret_more: there are others after these. */
+/* *ret_token is absent on the last page. Fails: INVALID. */
 GY_CHECKED gy_status gy_logged_model_search(struct gy_db *db, const struct gy_logged_query *q,
                                             struct gy_arena *a, struct gy_logged_model **ret,
-                                            size_t *ret_n, bool *ret_more, struct gy_err *err);
+                                            size_t *ret_n, struct gy_str *ret_token,
+                                            struct gy_err *err);
 
 #endif

@@ -4,6 +4,7 @@
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/map.h"
 #include "base/mem.h"
@@ -38,37 +39,36 @@ static double stored_value(double v)
     return v == 0 ? 0.0 : v; /* one zero: -0.0 equals it in the database */
 }
 
-static double shown_value(struct gy_stmt *st, int value, int is_nan)
-{
-    return gy_col_i64(st, is_nan) ? NAN : gy_col_f64(st, value);
-}
+/* ---- writing: a few statements, however many points ---- */
 
-static gy_status key_id(struct gy_db *db, struct gy_str key, int64_t *ret, struct gy_err *err)
-{
-    bool found = false;
-    GY_TRY(gy_db_get_i64(db, "SELECT id FROM metric_keys WHERE name = ?", GY_VALS(gy_vs(key)),
-                         &found, ret, err));
-    if (!found) {
-        GY_TRY(gy_db_exec(db, "INSERT INTO metric_keys (name) VALUES (?)", GY_VALS(gy_vs(key)),
-                          NULL, err));
-        *ret = gy_db_last_id(db);
-    }
-    return GY_OK;
-}
+/* A key of the batch: its number, its greatest point, its least step and how many steps it has. */
+struct batch_key {
+    struct gy_str name;
+    int64_t id; /* 0: not known yet */
+    const struct gy_metric *latest;
+    int64_t first_step, n_steps;
+};
 
-static gy_status put_latest(struct gy_db *db, int64_t run, int64_t key, const struct gy_metric *m,
-                            struct gy_err *err)
-{
-    return gy_db_exec(
-        db,
-        "INSERT INTO latest_metrics (run, key, step, ts_ms, value, is_nan) VALUES (?, ?, ?, ?, ?, "
-        "?) ON CONFLICT (run, key) DO UPDATE SET step = excluded.step, ts_ms = excluded.ts_ms, "
-        "value = excluded.value, is_nan = excluded.is_nan WHERE (excluded.step, excluded.ts_ms, "
-        "excluded.value) >= (latest_metrics.step, latest_metrics.ts_ms, latest_metrics.value)",
-        GY_VALS(gy_vi(run), gy_vi(key), gy_vi(m->step), gy_vi(m->ts_ms),
-                gy_vf(stored_value(m->value)), gy_vi(isnan(m->value) != 0)),
-        NULL, err);
-}
+/* A point of the batch with its key, sorted into the order in which it is stored. */
+struct batch_point {
+    const struct gy_metric *m;
+    struct batch_key *key;
+};
+
+struct batch {
+    struct gy_db *db;
+    int64_t run;
+    struct batch_point *points;
+    size_t n_points;
+    struct batch_key *keys;
+    size_t n_keys;
+    struct gy_val *vals; /* room for the parameters of any statement below */
+};
+
+#define POINT_COLUMNS 6
+#define LATEST_COLUMNS 8
+#define MODEL_COLUMNS 9
+#define NAMES 16 /* names that are looked up by one statement */
 
 static bool is_later(const struct gy_metric *m, const struct gy_metric *than)
 {
@@ -81,47 +81,213 @@ static bool is_later(const struct gy_metric *m, const struct gy_metric *than)
     return stored_value(m->value) >= stored_value(than->value);
 }
 
-static gy_status put_model_point(struct gy_db *db, struct gy_str run_id, const struct gy_metric *m,
-                                 struct gy_err *err)
+static int by_key_and_step(const void *a, const void *b)
+{
+    const struct batch_point *x = a, *y = b;
+    if (x->key != y->key) {
+        return x->key < y->key ? -1 : 1;
+    }
+    if (x->m->step != y->m->step) {
+        return x->m->step < y->m->step ? -1 : 1;
+    }
+    return x->m->ts_ms < y->m->ts_ms ? -1 : x->m->ts_ms > y->m->ts_ms;
+}
+
+/* Sort the points to their keys, and sum each key up. */
+static gy_status gather(struct batch *b, const struct gy_metric *metrics, size_t n,
+                        struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_map_done) struct gy_map seen;
+    gy_map_init(&seen, n);
+    for (size_t i = 0; i < n; i++) {
+        struct batch_key *k = gy_map_get(&seen, metrics[i].key);
+        if (!k) {
+            k = &b->keys[b->n_keys++];
+            *k = (struct batch_key){.name = metrics[i].key};
+            GY_TRY(gy_map_put(&seen, metrics[i].key, k, err));
+        }
+        if (!k->latest || is_later(&metrics[i], k->latest)) {
+            k->latest = &metrics[i];
+        }
+        b->points[b->n_points++] = (struct batch_point){&metrics[i], k};
+    }
+    qsort(b->points, n, sizeof *b->points, by_key_and_step);
+    for (size_t i = 0; i < n; i++) {
+        struct batch_point *p = &b->points[i];
+        bool first = i == 0 || p[-1].key != p->key;
+        if (first) {
+            p->key->first_step = p->m->step;
+        }
+        p->key->n_steps += first || p[-1].m->step != p->m->step;
+    }
+    return GY_OK;
+}
+
+/* The numbers of keys [at, at + NAMES) that are known; *ret_missing counts the others. */
+static gy_status find_keys(struct batch *b, size_t at, size_t *ret_missing, struct gy_err *err)
+{
+    struct gy_val names[NAMES];
+    size_t n = b->n_keys - at < NAMES ? b->n_keys - at : NAMES;
+    for (size_t i = 0; i < NAMES; i++) {
+        names[i] = gy_vs(b->keys[at + (i < n ? i : 0)].name);
+    }
+    GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
+    GY_TRY(gy_db_query(b->db,
+                       "SELECT id, name FROM metric_keys WHERE name IN (?, ?, ?, ?, ?, ?, ?, ?, "
+                       "?, ?, ?, ?, ?, ?, ?, ?)",
+                       names, NAMES, &st, err));
+    for (;;) {
+        bool row = false;
+        GY_TRY(gy_stmt_step(st, &row, err));
+        if (!row) {
+            break;
+        }
+        struct gy_str name = gy_col_str(st, 1);
+        for (size_t i = 0; i < n; i++) {
+            struct batch_key *k = &b->keys[at + i];
+            if (gy_str_eq(k->name, name)) {
+                k->id = gy_col_i64(st, 0);
+                break;
+            }
+        }
+    }
+    *ret_missing = 0;
+    for (size_t i = 0; i < n; i++) {
+        *ret_missing += b->keys[at + i].id == 0;
+    }
+    return GY_OK;
+}
+
+static gy_status number_keys(struct batch *b, struct gy_err *err)
+{
+    for (size_t at = 0; at < b->n_keys; at += NAMES) {
+        size_t missing = 0, n = 0;
+        GY_TRY(find_keys(b, at, &missing, err));
+        if (missing == 0) {
+            continue;
+        }
+        struct gy_val names[NAMES];
+        for (size_t i = at; i < b->n_keys && i < at + NAMES; i++) {
+            if (b->keys[i].id == 0) {
+                names[n++] = gy_vs(b->keys[i].name);
+            }
+        }
+        GY_TRY(gy_db_exec_many(b->db,
+                               "INSERT INTO metric_keys (name) VALUES (?) ON CONFLICT DO NOTHING",
+                               names, 1, n, NULL, err));
+        GY_TRY(find_keys(b, at, &missing, err));
+        if (missing > 0) {
+            return gy_err_set(err, GY_E_CORRUPT, "a metric's name was not stored");
+        }
+    }
+    return GY_OK;
+}
+
+static gy_status put_points(struct batch *b, struct gy_err *err)
+{
+    struct gy_val *v = b->vals;
+    for (size_t i = 0; i < b->n_points; i++) {
+        const struct gy_metric *m = b->points[i].m;
+        *v++ = gy_vi(b->run);
+        *v++ = gy_vi(b->points[i].key->id);
+        *v++ = gy_vi(m->ts_ms);
+        *v++ = gy_vi(m->step);
+        *v++ = gy_vf(stored_value(m->value));
+        *v++ = gy_vi(isnan(m->value) != 0);
+    }
+    return gy_db_exec_many(b->db,
+                           "INSERT INTO metrics (run, key, ts_ms, step, value, is_nan) VALUES (?, "
+                           "?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                           b->vals, POINT_COLUMNS, b->n_points, NULL, err);
+}
+
+/* How many steps there are stays known while they come in order; a batch that begins at the last
+ * known step brings all but that one, and one that begins before it makes the number unknown. */
+#define LATER                                                                   \
+    "(excluded.step, excluded.ts_ms, excluded.value) >= (latest_metrics.step, " \
+    "latest_metrics.ts_ms, latest_metrics.value)"
+#define TAKE(column) \
+    column " = CASE WHEN " LATER " THEN excluded." column " ELSE latest_metrics." column " END"
+
+static gy_status put_latest(struct batch *b, struct gy_err *err)
+{
+    struct gy_val *v = b->vals;
+    for (size_t i = 0; i < b->n_keys; i++) {
+        const struct batch_key *k = &b->keys[i];
+        *v++ = gy_vi(b->run);
+        *v++ = gy_vi(k->id);
+        *v++ = gy_vi(k->latest->step);
+        *v++ = gy_vi(k->latest->ts_ms);
+        *v++ = gy_vf(stored_value(k->latest->value));
+        *v++ = gy_vi(isnan(k->latest->value) != 0);
+        *v++ = gy_vi(k->first_step);
+        *v++ = gy_vi(k->n_steps);
+    }
+    return gy_db_exec_many(b->db,
+                           "INSERT INTO latest_metrics (run, key, step, ts_ms, value, is_nan, "
+                           "first_step, n_steps) "
+                           "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run, key) DO UPDATE "
+                           "SET " TAKE("step") ", " TAKE("ts_ms") ", " TAKE("value") ", " TAKE(
+                               "is_nan") ", first_step = CASE "
+                                         "WHEN excluded.first_step < latest_metrics.first_step "
+                                         "THEN excluded.first_step ELSE "
+                                         "latest_metrics.first_step END, n_steps = CASE WHEN "
+                                         "latest_metrics.n_steps < 0 OR "
+                                         "excluded.first_step < latest_metrics.step THEN -1 WHEN "
+                                         "excluded.first_step = "
+                                         "latest_metrics.step THEN latest_metrics.n_steps + "
+                                         "excluded.n_steps - 1 ELSE "
+                                         "latest_metrics.n_steps + excluded.n_steps END",
+                           b->vals, LATEST_COLUMNS, b->n_keys, NULL, err);
+}
+
+/* ---- points of logged models ---- */
+
+static gy_status need_model(struct gy_db *db, struct gy_str id, struct gy_err *err)
 {
     bool found = false;
     int64_t one = 0;
     GY_TRY(gy_db_get_i64(db, "SELECT 1 FROM logged_models WHERE id = ? AND workspace_id = ?",
-                         GY_VALS(gy_vs(m->model_id), gy_vs(gy_db_workspace(db))), &found, &one,
-                         err));
+                         GY_VALS(gy_vs(id), gy_vs(gy_db_workspace(db))), &found, &one, err));
     if (!found) {
         return gy_err_set(err, GY_E_NOTFOUND, "Logged model with ID '%" GY_STR_F "' not found.",
-                          GY_STR_A(gy_str_sub(m->model_id, 0, 100)));
+                          GY_STR_A(gy_str_sub(id, 0, 100)));
     }
-    struct gy_str none = GY_STR("");
-    return gy_db_exec(
-        db,
+    return GY_OK;
+}
+
+static gy_status put_model_points(struct batch *b, struct gy_str run_id, struct gy_err *err)
+{
+    const struct gy_str none = GY_STR("");
+    struct gy_val *v = b->vals;
+    struct gy_str checked = GY_STR_NULL;
+    size_t n = 0;
+    for (size_t i = 0; i < b->n_points; i++) {
+        const struct gy_metric *m = b->points[i].m;
+        if (m->model_id.n == 0) {
+            continue;
+        }
+        if (!gy_str_eq(checked, m->model_id)) {
+            GY_TRY(need_model(b->db, m->model_id, err));
+            checked = m->model_id;
+        }
+        *v++ = gy_vs(m->model_id);
+        *v++ = gy_vs(m->key);
+        *v++ = gy_vi(m->ts_ms);
+        *v++ = gy_vi(m->step);
+        *v++ = gy_vs(run_id);
+        *v++ = gy_vs(m->dataset_name.p ? m->dataset_name : none);
+        *v++ = gy_vs(m->dataset_digest.p ? m->dataset_digest : none);
+        *v++ = gy_vf(stored_value(m->value));
+        *v++ = gy_vi(isnan(m->value) != 0);
+        n++;
+    }
+    return gy_db_exec_many(
+        b->db,
         "INSERT INTO logged_model_metrics (model_id, key, ts_ms, step, run_id, dataset_name, "
         "dataset_digest, value, is_nan) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        GY_VALS(gy_vs(m->model_id), gy_vs(m->key), gy_vi(m->ts_ms), gy_vi(m->step), gy_vs(run_id),
-                gy_vs(m->dataset_name.p ? m->dataset_name : none),
-                gy_vs(m->dataset_digest.p ? m->dataset_digest : none),
-                gy_vf(stored_value(m->value)), gy_vi(isnan(m->value) != 0)),
-        NULL, err);
+        b->vals, MODEL_COLUMNS, n, NULL, err);
 }
-
-static gy_status put_point(struct gy_db *db, int64_t run, int64_t key, struct gy_str run_id,
-                           const struct gy_metric *m, struct gy_err *err)
-{
-    GY_TRY(gy_db_exec(db,
-                      "INSERT INTO metrics (run, key, ts_ms, step, value, is_nan) VALUES (?, ?, ?, "
-                      "?, ?, ?) ON CONFLICT DO NOTHING",
-                      GY_VALS(gy_vi(run), gy_vi(key), gy_vi(m->ts_ms), gy_vi(m->step),
-                              gy_vf(stored_value(m->value)), gy_vi(isnan(m->value) != 0)),
-                      NULL, err));
-    return m->model_id.n > 0 ? put_model_point(db, run_id, m, err) : GY_OK;
-}
-
-/* A key of the batch: its number, and its greatest point. */
-struct batch_key {
-    int64_t id;
-    const struct gy_metric *latest;
-};
 
 gy_status gy_metrics_log(struct gy_db *db, int64_t run_seq, struct gy_str run_id,
                          const struct gy_metric *metrics, size_t n, struct gy_err *err)
@@ -129,119 +295,27 @@ gy_status gy_metrics_log(struct gy_db *db, int64_t run_seq, struct gy_str run_id
     if (n == 0) {
         return GY_OK;
     }
-    if (n == 1) {
-        int64_t key = 0;
-        GY_TRY(key_id(db, metrics[0].key, &key, err));
-        GY_TRY(put_point(db, run_seq, key, run_id, &metrics[0], err));
-        return put_latest(db, run_seq, key, &metrics[0], err);
-    }
-    GY_AUTO_DONE(gy_map_done) struct gy_map seen;
-    gy_map_init(&seen, n);
-    GY_AUTO(gy_free) char *memory = gy_calloc(n, sizeof(struct batch_key));
-    struct batch_key *keys = (struct batch_key *)(void *)memory;
-    size_t n_keys = 0;
-    if (!keys) {
+    GY_AUTO(gy_free) char *points = gy_calloc(n, sizeof(struct batch_point));
+    GY_AUTO(gy_free) char *keys = gy_calloc(n, sizeof(struct batch_key));
+    GY_AUTO(gy_free) char *vals = gy_calloc(n * MODEL_COLUMNS, sizeof(struct gy_val));
+    struct batch b = {
+        .db = db,
+        .run = run_seq,
+        .points = (struct batch_point *)(void *)points,
+        .keys = (struct batch_key *)(void *)keys,
+        .vals = (struct gy_val *)(void *)vals,
+    };
+    if (!points || !keys || !vals) {
         return gy_track_nomem(err);
     }
-    for (size_t i = 0; i < n; i++) {
-        struct batch_key *k = gy_map_get(&seen, metrics[i].key);
-        if (!k) {
-            k = &keys[n_keys++];
-            GY_TRY(key_id(db, metrics[i].key, &k->id, err));
-            GY_TRY(gy_map_put(&seen, metrics[i].key, k, err));
-        }
-        if (!k->latest || is_later(&metrics[i], k->latest)) {
-            k->latest = &metrics[i];
-        }
-        GY_TRY(put_point(db, run_seq, k->id, run_id, &metrics[i], err));
-    }
-    for (size_t i = 0; i < n_keys; i++) {
-        GY_TRY(put_latest(db, run_seq, keys[i].id, keys[i].latest, err));
-    }
-    return GY_OK;
+    GY_TRY(gather(&b, metrics, n, err));
+    GY_TRY(number_keys(&b, err));
+    GY_TRY(put_points(&b, err));
+    GY_TRY(put_latest(&b, err));
+    return put_model_points(&b, run_id, err);
 }
 
 /* ---- reading ---- */
-
-/* Rows of (key, value, is_nan, ts_ms, step[, run_id, dataset_name, dataset_digest]). */
-static gy_status read_points(struct gy_stmt *st, bool of_model, struct gy_arena *a,
-                             struct gy_metric **ret, size_t *ret_n, struct gy_err *err)
-{
-    void *items = NULL;
-    size_t n = 0, cap = 0;
-    for (;;) {
-        bool row = false;
-        GY_TRY(gy_stmt_step(st, &row, err));
-        if (!row) {
-            break;
-        }
-        GY_TRY(gy_track_grow(a, &items, n, &cap, sizeof(struct gy_metric), err));
-        struct gy_metric *m = &((struct gy_metric *)items)[n];
-        /* The points of a model repeat the key: keep one copy. */
-        struct gy_str key = gy_col_str(st, 0);
-        m->key = n > 0 && gy_str_eq(m[-1].key, key) ? m[-1].key : gy_arena_str(a, key);
-        if (!m->key.p) {
-            return gy_track_nomem(err);
-        }
-        m->value = shown_value(st, 1, 2);
-        m->ts_ms = gy_col_i64(st, 3);
-        m->step = gy_col_i64(st, 4);
-        if (of_model) {
-            m->run_id = gy_col_dup(st, 5, a);
-            m->dataset_name = gy_col_dup(st, 6, a);
-            m->dataset_digest = gy_col_dup(st, 7, a);
-        }
-        n++;
-    }
-    *ret = items;
-    *ret_n = n;
-    return GY_OK;
-}
-
-gy_status gy_metrics_latest(struct gy_db *db, int64_t run_seq, struct gy_arena *a,
-                            struct gy_metric **ret, size_t *ret_n, struct gy_err *err)
-{
-    GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
-    GY_TRY(gy_db_query(db,
-                       "SELECT k.name, l.value, l.is_nan, l.ts_ms, l.step FROM latest_metrics l "
-                       "JOIN metric_keys k ON k.id = l.key WHERE l.run = ? ORDER BY k.name",
-                       GY_VALS(gy_vi(run_seq)), &st, err));
-    return read_points(st, false, a, ret, ret_n, err);
-}
-
-gy_status gy_metrics_history(struct gy_db *db, int64_t run_seq, struct gy_str key, int64_t max,
-                             struct gy_str page_token, struct gy_arena *a, gy_metric_fn fn,
-                             void *ctx, struct gy_str *ret_token, struct gy_err *err)
-{
-    int64_t offset = 0;
-    *ret_token = GY_STR_NULL;
-    GY_TRY(gy_track_page_offset(page_token, &offset, err));
-    GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
-    GY_TRY(gy_db_query(
-        db,
-        "SELECT m.value, m.is_nan, m.ts_ms, m.step FROM metrics m WHERE m.run = ? AND m.key = "
-        "(SELECT id FROM metric_keys WHERE name = ?) ORDER BY m.ts_ms, m.step, m.value, m.is_nan "
-        "LIMIT ? OFFSET ?",
-        GY_VALS(gy_vi(run_seq), gy_vs(key), gy_vi(max > 0 ? max + 1 : INT64_MAX), gy_vi(offset)),
-        &st, err));
-    for (int64_t n = 0;; n++) {
-        bool row = false;
-        GY_TRY(gy_stmt_step(st, &row, err));
-        if (!row) {
-            return GY_OK;
-        }
-        if (max > 0 && n == max) {
-            return gy_track_page_token(a, offset + max, ret_token, err);
-        }
-        struct gy_metric m = {
-            .key = key,
-            .value = shown_value(st, 0, 1),
-            .ts_ms = gy_col_i64(st, 2),
-            .step = gy_col_i64(st, 3),
-        };
-        GY_TRY(fn(ctx, &m, err));
-    }
-}
 
 gy_status gy_metrics_of_model(struct gy_db *db, struct gy_str model_id, struct gy_arena *a,
                               struct gy_metric **ret, size_t *ret_n, struct gy_err *err)
@@ -252,5 +326,31 @@ gy_status gy_metrics_of_model(struct gy_db *db, struct gy_str model_id, struct g
                        "dataset_digest FROM logged_model_metrics WHERE model_id = ? ORDER BY key, "
                        "ts_ms, step",
                        GY_VALS(gy_vs(model_id)), &st, err));
-    return read_points(st, true, a, ret, ret_n, err);
+    void *items = NULL;
+    size_t n = 0, cap = 0;
+    for (;;) {
+        bool row = false;
+        GY_TRY(gy_stmt_step(st, &row, err));
+        if (!row) {
+            break;
+        }
+        GY_TRY(gy_track_grow(a, &items, n, &cap, sizeof(struct gy_metric), err));
+        struct gy_metric *m = &((struct gy_metric *)items)[n];
+        /* The points repeat the key: keep one copy. */
+        struct gy_str key = gy_col_str(st, 0);
+        m->key = n > 0 && gy_str_eq(m[-1].key, key) ? m[-1].key : gy_arena_str(a, key);
+        if (!m->key.p) {
+            return gy_track_nomem(err);
+        }
+        m->value = gy_col_i64(st, 2) ? NAN : gy_col_f64(st, 1);
+        m->ts_ms = gy_col_i64(st, 3);
+        m->step = gy_col_i64(st, 4);
+        m->run_id = gy_col_dup(st, 5, a);
+        m->dataset_name = gy_col_dup(st, 6, a);
+        m->dataset_digest = gy_col_dup(st, 7, a);
+        n++;
+    }
+    *ret = items;
+    *ret_n = n;
+    return GY_OK;
 }

@@ -6,9 +6,10 @@
 #include "store/scope.h"
 #include "store/verdicts.h"
 #include "track/history.h"
-#include "track/search.h"
+#include "track/page.h"
 
 #define COLUMNS "m.id, m.name, m.description, m.actor, m.created_us, m.updated_us"
+#define N_COLUMNS 6
 
 /* ---- checks ---- */
 
@@ -407,31 +408,44 @@ gy_status gy_model_get(struct gy_db *db, struct gy_str name, struct gy_arena *a,
     return found ? read_model(db, st, a, ret, err) : not_found(name, err);
 }
 
+static gy_status search_statement(struct gy_sql_builder *b, struct gy_db *db,
+                                  const struct gy_registry_query *q, struct gy_sort *sort,
+                                  struct gy_arena *a, struct gy_page *ret_page, struct gy_err *err)
+{
+    struct gy_search filter;
+    struct gy_search_order *order = NULL;
+    GY_TRY(gy_search_parse(GY_SEARCH_MODELS, q->filter, a, &filter, err));
+    GY_TRY(gy_search_parse_order(GY_SEARCH_MODELS, q->order_by, q->n_order_by, a, &order, err));
+    GY_TRY(gy_sort_add_order(sort, order, q->n_order_by, a, err));
+    gy_sort_add(sort, "m.name", GY_VAL_TEXT, false);
+    GY_TRY(gy_page_open_search(db, sort, "registered-models", q->filter, NULL, 0, q->order_by,
+                               q->n_order_by, q->page_token, a, ret_page, err));
+    gy_sql_add(b, "SELECT " COLUMNS);
+    gy_sort_columns(b, sort);
+    gy_sql_add(b, " FROM registered_models m WHERE m.workspace_id = ");
+    gy_sql_bind(b, gy_vs(gy_db_workspace(db)));
+    gy_search_where(b, GY_SEARCH_MODELS, &filter, NULL, 0);
+    gy_sort_after(b, sort, ret_page->after);
+    gy_sort_order(b, sort);
+    gy_sql_add(b, " LIMIT ");
+    gy_sql_bind(b, gy_vi(q->max_results + 1));
+    return GY_OK;
+}
+
 gy_status gy_model_search(struct gy_db *db, const struct gy_registry_query *q, struct gy_arena *a,
                           struct gy_registered_model **ret, size_t *ret_n, struct gy_str *ret_token,
                           struct gy_err *err)
 {
-    struct gy_search filter;
-    struct gy_search_order *order = NULL;
-    int64_t offset = 0;
+    struct gy_sort sort = {.n = 0};
+    struct gy_page page;
     *ret_token = GY_STR_NULL;
-    GY_TRY(gy_search_parse(GY_SEARCH_MODELS, q->filter, a, &filter, err));
-    GY_TRY(gy_search_parse_order(GY_SEARCH_MODELS, q->order_by, q->n_order_by, a, &order, err));
-    GY_TRY(gy_track_page_offset(q->page_token, &offset, err));
     GY_AUTO_DONE(gy_sql_done) struct gy_sql_builder b;
     gy_sql_init(&b, a);
-    gy_sql_add(&b, "SELECT " COLUMNS " FROM registered_models m WHERE m.workspace_id = ");
-    gy_sql_bind(&b, gy_vs(gy_db_workspace(db)));
-    gy_search_where(&b, GY_SEARCH_MODELS, &filter, NULL, 0);
-    gy_sql_add(&b, " ORDER BY ");
-    gy_search_order_terms(&b, order, q->n_order_by);
-    gy_sql_add(&b, "m.name ASC LIMIT ");
-    gy_sql_bind(&b, gy_vi(q->max_results + 1));
-    gy_sql_add(&b, " OFFSET ");
-    gy_sql_bind(&b, gy_vi(offset));
+    GY_TRY(search_statement(&b, db, q, &sort, a, &page, err));
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
     GY_TRY(gy_sql_query(&b, db, &st, err));
     void *items = NULL;
+    struct gy_val *last = NULL;
     size_t n = 0, cap = 0;
     for (;;) {
         bool row = false;
@@ -440,8 +454,11 @@ gy_status gy_model_search(struct gy_db *db, const struct gy_registry_query *q, s
             break;
         }
         if ((int64_t)n == q->max_results) {
-            GY_TRY(gy_track_page_token(a, offset + q->max_results, ret_token, err));
+            GY_TRY(gy_page_token(&page, &sort, last, a, ret_token, err));
             break;
+        }
+        if ((int64_t)n + 1 == q->max_results) {
+            GY_TRY(gy_sort_read(st, N_COLUMNS, &sort, a, &last, err));
         }
         GY_TRY(gy_track_grow(a, &items, n, &cap, sizeof(struct gy_registered_model), err));
         GY_TRY(read_model(db, st, a, &((struct gy_registered_model *)items)[n++], err));

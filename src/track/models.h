@@ -128,6 +128,7 @@ GY_CHECKED gy_status gy_version_search(struct gy_db *db, const struct gy_registr
     "m.name, v.version, v.source, v.run_id, v.actor, v.description, v.digest, v.servable, " \
     "v.servable_reason, v.created_us, v.id, v.model, v.updated_us, v.storage_location, "    \
     "v.run_link, v.logged_model_id, v.stage"
+#define GY_VERSION_N_COLUMNS 17
 GY_CHECKED gy_status gy_version_read_row(struct gy_db *db, struct gy_stmt *st, struct gy_arena *a,
                                          struct gy_model_version *ret, struct gy_err *err);
 GY_CHECKED gy_status gy_model_find(struct gy_db *db, struct gy_str name, int64_t *ret_id,

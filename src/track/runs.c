@@ -10,12 +10,10 @@
 #include "store/lineage.h"
 #include "store/scope.h"
 #include "track/experiments.h"
+#include "track/run_rows.h"
 #include "track/search.h"
 
 #define NAME_TAG "mlflow.runName"
-#define COLUMNS                                                                         \
-    "r.seq, r.id, r.experiment_id, r.name, r.user_id, r.status, r.start_ms, r.end_ms, " \
-    "r.artifact_uri, r.deleted, r.actor"
 
 /* ---- lineage of tags ---- */
 
@@ -160,127 +158,21 @@ gy_status gy_run_find(struct gy_db *db, struct gy_str id, bool need_active, int6
     return GY_OK;
 }
 
-static gy_status read_inputs(struct gy_db *db, struct gy_run *r, struct gy_arena *a,
-                             struct gy_err *err)
-{
-    GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
-    GY_TRY(gy_db_query(db,
-                       "SELECT d.id, d.name, d.digest, d.source_type, d.source, d.schema, "
-                       "d.profile FROM run_inputs i JOIN run_datasets d ON d.id = i.dataset_id "
-                       "WHERE i.run = ? ORDER BY d.id",
-                       GY_VALS(gy_vi(r->seq)), &st, err));
-    void *items = NULL;
-    size_t cap = 0;
-    for (;;) {
-        bool row = false;
-        GY_TRY(gy_stmt_step(st, &row, err));
-        if (!row) {
-            break;
-        }
-        GY_TRY(gy_track_grow(a, &items, r->n_inputs, &cap, sizeof(struct gy_run_dataset), err));
-        struct gy_run_dataset *d = &((struct gy_run_dataset *)items)[r->n_inputs++];
-        *d = (struct gy_run_dataset){
-            .name = gy_col_dup(st, 1, a),
-            .digest = gy_col_dup(st, 2, a),
-            .source_type = gy_col_dup(st, 3, a),
-            .source = gy_col_dup(st, 4, a),
-            .schema = gy_col_dup(st, 5, a),
-            .profile = gy_col_dup(st, 6, a),
-        };
-        GY_AUTO(gy_stmt_finish) struct gy_stmt *tags = NULL;
-        GY_TRY(gy_db_query(db,
-                           "SELECT key, value FROM run_input_tags WHERE run = ? AND dataset_id = ? "
-                           "ORDER BY key",
-                           GY_VALS(gy_vi(r->seq), gy_vi(gy_col_i64(st, 0))), &tags, err));
-        void *pairs = NULL;
-        size_t pairs_cap = 0;
-        for (;;) {
-            GY_TRY(gy_stmt_step(tags, &row, err));
-            if (!row) {
-                break;
-            }
-            GY_TRY(gy_track_grow(a, &pairs, d->n_tags, &pairs_cap, sizeof(struct gy_tag), err));
-            ((struct gy_tag *)pairs)[d->n_tags++] =
-                (struct gy_tag){gy_col_dup(tags, 0, a), gy_col_dup(tags, 1, a)};
-        }
-        d->tags = pairs;
-    }
-    r->inputs = items;
-    return GY_OK;
-}
-
-static gy_status read_models(struct gy_db *db, int64_t seq, const char *kind, struct gy_arena *a,
-                             struct gy_run_model **ret, size_t *ret_n, struct gy_err *err)
-{
-    GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
-    GY_TRY(gy_db_query(db,
-                       "SELECT model_id, step FROM run_models WHERE run = ? AND kind = ? ORDER BY "
-                       "model_id",
-                       GY_VALS(gy_vi(seq), gy_vc(kind)), &st, err));
-    void *items = NULL;
-    size_t cap = 0, n = 0;
-    for (;;) {
-        bool row = false;
-        GY_TRY(gy_stmt_step(st, &row, err));
-        if (!row) {
-            break;
-        }
-        GY_TRY(gy_track_grow(a, &items, n, &cap, sizeof(struct gy_run_model), err));
-        ((struct gy_run_model *)items)[n++] =
-            (struct gy_run_model){gy_col_dup(st, 0, a), gy_col_i64(st, 1)};
-    }
-    *ret = items;
-    *ret_n = n;
-    return GY_OK;
-}
-
-static gy_status read_data(struct gy_db *db, struct gy_run *r, struct gy_arena *a,
-                           struct gy_err *err)
-{
-    struct gy_val seq = gy_vi(r->seq);
-    GY_TRY(gy_track_tags(db, "SELECT key, value FROM run_params WHERE run = ? ORDER BY key", seq, a,
-                         &r->params, &r->n_params, err));
-    GY_TRY(gy_track_tags(db, "SELECT key, value FROM run_tags WHERE run = ? ORDER BY key", seq, a,
-                         &r->tags, &r->n_tags, err));
-    GY_TRY(gy_metrics_latest(db, r->seq, a, &r->metrics, &r->n_metrics, err));
-    GY_TRY(read_inputs(db, r, a, err));
-    GY_TRY(read_models(db, r->seq, "input", a, &r->model_inputs, &r->n_model_inputs, err));
-    return read_models(db, r->seq, "output", a, &r->model_outputs, &r->n_model_outputs, err);
-}
-
-static gy_status read_row(struct gy_stmt *st, struct gy_arena *a, struct gy_run *r,
-                          struct gy_err *err)
-{
-    *r = (struct gy_run){
-        .seq = gy_col_i64(st, 0),
-        .id = gy_col_dup(st, 1, a),
-        .experiment_id = gy_col_i64(st, 2),
-        .name = gy_col_dup(st, 3, a),
-        .user_id = gy_col_dup(st, 4, a),
-        .status = gy_col_dup(st, 5, a),
-        .start_ms = gy_col_i64(st, 6),
-        .end_ms = gy_col_i64(st, 7),
-        .artifact_uri = gy_col_dup(st, 8, a),
-        .deleted = gy_col_i64(st, 9) != 0,
-        .actor = gy_col_dup(st, 10, a),
-    };
-    return r->id.p && r->artifact_uri.p && r->actor.p ? GY_OK : gy_track_nomem(err);
-}
-
 gy_status gy_run_get(struct gy_db *db, struct gy_str id, bool with_data, struct gy_arena *a,
                      struct gy_run *ret, struct gy_err *err)
 {
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
-    GY_TRY(gy_db_query(db, "SELECT " COLUMNS " FROM runs r WHERE r.id = ? AND r.workspace_id = ?",
-                       GY_VALS(gy_vs(id), gy_vs(gy_db_workspace(db))), &st, err));
+    GY_TRY(gy_db_query(
+        db, "SELECT " GY_RUN_COLUMNS " FROM runs r WHERE r.id = ? AND r.workspace_id = ?",
+        GY_VALS(gy_vs(id), gy_vs(gy_db_workspace(db))), &st, err));
     bool found = false;
     GY_TRY(gy_stmt_step(st, &found, err));
     if (!found) {
         return gy_err_set(err, GY_E_NOTFOUND, "Run with id=%" GY_STR_F " not found",
                           GY_STR_A(gy_str_sub(id, 0, 256)));
     }
-    GY_TRY(read_row(st, a, ret, err));
-    return with_data ? read_data(db, ret, a, err) : GY_OK;
+    GY_TRY(gy_run_read_row(st, a, ret, err));
+    return with_data ? gy_runs_load(db, ret, 1, a, err) : GY_OK;
 }
 
 /* ---- changing ---- */
@@ -591,68 +483,4 @@ gy_status gy_run_datasets(struct gy_db *db, const int64_t *experiment_ids, size_
     *ret = items;
     *ret_n = n;
     return GY_OK;
-}
-
-/* ---- searching ---- */
-
-static gy_status search_statement(struct gy_sql_builder *b, const struct gy_run_query *q,
-                                  struct gy_val workspace, struct gy_arena *a, int64_t offset,
-                                  struct gy_err *err)
-{
-    struct gy_search filter;
-    struct gy_search_order *order = NULL;
-    GY_TRY(gy_search_parse(GY_SEARCH_RUNS, q->filter, a, &filter, err));
-    GY_TRY(gy_search_parse_order(GY_SEARCH_RUNS, q->order_by, q->n_order_by, a, &order, err));
-    gy_sql_add(b, "SELECT " COLUMNS " FROM runs r");
-    gy_search_joins(b, GY_SEARCH_RUNS, order, q->n_order_by);
-    gy_sql_add(b, " WHERE r.workspace_id = ");
-    gy_sql_bind(b, workspace);
-    gy_sql_add(b, " AND r.experiment_id IN (");
-    for (size_t i = 0; i < q->n_experiment_ids; i++) {
-        gy_sql_add(b, i ? ", " : "");
-        gy_sql_bind(b, gy_vi(q->experiment_ids[i]));
-    }
-    gy_sql_add(b, ")");
-    gy_sql_add(b, q->view == GY_VIEW_ACTIVE    ? " AND r.deleted = 0"
-                  : q->view == GY_VIEW_DELETED ? " AND r.deleted = 1"
-                                               : "");
-    gy_search_where(b, GY_SEARCH_RUNS, &filter, NULL, 0);
-    gy_sql_add(b, " ORDER BY ");
-    gy_search_order_terms(b, order, q->n_order_by);
-    gy_sql_add(b, "r.start_ms DESC, r.id ASC LIMIT ");
-    gy_sql_bind(b, gy_vi(q->max_results + 1));
-    gy_sql_add(b, " OFFSET ");
-    gy_sql_bind(b, gy_vi(offset));
-    return GY_OK;
-}
-
-gy_status gy_run_search(struct gy_db *db, const struct gy_run_query *q, struct gy_arena *a,
-                        gy_run_fn fn, void *ctx, struct gy_str *ret_token, struct gy_err *err)
-{
-    int64_t offset = 0;
-    *ret_token = GY_STR_NULL;
-    GY_TRY(gy_track_page_offset(q->page_token, &offset, err));
-    GY_AUTO_DONE(gy_sql_done) struct gy_sql_builder b;
-    gy_sql_init(&b, a);
-    GY_TRY(search_statement(&b, q, gy_vs(gy_db_workspace(db)), a, offset, err));
-    GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
-    GY_TRY(gy_sql_query(&b, db, &st, err));
-    GY_AUTO_DONE(gy_arena_done) struct gy_arena one;
-    gy_arena_init(&one, GY_MAX_REQUEST_ARENA);
-    bool full = false;
-    for (int64_t n = 0;; n++) {
-        struct gy_run r;
-        bool row = false;
-        GY_TRY(gy_stmt_step(st, &row, err));
-        if (!row) {
-            return GY_OK;
-        }
-        if (full || n == q->max_results) {
-            return gy_track_page_token(a, offset + n, ret_token, err);
-        }
-        gy_arena_reset(&one);
-        GY_TRY(read_row(st, &one, &r, err));
-        GY_TRY(read_data(db, &r, &one, err));
-        GY_TRY(fn(ctx, &r, &full, err));
-    }
 }

@@ -9,6 +9,7 @@
 
 struct gy_run_dataset { /* a dataset as the client describes it */
     struct gy_str name, digest, source_type, source, schema, profile;
+    int64_t id; /* of what was read */
     struct gy_tag *tags;
     size_t n_tags;
 };
@@ -104,6 +105,9 @@ GY_CHECKED gy_status gy_run_datasets(struct gy_db *db, const int64_t *experiment
                                      struct gy_arena *a, struct gy_dataset_summary **ret,
                                      size_t *ret_n, struct gy_err *err);
 
+/* How a search is answered (track/run_search.c); all ways give the same. Tests hold them against
+ * each other, everyone else lets the search choose. */
+enum gy_run_way { GY_RUN_CHOOSE, GY_RUN_SORT, GY_RUN_BY_FILTER, GY_RUN_WALK };
 struct gy_run_query {
     const int64_t *experiment_ids;
     size_t n_experiment_ids;
@@ -113,6 +117,7 @@ struct gy_run_query {
     size_t n_order_by;
     int64_t max_results; /* 1..GY_TRACK_MAX_PAGE */
     struct gy_str page_token;
+    enum gy_run_way way;
 };
 /* Called for each run with its data; views live during the call. *ret_full set: no more after this
  * one, the page is cut here (a token follows when there are others). A failing one ends the search.

@@ -49,7 +49,8 @@ static const struct gy_search_attr logged_attrs[] = {
     {"name", "l.name", false, true, true, true},
     {"model_id", "l.id", false, true, true, true},
     {"model_type", "l.model_type", false, true, true, true},
-    {"status", LOGGED_STATUS, false, true, true, true},
+    {"status", LOGGED_STATUS, false, true, true, false},
+    {"status", "l.status", true, false, false, true},
     {"source_run_id", "l.source_run_id", false, true, true, true},
     {"experiment_id", "CAST(l.experiment_id AS TEXT)", false, true, true, true},
     {"creation_timestamp", "(l.created_us / 1000)", true, false, true, true},
@@ -733,7 +734,10 @@ gy_status gy_search_parse_order(enum gy_search_kind kind, const struct gy_str *t
     for (size_t i = 0; i < n; i++) {
         GY_TRY(parse_one_order(kind, texts[i], a, &order[i], err));
         for (size_t j = 0; j < i; j++) {
-            if (order[j].entity == order[i].entity && gy_str_eq(order[j].key, order[i].key)) {
+            bool same = order[i].attr
+                            ? order[j].attr && strcmp(order[j].attr->sql, order[i].attr->sql) == 0
+                            : gy_str_eq(order[j].key, order[i].key);
+            if (order[j].entity == order[i].entity && same) {
                 return gy_err_set(err, GY_E_INVALID,
                                   "`order_by` contains duplicate fields: ['%" GY_STR_F "']",
                                   GY_STR_A(shown(order[i].key)));

@@ -119,10 +119,16 @@ struct gy_search_dataset {
 /* Append " AND <condition>" for every clause. Datasets restrict metric clauses of logged models. */
 void gy_search_where(struct gy_sql_builder *b, enum gy_search_kind kind, const struct gy_search *s,
                      const struct gy_search_dataset *datasets, size_t n_datasets);
-/* Append the joins that an order needs (between FROM and WHERE). */
+/* "<column> <op> <text or list>", and a metric clause on the columns of a table. */
+void gy_search_text_test(struct gy_sql_builder *b, const char *column,
+                         const struct gy_search_clause *c);
+void gy_search_metric_test(struct gy_sql_builder *b, const char *table,
+                           const struct gy_search_clause *c);
+/* Append the joins that an order needs (between FROM and WHERE): term i joins as o<i>. The second
+ * one leaves out the terms before `first`. */
 void gy_search_joins(struct gy_sql_builder *b, enum gy_search_kind kind,
                      const struct gy_search_order *order, size_t n);
-/* Append "<term>, <term>, ": NULLs last in both directions, NaN before them. */
-void gy_search_order_terms(struct gy_sql_builder *b, const struct gy_search_order *order, size_t n);
+void gy_search_joins_from(struct gy_sql_builder *b, enum gy_search_kind kind,
+                          const struct gy_search_order *order, size_t first, size_t n);
 
 #endif

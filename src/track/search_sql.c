@@ -83,8 +83,8 @@ static const char *op_sql(enum gy_search_op op)
 }
 
 /* <column> <op> <text or list>. LIKE minds the case (the store sees to that), ILIKE does not. */
-static void text_test(struct gy_sql_builder *b, const char *column,
-                      const struct gy_search_clause *c)
+void gy_search_text_test(struct gy_sql_builder *b, const char *column,
+                         const struct gy_search_clause *c)
 {
     if (c->op == GY_SEARCH_IN || c->op == GY_SEARCH_NOT_IN) {
         gy_sql_add(b, column);
@@ -108,8 +108,8 @@ static void text_test(struct gy_sql_builder *b, const char *column,
 }
 
 /* A NaN (value 0, is_nan 1) differs from every number and compares with none. */
-static void number_test(struct gy_sql_builder *b, const char *table,
-                        const struct gy_search_clause *c)
+void gy_search_metric_test(struct gy_sql_builder *b, const char *table,
+                           const struct gy_search_clause *c)
 {
     bool ne = c->op == GY_SEARCH_NE;
     gy_sql_add(b, ne ? "(" : "");
@@ -152,7 +152,7 @@ static void where_pair(struct gy_sql_builder *b, enum gy_search_kind kind,
     gy_sql_bind(b, gy_vs(c->key));
     if (c->op != GY_SEARCH_IS_NULL && c->op != GY_SEARCH_NOT_NULL) {
         gy_sql_add(b, " AND ");
-        text_test(b, "x.value", c);
+        gy_search_text_test(b, "x.value", c);
     }
     gy_sql_add(b, ")");
 }
@@ -187,7 +187,7 @@ static void where_metric(struct gy_sql_builder *b, enum gy_search_kind kind,
         gy_sql_add(b, ")");
     }
     gy_sql_add(b, " AND ");
-    number_test(b, "x", c);
+    gy_search_metric_test(b, "x", c);
     gy_sql_add(b, ")");
 }
 
@@ -199,7 +199,7 @@ static void where_attribute(struct gy_sql_builder *b, const struct gy_search_cla
         gy_sql_add(b, op_sql(c->op));
         gy_sql_bind(b, gy_vf(c->number));
     } else {
-        text_test(b, c->attr->sql, c);
+        gy_search_text_test(b, c->attr->sql, c);
     }
 }
 
@@ -208,11 +208,11 @@ static void where_dataset(struct gy_sql_builder *b, const struct gy_search_claus
     if (gy_str_eqc(c->key, "context")) {
         gy_sql_add(b, " AND EXISTS (SELECT 1 FROM run_input_tags x WHERE x.run = r.seq AND x.key = "
                       "'mlflow.data.context' AND ");
-        text_test(b, "x.value", c);
+        gy_search_text_test(b, "x.value", c);
     } else {
         gy_sql_add(b, " AND EXISTS (SELECT 1 FROM run_inputs i JOIN run_datasets x ON x.id = "
                       "i.dataset_id WHERE i.run = r.seq AND ");
-        text_test(b, gy_str_eqc(c->key, "name") ? "x.name" : "x.digest", c);
+        gy_search_text_test(b, gy_str_eqc(c->key, "name") ? "x.name" : "x.digest", c);
     }
     gy_sql_add(b, ")");
 }
@@ -291,7 +291,8 @@ static void join_metric(struct gy_sql_builder *b, enum gy_search_kind kind, size
     }
     /* The latest row of the key: by timestamp, then step. */
     gy_sql_add(b, " LEFT JOIN (SELECT model_id, value, is_nan, ROW_NUMBER() OVER (PARTITION BY "
-                  "model_id ORDER BY ts_ms DESC, step DESC) AS nth FROM logged_model_metrics WHERE "
+                  "model_id ORDER BY ts_ms DESC, step DESC, value DESC, is_nan, run_id, "
+                  "dataset_name, dataset_digest) AS nth FROM logged_model_metrics WHERE "
                   "key = ");
     gy_sql_bind(b, gy_vs(o->key));
     if (o->dataset_name.n > 0) {
@@ -309,7 +310,13 @@ static void join_metric(struct gy_sql_builder *b, enum gy_search_kind kind, size
 void gy_search_joins(struct gy_sql_builder *b, enum gy_search_kind kind,
                      const struct gy_search_order *order, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
+    gy_search_joins_from(b, kind, order, 0, n);
+}
+
+void gy_search_joins_from(struct gy_sql_builder *b, enum gy_search_kind kind,
+                          const struct gy_search_order *order, size_t first, size_t n)
+{
+    for (size_t i = first; i < n; i++) {
         const struct gy_search_order *o = &order[i];
         if (o->entity == GY_SEARCH_METRIC) {
             join_metric(b, kind, i, o);
@@ -320,26 +327,5 @@ void gy_search_joins(struct gy_sql_builder *b, enum gy_search_kind kind,
             gy_sql_add(b, text);
             gy_sql_bind(b, gy_vs(o->key));
         }
-    }
-}
-
-void gy_search_order_terms(struct gy_sql_builder *b, const struct gy_search_order *order, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        const char *direction = order[i].descending ? " DESC, " : " ASC, ";
-        char text[256], column[64];
-        snprintf(column, sizeof column, "o%zu.value", i);
-        const char *sql = order[i].attr ? order[i].attr->sql : column;
-        if (order[i].entity == GY_SEARCH_METRIC) {
-            snprintf(text, sizeof text,
-                     "(CASE WHEN o%zu.value IS NULL THEN 2 WHEN o%zu.is_nan = 1 THEN 1 ELSE 0 END)",
-                     i, i);
-        } else {
-            snprintf(text, sizeof text, "(CASE WHEN %s IS NULL THEN 1 ELSE 0 END)", sql);
-        }
-        gy_sql_add(b, text);
-        gy_sql_add(b, ", ");
-        gy_sql_add(b, sql);
-        gy_sql_add(b, direction);
     }
 }

@@ -183,44 +183,6 @@ gy_status gy_track_random_name(char out[32], struct gy_err *err)
     return GY_OK;
 }
 
-gy_status gy_track_page_offset(struct gy_str token, int64_t *ret, struct gy_err *err)
-{
-    *ret = 0;
-    if (token.n == 0) {
-        return GY_OK;
-    }
-    unsigned char text[256];
-    size_t n = 0;
-    if (token.n > 256 || gy_base64_decode(token, text, &n, NULL) != GY_OK) {
-        return gy_err_set(err, GY_E_INVALID, "Invalid page token, could not base64-decode");
-    }
-    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    int64_t offset = -1;
-    if (gy_json_parse(gy_str_n((const char *)text, n), &doc, NULL) == GY_OK) {
-        offset = gy_json_i64(yyjson_doc_get_root(doc), "offset", -1);
-    }
-    if (offset < 0) {
-        return gy_err_set(err, GY_E_INVALID, "Invalid page token, decoded value='%" GY_STR_F "'",
-                          GY_STR_A(gy_str_n((const char *)text, n)));
-    }
-    *ret = offset;
-    return GY_OK;
-}
-
-gy_status gy_track_page_token(struct gy_arena *a, int64_t offset, struct gy_str *ret,
-                              struct gy_err *err)
-{
-    char plain[64];
-    int n = snprintf(plain, sizeof plain, "{\"offset\": %lld}", (long long)offset);
-    char *out = gy_arena_alloc(a, gy_base64_size((size_t)n) + 1);
-    if (!out) {
-        return gy_track_nomem(err);
-    }
-    gy_base64(plain, (size_t)n, out);
-    *ret = gy_str_c(out);
-    return GY_OK;
-}
-
 gy_status gy_track_grow(struct gy_arena *a, void **items, size_t n, size_t *cap, size_t item_bytes,
                         struct gy_err *err)
 {

@@ -55,11 +55,6 @@ struct gy_str gy_track_uri_join(struct gy_arena *a, struct gy_str base, const ch
 /* "calm-otter-417": random, at most 20 characters, NUL included in out. */
 GY_CHECKED gy_status gy_track_random_name(char out[32], struct gy_err *err);
 
-/* Page tokens: base64 of {"offset": N}. An absent or empty token is offset 0. Fails: INVALID. */
-GY_CHECKED gy_status gy_track_page_offset(struct gy_str token, int64_t *ret, struct gy_err *err);
-GY_CHECKED gy_status gy_track_page_token(struct gy_arena *a, int64_t offset, struct gy_str *ret,
-                                         struct gy_err *err);
-
 /* key, value rows of a query (columns 0 and 1) as an array in the arena; NULL and 0 without rows.
  */
 GY_CHECKED gy_status gy_track_tags(struct gy_db *db, const char *sql, struct gy_val id,

@@ -12,8 +12,8 @@
 #include "track/history.h"
 #include "track/logged_models.h"
 #include "track/models.h"
+#include "track/page.h"
 #include "track/runs.h"
-#include "track/search.h"
 
 #define FROM " FROM model_versions v JOIN registered_models m ON m.id = v.model "
 
@@ -473,32 +473,48 @@ gy_status gy_version_tags(struct gy_db *db, const struct gy_model_version *v, st
         gy_vi(v->id), a, ret, ret_n, err);
 }
 
+static gy_status search_statement(struct gy_sql_builder *b, struct gy_db *db,
+                                  const struct gy_registry_query *q, struct gy_sort *sort,
+                                  struct gy_arena *a, struct gy_page *ret_page, struct gy_err *err)
+{
+    struct gy_search filter;
+    struct gy_search_order *order = NULL;
+    GY_TRY(gy_search_parse(GY_SEARCH_VERSIONS, q->filter, a, &filter, err));
+    GY_TRY(gy_search_parse_order(GY_SEARCH_VERSIONS, q->order_by, q->n_order_by, a, &order, err));
+    GY_TRY(gy_sort_add_order(sort, order, q->n_order_by, a, err));
+    if (q->n_order_by == 0) {
+        gy_sort_add(sort, "(v.updated_us / 1000)", GY_VAL_INT, true);
+    }
+    gy_sort_add(sort, "m.name", GY_VAL_TEXT, false);
+    gy_sort_add(sort, "v.version", GY_VAL_INT, true);
+    GY_TRY(gy_page_open_search(db, sort, "model-versions", q->filter, NULL, 0, q->order_by,
+                               q->n_order_by, q->page_token, a, ret_page, err));
+    gy_sql_add(b, "SELECT " GY_VERSION_COLUMNS);
+    gy_sort_columns(b, sort);
+    gy_sql_add(b, FROM "WHERE v.deleted = 0 AND m.workspace_id = ");
+    gy_sql_bind(b, gy_vs(gy_db_workspace(db)));
+    gy_search_where(b, GY_SEARCH_VERSIONS, &filter, NULL, 0);
+    gy_sort_after(b, sort, ret_page->after);
+    gy_sort_order(b, sort);
+    gy_sql_add(b, " LIMIT ");
+    gy_sql_bind(b, gy_vi(q->max_results + 1));
+    return GY_OK;
+}
+
 gy_status gy_version_search(struct gy_db *db, const struct gy_registry_query *q, struct gy_arena *a,
                             struct gy_model_version **ret, size_t *ret_n, struct gy_str *ret_token,
                             struct gy_err *err)
 {
-    struct gy_search filter;
-    struct gy_search_order *order = NULL;
-    int64_t offset = 0;
+    struct gy_sort sort = {.n = 0};
+    struct gy_page page;
     *ret_token = GY_STR_NULL;
-    GY_TRY(gy_search_parse(GY_SEARCH_VERSIONS, q->filter, a, &filter, err));
-    GY_TRY(gy_search_parse_order(GY_SEARCH_VERSIONS, q->order_by, q->n_order_by, a, &order, err));
-    GY_TRY(gy_track_page_offset(q->page_token, &offset, err));
     GY_AUTO_DONE(gy_sql_done) struct gy_sql_builder b;
     gy_sql_init(&b, a);
-    gy_sql_add(&b, "SELECT " GY_VERSION_COLUMNS FROM "WHERE v.deleted = 0 AND m.workspace_id = ");
-    gy_sql_bind(&b, gy_vs(gy_db_workspace(db)));
-    gy_search_where(&b, GY_SEARCH_VERSIONS, &filter, NULL, 0);
-    gy_sql_add(&b, " ORDER BY ");
-    gy_search_order_terms(&b, order, q->n_order_by);
-    gy_sql_add(&b, q->n_order_by ? "" : "v.updated_us / 1000 DESC, ");
-    gy_sql_add(&b, "m.name ASC, v.version DESC LIMIT ");
-    gy_sql_bind(&b, gy_vi(q->max_results + 1));
-    gy_sql_add(&b, " OFFSET ");
-    gy_sql_bind(&b, gy_vi(offset));
+    GY_TRY(search_statement(&b, db, q, &sort, a, &page, err));
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
     GY_TRY(gy_sql_query(&b, db, &st, err));
     void *items = NULL;
+    struct gy_val *last = NULL;
     size_t n = 0, cap = 0;
     for (;;) {
         bool row = false;
@@ -507,8 +523,11 @@ gy_status gy_version_search(struct gy_db *db, const struct gy_registry_query *q,
             break;
         }
         if ((int64_t)n == q->max_results) {
-            GY_TRY(gy_track_page_token(a, offset + q->max_results, ret_token, err));
+            GY_TRY(gy_page_token(&page, &sort, last, a, ret_token, err));
             break;
+        }
+        if ((int64_t)n + 1 == q->max_results) {
+            GY_TRY(gy_sort_read(st, GY_VERSION_N_COLUMNS, &sort, a, &last, err));
         }
         GY_TRY(gy_track_grow(a, &items, n, &cap, sizeof(struct gy_model_version), err));
         GY_TRY(gy_version_read_row(db, st, a, &((struct gy_model_version *)items)[n++], err));

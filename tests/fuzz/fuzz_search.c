@@ -46,7 +46,6 @@ static gy_status search(struct gy_db *db, void *ctx, struct gy_err *err)
     static const int64_t ids[] = {0};
     struct gy_str token;
     size_t n = 0, n_order = j->order.n > 0;
-    bool more;
     struct gy_registry_query q = {j->filter, &j->order, n_order, 10, GY_STR_NULL};
     switch (j->kind) {
     case GY_SEARCH_RUNS: {
@@ -76,7 +75,7 @@ static gy_status search(struct gy_db *db, void *ctx, struct gy_err *err)
                                     .order = j->parsed,
                                     .n_order = n_order,
                                     .max_results = 10};
-        return gy_logged_model_search(db, &l, &j->arena, &found, &n, &more, err);
+        return gy_logged_model_search(db, &l, &j->arena, &found, &n, &token, err);
     }
     }
     return GY_OK;
