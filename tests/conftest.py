@@ -6,6 +6,8 @@
     new_server    start more: new_server(), new_server(args=[...], home=...); all are stopped at the end of the test
     postgres      a real PostgreSQL; postgres.url() is the URL of a fresh database in it; skipped, and counted, without one
     data_dir      the real data sets; the test is skipped, and counted, where they are not
+
+With --store=postgres every server of the tests keeps its metadata in a database of its own in a real PostgreSQL.
 """
 
 import functools
@@ -20,6 +22,19 @@ import support  # noqa: E402
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "tsan: also run with ThreadSanitizer")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--store", choices=["sqlite", "postgres"], default="sqlite", help="where servers keep their metadata")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def metadata_store(request):
+    """Where servers keep their metadata: "sqlite" or "postgres"."""
+    name = request.config.getoption("--store")
+    if name == "postgres":
+        support.POSTGRES = request.getfixturevalue("postgres")
+    return name
 
 
 @pytest.fixture

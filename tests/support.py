@@ -30,9 +30,26 @@ def clean_env(extra=None):
     return env
 
 
+# What `--store=postgres` sets (conftest.py): each home then has a database of its own in this server.
+POSTGRES = None
+_databases = {}
+
+
+def store_env(home):
+    """The environment that names the store of a home: empty where it is the home's own SQLite."""
+    if POSTGRES is None:
+        return {}
+    key = str(pathlib.Path(home).resolve())
+    if key not in _databases:
+        _databases[key] = POSTGRES.url()
+    return {"GYRE_STORE_URL": _databases[key]}
+
+
 def run_gyre(*args, cwd, env=None, stdin="", timeout=100):
     """Run `gyre ARGS` to its end; the result has returncode, stdout, stderr (text)."""
-    return subprocess.run([str(BIN), *map(str, args)], cwd=cwd, env=clean_env(env), input=stdin,
+    words = list(map(str, args))
+    home = words[words.index("--home") + 1] if "--home" in words else (env or {}).get("GYRE_HOME", pathlib.Path(cwd) / ".gyre")
+    return subprocess.run([str(BIN), *words], cwd=cwd, env=clean_env({**store_env(home), **(env or {})}), input=stdin,
                           capture_output=True, text=True, timeout=timeout, check=False)
 
 
@@ -60,7 +77,8 @@ class Server:
         offset = self.log.stat().st_size if self.log.exists() else 0
         command = [str(BIN), *self.verb, "--host", "127.0.0.1", "--port", "0", "--home", str(self.home), *self.args]
         with open(self.log, "ab") as out:
-            self.process = subprocess.Popen(command, cwd=self.home.parent, env=clean_env(self.env),
+            self.process = subprocess.Popen(command, cwd=self.home.parent,
+                                            env=clean_env({**store_env(self.home), **(self.env or {})}),
                                             stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         end = time.monotonic() + READY_S
         while time.monotonic() < end:

@@ -185,8 +185,8 @@ static gy_status put(struct gy_db *db, const struct place *p, const struct gy_tr
                       "(?,?,?,?,?,?,?,1,0,0,?,?,?) ON CONFLICT (workspace_id, project, name) DO "
                       "UPDATE SET folder=excluded.folder, spec=excluded.spec, "
                       "on_kind=excluded.on_kind, from_file=excluded.from_file, "
-                      "actor=excluded.actor, updated_us=CASE WHEN on_kind=excluded.on_kind THEN "
-                      "updated_us ELSE excluded.updated_us END",
+                      "actor=excluded.actor, updated_us=CASE WHEN triggers.on_kind="
+                      "excluded.on_kind THEN triggers.updated_us ELSE excluded.updated_us END",
                       GY_VALS(gy_vc(id), gy_vs(p->project), gy_vs(s->name), gy_vs(p->folder),
                               gy_vs(gy_buf_str(&spec)), gy_vs(kind), gy_vi(p->from_file),
                               gy_vs(p->actor), gy_vi(now), gy_vi(now)),

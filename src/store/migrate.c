@@ -32,21 +32,63 @@ static const char create_table[] =
     "number INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL, "
     "actor TEXT NOT NULL, created_us INTEGER NOT NULL)";
 
-/* A file full of somebody else's tables is not ours to change. */
+/* How each database tells what it holds: whether our record is there, and what else is. */
+struct catalog {
+    const char *has_record, *n_foreign;
+};
+
+static const struct catalog *catalog_of(enum gy_sql_dialect dialect)
+{
+    static const struct catalog sqlite = {
+        "SELECT COUNT(*) FROM sqlite_master WHERE type='table' AND name='schema_migrations'",
+        "SELECT COUNT(*) FROM sqlite_master WHERE type='table' AND NOT EXISTS "
+        "(SELECT 1 FROM sqlite_master WHERE name='schema_migrations')"};
+    /* Others have a table of that name, too: ours has this column. */
+    static const struct catalog postgres = {
+        "SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = current_schema() "
+        "AND table_name = 'schema_migrations' AND column_name = 'sha256'",
+        "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = current_schema()"};
+    return dialect == GY_SQL_POSTGRES ? &postgres : &sqlite;
+}
+
+/* A database full of somebody else's tables is not ours to change. */
 static gy_status refuse_foreign(struct gy_db *db, struct gy_err *err)
 {
-    if (db->ops->dialect != GY_SQL_SQLITE) {
+    const struct catalog *c = catalog_of(db->ops->dialect);
+    int64_t recorded = 0, foreign = 0;
+    bool found;
+    GY_TRY(gy_db_get_i64(db, c->has_record, GY_NO_VALS, &found, &recorded, err));
+    if (recorded > 0) {
         return GY_OK;
     }
-    int64_t foreign = 0;
+    GY_TRY(gy_db_get_i64(db, c->n_foreign, GY_NO_VALS, &found, &foreign, err));
+    if (foreign == 0) {
+        return GY_OK;
+    }
+    gy_err_set(err, GY_E_VERSION, "the database holds tables that are not Gyre's");
+    return gy_err_hint(err, db->ops->dialect == GY_SQL_POSTGRES
+                                ? "give Gyre a database of its own: CREATE DATABASE gyre"
+                                : "name another file");
+}
+
+static gy_status make_record(struct gy_db *db, struct gy_err *err)
+{
+    int64_t recorded = 0;
     bool found;
-    GY_TRY(gy_db_get_i64(db,
-                         "SELECT COUNT(*) FROM sqlite_master WHERE type='table' AND NOT EXISTS "
-                         "(SELECT 1 FROM sqlite_master WHERE name='schema_migrations')",
-                         GY_NO_VALS, &found, &foreign, err));
-    return foreign == 0
-               ? GY_OK
-               : gy_err_set(err, GY_E_VERSION, "the database holds tables that are not Gyre's");
+    GY_TRY(gy_db_get_i64(db, catalog_of(db->ops->dialect)->has_record, GY_NO_VALS, &found,
+                         &recorded, err));
+    if (recorded > 0) {
+        return GY_OK;
+    }
+    GY_TRY(db->ops->begin(db->conn, true, err)); /* two that start at once take turns */
+    gy_status status = db->ops->exec(db->conn, create_table, err);
+    if (status == GY_OK) {
+        status = db->ops->commit(db->conn, err);
+    }
+    if (status != GY_OK) {
+        db->ops->rollback(db->conn);
+    }
+    return status;
 }
 
 static gy_status newest_known(const struct gy_embedded *migrations, size_t n, int64_t *ret,
@@ -164,14 +206,24 @@ static gy_status back_up(struct gy_db *db, const char *base, int64_t number, str
     return gy_dir_sync(slash ? dir : ".", err);
 }
 
+/* A database that can not be backed up from here is changed only when its operator says so. */
+static gy_status ask_operator(int64_t from, int64_t to, struct gy_err *err)
+{
+    gy_err_set(err, GY_E_VERSION, "the database has schema %d, this program wants %d", (int)from,
+               (int)to);
+    return gy_err_hint(err,
+                       "stop the other servers, back it up (pg_dump -Fc), then start once with "
+                       "--migrate or GYRE_STORE_MIGRATE=1; there is no way back but the backup");
+}
+
 gy_status gy_store_migrate(struct gy_db *db, const struct gy_embedded *migrations, size_t n,
-                           const char *backup_base, struct gy_err *err)
+                           const char *backup_base, bool allowed, struct gy_err *err)
 {
     int64_t known, newest = 0, missing = 0;
     bool found;
     GY_TRY(newest_known(migrations, n, &known, err));
     GY_TRY(refuse_foreign(db, err));
-    GY_TRY(db->ops->exec(db->conn, create_table, err));
+    GY_TRY(make_record(db, err));
     GY_TRY(gy_db_get_i64(db, "SELECT COALESCE(MAX(number), 0) FROM schema_migrations", GY_NO_VALS,
                          &found, &newest, err));
     if (newest > known) {
@@ -189,6 +241,8 @@ gy_status gy_store_migrate(struct gy_db *db, const struct gy_embedded *migration
     }
     if (missing > 0 && newest > 0 && backup_base && db->ops->backup) {
         GY_TRY(back_up(db, backup_base, newest, err));
+    } else if (missing > 0 && newest > 0 && !db->ops->backup && !allowed) {
+        return ask_operator(newest, known, err);
     }
     return missing > 0 ? apply_all(db, migrations, n, err) : GY_OK;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gy_sql_ops: what a database has to offer to carry the store, at the level of SQL text and rows.
  * The rest of the store (writer thread, statement cache, migrations) and every room stand on it and
- * see no driver. Backends: sqlite (gy_sql_sqlite; file and memory); a fault-injecting wrapper lives
- * in the tests. One conformance suite runs on all.
+ * see no driver. Backends: sqlite (gy_sql_sqlite; file and memory) and PostgreSQL
+ * (gy_sql_postgres); a fault-injecting wrapper lives in the tests. One conformance suite runs on
+ * all.
  *
  * Portability: statements use '?' parameters, are one statement each (exec alone takes several),
  * and stay within what SQLite and PostgreSQL both understand: ON CONFLICT .. DO UPDATE/NOTHING,
@@ -21,8 +22,9 @@
 enum gy_sql_dialect { GY_SQL_SQLITE, GY_SQL_POSTGRES };
 
 struct gy_sql_config {
-    struct gy_str location; /* what follows "sqlite://": a path or ":memory:" */
-    const char *vfs;        /* sqlite: the VFS to use; NULL: the default */
+    struct gy_str
+        location;    /* sqlite: what follows "sqlite://", a path or ":memory:"; else the URL */
+    const char *vfs; /* sqlite: the VFS to use; NULL: the default */
     int busy_timeout_ms;
 };
 
@@ -70,6 +72,9 @@ struct gy_sql_ops {
     void (*rollback)(void *conn);
     bool (*in_transaction)(
         void *conn); /* false when an error made the database roll back by itself */
+    /* After a statement failed, rollback_to or rollback is all that is sure to work: SQLite goes
+     * on, PostgreSQL refuses what comes (a closure must not live on failures: ON CONFLICT DO
+     * NOTHING). */
     gy_status (*savepoint)(void *conn, struct gy_err *err);
     gy_status (*release)(void *conn, struct gy_err *err); /* keep what came since the savepoint */
     gy_status (*rollback_to)(void *conn, struct gy_err *err); /* undo it; ends the savepoint */
@@ -96,5 +101,6 @@ struct gy_sql_driver {
 };
 
 extern const struct gy_sql_driver gy_sql_sqlite;
+extern const struct gy_sql_driver gy_sql_postgres;
 
 #endif

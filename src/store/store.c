@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "store/store_internal.h"
+#include "store/url.h"
 
 #define DEFAULT_READERS 4
 #define MAX_READERS 64
@@ -33,23 +34,38 @@ struct gy_store {
     int n_readers;
 };
 
+/* The driver of a URL and what of the URL it wants. */
+static const struct gy_sql_driver *driver_of(struct gy_str url, struct gy_str *ret_location)
+{
+    struct gy_str file = GY_STR("sqlite://");
+    *ret_location = url;
+    if (gy_str_starts(url, file) && url.n > file.n) {
+        *ret_location = gy_str_sub(url, file.n, SIZE_MAX);
+        return &gy_sql_sqlite;
+    }
+    bool postgres =
+        gy_str_starts(url, GY_STR("postgresql://")) || gy_str_starts(url, GY_STR("postgres://"));
+    return postgres ? &gy_sql_postgres : NULL;
+}
+
 static gy_status configure(struct gy_store *s, const struct gy_store_options *o, struct gy_err *err)
 {
-    struct gy_str url = gy_str_c(o->url), prefix = GY_STR("sqlite://");
-    if (!gy_str_starts(url, prefix) || url.n == prefix.n ||
-        url.n - prefix.n >= sizeof s->location) {
-        gy_err_set(err, GY_E_INVALID, "not a store: '%s'", o->url ? o->url : "");
-        gy_err_hint(err, "use sqlite:///absolute/path/gyre.db");
-        return GY_E_INVALID;
+    struct gy_str location;
+    const struct gy_sql_driver *driver = driver_of(gy_str_c(o->url), &location);
+    if (!driver || location.n >= sizeof s->location) {
+        char shown[GY_STORE_URL_SHOWN];
+        gy_err_set(err, GY_E_INVALID, "not a store: '%s'", gy_store_url_show(o->url, shown));
+        return gy_err_hint(err, "use sqlite:///absolute/path/gyre.db or "
+                                "postgresql://USER:PASSWORD@HOST:PORT/DATABASE");
     }
-    memcpy(s->location, url.p + prefix.n, url.n - prefix.n);
+    memcpy(s->location, location.p, location.n);
     if (o->vfs) {
         s->vfs = gy_strdup(o->vfs);
         if (!s->vfs) {
             return gy_err_set(err, GY_E_NOMEM, "opening the store");
         }
     }
-    s->driver = o->driver ? *o->driver : gy_sql_sqlite;
+    s->driver = o->driver ? *o->driver : *driver;
     s->cfg = (struct gy_sql_config){
         .location = gy_str_c(s->location), .vfs = s->vfs, .busy_timeout_ms = GY_STORE_BUSY_MS};
     s->memory = s->driver.ops->is_memory(s->driver.self, &s->cfg);
@@ -70,9 +86,10 @@ gy_status gy_store_open(const struct gy_store_options *o, struct gy_store **ret,
     GY_TRY(configure(s, o, err));
     GY_TRY(gy_db_open(s->driver, &s->cfg, &s->db, err));
     gy_status status = gy_store_migrate(s->db, gy_migrations, gy_migrations_count,
-                                        s->memory ? NULL : s->location, err);
+                                        s->memory ? NULL : s->location, o->migrate, err);
     if (status != GY_OK) {
-        gy_err_wrap(err, "store '%s'", o->url);
+        char shown[GY_STORE_URL_SHOWN];
+        gy_err_wrap(err, "store '%s'", gy_store_url_show(o->url, shown));
         return status;
     }
     GY_TRY(gy_writer_start(s->db, s->memory ? &s->db_lock : NULL,

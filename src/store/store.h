@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The metadata store: SQL behind a vtable (SQLite now, PostgreSQL later), so rooms write portable
- * SQL with '?' parameters and never see a driver. All writes go through one writer thread with
- * group commit: gy_store_write queues a closure, runs it inside its own SAVEPOINT of a group
- * transaction, and returns after COMMIT (durable: WAL, synchronous=FULL). A closure that fails is
- * rolled back alone. Reads run on a small pool of connections and see committed data. */
+/* The metadata store: SQL behind a vtable (SQLite or PostgreSQL), so rooms write portable SQL with
+ * '?' parameters and never see a driver. All writes go through one writer thread with group commit:
+ * gy_store_write queues a closure, runs it inside its own SAVEPOINT of a group transaction, and
+ * returns after COMMIT (durable: WAL, synchronous=FULL). A closure that fails is rolled back alone.
+ * Reads run on a small pool of connections and see committed data. */
 #ifndef GY_STORE_STORE_H
 #define GY_STORE_STORE_H
 
@@ -16,16 +16,18 @@ struct gy_db;   /* a connection inside a read or write closure; never kept */
 struct gy_stmt; /* a prepared statement of that connection, cached by SQL text */
 
 struct gy_store_options {
-    const char *url;  /* "sqlite:///abs/path/gyre.db", "sqlite://:memory:" */
+    const char *url;  /* "sqlite:///abs/path/gyre.db", "sqlite://:memory:", "postgresql://.." */
     int n_readers;    /* 0: 4 */
     size_t max_queue; /* closures waiting for the writer; 0: 10000; beyond: BUSY */
     int max_group;    /* closures a transaction; 0: 1000 */
     const char *vfs;  /* tests: the name of a SQLite VFS (fault shim); NULL: the default */
+    bool migrate;     /* PostgreSQL: an older database may be brought to this program's schema */
     const struct gy_sql_driver *driver; /* tests: another backend (store/sql.h); NULL: by the URL */
 };
 
-/* Open, back up and migrate when older. Fails: VERSION (a newer database, with a hint), CORRUPT,
- * IO, NOMEM. */
+/* Open, back up and migrate when older (SQLite; PostgreSQL only with `migrate`). Fails: VERSION (a
+ * newer database, or an older one that may not be changed, with a hint), CORRUPT, IO, UNAVAILABLE
+ * (the database server), NOMEM. No message quotes a password of the URL. */
 GY_CHECKED gy_status gy_store_open(const struct gy_store_options *o, struct gy_store **ret,
                                    struct gy_err *err);
 void gy_store_free(struct gy_store *s); /* finishes queued writes, checkpoints, closes */

@@ -35,12 +35,14 @@ GY_DEFINE_AUTO(struct gy_db *, gy_db_free);
 void gy_db_finish_all(struct gy_db *db); /* what a closure left unfinished */
 
 /* The migrations of this program, and bringing a database to them. backup_base: the database's
- * path, to which ".bak-<n>" is added; NULL: no backup (memory). migrations is a parameter so that
- * tests can bring their own. */
+ * path, to which ".bak-<n>" is added; NULL: no backup (memory). allowed: an older database of a
+ * backend that has no backup may be changed. migrations is a parameter so that tests can bring
+ * their own. */
 extern const struct gy_embedded gy_migrations[];
 extern const size_t gy_migrations_count;
 GY_CHECKED gy_status gy_store_migrate(struct gy_db *db, const struct gy_embedded *migrations,
-                                      size_t n, const char *backup_base, struct gy_err *err);
+                                      size_t n, const char *backup_base, bool allowed,
+                                      struct gy_err *err);
 
 /* The writer thread. db_lock (NULL: the connection is the writer's alone) is held while a group
  * runs; the queue's lock is never held while SQL runs. */

@@ -350,8 +350,8 @@ gy_status gy_protect_alias(struct gy_db *db, struct gy_str model, struct gy_str 
         "INSERT INTO protected_aliases (workspace_id, model, alias, gate, needs_approval, actor, "
         "created_us) VALUES (?,?,?,?,?,?,?) ON CONFLICT (workspace_id, model, alias) DO UPDATE SET "
         "gate=excluded.gate, needs_approval=excluded.needs_approval, actor=excluded.actor, "
-        "created_us=excluded.created_us WHERE gate<>excluded.gate OR "
-        "needs_approval<>excluded.needs_approval",
+        "created_us=excluded.created_us WHERE protected_aliases.gate<>excluded.gate OR "
+        "protected_aliases.needs_approval<>excluded.needs_approval",
         GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(model), gy_vs(alias), gy_vs(gate),
                 gy_vi(needs_approval), gy_vs(actor), gy_vi(gy_now_us())),
         &changed, err));

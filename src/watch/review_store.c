@@ -32,9 +32,12 @@ gy_status gy_review_count(struct gy_db *db, const struct gy_review_queue *delta,
         "INSERT INTO review_queues (endpoint, open, assigned, done, agreed, simulated, skipped, "
         "actor, created_us) VALUES (?,?,?,?,?,?,?,'gyre',?) "
         "ON CONFLICT (workspace_id, endpoint) DO UPDATE SET "
-        "open = open + excluded.open, assigned = assigned + excluded.assigned, "
-        "done = done + excluded.done, agreed = agreed + excluded.agreed, "
-        "simulated = simulated + excluded.simulated, skipped = skipped + excluded.skipped",
+        "open = review_queues.open + excluded.open, assigned = review_queues.assigned + "
+        "excluded.assigned, "
+        "done = review_queues.done + excluded.done, agreed = review_queues.agreed + "
+        "excluded.agreed, "
+        "simulated = review_queues.simulated + excluded.simulated, skipped = review_queues.skipped "
+        "+ excluded.skipped",
         GY_VALS(gy_vs(delta->endpoint), gy_vi(delta->open), gy_vi(delta->assigned),
                 gy_vi(delta->done), gy_vi(delta->agreed), gy_vi(delta->simulated),
                 gy_vi(delta->skipped), gy_vi(gy_now_us())),

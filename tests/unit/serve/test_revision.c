@@ -215,11 +215,11 @@ static void test_migration_keeps_what_there_was(void **state)
     }
     assert_int_equal(old, 5);
     assert_status(GY_OK, gy_db_open(gy_sql_sqlite, &cfg, &db, &err), err);
-    assert_status(GY_OK, gy_store_migrate(db, gy_migrations, old, s->path, &err), err);
+    assert_status(GY_OK, gy_store_migrate(db, gy_migrations, old, s->path, false, &err), err);
     assert_status(GY_OK, insert_old(db, "deploy", 1, &err), err);
     assert_status(GY_OK, insert_old(db, "rollback", 2, &err), err);
     assert_int_not_equal(insert_old(db, "canary", 3, NULL), GY_OK);
-    assert_status(GY_OK, gy_store_migrate(db, gy_migrations, old + 1, s->path, &err), err);
+    assert_status(GY_OK, gy_store_migrate(db, gy_migrations, old + 1, s->path, false, &err), err);
     int64_t n;
     bool found;
     assert_status(GY_OK,

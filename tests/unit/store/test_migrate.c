@@ -49,7 +49,7 @@ static gy_status migrate(struct scratch *s, const struct gy_embedded *m, size_t 
                          struct gy_err *err)
 {
     struct gy_db *db = open_db(s, gy_sql_sqlite);
-    gy_status status = gy_store_migrate(db, m, n, s->path, err);
+    gy_status status = gy_store_migrate(db, m, n, s->path, false, err);
     gy_db_free(db);
     return status;
 }
@@ -169,7 +169,7 @@ static void each_failing_statement_leaves_all_or_nothing(void **state)
         (void)unlink(s->path); /* the first time there is none */
         struct gy_db *db = open_db(s, driver);
         fault_reset(&f.fault, FAULT_SQL_ALL & ~FAULT_OPEN, at, true);
-        gy_status status = gy_store_migrate(db, three, 3, s->path, NULL);
+        gy_status status = gy_store_migrate(db, three, 3, s->path, false, NULL);
         long fired = f.fault.fired;
         fault_reset(&f.fault, 0, 0, false);
         gy_db_free(db);
