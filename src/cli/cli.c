@@ -16,19 +16,13 @@
 #include "cli/transport.h"
 
 static const struct gy_verb_table *const g_tables[] = {
-    &gy_cmd_init,        &gy_cmd_try,
-    &gy_cmd_demo,        &gy_cmd_data,
-    &gy_cmd_dlq,         &gy_cmd_train,
-    &gy_cmd_run,         &gy_cmd_gate,
-    &gy_cmd_exp,         &gy_cmd_runs,
-    &gy_cmd_models,      &gy_cmd_models_move,
-    &gy_cmd_server,      &gy_cmd_endpoint,
-    &gy_cmd_trace,       &gy_cmd_replay,
-    &gy_cmd_backtest,    &gy_cmd_feedback,
-    &gy_cmd_review,      &gy_cmd_review_export,
-    &gy_cmd_watch,       &gy_cmd_watch_performance,
-    &gy_cmd_watch_drift, &gy_cmd_trigger,
-    &gy_cmd_exec,        &gy_cmd_version,
+    &gy_cmd_init,        &gy_cmd_try,           &gy_cmd_demo,     &gy_cmd_data,
+    &gy_cmd_dlq,         &gy_cmd_train,         &gy_cmd_run,      &gy_cmd_gate,
+    &gy_cmd_exp,         &gy_cmd_runs,          &gy_cmd_models,   &gy_cmd_models_move,
+    &gy_cmd_runs_ops,    &gy_cmd_usecase,       &gy_cmd_server,   &gy_cmd_endpoint,
+    &gy_cmd_trace,       &gy_cmd_replay,        &gy_cmd_backtest, &gy_cmd_feedback,
+    &gy_cmd_review,      &gy_cmd_review_export, &gy_cmd_watch,    &gy_cmd_watch_performance,
+    &gy_cmd_watch_drift, &gy_cmd_trigger,       &gy_cmd_exec,     &gy_cmd_version,
 };
 
 enum { N_TABLES = sizeof g_tables / sizeof g_tables[0] };

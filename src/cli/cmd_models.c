@@ -4,6 +4,7 @@
 #include "learn/publish.h"
 #include "base/limits.h"
 #include "cli/ask.h"
+#include "cli/comments.h"
 
 #define MLFLOW "/api/2.0/mlflow"
 #define GYRE "/api/gyre/v1"
@@ -135,7 +136,11 @@ static gy_status show_one(struct gy_cli *cli, struct gy_err *err)
         cells[i * 3 + 2] = gy_cli_cell(cli, gy_str_sub(gy_json_str(f, "sha256"), 0, 16));
     }
     gy_cli_table(cli, head, 3, cells, yyjson_arr_size(files), right);
-    return GY_OK;
+    const char *subject =
+        gy_arena_printf(&cli->arena, "model:%" GY_STR_F "/%lld", GY_STR_A(gy_json_str(v, "name")),
+                        (long long)gy_json_i64(v, "version", 0));
+    return subject ? gy_cli_show_comments(cli, subject, err)
+                   : gy_err_set(err, GY_E_NOMEM, "out of memory");
 }
 
 /* The numbers of a model's versions, newest first. */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gyre models promote, rollback, history: where aliases point, and who moved them when and why. */
+/* gyre models promote, rollback, history, comment: where aliases point, and who moved them when and
+ * why. */
 #include "base/limits.h"
 #include "cli/ask.h"
+#include "cli/comments.h"
 
 #define GYRE "/api/gyre/v1/models"
 
@@ -132,6 +134,16 @@ static gy_status run_history(struct gy_cli *cli, void *opts, struct gy_err *err)
     return GY_OK;
 }
 
+static gy_status run_comment(struct gy_cli *cli, void *opts, struct gy_err *err)
+{
+    const char *ref = cli->argv[0];
+    ref = strncmp(ref, "models:/", 8) == 0 ? ref + 8 : ref;
+    const char *subject = gy_arena_printf(&cli->arena, "model:%s", ref);
+    return subject ? gy_cli_comment(cli, subject, cli->argc > 1 ? cli->argv[1] : NULL, opts, err)
+                   : gy_err_set(err, GY_E_NOMEM, "out of memory");
+}
+
+static const struct gy_opt comment_options[] = {GY_CLI_COMMENT_OPTIONS};
 static const struct gy_opt promote_options[] = {
     {"alias", 'a', GY_OPT_STR, offsetof(struct alias_opts, alias), "ALIAS", "champion",
      "the alias to move"},
@@ -168,5 +180,10 @@ static const struct gy_verb verbs[] = {
      "versions and deletions.",
      "gyre models history sepsis\ngyre models history sepsis --alias champion --json\n",
      GY_OPTS(history_options), sizeof(struct history_opts), run_history},
+    {"models", "comment", "NAME/VERSION|NAME@ALIAS [TEXT]", 1, 2,
+     "comment on a version, or list what was said",
+     "Nothing is lost: an edit keeps what was said, a deletion hides it.",
+     "gyre models comment sepsis/3 \"fewer alarms at night\"\ngyre models comment sepsis/3\n",
+     GY_OPTS(comment_options), sizeof(struct gy_cli_comment_opts), run_comment},
 };
 const struct gy_verb_table gy_cmd_models_move = GY_VERB_TABLE(verbs);

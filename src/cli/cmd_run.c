@@ -10,6 +10,7 @@
 #include "base/proc.h"
 #include "base/time.h"
 #include "cli/cli_internal.h"
+#include "flow/patch.h"
 #include "flow/project.h"
 #include "flow/run.h"
 
@@ -386,11 +387,41 @@ static gy_status run_held(struct run_call *c, const struct gy_project *p,
     return status;
 }
 
+/* The tree is only now what it is: stages change files. Where it can not be kept the run goes on,
+ * and says so: its code revision says "+dirty" in any case. */
+static void keep_patch(struct gy_cli *cli, const char *dir, const char *revision, const char *home,
+                       const char *id, char ret_path[GY_MAX_PATH])
+{
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
+    struct gy_err why = GY_ERR_INIT;
+    struct gy_patch patch;
+    gy_buf_init(&text, GY_PATCH_MAX_BYTES);
+    gy_status status = gy_flow_code_patch(dir, revision, &text, &patch, &why);
+    if (status == GY_OK && !patch.dirty) {
+        return;
+    }
+    int n = snprintf(ret_path, GY_MAX_PATH, "%s/runs/%s/dirty.patch", home, id);
+    if (status == GY_OK && (n < 0 || n >= GY_MAX_PATH)) {
+        status = gy_err_set(&why, GY_E_TOOBIG, "a path is too long");
+    }
+    if (status == GY_OK) {
+        status = gy_dir_make_for(ret_path, &why);
+    }
+    if (status == GY_OK) {
+        status = gy_file_write(ret_path, gy_buf_str(&text), 0644, &why);
+    }
+    if (status != GY_OK) {
+        ret_path[0] = '\0';
+        gy_cli_note(cli, "the changes of the working tree are not kept: %s\n", why.msg);
+    }
+}
+
 static gy_status run_run(struct gy_cli *cli, void *opts, struct gy_err *err)
 {
     const struct run_opts *o = opts;
     char dir[GY_MAX_PATH];
     char revision[GY_CODE_REVISION];
+    char patch[GY_MAX_PATH] = "";
     GY_AUTO(gy_project_free) struct gy_project *project = NULL;
     GY_AUTO(gy_flow_free) struct gy_flow *flow = NULL;
     struct gy_home home = {.lock_fd = -1};
@@ -402,12 +433,14 @@ static gy_status run_run(struct gy_cli *cli, void *opts, struct gy_err *err)
     GY_TRY(gy_new_id(call.id, err));
     GY_TRY(choose_home(cli, dir, err));
     GY_TRY(gy_cli_home(cli, &home, err));
+    keep_patch(cli, dir, revision, home.dir, call.id, patch);
     call.flow = flow;
     struct gy_flow_run_options options = {.home = home.dir,
                                           .program = cli->program,
                                           .server = cli->server,
                                           .run_id = call.id,
                                           .code_revision = revision,
+                                          .code_patch = patch[0] ? patch : NULL,
                                           .targets = (const char *const *)cli->argv,
                                           .n_targets = (size_t)cli->argc,
                                           .force = o->force,

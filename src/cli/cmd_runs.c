@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "cli/ask.h"
+#include "cli/comments.h"
 
 #define BASE "/api/2.0/mlflow"
 
@@ -200,6 +201,41 @@ static gy_status print_pairs(struct gy_cli *cli, const char *title, yyjson_val *
     return GY_OK;
 }
 
+static struct gy_str tag_of(yyjson_val *tags, const char *key)
+{
+    size_t i, n;
+    yyjson_val *t;
+    yyjson_arr_foreach(tags, i, n, t)
+    {
+        if (gy_str_eqc(gy_json_str(t, "key"), key)) {
+            return gy_json_str(t, "value");
+        }
+    }
+    return GY_STR_NULL;
+}
+
+/* Which code it was, and how to have it again. */
+static void say_code(struct gy_cli *cli, struct gy_str run_id, yyjson_val *tags)
+{
+    struct gy_str revision = tag_of(tags, "gyre.code_revision");
+    struct gy_str patch = tag_of(tags, "gyre.code_patch_sha256");
+    revision = revision.n ? revision : tag_of(tags, "mlflow.source.git.commit");
+    if (revision.n == 0) {
+        return;
+    }
+    gy_cli_say(cli, "code %" GY_STR_F "\n", GY_STR_A(revision));
+    bool dirty = gy_str_ends(revision, GY_STR("+dirty"));
+    struct gy_str commit = dirty ? gy_str_sub(revision, 0, revision.n - 6) : revision;
+    if (patch.n > 0) {
+        gy_cli_say(cli,
+                   "  the tree was dirty: git checkout %.12s && gyre runs patch %" GY_STR_F
+                   " | git apply\n",
+                   commit.p, GY_STR_A(run_id));
+    } else if (dirty) {
+        gy_cli_say(cli, "  the tree was dirty and its changes were not kept\n");
+    }
+}
+
 static gy_status run_show(struct gy_cli *cli, void *opts, struct gy_err *err)
 {
     (void)opts;
@@ -222,9 +258,14 @@ static gy_status run_show(struct gy_cli *cli, void *opts, struct gy_err *err)
                GY_STR_A(started.p ? started : GY_STR("-")), GY_STR_A(ended.p ? ended : GY_STR("-")),
                GY_STR_A(gy_json_str(info, "user_id")));
     gy_cli_say(cli, "artifacts %" GY_STR_F "\n", GY_STR_A(gy_json_str(info, "artifact_uri")));
+    say_code(cli, gy_json_str(info, "run_id"), gy_json_get(data, "tags"));
     GY_TRY(print_pairs(cli, "metric", gy_json_get(data, "metrics"), err));
     GY_TRY(print_pairs(cli, "param", gy_json_get(data, "params"), err));
-    return print_pairs(cli, "tag", gy_json_get(data, "tags"), err);
+    GY_TRY(print_pairs(cli, "tag", gy_json_get(data, "tags"), err));
+    const char *subject =
+        gy_arena_printf(&cli->arena, "run:%" GY_STR_F, GY_STR_A(gy_json_str(info, "run_id")));
+    return subject ? gy_cli_show_comments(cli, subject, err)
+                   : gy_err_set(err, GY_E_NOMEM, "out of memory");
 }
 
 static const struct gy_opt list_options[] = {

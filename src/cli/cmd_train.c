@@ -13,6 +13,7 @@
 #include "base/time.h"
 #include "base/yaml.h"
 #include "cli/model_input.h"
+#include "flow/patch.h"
 #include "learn/publish.h"
 
 struct train_opts {
@@ -275,6 +276,46 @@ static gy_status name_work(struct gy_cli *cli, const struct train_opts *o,
     return GY_OK;
 }
 
+/* What a stage's `gyre run` kept before the stages changed anything, or what is here now. Training
+ * does not fail for want of it: the revision says "+dirty" in any case. */
+static void take_patch(struct gy_cli *cli, const char *revision, bool told, struct gy_buf *patch)
+{
+    struct gy_err why = GY_ERR_INIT;
+    struct gy_patch p;
+    const char *file = getenv("GYRE_CODE_PATCH");
+    gy_status status = GY_OK;
+    if (told && file && file[0]) {
+        status = gy_file_read(file, patch, &why);
+    } else if (!told) {
+        status = gy_flow_code_patch(".", revision, patch, &p, &why);
+    }
+    if (status != GY_OK) {
+        gy_buf_reset(patch);
+        gy_cli_note(cli, "the changes of the working tree are not kept: %s\n", why.msg);
+    }
+}
+
+/* Inside a stage `gyre run` knows better which code this is: it asked before any stage ran. */
+static gy_status name_code(struct gy_cli *cli, char revision[GY_CODE_REVISION + 1],
+                           struct gy_buf *patch, struct gy_publish_options *ret, struct gy_err *err)
+{
+    const char *told = getenv("GYRE_CODE_REVISION");
+    bool is_told = told && told[0] && strcmp(told, "unversioned") != 0;
+    if (is_told) {
+        (void)snprintf(revision, GY_CODE_REVISION + 1, "%s", told);
+    } else {
+        GY_TRY(gy_flow_code_revision(".", revision, err));
+    }
+    /* Without git the commit can still be read. */
+    if (strcmp(revision, "unversioned") == 0 && !gy_code_revision(".", revision)) {
+        return GY_OK;
+    }
+    ret->code_revision = gy_str_c(revision);
+    take_patch(cli, revision, is_told, patch);
+    ret->code_patch = patch->n > 0 ? gy_buf_str(patch) : GY_STR_NULL;
+    return GY_OK;
+}
+
 static gy_status train_and_publish(struct gy_cli *cli, const struct train_opts *o,
                                    const struct gy_cli_table *in, struct gy_train_params *p,
                                    const char *dir, struct gy_err *err)
@@ -282,22 +323,17 @@ static gy_status train_and_publish(struct gy_cli *cli, const struct train_opts *
     GY_AUTO_DONE(gy_trained_done) struct gy_trained trained = {0};
     struct gy_published published;
     struct gy_caller *caller = NULL;
-    char revision[65];
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf patch;
+    char revision[GY_CODE_REVISION + 1];
     struct gy_publish_options publish = {.experiment = gy_str_c(o->experiment),
                                          .run_name = gy_str_c(o->run_name),
                                          .register_as = gy_str_c(o->register_as),
                                          .dataset = in->dataset,
                                          .start_us = gy_now_us()};
+    gy_buf_init(&patch, GY_PATCH_MAX_BYTES);
     GY_TRY(gy_cli_caller(cli, &caller, err)); /* before the work: no server, no training */
+    GY_TRY(name_code(cli, revision, &patch, &publish, err));
     GY_TRY(train(cli, in, p, dir, &trained, err));
-    /* Inside a stage `gyre run` knows better: it asked git whether the files are those of the
-     * commit. */
-    const char *told = getenv("GYRE_CODE_REVISION");
-    if (told && told[0] && strcmp(told, "unversioned") != 0) {
-        publish.code_revision = gy_str_c(told);
-    } else if (gy_code_revision(".", revision)) {
-        publish.code_revision = gy_str_c(revision);
-    }
     GY_TRY(name_work(cli, o, &publish, err));
     GY_TRY(gy_publish(caller, dir, &trained, p, &publish, &published, err));
     return answer_train(cli, o, &trained, &published, err);

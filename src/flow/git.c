@@ -9,10 +9,8 @@
 #include "base/limits.h"
 #include "base/proc.h"
 
-/* Run git in dir; its first MiB of output, trimmed by nobody. *ret_code 127 when there is no git.
- */
-static gy_status git(const char *dir, const char *const *argv, struct gy_buf *out, int *ret_code,
-                     struct gy_err *err)
+gy_status gy_git(const char *dir, const char *const *argv, struct gy_buf *out, int *ret_code,
+                 struct gy_err *err)
 {
     static const char *const quiet[] = {"GIT_OPTIONAL_LOCKS=0", "LC_ALL=C", NULL};
     struct gy_err why = GY_ERR_INIT;
@@ -33,7 +31,19 @@ static gy_status git(const char *dir, const char *const *argv, struct gy_buf *ou
         *ret_code = 127;
         return GY_OK;
     }
-    if (status == GY_E_TOOBIG) { /* a long list of changes is a list of changes */
+    if (status != GY_OK && err) {
+        *err = why;
+    }
+    return status;
+}
+
+/* The same where a list that is too long is a list. */
+static gy_status git(const char *dir, const char *const *argv, struct gy_buf *out, int *ret_code,
+                     struct gy_err *err)
+{
+    struct gy_err why = GY_ERR_INIT;
+    gy_status status = gy_git(dir, argv, out, ret_code, &why);
+    if (status == GY_E_TOOBIG) {
         *ret_code = 0;
         return GY_OK;
     }

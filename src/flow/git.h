@@ -8,6 +8,10 @@
 
 #define GY_CODE_REVISION 64
 
+/* Run git in dir and append what it prints to out; its complaints go nowhere. *ret_code: its exit
+ * code, 127 when there is no git. Fails: TOOBIG (over the ceiling of out), NOMEM, IO. */
+GY_CHECKED gy_status gy_git(const char *dir, const char *const *argv, struct gy_buf *out,
+                            int *ret_code, struct gy_err *err);
 /* "<40 hex digits>", with "+dirty" when tracked files differ from it, or "unversioned" without a
  * repository, a commit or git. Fails: NOMEM. */
 GY_CHECKED gy_status gy_flow_code_revision(const char *dir, char ret[GY_CODE_REVISION],

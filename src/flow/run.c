@@ -201,7 +201,7 @@ static gy_status run_line(struct runner *r, const char *line, const char *cwd,
 /* The environment of the stages, over ours. NULL: out of memory. */
 static const char *const *stage_env(struct runner *r, const struct gy_flow_stage *s)
 {
-    const char **env = gy_arena_calloc(&r->r->arena, 10, sizeof *env);
+    const char **env = gy_arena_calloc(&r->r->arena, 11, sizeof *env);
     struct gy_arena *a = &r->r->arena;
     size_t n = 0;
     if (!env) {
@@ -213,6 +213,8 @@ static const char *const *stage_env(struct runner *r, const struct gy_flow_stage
     env[n++] = gy_arena_printf(a, "GYRE_PROJECT=%s", r->f->dir);
     env[n++] = gy_arena_printf(a, "GYRE_STEP=%s/%" GY_STR_F, r->o->run_id, GY_STR_A(s->name));
     env[n++] = gy_arena_printf(a, "GYRE_CODE_REVISION=%s", r->o->code_revision);
+    /* Always said: what an outer run knew is not true of this one. */
+    env[n++] = gy_arena_printf(a, "GYRE_CODE_PATCH=%s", r->o->code_patch ? r->o->code_patch : "");
     if (r->o->server && r->o->server[0]) {
         env[n++] = gy_arena_printf(a, "GYRE_SERVER=%s", r->o->server);
     }

@@ -50,6 +50,7 @@ struct gy_flow_run_options {
                             NULL: no */
     const char *run_id;
     const char *code_revision;  /* exported as GYRE_CODE_REVISION */
+    const char *code_patch;     /* file of flow/patch.h, exported as GYRE_CODE_PATCH; NULL: none */
     const char *const *targets; /* stages; with what is upstream of them */
     size_t n_targets;           /* 0: all */
     bool force;                 /* run also what did not change */

@@ -138,6 +138,11 @@ static gy_status create_run(struct job *j, struct gy_err *err)
         add_pair(&w, "gyre.code_revision", j->o->code_revision);
         add_pair(&w, "mlflow.source.git.commit", j->o->code_revision);
     }
+    if (j->o->code_patch.p) {
+        char sha256[GY_SHA256_HEX];
+        GY_TRY(gy_sha256_hex(j->o->code_patch, sha256, err));
+        add_pair(&w, "gyre.code_patch_sha256", gy_str_c(sha256));
+    }
     if (j->o->dataset.p) {
         add_pair(&w, "gyre.dataset", j->o->dataset);
     }
@@ -262,30 +267,38 @@ static gy_status log_batch(struct job *j, struct gy_err *err)
 
 /* ---- artifacts ---- */
 
-static gy_status upload(void *ctx, const char *name, bool is_dir, struct gy_err *err)
+/* name: below the artifacts of the run. */
+static gy_status put_artifact(struct job *j, const char *name, struct gy_str bytes,
+                              struct gy_err *err)
 {
-    struct job *j = ctx;
-    char file[GY_MAX_PATH];
-    if (is_dir) {
-        return gy_err_set(err, GY_E_INVALID, "%s holds a folder: not a package", j->dir);
-    }
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf bytes;
     GY_AUTO_DONE(gy_buf_done) struct gy_buf path;
-    gy_buf_init(&bytes, 512 * GY_MIB);
     gy_buf_init(&path, GY_MAX_PATH);
-    GY_TRY(gy_path_join(file, sizeof file, j->dir, name, err));
-    GY_TRY(gy_file_read(file, &bytes, err));
     gy_buf_addc(&path, "/api/2.0/mlflow-artifacts/artifacts/");
     gy_url_encode(&path, gy_str_sub(j->artifact_uri, sizeof ARTIFACTS - 1, j->artifact_uri.n),
                   true);
-    gy_buf_addc(&path, "/model/");
-    gy_url_encode(&path, gy_str_c(name), false);
+    gy_buf_add_char(&path, '/');
+    gy_url_encode(&path, gy_str_c(name), true);
     GY_TRY(gy_buf_check(&path, "the path of an artifact", err));
-    gy_status status = ask(j, "PUT", path.p, gy_buf_str(&bytes), NULL, err);
+    gy_status status = ask(j, "PUT", path.p, bytes, NULL, err);
     if (status != GY_OK) {
         (void)gy_err_wrap(err, "storing %s", name);
     }
     return status;
+}
+
+static gy_status upload(void *ctx, const char *name, bool is_dir, struct gy_err *err)
+{
+    struct job *j = ctx;
+    char file[GY_MAX_PATH], to[GY_MAX_PATH];
+    if (is_dir) {
+        return gy_err_set(err, GY_E_INVALID, "%s holds a folder: not a package", j->dir);
+    }
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf bytes;
+    gy_buf_init(&bytes, 512 * GY_MIB);
+    GY_TRY(gy_path_join(file, sizeof file, j->dir, name, err));
+    GY_TRY(gy_path_join(to, sizeof to, "model", name, err));
+    GY_TRY(gy_file_read(file, &bytes, err));
+    return put_artifact(j, to, gy_buf_str(&bytes), err);
 }
 
 /* The folder must be sealed first: the run's id is in it. */
@@ -294,6 +307,9 @@ static gy_status send_package(struct job *j, struct gy_err *err)
     const struct gy_package_ids ids = {.run_id = gy_str_c(j->ret->run_id)};
     GY_TRY(gy_package_seal(j->dir, &j->t->model, &ids, err));
     GY_TRY(gy_package_digest(j->dir, j->ret->digest, err));
+    if (j->o->code_patch.p) {
+        GY_TRY(put_artifact(j, "code/dirty.patch", j->o->code_patch, err));
+    }
     return gy_dir_each(j->dir, upload, j, err);
 }
 

@@ -17,6 +17,8 @@ struct gy_publish_options {
     struct gy_str register_as;   /* model name; absent: not registered */
     struct gy_str dataset;       /* "name@3"; absent: found by the data's digest, if registered */
     struct gy_str code_revision; /* absent: not known */
+    struct gy_str code_patch;    /* what a dirty tree has beside it (flow/patch.h): kept as artifact
+                                    code/dirty.patch; absent: none */
     struct gy_str step, job; /* "<flow run>/<stage>" and the job this happens in; absent: none */
     /* Names one piece of work: who registers the same model of the same data under it again gets
      * the version that is there, with what was missing done. Absent: each time a new version. */

@@ -268,7 +268,7 @@ def test_a_failed_upload_leaves_a_failed_run(patients, tmp_path):
         finally:
             peer.shutdown()
             thread.join()
-    assert done.returncode != 0 and "storing MLmodel" in done.stderr and "no room" in done.stderr
+    assert done.returncode != 0 and "storing model/MLmodel" in done.stderr and "no room" in done.stderr
     assert [u["status"] for u in FullServer.updates] == ["FAILED"]
 
 
