@@ -26,8 +26,12 @@ static gy_status open_store(struct gy_app *app, const struct gy_app_options *o, 
     (void)snprintf(url, sizeof url, "sqlite://%s", path);
     struct gy_store_options store = {.url = o->store_url ? o->store_url : url};
     GY_TRY(gy_store_open(&store, &app->store, err));
+    char cache[GY_MAX_PATH];
     GY_TRY(gy_home_path(&app->home, "objects", path, err));
-    return gy_objects_open(o->objects_url ? o->objects_url : path, &app->objects, err);
+    GY_TRY(gy_home_path(&app->home, "cache/objects", cache, err));
+    struct gy_objects_options objects = {.s3_endpoint = o->s3_endpoint, .cache_dir = cache};
+    return gy_objects_open_with(o->objects_url ? o->objects_url : path, &objects, &app->objects,
+                                err);
 }
 
 gy_status gy_app_open(const struct gy_app_options *o, struct gy_app **ret, struct gy_err *err)

@@ -37,6 +37,7 @@ struct client {
     int unix_dir_fd; /* -1, or what unix_path goes through */
     bool no_proxy;
     int64_t timeout_ms;   /* 0: none */
+    long stall_s;         /* 0: none */
     pthread_mutex_t lock; /* guards idle */
     CURL *idle[MAX_IDLE];
     size_t n_idle;
@@ -118,9 +119,11 @@ static void add_header(struct transfer *t, struct gy_str line)
         }
     }
     struct gy_header h = {gy_arena_str(&t->arena, name), gy_arena_str(&t->arena, value)};
-    if (h.name.p && h.value.p) {
-        t->headers[t->n_headers++] = h;
+    if (!h.name.p || !h.value.p) {
+        t->failed = gy_err_set(&t->err, GY_E_NOMEM, "out of memory for the headers of an answer");
+        return;
     }
+    t->headers[t->n_headers++] = h;
 }
 
 static size_t on_header(char *line, size_t one, size_t n, void *ctx)
@@ -140,7 +143,7 @@ static size_t on_header(char *line, size_t one, size_t n, void *ctx)
     } else {
         add_header(t, text);
     }
-    return one * n;
+    return t->failed == GY_OK ? one * n : 0;
 }
 
 static gy_status begin_reply(struct transfer *t)
@@ -230,6 +233,11 @@ static void set_options(struct client *c, CURL *h, struct transfer *t, struct cu
     g_curl.easy_setopt(h, CURLOPT_WRITEFUNCTION, on_body);
     g_curl.easy_setopt(h, CURLOPT_WRITEDATA, t);
     g_curl.easy_setopt(h, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    g_curl.easy_setopt(h, CURLOPT_PATH_AS_IS, 1L); /* what was signed is what is sent */
+    if (c->stall_s) {
+        g_curl.easy_setopt(h, CURLOPT_LOW_SPEED_LIMIT, 1L);
+        g_curl.easy_setopt(h, CURLOPT_LOW_SPEED_TIME, c->stall_s);
+    }
     if (c->unix_path[0]) {
         g_curl.easy_setopt(h, CURLOPT_UNIX_SOCKET_PATH, c->unix_path);
     }
@@ -389,4 +397,10 @@ void gy_http_client_timeout(struct gy_caller *c, int64_t timeout_ms)
 {
     GY_REQUIRE(c->ops == &client_ops && timeout_ms >= 0);
     ((struct client *)c->self)->timeout_ms = timeout_ms;
+}
+
+void gy_http_client_stall(struct gy_caller *c, long stall_s)
+{
+    GY_REQUIRE(c->ops == &client_ops && stall_s >= 0);
+    ((struct client *)c->self)->stall_s = stall_s;
 }

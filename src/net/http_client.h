@@ -14,5 +14,8 @@ GY_CHECKED gy_status gy_http_client_new(const char *url, struct gy_caller **ret,
 /* The longest that a whole request may take (TIMEOUT beyond), 0: as long as it takes. Of a caller
  * that gy_http_client_new made, before its first call. */
 void gy_http_client_timeout(struct gy_caller *c, int64_t timeout_ms);
+/* A transfer that moves not a byte for so many seconds is given up (TIMEOUT), 0: never. For bodies
+ * whose size, and so whose time, is not known. As above. */
+void gy_http_client_stall(struct gy_caller *c, long stall_s);
 
 #endif

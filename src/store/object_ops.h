@@ -38,6 +38,11 @@ struct gy_objects_ops {
     gy_status (*remove)(void *self, const char *sha256, int64_t before_us, bool *ret_removed,
                         struct gy_err *err);
     gy_status (*clean)(void *self, int64_t before_us, int64_t *ret_n, struct gy_err *err);
+
+    /* The next open_fd reads what is stored, not a local copy. MAY be NULL: there is none. */
+    void (*forget)(void *self, const char *sha256);
+    /* MAY be NULL: nothing is counted. */
+    void (*stats)(void *self, struct gy_objects_stats *ret);
 };
 
 /* An object store over a backend; self belongs to it from then on, on failure too. Fails: NOMEM. */

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "net/call.h"
 #include "store/object_ops.h"
+#include "store/objects_s3.h"
 
 #define STEP_BYTES (64 * GY_KIB) /* read and hashed at a time */
 
@@ -41,12 +42,26 @@ void gy_objects_take_backend(struct gy_objects *o, const struct gy_objects_ops *
 
 gy_status gy_objects_open(const char *url, struct gy_objects **ret, struct gy_err *err)
 {
+    return gy_objects_open_with(url, NULL, ret, err);
+}
+
+gy_status gy_objects_open_with(const char *url, const struct gy_objects_options *options,
+                               struct gy_objects **ret, struct gy_err *err)
+{
     struct gy_str u = gy_str_c(url), file = GY_STR("file://");
     if (!url) {
         return gy_err_set(err, GY_E_INVALID, "no object store was named");
     }
     if (gy_str_eqc(u, "memory:")) {
         return gy_objects_open_memory(ret, err);
+    }
+    if (gy_str_starts(u, GY_STR("s3://"))) {
+        struct gy_objects_s3_options s3 = {.url = url};
+        if (options) {
+            s3.s3.endpoint = options->s3_endpoint;
+            s3.cache_dir = options->cache_dir;
+        }
+        return gy_objects_open_s3(&s3, ret, err);
     }
     if (gy_str_starts(u, file)) {
         url += file.n;
@@ -293,7 +308,19 @@ bool gy_objects_has(struct gy_objects *o, const char *sha256)
 
 gy_status gy_objects_verify(struct gy_objects *o, const char *sha256, struct gy_err *err)
 {
+    GY_TRY(check_name(sha256, err));
+    if (o->ops->forget) {
+        o->ops->forget(o->self, sha256);
+    }
     return read_checked(o, sha256, NULL, NULL, err);
+}
+
+void gy_objects_get_stats(struct gy_objects *o, struct gy_objects_stats *ret)
+{
+    *ret = (struct gy_objects_stats){.up = true};
+    if (o->ops->stats) {
+        o->ops->stats(o->self, ret);
+    }
 }
 
 /* ---- collecting garbage ---- */
