@@ -114,6 +114,10 @@ GY_CHECKED gy_status gy_api_metrics_add(struct gy_router *r, struct gy_app *app,
                                         struct gy_err *err); /* metrics.c */
 GY_CHECKED gy_status gy_api_watch_add(struct gy_router *r, struct gy_app *app,
                                       struct gy_err *err); /* watch.c */
+GY_CHECKED gy_status gy_api_import_add(struct gy_router *r, struct gy_app *app,
+                                       struct gy_err *err); /* import.c */
+GY_CHECKED gy_status gy_api_export_add(struct gy_router *r, struct gy_app *app,
+                                       struct gy_err *err); /* export.c */
 GY_CHECKED gy_status gy_api_ui_add(struct gy_router *r, struct gy_app *app,
                                    struct gy_err *err); /* ui.c */
 

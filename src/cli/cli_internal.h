@@ -106,6 +106,9 @@ extern const struct gy_verb_table gy_cmd_feedback; /* cmd_feedback.c */
 extern const struct gy_verb_table gy_cmd_watch;    /* cmd_watch.c: watch apply, status, ... */
 extern const struct gy_verb_table gy_cmd_watch_performance; /* cmd_watch_performance.c */
 
+extern const struct gy_verb_table gy_cmd_import; /* cmd_import.c: import mlflow */
+extern const struct gy_verb_table gy_cmd_export; /* cmd_export.c: export mlflow */
+
 extern const struct gy_verb_table gy_cmd_review;        /* cmd_review.c */
 extern const struct gy_verb_table gy_cmd_review_export; /* cmd_review_export.c */
 

@@ -26,6 +26,7 @@ struct gy_sql_config {
         location;    /* sqlite: what follows "sqlite://", a path or ":memory:"; else the URL */
     const char *vfs; /* sqlite: the VFS to use; NULL: the default */
     int busy_timeout_ms;
+    bool read_only; /* another program's database: nothing is made, changed or configured */
 };
 
 /* Errors, all functions: EXISTS (unique constraint), CONFLICT (another constraint), INVALID (SQL or

@@ -163,6 +163,9 @@ static gy_status configure(struct sqlite_conn *c, const struct gy_sql_config *cf
     (void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     (void)sqlite3_limit(c->db, SQLITE_LIMIT_LENGTH, (int)GY_SQL_MAX_VALUE);
     (void)sqlite3_limit(c->db, SQLITE_LIMIT_ATTACHED, 1); /* VACUUM INTO takes one */
+    if (cfg->read_only) {
+        return sqlite_exec(c, "PRAGMA query_only=ON", err);
+    }
     if (sqlite_is_memory(NULL, cfg)) {
         return sqlite_exec(c, "PRAGMA foreign_keys=ON; PRAGMA case_sensitive_like=ON", err);
     }
@@ -207,7 +210,8 @@ static gy_status sqlite_open(void *self, const struct gy_sql_config *cfg, void *
     }
     /* One thread at a time is the rule of the store, so SQLite's own mutex would only cost. */
     int flags =
-        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
+        SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE |
+        (cfg->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
     int rc = sqlite3_open_v2(path, &c->db, flags, cfg->vfs);
     gy_status status = rc == SQLITE_OK ? configure(c, cfg, err) : fail_as(c, rc, err, "open");
     if (status != GY_OK) {

@@ -18,7 +18,7 @@
 /* ---- lineage of tags ---- */
 
 /* A tag that names where the run came from becomes an edge to it. */
-static gy_status note_origin(struct gy_db *db, struct gy_str run_id, const struct gy_tag *t,
+gy_status gy_run_note_origin(struct gy_db *db, struct gy_str run_id, const struct gy_tag *t,
                              struct gy_str actor, struct gy_err *err)
 {
     char from[512], to[300];
@@ -57,7 +57,7 @@ static gy_status put_tag(struct gy_db *db, int64_t seq, struct gy_str run_id,
         GY_TRY(gy_db_exec(db, "UPDATE runs SET name = ? WHERE seq = ?",
                           GY_VALS(gy_vs(value), gy_vi(seq)), NULL, err));
     }
-    return note_origin(db, run_id, t, actor, err);
+    return gy_run_note_origin(db, run_id, t, actor, err);
 }
 
 static gy_status check_tag(const struct gy_tag *t, const char *path, struct gy_err *err)

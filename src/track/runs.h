@@ -84,6 +84,10 @@ GY_CHECKED gy_status gy_run_batch_check(const struct gy_run_batch *b, struct gy_
  * a changed param as for one. */
 GY_CHECKED gy_status gy_run_log(struct gy_db *db, struct gy_str id, const struct gy_run_batch *b,
                                 bool single, struct gy_str actor, struct gy_err *err);
+/* The lineage edge of a tag that says where the run came from; other tags are passed over. */
+GY_CHECKED gy_status gy_run_note_origin(struct gy_db *db, struct gy_str run_id,
+                                        const struct gy_tag *t, struct gy_str actor,
+                                        struct gy_err *err);
 GY_CHECKED gy_status gy_run_delete_tag(struct gy_db *db, struct gy_str id, struct gy_str key,
                                        struct gy_err *err);
 /* Datasets and logged models that the run read; the same again changes nothing. */

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""gyre import mlflow: stores made by the real mlflow, brought in, and compared through MlflowClient with everything equal."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+pytest.importorskip("mlflow", reason="the mlflow client is not installed")
+import move_sources  # noqa: E402
+from mlflow import MlflowClient  # noqa: E402
+from support import BIN, Server, clean_env, run_gyre, run_json  # noqa: E402
+
+SOURCES = ["files", "sqlite", "http"]
+
+
+class Mlflow:
+    """A real `mlflow server` on a free port over a store of its own; stop() ends it."""
+
+    def __init__(self, folder):
+        import socket
+        self.folder = folder
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.port = s.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = open(folder / "mlflow.log", "wb")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1",
+             "--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", str(folder / "served")],
+            cwd=folder, stdout=self.log, stderr=self.log, start_new_session=True,
+            env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"})
+        end = time.monotonic() + 120
+        import urllib.request
+        while time.monotonic() < end and self.process.poll() is None:
+            try:
+                urllib.request.urlopen(self.url + "/health", timeout=5).read()
+                return
+            except OSError:
+                time.sleep(0.2)
+        self.stop()
+        raise AssertionError("mlflow server did not start:\n" + (folder / "mlflow.log").read_text()[-3000:])
+
+    def stop(self):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            self.process.wait(60)
+        self.log.close()
+
+
+class Source:
+    """A filled MLflow store: what `gyre import mlflow` is given (url), and what a client is given (uri)."""
+
+    def __init__(self, kind, folder):
+        self.kind, self.folder = kind, folder
+        self.server = None
+        self.extra = []
+        if kind == "files":
+            self.uri = self.url = str(folder / "mlruns")
+        elif kind == "sqlite":
+            self.uri = self.url = f"sqlite:///{folder}/mlflow.db"
+        else:
+            self.server = Mlflow(folder)
+            self.uri = self.url = self.server.url
+        import mlflow
+        before = os.getcwd()
+        os.chdir(folder)
+        try:
+            mlflow.set_tracking_uri(self.uri)
+            self.ids = move_sources.fill(self.uri, scratch=folder / "scratch",
+                                         files=str(folder / "art") if kind == "sqlite" else None)
+        finally:
+            os.chdir(before)
+
+    def client(self):
+        import mlflow
+        mlflow.set_tracking_uri(self.uri)  # the file store asks the global one for logged models of versions
+        return MlflowClient(self.uri, self.uri)
+
+    def describe(self):
+        """What a client sees; where MLflow's file store tells its own client something else than it holds, what it holds."""
+        seen = move_sources.describe(self.client())
+        if self.kind == "files":  # a line with a dataset is read with step 0; a server never tells a version's model_id
+            lines = (self.folder / "mlruns" / self.ids["experiment"] / self.ids["run"] / "metrics" / "acc").read_text()
+            seen["runs"][self.ids["run"]]["history"]["acc"] = sorted(
+                (int(t), int(step), float(v)) for t, v, step, *_ in map(str.split, lines.splitlines()))
+            seen["registry"]["iris"]["versions"][4]["model"] = ""
+        return seen
+
+
+@pytest.fixture(scope="module", params=SOURCES)
+def source(request, tmp_path_factory):
+    made = Source(request.param, tmp_path_factory.mktemp(f"source-{request.param}"))
+    yield made
+    if made.server:
+        made.server.stop()
+
+
+@pytest.fixture(scope="module")
+def imported(source, tmp_path_factory):
+    """A server whose home was imported into in-process, and the report."""
+    folder = tmp_path_factory.mktemp(f"into-{source.kind}")
+    report = run_json("import", "mlflow", source.url, "--home", folder / "home", cwd=source.folder)
+    server = Server(folder / "home").start()
+    yield server, report
+    server.stop()
+
+
+def test_everything_is_equal(source, imported):
+    server, report = imported
+    assert report["ok"] and report["rejected"] == 0 and report["lacking"] == 0, report
+    there = source.describe()
+    here = move_sources.describe(MlflowClient(server.url, server.url))
+    assert len(there["runs"]) == 14 and len(there["experiments"]) == 6
+    assert move_sources.differences(there, here) == []
+
+
+def test_artifacts_are_equal(source, imported, tmp_path):
+    server, _ = imported
+    client = MlflowClient(server.url, server.url)
+    there = move_sources.tree_of(source.client(), source.ids["run"], tmp_path / "there")
+    here = move_sources.tree_of(client, source.ids["run"], tmp_path / "here")
+    assert there and there == here
+    assert "empty.txt" in here and "model/MLmodel" in here
+    import mlflow
+    for model in source.ids["models"]:
+        uri = client.get_logged_model(model).artifact_location
+        assert uri.startswith("mlflow-artifacts:/")
+        mlflow.set_tracking_uri(server.url)
+        got = pathlib.Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(tmp_path / model)))
+        assert (got / "model.bin").read_bytes() == bytes(range(256)) * 8
+    assert client.get_model_version_download_uri("iris", "1").startswith("mlflow-artifacts:/")
+
+
+def test_a_deleted_number_is_never_given_again(source, imported):
+    server, _ = imported
+    client = MlflowClient(server.url, server.url)
+    if source.kind == "http":
+        pytest.skip("MLflow's API does not tell of deleted versions")
+    made = client.create_model_version("shrunk", client.get_run(source.ids["run"]).info.artifact_uri + "/model",
+                                       run_id=source.ids["run"])
+    assert int(made.version) == 4
+
+
+def test_deleted_things_are_deleted(source, imported):
+    server, _ = imported
+    client = MlflowClient(server.url, server.url)
+    assert client.get_run(source.ids["others"][-1]).info.lifecycle_stage == "deleted"
+    assert client.get_experiment(source.ids["trash"]).lifecycle_stage == "deleted"
+
+
+def test_a_repeat_changes_nothing(source, imported):
+    server, first = imported
+    again = run_json("import", "mlflow", source.url, "--server", server.url, cwd=source.folder)
+    assert again["ok"] and again["unchanged_runs"] == 14 and again["points_read"] == 0
+    assert again["points"] == first["points"] and again["models"] == first["models"]
+
+
+def test_models_are_told_apart(source, imported):
+    _, report = imported
+    models = report["models"]
+    assert models["total"] == 3 and models["native"] == 1 and models["after_onnx_export"] == 2
+    assert {m["servable"] for m in models["list"]} == {"native", "after_onnx_export"}
