@@ -12,6 +12,7 @@
 
 #include "api/app.h"
 #include "api/body.h"
+#include "api/prover.h"
 #include "base/limits.h"
 #include "track/import.h"
 
@@ -98,7 +99,8 @@ static gy_status apply_registry(struct gy_db *db, struct batch *b, struct gy_str
     struct gy_str model, alias;
     int64_t version = 0;
     GY_TRY(gy_transfer_read_alias(o, &model, &alias, &version, err));
-    return gy_registry_set_alias(db, model, alias, version, b->actor, err);
+    struct gy_model_why why = {.actor = b->actor, .reason = GY_STR("imported")};
+    return gy_registry_move_alias(db, model, alias, version, &why, err);
 }
 
 static gy_status apply_line(struct gy_db *db, int64_t import, struct batch *b, yyjson_val *o,
@@ -274,6 +276,7 @@ static gy_status post_batch(void *ctx, struct gy_request *req, struct gy_reply *
                             struct gy_err *err)
 {
     static const char *const places[] = {"kept", "merged", "numbered"};
+    struct gy_app *app = ctx;
     struct batch b = {.actor = req->actor, .keep = req->arena};
     GY_AUTO_DONE(gy_buf_done) struct gy_buf body;
     GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
@@ -283,8 +286,10 @@ static gy_status post_batch(void *ctx, struct gy_request *req, struct gy_reply *
     GY_TRY(need_source(req, &b.source, err));
     GY_TRY(gy_req_read_body(req, &body, err));
     GY_TRY(split_lines(&b, gy_buf_str(&body), err));
-    GY_TRY(check_objects(ctx, &b, err));
-    GY_TRY(run_batch(ctx, &b, err));
+    GY_TRY(check_objects(app, &b, err));
+    GY_TRY(gy_experiments_enter(app->store, err));
+    GY_TRY(run_batch(app, &b, err));
+    gy_prover_wake(app->prover); /* versions may be among them */
     gy_jw_init(&w, &out);
     gy_jw_obj(&w);
     gy_jw_kv_i64(&w, "applied", (int64_t)b.applied);

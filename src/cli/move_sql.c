@@ -755,7 +755,7 @@ static gy_status read_catalogue(struct sql *s, struct gy_err *err)
 }
 
 /* Is this MLflow's, and of a generation that we can read? */
-static gy_status check_schema(struct sql *s, const char *url, struct gy_err *err)
+static gy_status check_schema(struct sql *s, const char *label, struct gy_err *err)
 {
     static const char *const needed[][2] = {
         {"experiments", "experiment_id"}, {"experiments", "name"}, {"runs", "run_uuid"},
@@ -765,7 +765,7 @@ static gy_status check_schema(struct sql *s, const char *url, struct gy_err *err
     for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
         if (!has(s, needed[i][0], needed[i][1])) {
             (void)gy_err_set(err, GY_E_INVALID,
-                             "%s is no database of MLflow: it has no column %s.%s", url,
+                             "%s is no database of MLflow: it has no column %s.%s", label,
                              needed[i][0], needed[i][1]);
             return gy_err_hint(err, "mlflow server --backend-store-uri names the right one");
         }
@@ -807,25 +807,39 @@ static gy_status open_sqlite(struct sql *s, const char *path, char label[GY_MAX_
     struct gy_sql_config c = {
         .location = gy_str_c(real), .busy_timeout_ms = 30000, .read_only = true};
     s->driver = &gy_sql_sqlite;
-    (void)snprintf(label, GY_MAX_PATH, "sqlite://%s", real);
+    (void)snprintf(label, GY_MAX_PATH, "sqlite:///%s", real);
     (void)snprintf(s->base, sizeof s->base, "%s", real);
     char *slash = strrchr(s->base, '/');
     *(slash == s->base ? slash + 1 : slash) = '\0';
     return s->driver->ops->open(s->driver->self, &c, &s->conn, err);
 }
 
+/* "postgresql+psycopg2://.." names the driver of the one who wrote it. */
+static gy_status open_postgres(struct sql *s, const char *url, char label[GY_MAX_PATH],
+                               struct gy_err *err)
+{
+    char plain[GY_MAX_PATH];
+    const char *rest = strstr(url, "://");
+    int n = snprintf(plain, sizeof plain, "postgresql%s", rest ? rest : "");
+    if (!rest || n < 0 || (size_t)n >= sizeof plain) {
+        return gy_err_set(err, GY_E_INVALID, "no URL of a PostgreSQL database");
+    }
+    struct gy_sql_config c = {
+        .location = gy_str_c(plain), .busy_timeout_ms = 30000, .read_only = true};
+    label_of(plain, label);
+    s->driver = &gy_sql_postgres;
+    return s->driver->ops->open(s->driver->self, &c, &s->conn, err);
+}
+
 static gy_status open_database(struct sql *s, const char *url, char label[GY_MAX_PATH],
                                struct gy_err *err)
 {
-    if (strncmp(url, "sqlite://", 9) != 0) {
-        label_of(url, label);
-        return gy_err_set(err, GY_E_UNSUPPORTED, "reading %s needs the PostgreSQL driver", label);
+    const char *path = url + sizeof "sqlite://" - 1;
+    if (strncmp(url, "sqlite://", sizeof "sqlite://" - 1) != 0) {
+        GY_TRY(open_postgres(s, url, label, err));
+    } else { /* sqlite:///relative, sqlite:////absolute */
+        GY_TRY(open_sqlite(s, path[0] == '/' ? path + 1 : path, label, err));
     }
-    const char *path = url + 9; /* sqlite:///relative, sqlite:////absolute */
-    if (path[0] == '/') {
-        path++;
-    }
-    GY_TRY(open_sqlite(s, path, label, err));
     return s->driver->ops->begin(s->conn, false, err); /* one state for all of it */
 }
 
@@ -845,7 +859,7 @@ gy_status gy_move_open_sql(const char *url, const char *artifacts_root,
         status = read_catalogue(s, err);
     }
     if (status == GY_OK) {
-        status = check_schema(s, url, err);
+        status = check_schema(s, ret->label, err);
     }
     if (status != GY_OK) {
         sql_free(s);
