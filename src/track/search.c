@@ -15,14 +15,13 @@ static const struct gy_search_attr run_attrs[] = {
     {"artifact_uri", "r.artifact_uri", false, false, true, true},
     {"created", "r.start_ms", true, false, true, true},
     {"Created", "r.start_ms", true, false, true, true},
-    {"run name", "r.name", false, false, true, true},
-    {"Run name", "r.name", false, false, true, true},
-    {"Run Name", "r.name", false, false, true, true},
+    {"run name", "r.name", false, false, true, false},
+    {"Run name", "r.name", false, false, true, false},
+    {"Run Name", "r.name", false, false, true, false},
     {NULL, NULL, false, false, false, false},
 };
 static const struct gy_search_attr experiment_attrs[] = {
     {"name", "e.name", false, false, true, true},
-    {"experiment_id", "CAST(e.id AS TEXT)", false, true, true, false},
     {"experiment_id", "e.id", true, false, false, true},
     {"creation_time", "(e.created_us / 1000)", true, false, true, true},
     {"last_update_time", "(e.updated_us / 1000)", true, false, true, true},
@@ -150,11 +149,24 @@ static bool word_byte(char c)
            u >= 0x80;
 }
 
-/* Position behind the quoted text that starts at `at`; SIZE_MAX when it is not closed. */
+/* Position behind the quoted text that starts at `at`; SIZE_MAX when it is not closed. A doubled
+ * quote and one behind a backslash belong to the text (and stay in it as they are), unless no other
+ * quote closes it: then the last such one does. */
 static size_t quoted_end(struct gy_str s, size_t at)
 {
-    size_t end = gy_str_find(gy_str_sub(s, at + 1, SIZE_MAX), s.p[at]);
-    return end == SIZE_MAX ? SIZE_MAX : at + 1 + end + 1;
+    char quote = s.p[at];
+    size_t last = SIZE_MAX;
+    for (size_t i = at + 1; i < s.n; i++) {
+        bool doubled = s.p[i] == quote && i + 1 < s.n && s.p[i + 1] == quote;
+        bool escaped = s.p[i] == '\\' && i + 1 < s.n && s.p[i + 1] == quote;
+        if (quote != '`' && (doubled || escaped)) {
+            last = doubled ? i + 1 : i + 2;
+            i++;
+        } else if (s.p[i] == quote) {
+            return i + 1;
+        }
+    }
+    return last;
 }
 
 static size_t words_end(struct gy_str s, size_t at)
@@ -547,8 +559,12 @@ static gy_status parse_value(struct parser *p, struct gy_search_clause *c)
                           "'%" GY_STR_F "'",
                           GY_STR_A(shown(t->text)));
     }
+    bool loose = p->kind == GY_SEARCH_LOGGED_MODELS && (t->kind == T_WORD || t->kind == T_NUMBER);
     if (c->entity == GY_SEARCH_METRIC || (c->attr && c->attr->numeric)) {
-        if (t->kind != T_NUMBER || gy_parse_f64(t->text, &c->number, NULL) != GY_OK) {
+        /* As MLflow does, a version's number may be quoted. */
+        bool quoted = p->kind == GY_SEARCH_VERSIONS && t->kind == T_STRING;
+        if ((t->kind != T_NUMBER && !quoted) ||
+            gy_parse_f64(quoted ? t->value : t->text, &c->number, NULL) != GY_OK) {
             if (c->entity == GY_SEARCH_METRIC) {
                 return gy_err_set(p->err, GY_E_INVALID,
                                   "Expected numeric value type for metric. Found %" GY_STR_F,
@@ -559,8 +575,8 @@ static gy_status parse_value(struct parser *p, struct gy_search_clause *c)
                               ". Found %" GY_STR_F,
                               GY_STR_A(shown(c->key)), GY_STR_A(shown(t->text)));
         }
-    } else if (t->kind == T_STRING) {
-        c->text = t->value;
+    } else if (t->kind == T_STRING || loose) { /* text of logged models needs no quotes */
+        c->text = loose ? t->text : t->value;
         if ((c->op == GY_SEARCH_LIKE || c->op == GY_SEARCH_ILIKE) &&
             c->text.n > GY_SEARCH_MAX_PATTERN) {
             return gy_err_set(p->err, GY_E_INVALID, "a LIKE pattern has at most %d bytes",
@@ -644,16 +660,19 @@ gy_status gy_search_parse(enum gy_search_kind kind, struct gy_str filter, struct
     GY_TRY(parser_init(&p, kind, filter, a, err));
     void *items = NULL;
     size_t n = 0, cap = 0;
-    while (p.lex.t.kind != T_END) {
+    for (;;) {
+        while (is_keyword(&p.lex.t, "AND")) { /* MLflow's parser skips it wherever it stands */
+            lex_next(&p.lex);
+        }
+        if (p.lex.t.kind == T_END) {
+            break;
+        }
         if (n >= GY_SEARCH_MAX_CLAUSES) {
             return gy_err_set(err, GY_E_INVALID, "a filter has at most %d clauses",
                               GY_SEARCH_MAX_CLAUSES);
         }
         GY_TRY(gy_track_grow(a, &items, n, &cap, sizeof(struct gy_search_clause), err));
         GY_TRY(parse_clause(&p, &((struct gy_search_clause *)items)[n++]));
-        if (p.lex.t.kind == T_END) {
-            break;
-        }
         size_t at = token_start(&p.lex);
         if (p.lex.t.kind == T_SEMICOLON) {
             lex_next(&p.lex);
@@ -663,13 +682,6 @@ gy_status gy_search_parse(enum gy_search_kind kind, struct gy_str filter, struct
                                   "'. Provide AND-ed expression list.",
                                   GY_STR_A(shown(filter)));
             }
-            return bad_clause(&p, at);
-        }
-        if (!is_keyword(&p.lex.t, "AND")) {
-            return bad_clause(&p, at);
-        }
-        lex_next(&p.lex);
-        if (p.lex.t.kind == T_END) {
             return bad_clause(&p, at);
         }
     }
@@ -704,6 +716,10 @@ static gy_status parse_one_order(enum gy_search_kind kind, struct gy_str text, s
                           GY_STR_A(shown(text)));
     }
     o->key = name.key;
+    if (kind == GY_SEARCH_MODELS) { /* a name with its entity is no key here */
+        name.entity = GY_STR_NULL;
+        name.key = name.text;
+    }
     GY_TRY(resolve_name(&p, &name, true, &o->entity, &o->attr));
     bool runs = kind == GY_SEARCH_RUNS;
     if (o->entity == GY_SEARCH_DATASET ||
@@ -733,7 +749,8 @@ gy_status gy_search_parse_order(enum gy_search_kind kind, const struct gy_str *t
     }
     for (size_t i = 0; i < n; i++) {
         GY_TRY(parse_one_order(kind, texts[i], a, &order[i], err));
-        for (size_t j = 0; j < i; j++) {
+        /* The same field twice says nothing more; only for experiments MLflow lets it pass. */
+        for (size_t j = 0; j < i && kind != GY_SEARCH_EXPERIMENTS; j++) {
             bool same = order[i].attr
                             ? order[j].attr && strcmp(order[j].attr->sql, order[i].attr->sql) == 0
                             : gy_str_eq(order[j].key, order[i].key);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The search grammar of MLflow as a tokenizer and a small tree, compiled to portable SQL with bound
  * parameters.
- *   filter := [clause (AND clause)*]
+ *   filter := (clause | AND)*
  *   clause := ident op value | ident [NOT] IN ('a', 'b') | ident IS [NOT] NULL
  *   ident  := [entity.]key           key in `backticks` or "double quotes" when it is no plain
  * word; op     := = != < <= > >= LIKE ILIKE        the first dot splits, a bare key is an attribute
