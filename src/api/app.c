@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/time.h"
+#include "store/places.h"
 #include "watch/join.h"
 
 /* Each file of this room that has routes stands here; the order does not matter to the router. */
@@ -23,16 +24,26 @@ static gy_status open_store(struct gy_app *app, const struct gy_app_options *o, 
 {
     char path[GY_MAX_PATH];
     char url[GY_MAX_PATH + 16];
+    GY_TRY(gy_place_check(&app->home, GY_PLACE_STORE, o->store_url, err));
+    GY_TRY(gy_place_check(&app->home, GY_PLACE_OBJECTS, o->objects_url, err));
     GY_TRY(gy_home_path(&app->home, "gyre.db", path, err));
+    /* A single command may look elsewhere; a server, or the first command of all, settles it. */
+    bool settle = o->settle || !gy_path_exists(path);
     (void)snprintf(url, sizeof url, "sqlite://%s", path);
-    struct gy_store_options store = {.url = o->store_url ? o->store_url : url};
+    struct gy_store_options store = {.url = o->store_url ? o->store_url : url,
+                                     .migrate = o->migrate};
     GY_TRY(gy_store_open(&store, &app->store, err));
     char cache[GY_MAX_PATH];
     GY_TRY(gy_home_path(&app->home, "objects", path, err));
     GY_TRY(gy_home_path(&app->home, "cache/objects", cache, err));
     struct gy_objects_options objects = {.s3_endpoint = o->s3_endpoint, .cache_dir = cache};
-    return gy_objects_open_with(o->objects_url ? o->objects_url : path, &objects, &app->objects,
-                                err);
+    GY_TRY(gy_objects_open_with(o->objects_url ? o->objects_url : path, &objects, &app->objects,
+                                err));
+    if (settle) {
+        GY_TRY(gy_place_remember(&app->home, GY_PLACE_STORE, o->store_url, err));
+        GY_TRY(gy_place_remember(&app->home, GY_PLACE_OBJECTS, o->objects_url, err));
+    }
+    return GY_OK;
 }
 
 gy_status gy_app_open(const struct gy_app_options *o, struct gy_app **ret, struct gy_err *err)

@@ -42,6 +42,8 @@ struct gy_app_options {
     const char *store_url;   /* NULL: sqlite in the home */
     const char *objects_url; /* NULL: objects/ in the home */
     const char *s3_endpoint; /* of s3:// objects; NULL: by the URL */
+    bool migrate;            /* of gy_store_options */
+    bool settle;             /* the home is to remember where store and objects are (a server) */
 };
 /* Open home, store and objects and build the router. Fails as those do. */
 GY_CHECKED gy_status gy_app_open(const struct gy_app_options *o, struct gy_app **ret,

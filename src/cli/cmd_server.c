@@ -21,6 +21,7 @@ struct server_opts {
     bool access_log;
     int64_t log_sync_ms;
     bool log_drop;
+    bool migrate;
 };
 
 /* Without logins the server may only be reached from this machine. */
@@ -158,6 +159,8 @@ static gy_status run_server(struct gy_cli *cli, void *opts, struct gy_err *err)
     sigset_t signals;
     block_signals(&signals);
     struct gy_app_options options = gy_cli_app_options(cli);
+    options.migrate = options.migrate || o->migrate;
+    options.settle = true;
     GY_AUTO(gy_app_free) struct gy_app *app = NULL;
     GY_TRY(gy_app_open(&options, &app, err));
     GY_TRY(lock_home(app, err));
@@ -192,6 +195,8 @@ static const struct gy_opt server_opts[] = {
      "when the prediction log is full, answer without a record instead of 503"},
     {"drain-delay", 0, GY_OPT_INT, offsetof(struct server_opts, drain_delay_ms), "MS", "0",
      "on SIGTERM stay reachable but not ready for so long, so that a load balancer turns away"},
+    {"migrate", 0, GY_OPT_FLAG, offsetof(struct server_opts, migrate), NULL, NULL,
+     "bring an older PostgreSQL database to this program's schema; back it up before"},
     {"access-log", 0, GY_OPT_FLAG, offsetof(struct server_opts, access_log), NULL, NULL,
      "log each request"},
 };

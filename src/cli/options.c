@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "store/url.h"
 
 enum { MAX_WORDS = 4096 };
 
@@ -147,11 +148,34 @@ static gy_status parse_one(struct parser *p, int argc, char **argv, int *i, stru
     return set_opt(p->cli, opt, into, value, err);
 }
 
-/* An empty variable counts as none. */
-static const char *given_or_env(const char *given, const char *variable)
+/* Others see a process's command line: a password in it is written over. */
+static void hide_secret(char *url)
 {
-    const char *value = given ? given : getenv(variable);
-    return value && value[0] ? value : NULL;
+    char shown[GY_STORE_URL_SHOWN];
+    size_t n = strlen(url);
+    if (strcmp(gy_store_url_show(url, shown), url) != 0) {
+        memset(url, 0, n);
+        memcpy(url, shown, strlen(shown) < n ? strlen(shown) : n);
+    }
+}
+
+/* Of the option, else of the variable, where an empty one counts as none. Children that this
+ * command starts find it in their environment, which nobody else can read. */
+static gy_status url_of(struct gy_cli *cli, const char *given, const char *variable,
+                        const char **ret, struct gy_err *err)
+{
+    *ret = NULL;
+    if (given && given[0]) {
+        *ret = gy_arena_strdup(&cli->arena, gy_str_c(given));
+        if (!*ret || setenv(variable, given, 1) != 0) {
+            return gy_err_set(err, GY_E_NOMEM, "out of memory for options");
+        }
+        hide_secret((char *)given); /* a word of argv */
+        return GY_OK;
+    }
+    const char *value = getenv(variable);
+    *ret = value && value[0] && !given ? value : NULL;
+    return GY_OK;
 }
 
 static gy_status apply_globals(struct gy_cli *cli, const struct global_opts *g, struct gy_err *err)
@@ -165,9 +189,9 @@ static gy_status apply_globals(struct gy_cli *cli, const struct global_opts *g, 
     if (cli->server && !cli->server[0]) { /* as the dispatcher sets it for jobs: no server */
         cli->server = NULL;
     }
-    cli->store = given_or_env(g->store, "GYRE_STORE_URL");
-    cli->objects = given_or_env(g->objects, "GYRE_OBJECTS_URL");
-    cli->s3_endpoint = given_or_env(g->s3_endpoint, "GYRE_S3_ENDPOINT");
+    GY_TRY(url_of(cli, g->store, "GYRE_STORE_URL", &cli->store, err));
+    GY_TRY(url_of(cli, g->objects, "GYRE_OBJECTS_URL", &cli->objects, err));
+    GY_TRY(url_of(cli, g->s3_endpoint, "GYRE_S3_ENDPOINT", &cli->s3_endpoint, err));
     const char *no_color = getenv("NO_COLOR");
     cli->color = isatty(STDOUT_FILENO) && !(no_color && no_color[0]);
     if (g->color) {

@@ -43,7 +43,9 @@ static gy_status open_for_job(struct gy_cli *cli, const struct gy_home *home, st
 
 struct gy_app_options gy_cli_app_options(const struct gy_cli *cli)
 {
+    const char *migrate = getenv("GYRE_STORE_MIGRATE");
     return (struct gy_app_options){.home_dir = cli->home,
+                                   .migrate = migrate && migrate[0],
                                    .store_url = cli->store,
                                    .objects_url = cli->objects,
                                    .s3_endpoint = cli->s3_endpoint};

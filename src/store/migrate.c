@@ -41,8 +41,7 @@ static const struct catalog *catalog_of(enum gy_sql_dialect dialect)
 {
     static const struct catalog sqlite = {
         "SELECT COUNT(*) FROM sqlite_master WHERE type='table' AND name='schema_migrations'",
-        "SELECT COUNT(*) FROM sqlite_master WHERE type='table' AND NOT EXISTS "
-        "(SELECT 1 FROM sqlite_master WHERE name='schema_migrations')"};
+        "SELECT COUNT(*) FROM sqlite_master WHERE type='table'"};
     /* Others have a table of that name, too: ours has this column. */
     static const struct catalog postgres = {
         "SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = current_schema() "
@@ -51,37 +50,38 @@ static const struct catalog *catalog_of(enum gy_sql_dialect dialect)
     return dialect == GY_SQL_POSTGRES ? &postgres : &sqlite;
 }
 
-/* A database full of somebody else's tables is not ours to change. */
-static gy_status refuse_foreign(struct gy_db *db, struct gy_err *err)
+static gy_status count_of(struct gy_db *db, const char *sql, int64_t *ret, struct gy_err *err)
 {
-    const struct catalog *c = catalog_of(db->ops->dialect);
-    int64_t recorded = 0, foreign = 0;
     bool found;
-    GY_TRY(gy_db_get_i64(db, c->has_record, GY_NO_VALS, &found, &recorded, err));
-    if (recorded > 0) {
-        return GY_OK;
+    return gy_db_get_i64(db, sql, GY_NO_VALS, &found, ret, err);
+}
+
+/* Under the write lock: two that start at once take turns. A database full of somebody else's
+ * tables is not ours to change. */
+static gy_status begin_record(struct gy_db *db, const struct catalog *c, struct gy_err *err)
+{
+    int64_t recorded = 0, foreign = 0;
+    GY_TRY(count_of(db, c->has_record, &recorded, err));
+    GY_TRY(count_of(db, c->n_foreign, &foreign, err));
+    if (recorded == 0 && foreign > 0) {
+        gy_err_set(err, GY_E_VERSION, "the database holds tables that are not Gyre's");
+        return gy_err_hint(err, db->ops->dialect == GY_SQL_POSTGRES
+                                    ? "give Gyre a database of its own: CREATE DATABASE gyre"
+                                    : "name another file");
     }
-    GY_TRY(gy_db_get_i64(db, c->n_foreign, GY_NO_VALS, &found, &foreign, err));
-    if (foreign == 0) {
-        return GY_OK;
-    }
-    gy_err_set(err, GY_E_VERSION, "the database holds tables that are not Gyre's");
-    return gy_err_hint(err, db->ops->dialect == GY_SQL_POSTGRES
-                                ? "give Gyre a database of its own: CREATE DATABASE gyre"
-                                : "name another file");
+    return recorded ? GY_OK : db->ops->exec(db->conn, create_table, err);
 }
 
 static gy_status make_record(struct gy_db *db, struct gy_err *err)
 {
+    const struct catalog *c = catalog_of(db->ops->dialect);
     int64_t recorded = 0;
-    bool found;
-    GY_TRY(gy_db_get_i64(db, catalog_of(db->ops->dialect)->has_record, GY_NO_VALS, &found,
-                         &recorded, err));
+    GY_TRY(count_of(db, c->has_record, &recorded, err));
     if (recorded > 0) {
         return GY_OK;
     }
-    GY_TRY(db->ops->begin(db->conn, true, err)); /* two that start at once take turns */
-    gy_status status = db->ops->exec(db->conn, create_table, err);
+    GY_TRY(db->ops->begin(db->conn, true, err));
+    gy_status status = begin_record(db, c, err);
     if (status == GY_OK) {
         status = db->ops->commit(db->conn, err);
     }
@@ -222,7 +222,6 @@ gy_status gy_store_migrate(struct gy_db *db, const struct gy_embedded *migration
     int64_t known, newest = 0, missing = 0;
     bool found;
     GY_TRY(newest_known(migrations, n, &known, err));
-    GY_TRY(refuse_foreign(db, err));
     GY_TRY(make_record(db, err));
     GY_TRY(gy_db_get_i64(db, "SELECT COALESCE(MAX(number), 0) FROM schema_migrations", GY_NO_VALS,
                          &found, &newest, err));

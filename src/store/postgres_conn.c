@@ -17,15 +17,20 @@ static const struct {
     const char *prefix;
     gy_status status;
 } states[] = {
-    {"23505", GY_E_EXISTS},       {"23", GY_E_CONFLICT},    {"25006", GY_E_DENIED},
-    {"25P02", GY_E_CONFLICT},     {"40", GY_E_BUSY},        {"55P03", GY_E_BUSY},
-    {"55006", GY_E_BUSY},         {"55", GY_E_CONFLICT},    {"53100", GY_E_NOSPACE},
-    {"53200", GY_E_NOMEM},        {"53", GY_E_UNAVAILABLE}, {"54", GY_E_TOOBIG},
-    {"57014", GY_E_TIMEOUT},      {"57", GY_E_UNAVAILABLE}, {"08", GY_E_UNAVAILABLE},
-    {"28", GY_E_UNAUTHENTICATED}, {"3D", GY_E_NOTFOUND},    {"42501", GY_E_DENIED},
-    {"42", GY_E_INVALID},         {"22", GY_E_INVALID},     {"0A", GY_E_INVALID},
-    {"21", GY_E_INVALID},         {"26", GY_E_INVALID},     {"3F", GY_E_INVALID},
-    {"XX001", GY_E_CORRUPT},      {"XX002", GY_E_CORRUPT},  {"58", GY_E_IO},
+    {"23505", GY_E_EXISTS},       {"23", GY_E_CONFLICT},
+    {"25006", GY_E_DENIED},       {"25P03", GY_E_UNAVAILABLE},
+    {"25P02", GY_E_CONFLICT},     {"40", GY_E_BUSY},
+    {"55P03", GY_E_BUSY},         {"55006", GY_E_BUSY},
+    {"55", GY_E_CONFLICT},        {"53100", GY_E_NOSPACE},
+    {"53200", GY_E_NOMEM},        {"53", GY_E_UNAVAILABLE},
+    {"54", GY_E_TOOBIG},          {"57014", GY_E_TIMEOUT},
+    {"57", GY_E_UNAVAILABLE},     {"08", GY_E_UNAVAILABLE},
+    {"28", GY_E_UNAUTHENTICATED}, {"3D", GY_E_NOTFOUND},
+    {"42501", GY_E_DENIED},       {"42", GY_E_INVALID},
+    {"22", GY_E_INVALID},         {"0A", GY_E_INVALID},
+    {"21", GY_E_INVALID},         {"26", GY_E_INVALID},
+    {"3F", GY_E_INVALID},         {"XX001", GY_E_CORRUPT},
+    {"XX002", GY_E_CORRUPT},      {"58", GY_E_IO},
 };
 
 gy_status gy_pg_status_of(const char *sqlstate)
@@ -40,7 +45,7 @@ gy_status gy_pg_status_of(const char *sqlstate)
 
 bool gy_pg_is_lost(const struct gy_pg_conn *c)
 {
-    return !c->pq || c->lib->status(c->pq) != GY_PQ_CONNECTION_OK;
+    return !c->pq || c->broken || c->lib->status(c->pq) != GY_PQ_CONNECTION_OK;
 }
 
 /* One line, without the password, should a message ever quote it. */
@@ -64,10 +69,11 @@ static void tidy(const struct gy_pg_conn *c, const char *message, char out[400])
     out[n] = '\0';
 }
 
-static gy_status fail_lost(struct gy_pg_conn *c, struct gy_err *err)
+static gy_status fail_lost(struct gy_pg_conn *c, const struct gy_pq_result *r, struct gy_err *err)
 {
     char text[400];
-    tidy(c, c->pq ? c->lib->error_message(c->pq) : "", text);
+    const char *message = r ? c->lib->result_error_field(r, GY_PQ_PRIMARY) : NULL;
+    tidy(c, message ? message : c->pq ? c->lib->error_message(c->pq) : "", text);
     gy_err_set(err, GY_E_UNAVAILABLE, "the connection to the database was lost%s%s",
                text[0] ? ": " : "", text);
     return gy_err_hint(err, "try again: it is opened anew when the database is back");
@@ -77,10 +83,13 @@ gy_status gy_pg_fail(struct gy_pg_conn *c, const struct gy_pq_result *r, const c
                      struct gy_err *err)
 {
     const char *state = r ? c->lib->result_error_field(r, GY_PQ_SQLSTATE) : NULL;
+    const char *severity = r ? c->lib->result_error_field(r, GY_PQ_SEVERITY) : NULL;
     c->failed = c->in_transaction;
-    if (!state) {
-        return gy_pg_is_lost(c) ? fail_lost(c, err)
-                                : gy_err_set(err, GY_E_FAILED, "%.80s: no answer", what);
+    /* Where an answer was due there is none, or it is the server's last word: libpq itself may see
+     * that the connection has ended only when it is used the next time. */
+    c->broken |= !state || (severity && strcmp(severity, "ERROR") != 0);
+    if (!state || gy_pg_is_lost(c)) {
+        return fail_lost(c, r, err);
     }
     char text[400], detail[400];
     const char *message = c->lib->result_error_field(r, GY_PQ_PRIMARY);
@@ -174,7 +183,7 @@ gy_status gy_pg_reconnect(struct gy_pg_conn *c, struct gy_err *err)
     }
     c->epoch++;
     c->n_deferred = c->n_dead = 0;
-    c->in_transaction = c->failed = c->waiting = false;
+    c->in_transaction = c->failed = c->waiting = c->broken = false;
     c->streaming = NULL;
     c->pq = c->lib->connect(keywords, values, 1);
     gy_status status = gy_pg_is_lost(c) ? explain_connect(c, err) : begin_session(c, err);
@@ -252,7 +261,7 @@ gy_status gy_pg_ready(struct gy_pg_conn *c, struct gy_err *err)
     if (!gy_pg_is_lost(c)) {
         return GY_OK;
     }
-    return c->in_transaction ? fail_lost(c, err) : gy_pg_reconnect(c, err);
+    return c->in_transaction ? fail_lost(c, NULL, err) : gy_pg_reconnect(c, err);
 }
 
 /* ---- sending ---- */

@@ -62,6 +62,7 @@ struct gy_pg_conn {
     bool reading;                 /* it is one of a reader */
     bool answered;                /* a statement of it was answered: it can not begin anew */
     bool failed;                  /* a statement of it failed: nothing runs until the savepoint */
+    bool broken;                  /* it has ended, whatever libpq says */
     bool waiting;                 /* answers are under way that nobody reads */
     struct gy_pg_stmt *streaming; /* whose rows are under way */
     int64_t changes, last_id;

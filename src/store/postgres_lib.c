@@ -36,7 +36,6 @@ gy_status gy_pq_load(const struct gy_pq_lib **ret, struct gy_err *err)
         SYMBOL("PQexec", exec),
         SYMBOL("PQresultStatus", result_status),
         SYMBOL("PQresultErrorField", result_error_field),
-        SYMBOL("PQresultErrorMessage", result_error_message),
         SYMBOL("PQclear", clear),
         SYMBOL("PQntuples", n_tuples),
         SYMBOL("PQnfields", n_fields),

@@ -22,6 +22,7 @@ enum gy_pq_result_status {
 };
 #define GY_PQ_CONNECTION_OK 0 /* of status */
 #define GY_PQ_SQLSTATE 'C'    /* of result_error_field */
+#define GY_PQ_SEVERITY 'V'    /* never in another language */
 #define GY_PQ_PRIMARY 'M'
 #define GY_PQ_DETAIL 'D'
 
@@ -62,7 +63,6 @@ struct gy_pq_lib {
     struct gy_pq_result *(*exec)(struct gy_pq *c, const char *sql);
     int (*result_status)(const struct gy_pq_result *r);
     char *(*result_error_field)(const struct gy_pq_result *r, int field);
-    char *(*result_error_message)(const struct gy_pq_result *r);
     void (*clear)(struct gy_pq_result *r);
     int (*n_tuples)(const struct gy_pq_result *r);
     int (*n_fields)(const struct gy_pq_result *r);

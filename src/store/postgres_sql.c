@@ -148,11 +148,6 @@ static const char *cast_type(struct token t)
 static void write_param(struct writer *w)
 {
     size_t number = ++w->n_params;
-    const struct substr *in = w->n_substr > 0 ? &w->substr[w->n_substr - 1] : NULL;
-    bool offset = in && in->depth == w->depth && in->argument > 0;
-    if (offset) {
-        gy_buf_addc(w->out, "CAST(");
-    }
     if (!w->types) {
         gy_buf_addf(w->out, "$%zu", number);
     } else if (w->types[number - 1]) {
@@ -160,32 +155,42 @@ static void write_param(struct writer *w)
     } else {
         gy_buf_addc(w->out, "NULL");
     }
-    if (offset) {
-        gy_buf_addc(w->out, " AS INT4)");
-    }
 }
 
-static void note_nesting(struct writer *w, struct token t)
+/* Offset and length of SUBSTR are INT4 in PostgreSQL, while our integers are wider: each is put
+ * into a CAST. True: the token is written. */
+static bool write_nesting(struct writer *w, struct token t)
 {
     struct substr *in = w->n_substr > 0 ? &w->substr[w->n_substr - 1] : NULL;
+    bool own = in && in->depth == w->depth;
     if (is_punct(t, '(')) {
         w->depth++;
         if (is_word(w->before, "SUBSTR") && w->n_substr < MAX_SUBSTR_DEPTH) {
             w->substr[w->n_substr++] = (struct substr){w->depth, 0};
         }
-    } else if (is_punct(t, ')')) {
-        w->n_substr -= in && in->depth == w->depth;
-        w->depth--;
-    } else if (is_punct(t, ',') && in && in->depth == w->depth) {
-        in->argument++;
+        return false;
     }
+    bool next = is_punct(t, ',') && own;
+    if (own && in->argument > 0 && (next || is_punct(t, ')'))) {
+        gy_buf_addc(w->out, " AS INT4)");
+    }
+    if (is_punct(t, ')')) {
+        w->n_substr -= own;
+        w->depth--;
+    }
+    if (next) {
+        in->argument++;
+        gy_buf_addc(w->out, ", CAST(");
+    }
+    return next;
 }
 
 static void write_token(struct writer *w, struct token t)
 {
-    note_nesting(w, t);
     const char *type = is_word(w->before, "AS") ? cast_type(t) : NULL;
-    if (t.kind == PARAM) {
+    if (write_nesting(w, t)) {
+        /* done */
+    } else if (t.kind == PARAM) {
         write_param(w);
     } else if (type) {
         gy_buf_addc(w->out, type);

@@ -24,8 +24,8 @@ struct gy_pg_sql {
     bool changes_schema;          /* CREATE, ALTER or DROP */
 };
 
-/* One statement: '?' becomes $1, $2 ..; types in CAST become PostgreSQL's of the same width; an
- * offset of SUBSTR becomes an INT4. Views in ret point into sql. Fails: INVALID (none or several
+/* One statement: '?' becomes $1, $2 ..; types in CAST become PostgreSQL's of the same width;
+ * offsets of SUBSTR become INT4. Views in ret point into sql. Fails: INVALID (none or several
  * statements, an open literal, too many parameters), NOMEM. */
 GY_CHECKED gy_status gy_pg_statement(const char *sql, struct gy_buf *out, struct gy_pg_sql *ret,
                                      struct gy_err *err);

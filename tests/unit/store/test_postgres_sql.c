@@ -57,8 +57,11 @@ static void types_and_offsets_have_their_width(void **state)
                      "SELECT CAST(a AS BIGINT), CAST(b AS DOUBLE PRECISION), CAST(c AS TEXT), "
                      "CAST($1 AS BYTEA)");
     expect_statement("SELECT SUBSTR(?, 1, ?), LENGTH(SUBSTR(COALESCE(a, ?), ?)), f(1, ?)",
-                     "SELECT SUBSTR($1, 1, CAST($2 AS INT4)), LENGTH(SUBSTR(COALESCE(a, $3), "
-                     "CAST($4 AS INT4))), f(1, $5)");
+                     "SELECT SUBSTR($1, CAST( 1 AS INT4), CAST( $2 AS INT4)), "
+                     "LENGTH(SUBSTR(COALESCE(a, $3), CAST( $4 AS INT4))), f(1, $5)");
+    expect_statement("SELECT SUBSTR(a,CAST(? AS INTEGER) + 1), SUBSTR(SUBSTR(a,2),3)",
+                     "SELECT SUBSTR(a, CAST(CAST($1 AS BIGINT) + 1 AS INT4)), "
+                     "SUBSTR(SUBSTR(a, CAST(2 AS INT4)), CAST(3 AS INT4))");
 }
 
 static void comparisons_with_null_are_known(void **state)
@@ -108,7 +111,8 @@ static void an_insert_of_one_row_becomes_one_of_many(void **state)
     expect_many("INSERT INTO t (a, b, c, d) VALUES (?, SUBSTR(?, 2), 'x', COALESCE(?, 'y')) ON "
                 "CONFLICT (a) DO NOTHING",
                 holes,
-                "INSERT INTO t (a, b, c, d) SELECT NULL, SUBSTR(u.p2, 2), 'x', COALESCE(NULL, 'y') "
+                "INSERT INTO t (a, b, c, d) SELECT NULL, SUBSTR(u.p2, CAST( 2 AS INT4)), 'x', "
+                "COALESCE(NULL, 'y') "
                 "FROM unnest($1::text[]) WITH ORDINALITY AS u (p2, nth) ORDER BY u.nth ON CONFLICT "
                 "(a) DO NOTHING");
     expect_many("INSERT INTO t (a, b, c) VALUES (?,?,?)", none, NULL);
