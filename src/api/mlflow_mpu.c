@@ -201,6 +201,17 @@ static gy_status read_part(struct gy_reader *self, char *buf, size_t n, size_t *
     return r->inner->read(r->inner, buf, n, ret_n, err);
 }
 
+static gy_status next_of_part(struct gy_reader *self, struct gy_str *ret_bytes, struct gy_err *err)
+{
+    struct part_reader *r = (struct part_reader *)self;
+    if (r->prefix_at < PREFIX_BYTES) {
+        *ret_bytes = gy_str_n(r->prefix + r->prefix_at, PREFIX_BYTES - r->prefix_at);
+        r->prefix_at = PREFIX_BYTES;
+        return GY_OK;
+    }
+    return r->inner->next(r->inner, ret_bytes, err);
+}
+
 struct arrival {
     struct place place;
     char key[GY_UPLOAD_KEY], sha256[GY_SHA256_HEX];
@@ -249,6 +260,7 @@ static gy_status store_part(struct gy_app *app, struct gy_request *req, struct a
     struct part_reader r = {.reader = {read_part, -1},
                             .inner =
                                 req->body ? req->body : gy_mem_reader_init(&empty, GY_STR(""))};
+    r.reader.next = r.inner->next ? next_of_part : NULL;
     int n = snprintf(r.prefix, sizeof r.prefix, PREFIX, x->place.id.p, (long long)x->place.part);
     GY_REQUIRE(n == PREFIX_BYTES);
     GY_TRY(gy_objects_put_reader(app->objects, &r.reader, GY_ARTIFACT_MAX_BYTES, x->sha256,

@@ -23,6 +23,9 @@ struct gy_reader {
     gy_status (*read)(struct gy_reader *self, char *buf, size_t n, size_t *ret_n,
                       struct gy_err *err);
     int64_t size_bytes; /* when known, else -1 */
+    /* MAY be NULL. The same without a copy: the next bytes, where they lie until the next call;
+     * none at the end. May be mixed with read. */
+    gy_status (*next)(struct gy_reader *self, struct gy_str *ret_bytes, struct gy_err *err);
 };
 
 enum gy_peer_kind { GY_PEER_LOCAL, GY_PEER_UNIX, GY_PEER_TCP };

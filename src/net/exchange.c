@@ -78,6 +78,18 @@ static gy_status read_body(struct gy_reader *self, char *buf, size_t n, size_t *
     return GY_OK;
 }
 
+static gy_status next_of_body(struct gy_reader *self, struct gy_str *ret_bytes, struct gy_err *err)
+{
+    struct gy_exchange *ex =
+        (struct gy_exchange *)((char *)self - offsetof(struct gy_exchange, reader));
+    if (ex->current_at == ex->current.n) {
+        GY_TRY(refill(ex, err));
+    }
+    *ret_bytes = gy_str_n(ex->current.p + ex->current_at, ex->current.n - ex->current_at);
+    ex->current_at = ex->current.n;
+    return GY_OK;
+}
+
 /* ---- the answer, worker side ---- */
 
 static struct gy_exchange *of_reply(struct gy_reply *self)
@@ -379,7 +391,7 @@ struct gy_exchange *gy_exchange_new(struct gy_net_loop *loop, const struct gy_ht
     (void)pthread_mutex_init(&ex->lock, NULL);
     (void)pthread_cond_init(&ex->changed, NULL);
     ex->reply.ops = &reply_ops;
-    ex->reader = (struct gy_reader){read_body, head->content_length};
+    ex->reader = (struct gy_reader){read_body, head->content_length, next_of_body};
     ex->req.peer = peer;
     ex->req.body = head->chunked || head->content_length > 0 ? &ex->reader : NULL;
     ex->head_only = gy_str_eqc(head->method, "HEAD");

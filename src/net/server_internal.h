@@ -19,7 +19,7 @@
 
 enum {
     GY_NET_MAX_LOOPS = 64,
-    GY_NET_READ_BYTES = 64 * 1024,     /* one read(2) */
+    GY_NET_READ_BYTES = 256 * 1024,    /* one read(2) */
     GY_NET_COLLECT_BYTES = 128 * 1024, /* a body up to this is here before its handler starts */
     GY_NET_STRAY_BYTES = 64 * 1024, /* a body for a route that does not exist, read and dropped */
     GY_NET_ONE_WRITE_BYTES = 16 * 1024, /* a fast answer up to this is copied behind its head */

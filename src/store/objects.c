@@ -162,12 +162,12 @@ gy_status gy_objects_put_reader(struct gy_objects *o, struct gy_reader *r, int64
     GY_AUTO_DONE(put_done) struct put p = {0};
     GY_TRY(put_begin(o, &p, err));
     for (;;) {
-        size_t n = 0;
-        GY_TRY(r->read(r, step, STEP_BYTES, &n, err));
-        if (n == 0) {
+        struct gy_str bytes = gy_str_n(step, 0);
+        GY_TRY(r->next ? r->next(r, &bytes, err) : r->read(r, step, STEP_BYTES, &bytes.n, err));
+        if (bytes.n == 0) {
             break;
         }
-        GY_TRY(put_add(&p, gy_str_n(step, n), max_bytes, err));
+        GY_TRY(put_add(&p, bytes, max_bytes, err));
     }
     GY_TRY(put_end(&p, ret_sha256, err));
     if (ret_size) {
