@@ -710,3 +710,22 @@ def test_a_fixture_home_of_0010_keeps_its_artifacts(new_server):
     server.start()
     assert ask(server.port, "GET", f"{A}/0/a/b.txt")[2] == b"1"
     assert ask(server.port, "GET", f"{A}/custom/c.txt")[2] == b"22"
+
+
+def test_on_postgresql(new_server, postgres):
+    server = new_server(args=["--store", postgres.url()])
+    port, body = server.port, noise(2 * MIB)
+    put(port, "0/a/b.bin", body)
+    put(port, "0/a/b.bin", body[::-1])
+    assert ask(port, "GET", f"{A}/0/a/b.bin", headers={"Range": "bytes=0-9"})[2] == body[::-1][:10]
+    upload = create(port, "c.bin", 2, "0/a")
+    tags = [put_part(c, body[i * MIB:(i + 1) * MIB])[1] for i, c in enumerate(upload["credentials"])]
+    parts = [{"part_number": i + 1, "etag": tag} for i, tag in enumerate(tags)]
+    assert end(port, "complete", "c.bin", upload, parts, "0/a") == (200, {}) == end(port, "complete", "c.bin", upload, parts, "0/a")
+    assert ask(port, "GET", f"{A}/0/a/c.bin")[2] == body
+    given_up = create(port, "d.bin", 1, "0/a")
+    assert put_part(given_up["credentials"][0], b"x")[0] == 200
+    assert end(port, "abort", "d.bin", given_up, folder="0/a") == (200, {})
+    assert len(objects_of(server)) == 2  # what b.bin was, which is what c.bin is, and what b.bin is
+    assert ok(port, "GET", f"{A}?path=0/a") == {"files": [{"path": n, "is_dir": False, "file_size": 2 * MIB} for n in ("b.bin", "c.bin")]}
+    assert ok(port, "DELETE", f"{A}/0/a") == {} and ok(port, "GET", f"{A}?path=0") == {}
