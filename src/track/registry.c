@@ -75,6 +75,9 @@ gy_status gy_version_read_row(struct gy_db *db, struct gy_stmt *st, struct gy_ar
         .logged_model_id = gy_col_dup(st, 15, a),
         .stage = gy_col_dup(st, 16, a),
     };
+    if (ret->run_id.n == 0) {
+        ret->run_id = GY_STR_NULL;
+    }
     if (!ret->name.p || !ret->storage_location.p || !ret->stage.p) {
         return gy_track_nomem(err);
     }

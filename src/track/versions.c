@@ -334,7 +334,8 @@ static gy_status insert_version(struct gy_db *db, const struct gy_version_new *i
 {
     bool found = false;
     int64_t now = gy_now_us();
-    struct gy_str run_id = p->run_id.n > 0 ? p->run_id : GY_STR_NULL;
+    /* Kept as "", so that "run_id != 'x'" finds versions of no run, as in MLflow. */
+    struct gy_str run_id = p->run_id.n > 0 ? p->run_id : GY_STR("");
     struct gy_str model_id = p->logged_model_id.n > 0 ? p->logged_model_id : GY_STR_NULL;
     GY_TRY(gy_db_get_i64(db,
                          "SELECT COALESCE(MAX(version), 0) + 1 FROM model_versions WHERE model = ?",
