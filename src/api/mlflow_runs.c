@@ -493,43 +493,16 @@ static gy_status run_datasets_of(struct gy_db *db, struct gy_mf_call *c, struct 
 /* Older clients describe a logged model by a JSON text, collected in a tag of the run. */
 static gy_status parse_log_model(struct gy_mf_call *c, struct gy_err *err)
 {
-    static const char *const needed[] = {"artifact_path", "flavors", "utc_time_created", "run_id"};
     GY_TRY(parse_run_id(c, err));
     struct target *x = c->in;
     GY_TRY(GY_MF_STR(c, "model_json", GY_MF_REQUIRED, &x->model_json));
-    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    if (gy_json_parse(x->model_json, &doc, NULL) != GY_OK) {
-        return gy_err_set(err, GY_E_INVALID, "Malformed model info. \n not valid JSON");
-    }
-    for (size_t i = 0; i < 4; i++) {
-        if (!yyjson_obj_get(yyjson_doc_get_root(doc), needed[i])) {
-            return gy_err_set(err, GY_E_INVALID, "Model json is missing mandatory fields: ['%s']",
-                              needed[i]);
-        }
-    }
-    return GY_OK;
+    return gy_run_check_model(x->model_json, err);
 }
 
 static gy_status run_log_model(struct gy_db *db, struct gy_mf_call *c, struct gy_err *err)
 {
     struct target *x = c->in;
-    int64_t seq = 0;
-    bool found = false;
-    struct gy_str old = GY_STR_NULL;
-    GY_TRY(gy_run_find(db, x->run_id, true, &seq, err));
-    GY_TRY(gy_db_get_str(db,
-                         "SELECT value FROM run_tags WHERE run = ? AND key = "
-                         "'mlflow.log-model.history'",
-                         GY_VALS(gy_vi(seq)), c->arena, &found, &old, err));
-    size_t end = found && old.n > 2 && old.p[old.n - 1] == ']' ? old.n - 1 : 0;
-    const char *joined = gy_arena_printf(c->arena, "%.*s%s%.*s]", (int)end, end ? old.p : "",
-                                         end ? ", " : "[", (int)x->model_json.n, x->model_json.p);
-    if (!joined) {
-        return gy_track_nomem(err);
-    }
-    struct gy_tag t = {GY_STR("mlflow.log-model.history"), gy_str_c(joined)};
-    struct gy_run_batch b = {.tags = &t, .n_tags = 1};
-    return gy_run_log(db, x->run_id, &b, true, c->req->actor, err);
+    return gy_run_note_model(db, x->run_id, x->model_json, c->req->actor, c->arena, err);
 }
 
 /* ---- search ---- */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/id.h"
+#include "base/json.h"
 #include "base/limits.h"
 #include "base/map.h"
 #include "base/time.h"
@@ -446,6 +447,44 @@ gy_status gy_run_log_outputs(struct gy_db *db, struct gy_str id, const struct gy
     int64_t seq = 0;
     GY_TRY(gy_run_find(db, id, true, &seq, err));
     return put_models(db, seq, "output", models, n_models, err);
+}
+
+gy_status gy_run_check_model(struct gy_str json, struct gy_err *err)
+{
+    static const char *const needed[] = {"artifact_path", "flavors", "utc_time_created", "run_id"};
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    if (gy_json_parse(json, &doc, NULL) != GY_OK) {
+        return gy_err_set(err, GY_E_INVALID, "Malformed model info. \n not valid JSON");
+    }
+    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
+        if (!yyjson_obj_get(yyjson_doc_get_root(doc), needed[i])) {
+            return gy_err_set(err, GY_E_INVALID, "Model json is missing mandatory fields: ['%s']",
+                              needed[i]);
+        }
+    }
+    return GY_OK;
+}
+
+gy_status gy_run_note_model(struct gy_db *db, struct gy_str id, struct gy_str json,
+                            struct gy_str actor, struct gy_arena *a, struct gy_err *err)
+{
+    static const struct gy_str tag = {"mlflow.log-model.history",
+                                      sizeof "mlflow.log-model.history" - 1};
+    int64_t seq = 0;
+    bool found = false;
+    struct gy_str old = GY_STR_NULL;
+    GY_TRY(gy_run_find(db, id, true, &seq, err));
+    GY_TRY(gy_db_get_str(db, "SELECT value FROM run_tags WHERE run = ? AND key = ?",
+                         GY_VALS(gy_vi(seq), gy_vs(tag)), a, &found, &old, err));
+    size_t end = found && old.n > 2 && old.p[old.n - 1] == ']' ? old.n - 1 : 0;
+    const char *joined = gy_arena_printf(a, "%.*s%s%" GY_STR_F "]", (int)end, end ? old.p : "",
+                                         end ? ", " : "[", GY_STR_A(json));
+    if (!joined) {
+        return gy_track_nomem(err);
+    }
+    struct gy_tag t = {tag, gy_str_c(joined)};
+    struct gy_run_batch b = {.tags = &t, .n_tags = 1};
+    return gy_run_log(db, id, &b, true, actor, err);
 }
 
 gy_status gy_run_datasets(struct gy_db *db, const int64_t *experiment_ids, size_t n_ids,

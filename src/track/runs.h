@@ -99,6 +99,13 @@ GY_CHECKED gy_status gy_run_log_outputs(struct gy_db *db, struct gy_str id,
                                         const struct gy_run_model *models, size_t n_models,
                                         struct gy_err *err);
 
+/* A model as older clients describe it: a JSON text with artifact_path, flavors, utc_time_created
+ * and run_id. Fails: INVALID. Needs no store. */
+GY_CHECKED gy_status gy_run_check_model(struct gy_str json, struct gy_err *err);
+/* Add a checked one to the list that the run's tag mlflow.log-model.history holds. */
+GY_CHECKED gy_status gy_run_note_model(struct gy_db *db, struct gy_str id, struct gy_str json,
+                                       struct gy_str actor, struct gy_arena *a, struct gy_err *err);
+
 struct gy_dataset_summary {
     int64_t experiment_id;
     struct gy_str name, digest, context; /* context absent: the input was given none */

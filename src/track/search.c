@@ -22,6 +22,7 @@ static const struct gy_search_attr run_attrs[] = {
 };
 static const struct gy_search_attr experiment_attrs[] = {
     {"name", "e.name", false, false, true, true},
+    {"experiment_id", "CAST(e.id AS TEXT)", false, true, true, false},
     {"experiment_id", "e.id", true, false, false, true},
     {"creation_time", "(e.created_us / 1000)", true, false, true, true},
     {"last_update_time", "(e.updated_us / 1000)", true, false, true, true},
@@ -602,6 +603,33 @@ static gy_status parse_value(struct parser *p, struct gy_search_clause *c)
     return GY_OK;
 }
 
+/* Experiments: an id is a whole number in quotes that is the same, or one of some; times are whole
+ * numbers. */
+static gy_status check_experiment(struct parser *p, const struct gy_search_clause *c,
+                                  struct gy_str op, struct gy_str value)
+{
+    int64_t number = 0;
+    if (!c->attr || c->entity != GY_SEARCH_ATTRIBUTE) {
+        return GY_OK;
+    }
+    if (c->attr->numeric && gy_parse_i64(value, INT64_MIN, INT64_MAX, &number, NULL) != GY_OK) {
+        return gy_err_set(p->err, GY_E_INVALID,
+                          "Invalid value for numeric attribute '%s': '%" GY_STR_F "'",
+                          c->attr->name, GY_STR_A(shown(value)));
+    }
+    if (strcmp(c->attr->name, "experiment_id") != 0) {
+        return GY_OK;
+    }
+    if (c->op == GY_SEARCH_LIKE || c->op == GY_SEARCH_ILIKE) {
+        return gy_err_set(p->err, GY_E_INVALID, "Invalid comparator for experiment_id: %" GY_STR_F,
+                          GY_STR_A(shown(op)));
+    }
+    for (size_t i = 0; i < c->n_list; i++) {
+        GY_TRY(gy_track_parse_experiment_id(c->list[i], &number, p->err));
+    }
+    return c->n_list > 0 ? GY_OK : gy_track_parse_experiment_id(c->text, &number, p->err);
+}
+
 static gy_status parse_clause(struct parser *p, struct gy_search_clause *c)
 {
     struct token name = p->lex.t;
@@ -630,10 +658,10 @@ static gy_status parse_clause(struct parser *p, struct gy_search_clause *c)
     if (c->op == GY_SEARCH_IS_NULL || c->op == GY_SEARCH_NOT_NULL) {
         return GY_OK;
     }
-    if (c->op == GY_SEARCH_IN || c->op == GY_SEARCH_NOT_IN) {
-        return parse_list(p, c);
-    }
-    return parse_value(p, c);
+    struct gy_str value = p->lex.t.text;
+    GY_TRY(c->op == GY_SEARCH_IN || c->op == GY_SEARCH_NOT_IN ? parse_list(p, c)
+                                                              : parse_value(p, c));
+    return p->kind == GY_SEARCH_EXPERIMENTS ? check_experiment(p, c, op_text, value) : GY_OK;
 }
 
 static gy_status parser_init(struct parser *p, enum gy_search_kind kind, struct gy_str text,
