@@ -79,6 +79,7 @@ struct gy_verb_table {
 #define GY_OPTS(opts) (opts), sizeof(opts) / sizeof((opts)[0])
 
 /* One a command file. cli.c lists them. */
+extern const struct gy_verb_table gy_cmd_backup;      /* cmd_backup.c: backup, restore */
 extern const struct gy_verb_table gy_cmd_data;        /* cmd_data.c */
 extern const struct gy_verb_table gy_cmd_backtest;    /* cmd_backtest.c */
 extern const struct gy_verb_table gy_cmd_replay;      /* cmd_replay.c */

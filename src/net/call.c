@@ -487,11 +487,11 @@ static gy_status from_mlflow_code(struct gy_str code, gy_status otherwise)
     return otherwise;
 }
 
-static gy_status error_of_answer(const struct gy_collect *out, struct gy_err *err)
+gy_status gy_error_of_answer(int status, struct gy_str body, struct gy_err *err)
 {
-    gy_status code = gy_status_from_http(out->status);
+    gy_status code = gy_status_from_http(status);
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    if (gy_json_parse(gy_buf_str(&out->body), &doc, NULL) == GY_OK) {
+    if (gy_json_parse(body, &doc, NULL) == GY_OK) {
         yyjson_val *root = yyjson_doc_get_root(doc);
         struct gy_str detail = gy_json_str(root, "detail"), ours = gy_json_str(root, "code");
         struct gy_str mlflow = gy_json_str(root, "error_code"),
@@ -513,8 +513,7 @@ static gy_status error_of_answer(const struct gy_collect *out, struct gy_err *er
             return gy_err_set(err, code, "%" GY_STR_F, GY_STR_A(detail));
         }
     }
-    return gy_err_set(err, code, "the server answered %d %s", out->status,
-                      gy_http_reason(out->status));
+    return gy_err_set(err, code, "the server answered %d %s", status, gy_http_reason(status));
 }
 
 gy_status gy_call_body(struct gy_caller *c, const char *method, const char *path,
@@ -534,7 +533,8 @@ gy_status gy_call_body(struct gy_caller *c, const char *method, const char *path
     (void)gy_str_cut(gy_str_c(path), '?', &req.path, &req.query);
     gy_collect_reset(out);
     GY_TRY(gy_call(c, &req, &out->reply, err));
-    return out->status >= 400 ? error_of_answer(out, err) : GY_OK;
+    return out->status >= 400 ? gy_error_of_answer(out->status, gy_buf_str(&out->body), err)
+                              : GY_OK;
 }
 
 gy_status gy_call_json(struct gy_caller *c, const char *method, const char *path,

@@ -162,9 +162,11 @@ struct gy_fd_reader {
 };
 struct gy_reader *gy_fd_reader_init(struct gy_fd_reader *f, int fd, int64_t size_bytes);
 
-/* Send JSON (body absent: none), collect the answer. A status >= 400 becomes an error: code and
- * message are taken from the body (problem+json, MLflow or {"error"} form), else from the HTTP
- * status. path may hold a query. On GY_OK the body is in out->body; out is reset first. */
+/* The error that an answer of status >= 400 stands for: code and message are taken from the body
+ * (problem+json, MLflow or {"error"} form), else from the HTTP status. Never GY_OK. */
+gy_status gy_error_of_answer(int status, struct gy_str body, struct gy_err *err);
+/* Send JSON (body absent: none), collect the answer. A status >= 400 becomes that
+ * error. path may hold a query. On GY_OK the body is in out->body; out is reset first. */
 GY_CHECKED gy_status gy_call_json(struct gy_caller *c, const char *method, const char *path,
                                   struct gy_str body, struct gy_collect *out, struct gy_err *err);
 /* The same with a streamed body (NULL: none) of another type: uploads. */

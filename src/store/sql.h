@@ -84,7 +84,8 @@ struct gy_sql_ops {
      * waiting for anyone. MAY be NULL both: the database does that alone. */
     int64_t (*wal_bytes)(void *conn);
     gy_status (*checkpoint)(void *conn, struct gy_err *err);
-    /* Write a consistent copy to a new file. MAY be NULL: no backup before a migration. */
+    /* Write a consistent copy to a new file; inside a transaction: of the state it sees. MAY be
+     * NULL: no backup before a migration. */
     gy_status (*backup)(void *conn, const char *path, struct gy_err *err);
     /* Verify the stored structures: CORRUPT with the first finding. MUST. */
     gy_status (*check)(void *conn, struct gy_err *err);

@@ -439,8 +439,31 @@ static gy_status sqlite_checkpoint(void *conn, struct gy_err *err)
     return GY_OK;
 }
 
+/* Page by page, of the state that the open transaction sees. */
+static gy_status copy_pages(struct sqlite_conn *c, const char *path, struct gy_err *err)
+{
+    sqlite3 *to = NULL;
+    int rc = sqlite3_open_v2(path, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
+    (void)sqlite3_extended_result_codes(to, 1);
+    sqlite3_backup *b = rc == SQLITE_OK ? sqlite3_backup_init(to, "main", c->db, "main") : NULL;
+    if (b) {
+        (void)sqlite3_backup_step(b, -1); /* finish repeats what failed */
+        (void)sqlite3_backup_finish(b);
+    }
+    rc = to ? sqlite3_extended_errcode(to) : SQLITE_NOMEM;
+    gy_status status = rc == SQLITE_OK || rc == SQLITE_DONE
+                           ? GY_OK
+                           : gy_err_set(err, status_of(rc), "copying the database to '%s': %s",
+                                        path, sqlite3_errstr(rc));
+    (void)sqlite3_close(to);
+    return status;
+}
+
 static gy_status sqlite_backup(void *conn, const char *path, struct gy_err *err)
 {
+    if (sqlite_in_transaction(conn)) {
+        return copy_pages(conn, path, err);
+    }
     void *stmt = NULL;
     GY_TRY(sqlite_prepare(conn, "VACUUM INTO ?", &stmt, err));
     bool row = false;

@@ -296,6 +296,11 @@ bool gy_col_null(struct gy_stmt *st, int column)
     return read_column(st, column, GY_VAL_NULL).kind == GY_VAL_NULL;
 }
 
+enum gy_val_kind gy_col_kind(struct gy_stmt *st, int column)
+{
+    return read_column(st, column, GY_VAL_NULL).kind;
+}
+
 struct gy_str gy_col_dup(struct gy_stmt *st, int column, struct gy_arena *a)
 {
     struct gy_str s = gy_col_str(st, column);

@@ -186,6 +186,14 @@ gy_status gy_store_read(struct gy_store *s, gy_db_fn fn, void *ctx, struct gy_er
     return status;
 }
 
+gy_status gy_store_connect(struct gy_store *s, struct gy_db **ret, struct gy_err *err)
+{
+    if (s->memory) {
+        return gy_err_set(err, GY_E_UNSUPPORTED, "a database in memory has one connection");
+    }
+    return gy_db_open(s->driver, &s->cfg, ret, err);
+}
+
 void gy_store_get_stats(struct gy_store *s, struct gy_store_stats *ret)
 {
     gy_writer_get_stats(s->writer, ret);

@@ -117,6 +117,7 @@ double gy_col_f64(struct gy_stmt *st, int column);
 struct gy_str gy_col_str(struct gy_stmt *st, int column);
 struct gy_str gy_col_blob(struct gy_stmt *st, int column);
 bool gy_col_null(struct gy_stmt *st, int column);
+enum gy_val_kind gy_col_kind(struct gy_stmt *st, int column); /* as it is stored */
 /* Copy into an arena. */
 struct gy_str gy_col_dup(struct gy_stmt *st, int column, struct gy_arena *a);
 /* The same, telling NULL (GY_OK, the absent string) from want of memory (NOMEM). */

@@ -34,6 +34,10 @@ void gy_db_free(struct gy_db *db); /* NULL allowed */
 GY_DEFINE_AUTO(struct gy_db *, gy_db_free);
 void gy_db_finish_all(struct gy_db *db); /* what a closure left unfinished */
 
+/* One more connection of a store, the caller's. Fails: UNSUPPORTED (in memory). */
+struct gy_store;
+GY_CHECKED gy_status gy_store_connect(struct gy_store *s, struct gy_db **ret, struct gy_err *err);
+
 /* The migrations of this program, and bringing a database to them. backup_base: the database's
  * path, to which ".bak-<n>" is added; NULL: no backup (memory). allowed: an older database of a
  * backend that has no backup may be changed. migrations is a parameter so that tests can bring
