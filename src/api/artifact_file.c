@@ -48,6 +48,23 @@ const char *gy_mf_content_type(struct gy_str name)
     return "application/octet-stream";
 }
 
+struct object {
+    struct gy_app *app;
+    const struct gy_artifact *file;
+    const char *sha256;
+};
+
+static gy_status open_object(void *ctx, int *ret_fd, int64_t *ret_size, struct gy_err *err)
+{
+    struct object *o = ctx;
+    gy_status status = gy_objects_open_fd(o->app->objects, o->sha256, ret_fd, ret_size, err);
+    if (status == GY_E_NOTFOUND) { /* the artifact is there: to a client this must not be a 404 */
+        return gy_err_set(err, GY_E_CORRUPT, "the bytes of artifact '%" GY_STR_F "' are missing",
+                          GY_STR_A(gy_str_sub(o->file->path, 0, 300)));
+    }
+    return status;
+}
+
 gy_status gy_mf_send_artifact(struct gy_app *app, struct gy_request *req, struct gy_reply *reply,
                               const struct gy_artifact *f, struct gy_err *err)
 {
@@ -57,17 +74,15 @@ gy_status gy_mf_send_artifact(struct gy_app *app, struct gy_request *req, struct
             name = gy_str_sub(f->path, i + 1, SIZE_MAX);
         }
     }
-    const char *sha256 = gy_arena_strdup(req->arena, f->sha256);
-    if (!sha256) {
+    struct object o = {app, f, gy_arena_strdup(req->arena, f->sha256)};
+    if (!o.sha256) {
         return gy_track_nomem(err);
     }
-    struct gy_file_answer answer = {
-        .etag = f->sha256, .content_type = gy_str_c(gy_mf_content_type(name)), .name = name};
-    gy_status status =
-        gy_objects_open_fd(app->objects, sha256, &answer.fd, &answer.size_bytes, err);
-    if (status == GY_E_NOTFOUND) {
-        return gy_err_set(err, GY_E_CORRUPT, "the bytes of artifact '%" GY_STR_F "' are missing",
-                          GY_STR_A(gy_str_sub(f->path, 0, 300)));
-    }
-    return status != GY_OK ? status : gy_file_answer(req, reply, &answer, err);
+    struct gy_file_answer answer = {.open = open_object,
+                                    .ctx = &o,
+                                    .size_bytes = f->size_bytes,
+                                    .etag = f->sha256,
+                                    .content_type = gy_str_c(gy_mf_content_type(name)),
+                                    .name = name};
+    return gy_file_answer(req, reply, &answer, err);
 }

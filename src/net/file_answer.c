@@ -148,38 +148,59 @@ static gy_status describe(struct gy_request *req, const struct gy_file_answer *f
     return GY_OK;
 }
 
-/* Takes fd when the bytes go out as they are: *ret_taken. */
-static gy_status answer(struct gy_request *req, struct gy_reply *reply,
-                        const struct gy_file_answer *f, bool *ret_taken, struct gy_err *err)
+static gy_status open_file(const struct gy_file_answer *f, int *ret_fd, struct gy_err *err)
 {
-    struct plan p;
-    const char *packed = gy_arena_printf(req->arena, "%" GY_STR_F "-gzip", GY_STR_A(f->etag));
-    if (!packed) {
-        return gy_err_set(err, GY_E_NOMEM, "sending a file");
+    int64_t size = 0;
+    GY_TRY(f->open(f->ctx, ret_fd, &size, err));
+    if (size == f->size_bytes) {
+        return GY_OK;
     }
-    choose(req, f, gy_str_c(packed), &p);
-    GY_TRY(describe(req, f, gy_str_c(packed), &p, err));
-    if (p.status != 200 && p.status != 206) {
-        GY_TRY(gy_reply_begin(reply, p.status, p.headers, p.n_headers, 0, err));
-        return gy_reply_end(reply, err);
+    (void)close(*ret_fd); /* only read from */
+    return gy_err_set(err, GY_E_CORRUPT, "the file has %lld bytes instead of %lld", (long long)size,
+                      (long long)f->size_bytes);
+}
+
+static gy_status send_packed(struct gy_reply *reply, const struct plan *p, int fd, int64_t size,
+                             struct gy_err *err)
+{
+    GY_TRY(gy_reply_begin(reply, 200, p->headers, p->n_headers, -1, err));
+    return gy_gzip_body(reply, fd, size, err);
+}
+
+static gy_status send_plain(struct gy_reply *reply, const struct plan *p, int fd,
+                            struct gy_err *err)
+{
+    gy_status status = gy_reply_begin(reply, p->status, p->headers, p->n_headers, p->n, err);
+    if (status != GY_OK) {
+        (void)close(fd); /* only read from */
+        return status;
     }
-    if (p.gzip) {
-        GY_TRY(gy_reply_begin(reply, 200, p.headers, p.n_headers, -1, err));
-        return gy_gzip_body(reply, f->fd, f->size_bytes, err);
-    }
-    GY_TRY(gy_reply_begin(reply, p.status, p.headers, p.n_headers, p.n, err));
-    *ret_taken = true;
-    GY_TRY(gy_reply_send_file(reply, f->fd, p.first, p.n, err));
+    GY_TRY(gy_reply_send_file(reply, fd, p->first, p->n, err));
     return gy_reply_end(reply, err);
 }
 
 gy_status gy_file_answer(struct gy_request *req, struct gy_reply *reply,
                          const struct gy_file_answer *f, struct gy_err *err)
 {
-    bool taken = false;
-    gy_status status = answer(req, reply, f, &taken, err);
-    if (!taken) {
-        (void)close(f->fd); /* only read from */
+    struct plan p;
+    int fd = -1;
+    const char *packed = gy_arena_printf(req->arena, "%" GY_STR_F "-gzip", GY_STR_A(f->etag));
+    if (!packed) {
+        return gy_err_set(err, GY_E_NOMEM, "sending a file");
     }
+    choose(req, f, gy_str_c(packed), &p);
+    GY_TRY(describe(req, f, gy_str_c(packed), &p, err));
+    bool is_head = gy_str_eqc(req->method, "HEAD");
+    if (is_head || (p.status != 200 && p.status != 206)) {
+        int64_t n = is_head && p.status == 200 ? p.n : 0;
+        GY_TRY(gy_reply_begin(reply, p.status, p.headers, p.n_headers, n, err));
+        return gy_reply_end(reply, err);
+    }
+    GY_TRY(open_file(f, &fd, err));
+    if (!p.gzip) {
+        return send_plain(reply, &p, fd, err);
+    }
+    gy_status status = send_packed(reply, &p, fd, f->size_bytes, err);
+    (void)close(fd); /* only read from */
     return status;
 }

@@ -15,13 +15,17 @@
 #define GY_GZIP_MAX_BYTES ((int64_t)16 * 1024 * 1024)
 
 struct gy_file_answer {
-    int fd; /* a regular file, read from its start; taken, on failure too */
+    /* A regular file, to be read from its start, and its size, which must be size_bytes. Called
+     * when bytes of it are to be sent: it may have to be fetched from far. The descriptor is taken.
+     */
+    gy_status (*open)(void *ctx, int *ret_fd, int64_t *ret_size, struct gy_err *err);
+    void *ctx;
     int64_t size_bytes;
     struct gy_str etag;         /* without quotes; names these bytes for ever */
     struct gy_str content_type; /* "text/..." and JSON may be packed */
     struct gy_str name;         /* of the attachment, UTF-8 */
 };
-/* Fails: NOMEM, and as gy_reply_send_file. */
+/* Fails: NOMEM, CORRUPT (another size), and as open and gy_reply_send_file. */
 GY_CHECKED gy_status gy_file_answer(struct gy_request *req, struct gy_reply *reply,
                                     const struct gy_file_answer *f, struct gy_err *err);
 

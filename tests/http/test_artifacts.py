@@ -276,6 +276,7 @@ def test_a_connection_is_kept_over_files_of_all_sizes(server, big):
         connection.close()
 
 
+@pytest.mark.tsan
 def test_pipelined_requests_come_in_order(server, big):
     put(server.port, "0/parts/small.txt", b"small")
     get = f"GET {A}/0/parts/%s HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -344,6 +345,7 @@ def end(port, verb, path, upload, parts=None, folder="0/mpu"):
     return call(port, "POST", f"{P}/mpu/{verb}/{folder}", body)
 
 
+@pytest.mark.tsan
 def test_parts_in_any_order_twice_and_at_once(server):
     port, before = server.port, objects_of(server)
     chunks = [noise(n, n) for n in (300_000, 1, 0, 300_000, 70_001)]
@@ -515,6 +517,7 @@ def open_download(port, name="huge.bin"):
     return s
 
 
+@pytest.mark.tsan
 def test_slow_readers_hold_no_worker(server, huge):
     slow = [open_download(server.port) for _ in range(40)]  # five times the workers
     try:
@@ -535,6 +538,7 @@ def test_slow_readers_hold_no_worker(server, huge):
     assert n >= SIZE - MIB
 
 
+@pytest.mark.tsan
 def test_clients_that_vanish(server, huge):
     fds = lambda: len(os.listdir(f"/proc/{server.pid}/fd"))  # noqa: E731
     ask(server.port, "GET", "/health")
@@ -553,6 +557,7 @@ def test_clients_that_vanish(server, huge):
     assert ask(server.port, "GET", f"{A}/0/huge.bin", headers={"Range": "bytes=0-3"})[2] == b"\0\0\0\0"
 
 
+@pytest.mark.tsan
 def test_many_downloads_at_once(server, huge):
     def one(i):
         first = (i * 7919) % (SIZE - 5 * MIB)

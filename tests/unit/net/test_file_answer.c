@@ -28,7 +28,9 @@ struct asked {
     size_t n_headers;
     int64_t size; /* of the file, whose byte i is i * 7 + i / 251; text: of letters */
     bool text;
-    int64_t cut; /* the file is this much shorter than said */
+    int64_t cut;    /* the file is this much shorter than said */
+    int64_t change; /* of the size that it says itself */
+    int fd;         /* the one that was opened; -1: none */
     struct gy_collect got;
 };
 
@@ -53,6 +55,15 @@ static int make_file(int64_t size, bool text)
     return fd;
 }
 
+static gy_status open_made(void *ctx, int *ret_fd, int64_t *ret_size, struct gy_err *err)
+{
+    struct asked *a = ctx;
+    (void)err;
+    *ret_fd = a->fd = make_file(a->size - a->cut, a->text);
+    *ret_size = a->size + a->change;
+    return GY_OK;
+}
+
 static gy_status answer(void *ctx, struct gy_err *err)
 {
     struct asked *a = ctx;
@@ -63,13 +74,15 @@ static gy_status answer(void *ctx, struct gy_err *err)
                              .headers = a->headers,
                              .n_headers = a->n_headers,
                              .arena = &arena};
-    struct gy_file_answer f = {.fd = make_file(a->size - a->cut, a->text),
+    a->fd = -1;
+    struct gy_file_answer f = {.open = open_made,
+                               .ctx = a,
                                .size_bytes = a->size,
                                .etag = GY_STR(ETAG),
                                .content_type = a->text ? GY_STR("text/plain") : GY_STR("image/png"),
                                .name = GY_STR("a file")};
     gy_status status = gy_file_answer(&req, &a->got.reply, &f, err);
-    assert_int_equal(fcntl(f.fd, F_GETFD), -1); /* closed, whatever came of it */
+    assert_int_equal(fcntl(a->fd, F_GETFD), -1); /* closed, whatever came of it */
     return status;
 }
 
@@ -114,11 +127,13 @@ static void test_forms_of_an_answer(void **state)
     a.headers[1].value = GY_STR("\"" ETAG "\"");
     assert_status(GY_OK, answer(&a, &err), err);
     assert_int_equal(a.got.status, 416);
+    assert_int_equal(a.fd, -1); /* no need to fetch it for that */
     assert_str(header(&a, "Content-Range"), "bytes */100000");
     a.headers[0] = (struct gy_header){GY_STR("If-None-Match"), GY_STR("W/\"" ETAG "-gzip\"")};
     a.n_headers = 1;
     assert_status(GY_OK, answer(&a, &err), err);
     assert_int_equal(a.got.status, 304);
+    assert_int_equal(a.fd, -1);
     assert_int_equal(a.got.body.n, 0);
     a.headers[0] = (struct gy_header){GY_STR("If-Match"), GY_STR("\"else\"")};
     assert_status(GY_OK, answer(&a, &err), err);
@@ -133,6 +148,12 @@ static void test_a_file_shorter_than_said(void **state)
     struct asked a = {.method = "GET", .size = 100000, .cut = 1};
     gy_collect_init(&a.got, GY_MIB);
     assert_status(GY_E_CORRUPT, answer(&a, &err), err);
+    a.cut = 0;
+    a.change = -1;
+    assert_status(GY_E_CORRUPT, answer(&a, &err), err);
+    assert_string_equal(err.msg, "the file has 99999 bytes instead of 100000");
+    a.change = 0;
+    a.cut = 1;
     a.text = true;
     a.headers[0] = (struct gy_header){GY_STR("Accept-Encoding"), GY_STR("gzip")};
     a.n_headers = 1;
@@ -235,15 +256,23 @@ static void test_names_of_attachments(void **state)
 
 /* ---- over connections ---- */
 
+static gy_status open_path(void *ctx, int *ret_fd, int64_t *ret_size, struct gy_err *err)
+{
+    *ret_fd = open(ctx, O_RDONLY | O_CLOEXEC);
+    *ret_size = LARGE;
+    return *ret_fd < 0 ? gy_err_set(err, GY_E_IO, "no file") : GY_OK;
+}
+
 static gy_status send_large(void *ctx, struct gy_request *req, struct gy_reply *reply,
                             struct gy_err *err)
 {
-    struct gy_file_answer f = {.fd = open(ctx, O_RDONLY | O_CLOEXEC),
+    struct gy_file_answer f = {.open = open_path,
+                               .ctx = ctx,
                                .size_bytes = LARGE,
                                .etag = GY_STR(ETAG),
                                .content_type = GY_STR("image/png"),
                                .name = GY_STR("large")};
-    return f.fd < 0 ? gy_err_set(err, GY_E_IO, "no file") : gy_file_answer(req, reply, &f, err);
+    return gy_file_answer(req, reply, &f, err);
 }
 
 /* Bytes before the file in one body, so that only a part of the answer is a file; and after it. */
