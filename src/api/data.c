@@ -16,9 +16,9 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "data/dataset.h"
+#include "track/artifacts.h"
 
 #define MAX_OBJECT_BYTES ((int64_t)(64 * GY_GIB))
-#define SEND_BYTES (64 * GY_KIB)
 #define BASE "/api/gyre/v1"
 
 static bool is_hex(struct gy_str s, size_t n)
@@ -54,9 +54,21 @@ static gy_status post_object(void *ctx, struct gy_request *req, struct gy_reply 
     return gy_reply_json(reply, 201, &out, err);
 }
 
+struct readable {
+    struct gy_str sha256;
+    bool yes;
+};
+
+static gy_status ask_readable(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    struct readable *x = ctx;
+    return gy_artifact_object_readable(db, x->sha256, &x->yes, err);
+}
+
 static gy_status open_object(struct gy_app *app, struct gy_str sha256, int *ret_fd,
                              int64_t *ret_size, struct gy_err *err)
 {
+    struct readable x = {sha256, false};
     char name[GY_SHA256_HEX];
     if (!is_hex(sha256, GY_SHA256_HEX - 1)) {
         return gy_err_set(err, GY_E_INVALID,
@@ -65,37 +77,27 @@ static gy_status open_object(struct gy_app *app, struct gy_str sha256, int *ret_
     }
     memcpy(name, sha256.p, sha256.n);
     name[sha256.n] = '\0';
-    return gy_objects_open_fd(app->objects, name, ret_fd, ret_size, err);
-}
-
-static gy_status send_fd(struct gy_reply *reply, int fd, int64_t size, struct gy_err *err)
-{
-    const struct gy_header headers[] = {
-        {GY_STR("Content-Type"), GY_STR("application/octet-stream")},
-        {GY_STR("Cache-Control"), GY_STR("immutable, max-age=31536000")}};
-    GY_TRY(gy_reply_begin(reply, 200, headers, 2, size, err));
-    struct gy_fd_reader in;
-    struct gy_reader *r = gy_fd_reader_init(&in, fd, size);
-    for (;;) {
-        char buf[SEND_BYTES];
-        size_t n = 0;
-        GY_TRY(r->read(r, buf, sizeof buf, &n, err));
-        if (n == 0) {
-            return gy_reply_end(reply, err);
-        }
-        GY_TRY(gy_reply_write(reply, gy_str_n(buf, n), err));
-    }
+    GY_TRY(gy_store_read(app->store, ask_readable, &x, err));
+    return x.yes ? gy_objects_open_fd(app->objects, name, ret_fd, ret_size, err)
+                 : gy_err_set(err, GY_E_NOTFOUND, "no object %s", name);
 }
 
 static gy_status get_object(void *ctx, struct gy_request *req, struct gy_reply *reply,
                             struct gy_err *err)
 {
+    const struct gy_header headers[] = {
+        {GY_STR("Content-Type"), GY_STR("application/octet-stream")},
+        {GY_STR("Cache-Control"), GY_STR("immutable, max-age=31536000")}};
     int fd = -1;
     int64_t size = 0;
     GY_TRY(open_object(ctx, gy_req_param(req, "sha256"), &fd, &size, err));
-    gy_status status = send_fd(reply, fd, size, err);
-    (void)close(fd);
-    return status;
+    gy_status status = gy_reply_begin(reply, 200, headers, 2, size, err);
+    if (status != GY_OK) {
+        (void)close(fd); /* only read from */
+        return status;
+    }
+    GY_TRY(gy_reply_send_file(reply, fd, 0, size, err));
+    return gy_reply_end(reply, err);
 }
 
 /* ---- datasets ---- */

@@ -292,6 +292,28 @@ gy_status gy_artifact_delete(struct gy_db *db, struct gy_str path, struct gy_err
                       GY_VALS(gy_vs(ws), gy_vs(path), gy_vs(from), gy_vs(to)), NULL, err);
 }
 
+gy_status gy_artifact_object_readable(struct gy_db *db, struct gy_str sha256, bool *ret,
+                                      struct gy_err *err)
+{
+    struct gy_val ws = gy_vs(gy_db_workspace(db)), sha = gy_vs(sha256);
+    int64_t one = 0;
+    bool own = false, theirs = false, part = false;
+    GY_TRY(gy_db_get_i64(db,
+                         "SELECT 1 FROM artifacts WHERE sha256 = ? AND workspace_id = ? UNION ALL "
+                         "SELECT 1 FROM dataset_versions WHERE sha256 = ? AND workspace_id = ? "
+                         "LIMIT 1",
+                         GY_VALS(sha, ws, sha, ws), &own, &one, err));
+    GY_TRY(gy_db_get_i64(db,
+                         "SELECT 1 FROM artifacts WHERE sha256 = ? AND workspace_id <> ? UNION ALL "
+                         "SELECT 1 FROM dataset_versions WHERE sha256 = ? AND workspace_id <> ? "
+                         "LIMIT 1",
+                         GY_VALS(sha, ws, sha, ws), &theirs, &one, err));
+    GY_TRY(gy_db_get_i64(db, "SELECT 1 FROM upload_parts WHERE sha256 = ? LIMIT 1", GY_VALS(sha),
+                         &part, &one, err));
+    *ret = own || (!theirs && !part);
+    return GY_OK;
+}
+
 /* ---- folders ---- */
 
 static int by_name(const void *a, const void *b)

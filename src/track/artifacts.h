@@ -7,8 +7,8 @@
  * Scope: each workspace has a tree of its own. A path means the file of that name in
  * gy_db_workspace(db), whatever experiment or custom location it begins with, for all functions
  * here; so another workspace's file can not be read, replaced, listed or deleted, nor found out to
- * exist, by any path. Bytes may be shared (objects are named by content), but the only way from a
- * request to an object leads through a name of its own workspace. */
+ * exist, by any path. Bytes may be shared (objects are named by content); who asks for an object by
+ * its SHA-256 gets it only if gy_artifact_object_readable. */
 #ifndef GY_TRACK_ARTIFACTS_H
 #define GY_TRACK_ARTIFACTS_H
 
@@ -42,6 +42,12 @@ GY_CHECKED gy_status gy_artifact_get(struct gy_db *db, struct gy_str path, struc
                                      struct gy_artifact *ret, struct gy_err *err);
 /* A file, or a folder with all in it; absent is fine. Fails: CONFLICT. */
 GY_CHECKED gy_status gy_artifact_delete(struct gy_db *db, struct gy_str path, struct gy_err *err);
+
+/* May an object be read by its SHA-256 in this workspace? Not what only other workspaces' artifacts
+ * or datasets hold, and no part of an upload. What nothing names yet may: its sender goes on with
+ * it. */
+GY_CHECKED gy_status gy_artifact_object_readable(struct gy_db *db, struct gy_str sha256, bool *ret,
+                                                 struct gy_err *err);
 
 struct gy_artifact_entry {
     struct gy_str name; /* the last segment */

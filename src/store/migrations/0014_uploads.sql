@@ -14,6 +14,7 @@ CREATE TABLE artifacts (
 INSERT INTO artifacts (workspace_id, path, sha256, size_bytes, actor, created_us)
 SELECT workspace_id, path, sha256, size_bytes, actor, created_us FROM artifacts_before_0014;
 DROP TABLE artifacts_before_0014;
+CREATE INDEX artifacts_object ON artifacts (sha256);
 
 -- A file on its way in parts. Its row stays until it expires, so that a completion that is asked for again finds what came of it.
 CREATE TABLE uploads (
@@ -39,6 +40,7 @@ CREATE TABLE upload_parts (
     created_us INTEGER NOT NULL,
     PRIMARY KEY (upload_id, part, sha256)
 ) WITHOUT ROWID;
+CREATE INDEX upload_parts_object ON upload_parts (sha256);
 -- The key that signs where parts may be put to: the same for every server on this database.
 CREATE TABLE upload_keys (
     id INTEGER PRIMARY KEY CHECK (id = 1),

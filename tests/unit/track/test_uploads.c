@@ -32,7 +32,8 @@ enum verb {
     DROP,
     AGE,
     KEY,
-    READ_KEY
+    READ_KEY,
+    READABLE
 };
 
 /* One operation inside a closure; what it gives is in the same struct. */
@@ -43,6 +44,7 @@ struct op {
     char id[GY_UPLOAD_ID], key[GY_UPLOAD_KEY];
     int64_t part, n;
     size_t count;
+    bool readable;
     struct gy_artifact file;
     struct gy_upload_row row;
     struct gy_upload_part *dead;
@@ -85,6 +87,8 @@ static gy_status run(struct gy_db *db, void *ctx, struct gy_err *err)
     case AGE:
         return gy_db_exec(db, "UPDATE uploads SET expires_us = ? WHERE id = ?",
                           GY_VALS(gy_vi(gy_now_us() - 1), gy_vs(id)), NULL, err);
+    case READABLE:
+        return gy_artifact_object_readable(db, sha, &o->readable, err);
     case KEY:
         return gy_upload_key(db, o->key, err);
     case READ_KEY:
@@ -254,6 +258,32 @@ static void test_uploads_of_another_workspace(void **state)
     gy_scope_leave(&other);
 }
 
+static bool readable(struct op *o)
+{
+    assert_status(GY_OK, go(o, READABLE), o->f->err);
+    return o->readable;
+}
+
+static void test_objects_by_their_name(void **state)
+{
+    struct op a = {.f = *state, .path = "0/a", .sha256 = SHA_A, .n = 1, .part = 1};
+    struct op part = {.f = *state, .path = "0/p", .sha256 = SHA_B, .n = 1, .part = 1};
+    struct gy_scope other = {.workspace = GY_STR("other")};
+    assert_true(readable(&a)); /* nobody's yet */
+    assert_status(GY_OK, go(&a, PUT), a.f->err);
+    assert_true(readable(&a));
+    gy_scope_enter(&other);
+    assert_false(readable(&a));
+    assert_status(GY_OK, go(&a, PUT), a.f->err); /* whoever has the bytes may have them here too */
+    assert_true(readable(&a));
+    assert_status(GY_OK, go(&a, DELETE), a.f->err);
+    assert_false(readable(&a));
+    gy_scope_leave(&other);
+    assert_status(GY_OK, go(&part, CREATE), a.f->err);
+    assert_status(GY_OK, go(&part, ADD), a.f->err);
+    assert_false(readable(&part)); /* whoever's it is */
+}
+
 static void test_limits(void **state)
 {
     struct op o = {.f = *state, .path = "0/a", .sha256 = SHA_A, .part = 1};
@@ -308,6 +338,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_life_of_an_upload, setup, teardown),
         cmocka_unit_test_setup_teardown(test_aborted_and_expired_ones, setup, teardown),
         cmocka_unit_test_setup_teardown(test_uploads_of_another_workspace, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_objects_by_their_name, setup, teardown),
         cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_key, setup, teardown),
     };
