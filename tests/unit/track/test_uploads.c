@@ -297,10 +297,10 @@ static void test_limits(void **state)
     assert_status(GY_E_INVALID, go(&o, CREATE), o.f->err);
     o.path = "0/a";
     assert_status(GY_OK, go(&o, CREATE), o.f->err);
+    char sha[] = SHA_A;
+    o.sha256 = sha;
     for (int i = 0; i <= GY_UPLOAD_MAX_VERSIONS; i++) {
-        char sha[] = SHA_A;
         sha[0] = (char)('A' + i);
-        o.sha256 = sha;
         assert_status(i < GY_UPLOAD_MAX_VERSIONS ? GY_OK : GY_E_TOOBIG, go(&o, ADD), o.f->err);
     }
     for (int i = 1; i < GY_UPLOAD_MAX_OPEN; i++) {
