@@ -127,6 +127,15 @@ make_venv() {
     fi
 }
 
+# The tests of S3 run against a real server, built once into .deps/s3. Without Go or the module proxy they are skipped and
+# counted, with the reason that deps/s3-server.sh --why gives.
+make_s3_server() {
+    if [ ! -x .deps/s3/versitygw ] && ! command -v go >/dev/null && ! compgen -G '/usr/local/go/bin/go' >/dev/null; then
+        apt_install golang-go && echo golang-go >>"$STATE/installed-packages" || true
+    fi
+    deps/s3-server.sh 2>"$STATE/s3-server.log" || say "$(cat "$STATE/s3-server.log"): the tests of S3 will be skipped"
+}
+
 report() {
     local ms=$((($(date +%s%N) - START) / 1000000))
     say "$(awk -v kb=$KILOBYTES -v ms=$ms 'BEGIN { printf "%.1f MB fetched, %.1f minutes (%.1f s)", kb / 1000, ms / 60000, ms / 1000 }')"
@@ -165,7 +174,9 @@ test)
     *) die "test takes nothing or --all (try -h)" ;;
     esac
     prepare build test
+    make_s3_server & # both wait for the network more than for the machine
     make_venv
+    wait
     report
     exec /usr/bin/python3 tools/run-tests "$@"
     ;;

@@ -262,6 +262,29 @@ static void process_metrics(struct gy_buf *b, const struct gy_app *app)
     one(b, "gyre_ready", "gauge", "1 when new work may be sent here.", gy_api_ready(app, &reason));
 }
 
+static void object_metrics(struct gy_buf *b, const struct gy_app *app)
+{
+    struct gy_objects_stats s;
+    gy_objects_get_stats(app->objects, &s);
+    one(b, "gyre_objects_up", "gauge", "0 when the object store did not answer the last request.",
+        s.up);
+    one(b, "gyre_objects_requests_total", "counter", "Requests to the object store, each try.",
+        (double)s.requests);
+    one(b, "gyre_objects_retries_total", "counter", "Requests that were tried again.",
+        (double)s.retries);
+    one(b, "gyre_objects_errors_total", "counter", "Requests that failed for good.",
+        (double)s.errors);
+    one(b, "gyre_objects_sent_bytes_total", "counter", "Bytes sent to the object store.",
+        (double)s.sent_bytes);
+    one(b, "gyre_objects_received_bytes_total", "counter", "Bytes got from the object store.",
+        (double)s.received_bytes);
+    one(b, "gyre_objects_cache_hits_total", "counter", "Objects read from a local copy.",
+        (double)s.cache_hits);
+    one(b, "gyre_objects_cache_misses_total", "counter", "Objects that had to be fetched.",
+        (double)s.cache_misses);
+    one(b, "gyre_objects_cache_bytes", "gauge", "Bytes of local copies.", (double)s.cache_bytes);
+}
+
 static gy_status get_metrics(void *ctx, struct gy_request *req, struct gy_reply *reply,
                              struct gy_err *err)
 {
@@ -278,6 +301,7 @@ static gy_status get_metrics(void *ctx, struct gy_request *req, struct gy_reply 
     if (app->server) {
         server_metrics(&b, app->server);
     }
+    object_metrics(&b, app);
     process_metrics(&b, app);
     GY_TRY(gy_buf_check(&b, "metrics", err));
     return gy_reply_send(reply, 200, "text/plain; version=0.0.4; charset=utf-8", gy_buf_str(&b),

@@ -320,6 +320,8 @@ static const struct meaning meanings[] = {
     {"SignatureDoesNotMatch", GY_E_DENIED, false, CHECK_SECRET},
     {"InvalidAccessKeyId", GY_E_DENIED, false,
      "check AWS_ACCESS_KEY_ID (or the profile): the object store does not know it"},
+    {"XAdminUserNotFound", GY_E_DENIED, false, /* versitygw's word for it */
+     "check AWS_ACCESS_KEY_ID (or the profile): the object store does not know it"},
     {"AccessDenied", GY_E_DENIED, false,
      "the keys lack a right: Gyre gets, puts, lists and deletes objects and multipart uploads"},
     {"ExpiredToken", GY_E_DENIED, false, "AWS_SESSION_TOKEN has expired: get new keys"},

@@ -61,9 +61,9 @@ GY_DEFINE_AUTO(struct gy_s3 *, gy_s3_free);
 GY_CHECKED gy_status gy_s3_check(struct gy_s3 *s3, struct gy_err *err);
 
 /* Store size bytes of fd from its start as key. sha256 is theirs: the server checks it, of each
- * part when it is more than GY_S3_ONE_PUT_BYTES. Nothing is visible before all of it is; a failure
- * takes back what was sent (as far as the server answers; see gy_s3_uploads). fd is read with
- * pread. */
+ * part when it is more than GY_S3_ONE_PUT_BYTES. One key is for one content only. Nothing is
+ * visible before all of it is; a failure takes back what was sent (as far as the server answers;
+ * see gy_s3_uploads). fd is read with pread. */
 GY_CHECKED gy_status gy_s3_put_file(struct gy_s3 *s3, const char *key, int fd, int64_t size_bytes,
                                     const char *sha256, struct gy_err *err);
 GY_CHECKED gy_status gy_s3_put(struct gy_s3 *s3, const char *key, struct gy_str bytes,

@@ -177,7 +177,8 @@ static void add_escaped(struct gy_buf *b, const char *text)
     }
 }
 
-/* When the answer was lost and a later try says that there is no such upload: was it completed? */
+/* Answers may be lost, and a later try is then told that there is no such upload: was it completed?
+ * A key is used for one content only (store/objects_s3), so what has the size is it. */
 static bool is_complete(struct upload *u)
 {
     int64_t size = -1, modified;
@@ -204,7 +205,7 @@ static gy_status complete_upload(struct upload *u, struct gy_err *err)
         .method = "POST", .key = u->key, .query = gy_str_c(u->query), .body = &body};
     struct gy_err failed = GY_ERR_INIT;
     gy_status status = gy_s3_perform(u->s3, &rq, &a, &failed);
-    if (status == GY_OK || (strcmp(a.error_code, "NoSuchUpload") == 0 && is_complete(u))) {
+    if (status == GY_OK || is_complete(u)) {
         return GY_OK;
     }
     if (err) {

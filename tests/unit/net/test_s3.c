@@ -602,6 +602,7 @@ static void a_failed_upload_is_taken_back(void **state)
                                  PART,
                                  PART,
                                  STEP(.status = 200, .body = ERROR_XML("AccessDenied", "No.")),
+                                 STEP(.status = 404),
                                  STEP(.status = 204),
                                  END};
     int fd = file_of(GY_S3_ONE_PUT_BYTES + 1);
