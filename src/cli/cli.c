@@ -22,8 +22,8 @@ static const struct gy_verb_table *const g_tables[] = {
     &gy_cmd_runs_ops,    &gy_cmd_usecase,       &gy_cmd_server,   &gy_cmd_endpoint,
     &gy_cmd_trace,       &gy_cmd_replay,        &gy_cmd_backtest, &gy_cmd_feedback,
     &gy_cmd_review,      &gy_cmd_review_export, &gy_cmd_watch,    &gy_cmd_watch_performance,
-    &gy_cmd_watch_drift, &gy_cmd_trigger,       &gy_cmd_import,   &gy_cmd_exec,
-    &gy_cmd_backup,      &gy_cmd_version,
+    &gy_cmd_watch_drift, &gy_cmd_trigger,       &gy_cmd_import,   &gy_cmd_export,
+    &gy_cmd_exec,        &gy_cmd_backup,        &gy_cmd_version,
 };
 
 enum { N_TABLES = sizeof g_tables / sizeof g_tables[0] };

@@ -108,6 +108,7 @@ extern const struct gy_verb_table gy_cmd_watch;    /* cmd_watch.c: watch apply, 
 extern const struct gy_verb_table gy_cmd_watch_performance; /* cmd_watch_performance.c */
 
 extern const struct gy_verb_table gy_cmd_import; /* cmd_import.c: import mlflow */
+extern const struct gy_verb_table gy_cmd_export; /* cmd_export.c: export mlflow */
 
 extern const struct gy_verb_table gy_cmd_review;        /* cmd_review.c */
 extern const struct gy_verb_table gy_cmd_review_export; /* cmd_review_export.c */

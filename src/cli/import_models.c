@@ -116,7 +116,13 @@ static gy_status one_version(struct gy_ijob *j, const struct gy_transfer_version
     struct gy_jw w;
     struct gy_ijob_counts c = {.tags = (int64_t)v->n_tags};
     if (!v->deleted) {
+        bool moves = false;
+        struct gy_str old = v->v.storage_location.n ? v->v.storage_location : v->v.source;
         GY_TRY(place_version(j, &v->v, &sent.v.storage_location, err));
+        GY_TRY(gy_ijob_map(j, v->v.source, &sent.v.source, &moves, err));
+        if (!moves && gy_str_eq(v->v.source, old)) { /* it named the place itself */
+            sent.v.source = sent.v.storage_location;
+        }
         GY_TRY(gy_ijob_flush(j, err)); /* its files are named before it is, for the digest */
     }
     gy_jw_init(&w, &j->line);

@@ -4,7 +4,6 @@
 import json
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import pytest
 pytest.importorskip("mlflow", reason="the mlflow client is not installed")
 import move_sources  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
-from support import BIN, Server, clean_env, run_gyre, run_json  # noqa: E402
+from support import Server, run_gyre, run_json  # noqa: E402
 
 SOURCES = ["files", "sqlite", "http"]
 
@@ -167,3 +166,84 @@ def test_models_are_told_apart(source, imported):
     models = report["models"]
     assert models["total"] == 3 and models["native"] == 1 and models["after_onnx_export"] == 2
     assert {m["servable"] for m in models["list"]} == {"native", "after_onnx_export"}
+
+
+# ---- and back ----
+
+
+def lines_of(url):
+    """All that a server holds, as the lines that export and import speak, in an order of their own. MLflow keeps milliseconds:
+    what was made here to the microsecond comes back to the millisecond."""
+    import re
+    import urllib.request
+
+    def get(path):
+        with urllib.request.urlopen(f"{url}/api/gyre/v1/export/{path}", timeout=60) as answer:
+            return re.sub(r'(_us":\d+)\d{3}', r'\1000', answer.read().decode()).splitlines()
+
+    experiments = get("experiments")
+    out = experiments + get("registry")
+    for e in experiments:
+        number = json.loads(e)["id"]
+        for what in ("runs", "logged"):
+            after = ""
+            while True:
+                page = get(f"{what}?experiment={number}&after={after}")
+                if not page:
+                    break
+                out += page
+                after = json.loads(page[-1])["id"]
+                if what == "runs":
+                    for run in page:
+                        out += get("points?run=" + json.loads(run)["id"])
+    return sorted(out)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "files"])
+def exported(request, imported, tmp_path_factory):
+    server, _ = imported
+    folder = tmp_path_factory.mktemp("out") / "für mlflow"
+    report = run_json("export", "mlflow", folder, "--format", request.param, "--server", server.url, cwd=folder.parent)
+    yield server, folder, report
+
+
+def test_mlflow_opens_an_export(exported, tmp_path):
+    server, folder, report = exported
+    import mlflow
+    mlflow.set_tracking_uri(report["tracking_uri"])
+    there = MlflowClient(report["tracking_uri"], report["tracking_uri"])
+    seen = [move_sources.without(move_sources.describe(c), "registry.*.versions.*.model")
+            for c in (MlflowClient(server.url, server.url), there)]
+    assert report["rejected"] == 0 and len(seen[0]["runs"]) == 14
+    assert move_sources.differences(*seen) == []
+    run = next(r for r in seen[0]["runs"] if seen[0]["runs"][r]["name"] == "parent ü")
+    mlflow.set_tracking_uri(server.url)
+    here = move_sources.tree_of(MlflowClient(server.url, server.url), run, tmp_path / "here")
+    mlflow.set_tracking_uri(report["tracking_uri"])
+    assert here and here == move_sources.tree_of(there, run, tmp_path / "there")
+    for alias in ("champion", "challenger"):
+        place = pathlib.Path(mlflow.artifacts.download_artifacts(f"models:/iris@{alias}", dst_path=str(tmp_path / alias)))
+        assert (place / "MLmodel").is_file()
+
+
+def test_an_export_imported_is_the_same_again(exported, tmp_path):
+    server, folder, report = exported
+    source = report["tracking_uri"].replace("file://", "")
+    again = run_json("import", "mlflow", source, "--home", tmp_path / "home", cwd=tmp_path)
+    assert again["ok"] and again["runs"] == report["runs"] and again["points"] == report["points"]
+    with_same = Server(tmp_path / "home").start()
+    try:
+        assert lines_of(with_same.url) == lines_of(server.url)
+    finally:
+        with_same.stop()
+
+
+def test_an_export_makes_a_new_folder_or_none(imported, tmp_path):
+    server, _ = imported
+    (tmp_path / "there").mkdir()
+    done = run_gyre("export", "mlflow", "there", "--server", server.url, cwd=tmp_path)
+    assert done.returncode != 0 and "is there already" in done.stderr
+    done = run_gyre("export", "mlflow", "new", "--experiments", "no such one", "--server", server.url, cwd=tmp_path)
+    assert done.returncode != 0 and not (tmp_path / "new").exists() and not (tmp_path / "new.partial").exists()
+    part = run_json("export", "mlflow", "new", "--experiments", "extra 1", "--server", server.url, cwd=tmp_path)
+    assert part["runs"] == 2 and part["registered_models"] == 0

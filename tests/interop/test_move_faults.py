@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: Apache-2.0
+"""gyre import mlflow where things go wrong: killed in the middle, damaged sources, foreign databases, places that are taken."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import time
+
+import pytest
+
+from support import BIN, Server, clean_env, run_gyre, run_json
+
+RUN = "0123456789abcdef0123456789abcde"
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def experiment(root, number, name, **more):
+    lines = {"artifact_location": f"file://{root}/{number}", "creation_time": 1000, "experiment_id": f"'{number}'",
+             "last_update_time": 2000, "lifecycle_stage": "active", "name": json.dumps(name), **more}
+    write(root / str(number) / "meta.yaml", "".join(f"{k}: {v}\n" for k, v in lines.items()))
+
+
+def run(root, number, run_id, metrics=None, **more):
+    lines = {"artifact_uri": f"file://{root}/{number}/{run_id}/artifacts", "end_time": 5000, "experiment_id": f"'{number}'",
+             "lifecycle_stage": "active", "run_id": run_id, "run_name": "r", "start_time": 4000, "status": 3, "user_id": "ada",
+             **more}
+    folder = root / str(number) / run_id
+    write(folder / "meta.yaml", "".join(f"{k}: {v}\n" for k, v in lines.items()))
+    write(folder / "params" / "p", "1")
+    write(folder / "tags" / "mlflow.runName", "r")
+    for key, text in (metrics or {}).items():
+        write(folder / "metrics" / key, text)
+    return folder
+
+
+@pytest.fixture
+def mlruns(tmp_path):
+    root = tmp_path / "mlruns"
+    experiment(root, 0, "Default")
+    experiment(root, 7, "seven")
+    for i in range(3):
+        run(root, 7, f"{RUN}{i}", {"loss": "".join(f"{1000 + k} {k / 8} {k}\n" for k in range(500))})
+    return root
+
+
+def lines_of(url, what):
+    import urllib.request
+    with urllib.request.urlopen(f"{url}/api/gyre/v1/export/{what}", timeout=60) as answer:
+        return [json.loads(line) for line in answer.read().decode().splitlines()]
+
+
+@pytest.fixture
+def server(tmp_path):
+    s = Server(tmp_path / "home").start()
+    yield s
+    s.stop()
+
+
+def test_killed_in_the_middle_and_run_again(tmp_path):
+    root = tmp_path / "mlruns"
+    experiment(root, 7, "seven")
+    for i in range(60):
+        run(root, 7, f"{RUN[:-1]}{i:02d}", {f"m{k}": "".join(f"{1000 + n} {n / 8} {n}\n" for n in range(4000))
+                                            for k in range(2)})
+    kills = 0
+    for delay in (0.15, 0.3, 0.5, 0.7):
+        p = subprocess.Popen([str(BIN), "import", "mlflow", str(root), "--home", str(tmp_path / "home"), "--quiet"],
+                             cwd=tmp_path, env=clean_env(), stderr=subprocess.DEVNULL)
+        time.sleep(delay)  # where it is killed does not matter: every place must do
+        if p.poll() is None:
+            os.kill(p.pid, signal.SIGKILL)
+            kills += 1
+        p.wait()
+    report = run_json("import", "mlflow", root, "--home", tmp_path / "home", cwd=tmp_path)
+    assert report["ok"] and report["runs"] == 60 and report["points"] == 60 * 2 * 4000
+    clean = run_json("import", "mlflow", root, "--home", tmp_path / "clean", cwd=tmp_path)
+    assert clean["unchanged_runs"] == 0 and clean["points"] == report["points"]
+    both = []
+    for home in ("home", "clean"):
+        s = Server(tmp_path / home).start()
+        runs = lines_of(s.url, "runs?experiment=7")
+        both.append((lines_of(s.url, "experiments")[1:], runs, [lines_of(s.url, "points?run=" + r["id"]) for r in runs]))
+        s.stop()
+    assert both[0] == both[1]
+    if not kills:
+        pytest.skip("the machine was faster than the first kill")
+
+
+def test_what_is_damaged_is_named_and_the_rest_comes(mlruns, tmp_path):
+    """accepted + rejected = read."""
+    (mlruns / "8").mkdir()
+    write(mlruns / "8" / "meta.yaml", "artifact_location: file:///x\nexperiment_id: '8'\n")  # cut off
+    experiment(mlruns, 9, "nine", creation_time="soon")
+    write(mlruns / "7" / f"{RUN}a" / "meta.yaml", "run_id: [\n")
+    write(mlruns / "7" / f"{RUN}b" / "meta.yaml", f"run_id: {RUN}0\nexperiment_id: '7'\nstatus: 3\n")
+    run(mlruns, 7, f"{RUN}c", {"bad": "1 0.5 0\nnonsense\n2 x 1\n3 0.75 2\n4 1e5\n" + "9" * 9000 + "\n5 1.0 5"}, status=77)
+    folder = run(mlruns, 7, f"{RUN}d", {"bad": "1 0.5 0\nnonsense\n2 x 1\n3 0.75 2\n4 1e5\n" + "9" * 9000 + "\n5 1.0 5"})
+    (folder / "params" / "binary").write_bytes(b"\xff\xfe")
+    os.symlink("/etc/passwd", folder / "link")
+    (folder / "artifacts").mkdir()
+    os.symlink("/etc/passwd", folder / "artifacts" / "link")
+    done = run_gyre("import", "mlflow", mlruns, "--home", tmp_path / "home", "--json", cwd=tmp_path)
+    report = json.loads(done.stdout)
+    assert done.returncode == 1 and not report["ok"]
+    where = {r["where"].replace(str(mlruns) + "/", ""): r["error"] for r in report["rejected_items"]}
+    assert set(where) == {
+        "8/meta.yaml", "9/meta.yaml", f"7/{RUN}a/meta.yaml", f"7/{RUN}b/meta.yaml", f"7/{RUN}c/meta.yaml",
+        f"7/{RUN}d/metrics/bad:2", f"7/{RUN}d/metrics/bad:3", f"7/{RUN}d/metrics/bad:6", f"7/{RUN}d/params/binary",
+        f"7/{RUN}d/artifacts/link"}
+    assert report["rejected"] == 10 and report["lacking"] == 0 and report["wrong_totals"] == 0
+    assert "name" in where["8/meta.yaml"] and "creation_time" in where["9/meta.yaml"] and ":2:" in where["9/meta.yaml"]
+    assert "another" in where[f"7/{RUN}b/meta.yaml"] and "77" in where[f"7/{RUN}c/meta.yaml"]
+    assert "UTF-8" in where[f"7/{RUN}d/params/binary"]
+    assert report["runs"] == 4 and report["points"] == 3 * 500 + 4
+    assert run_gyre("import", "mlflow", mlruns, "--home", tmp_path / "home", "--allow-rejected", cwd=tmp_path).returncode == 0
+
+
+def test_points_that_stand_twice_are_counted_once(mlruns, tmp_path):
+    run(mlruns, 7, f"{RUN}e", {"twice": "5 1.0 1\n4 1.0 0\n5 1.0 1\n5 nan 1\n5 nan 1\n5 -0.0 1\n5 0.0 1\n7 inf 2\n7 Infinity 2\n",
+                               "a/b": "1 1.0 1\n1 1.0 1\n"})
+    report = run_json("import", "mlflow", mlruns, "--home", tmp_path / "home", cwd=tmp_path)
+    assert report["points_read"] == 1500 + 11 and report["points"] == 1500 + 6 and report["duplicate_points"] == 5
+    assert report["ok"] and report["wrong_totals"] == 0
+
+
+def test_experiments_whose_place_is_taken(mlruns, server, tmp_path):
+    import urllib.request
+
+    def post(path, body):
+        r = urllib.request.Request(server.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        return json.loads(urllib.request.urlopen(r, timeout=60).read())
+
+    for i in range(7):  # ids 1 to 7
+        post("/api/2.0/mlflow/experiments/create", {"name": f"mine {i}"})
+    experiment(mlruns, 3, "mine 1", artifact_location="s3://bucket/3")
+    run(mlruns, 3, f"{RUN}f", artifact_uri="s3://bucket/3/x/artifacts")
+    report = run_json("import", "mlflow", mlruns, "--server", server.url, cwd=tmp_path)
+    places = {e["name"]: (e["source_id"], e["id"]) for e in report["experiments"]}
+    assert places == {"Default": (0, 0), "seven": (7, 8), "mine 1": (3, 2)}
+    assert any("'seven'" in n and "taken" in n and "8" in n for n in report["notes"])
+    assert any("'mine 1'" in n and "2" in n for n in report["notes"])
+    assert report["ok"] and report["artifacts_elsewhere"] == 1
+    assert [r["artifact_uri"] for r in lines_of(server.url, "runs?experiment=2")] == ["s3://bucket/3/x/artifacts"]
+    again = run_json("import", "mlflow", mlruns, "--server", server.url, cwd=tmp_path)
+    assert again["unchanged_runs"] == 4 and {e["id"] for e in again["experiments"]} == {0, 2, 8}
+
+
+def test_a_source_that_grows(mlruns, tmp_path):
+    home = tmp_path / "home"
+    run_json("import", "mlflow", mlruns, "--home", home, cwd=tmp_path)
+    with open(mlruns / "7" / f"{RUN}1" / "metrics" / "loss", "a") as f:
+        f.write("9000 0.125 900\n")
+    run(mlruns, 7, f"{RUN}9")
+    report = run_json("import", "mlflow", mlruns, "--home", home, cwd=tmp_path)
+    assert report["ok"] and report["runs"] == 4 and report["unchanged_runs"] == 2 and report["points"] == 1501
+
+
+def test_what_was_written_here_since_is_no_difference(mlruns, server, tmp_path):
+    import urllib.request
+    run_json("import", "mlflow", mlruns, "--server", server.url, cwd=tmp_path)
+    body = {"run_id": f"{RUN}0", "key": "here", "value": 1.0, "timestamp": 5}
+    urllib.request.urlopen(urllib.request.Request(server.url + "/api/2.0/mlflow/runs/log-metric", json.dumps(body).encode(),
+                                                  {"Content-Type": "application/json"}), timeout=60).read()
+    report = run_json("import", "mlflow", mlruns, "--server", server.url, cwd=tmp_path)
+    assert report["ok"] and report["more"] == 1 and report["lacking"] == 0
+    assert [d["id"] for d in report["different"]] == [f"{RUN}0"]
+
+
+def test_a_run_that_was_lost_here_is_missed(mlruns, tmp_path):
+    home = tmp_path / "home"
+    run_json("import", "mlflow", mlruns, "--home", home, cwd=tmp_path)
+    db = sqlite3.connect(home / "gyre.db")
+    db.execute("DELETE FROM metrics WHERE run = (SELECT seq FROM runs WHERE id = ?)", (f"{RUN}2",))
+    db.commit()
+    db.close()
+    done = run_gyre("import", "mlflow", mlruns, "--home", home, "--json", cwd=tmp_path)
+    report = json.loads(done.stdout)
+    assert done.returncode == 1 and report["lacking"] == 1 and report["different"][0]["id"] == f"{RUN}2"
+    repaired = run_json("import", "mlflow", mlruns, "--home", home, "--full", cwd=tmp_path)
+    assert repaired["ok"] and repaired["lacking"] == 0
+
+
+def test_a_dry_run_writes_nothing(mlruns, tmp_path):
+    report = run_json("import", "mlflow", mlruns, "--home", tmp_path / "home", "--dry-run", cwd=tmp_path)
+    assert report["runs"] == 3 and report["points"] == 1500 and report["dry_run"]
+    assert not (tmp_path / "home").exists()
+
+
+def test_foreign_databases(tmp_path):
+    db = sqlite3.connect(tmp_path / "other.db")
+    db.execute("CREATE TABLE experiments (id INTEGER)")
+    db.commit()
+    db.close()
+    (tmp_path / "no.db").write_bytes(b"this is no database" * 100)
+    for name, said in (("other.db", "no database of MLflow"), ("no.db", "not a database"), ("missing.db", "missing.db")):
+        before = (tmp_path / name).read_bytes() if (tmp_path / name).exists() else None
+        done = run_gyre("import", "mlflow", f"sqlite:///{name}", "--home", tmp_path / "home", cwd=tmp_path)
+        assert done.returncode != 0 and said in done.stderr, done.stderr
+        assert before is None or (tmp_path / name).read_bytes() == before
+    for source in ("ftp://x/y", "gopher:///z", "nowhere"):
+        assert run_gyre("import", "mlflow", source, "--home", tmp_path / "home", cwd=tmp_path).returncode != 0
+
+
+OLD = """
+CREATE TABLE experiments (experiment_id INTEGER PRIMARY KEY, name TEXT, artifact_location TEXT, lifecycle_stage TEXT);
+CREATE TABLE runs (run_uuid TEXT PRIMARY KEY, name TEXT, source_type TEXT, source_name TEXT, entry_point_name TEXT, user_id TEXT,
+  status TEXT, start_time BIGINT, end_time BIGINT, source_version TEXT, lifecycle_stage TEXT, artifact_uri TEXT,
+  experiment_id INTEGER);
+CREATE TABLE metrics (key TEXT, value FLOAT, timestamp BIGINT, run_uuid TEXT);
+CREATE TABLE params (key TEXT, value TEXT, run_uuid TEXT);
+CREATE TABLE tags (key TEXT, value TEXT, run_uuid TEXT);
+INSERT INTO experiments VALUES (0, 'Default', './mlruns/0', 'active'), (1, 'old', './mlruns/1', 'deleted');
+INSERT INTO runs VALUES ('aaaa', '', 'LOCAL', '', '', 'bob', 'FAILED', 5, NULL, '', 'active', './mlruns/1/aaaa/artifacts', 1);
+INSERT INTO metrics VALUES ('m', 0.5, 10, 'aaaa'), ('m', 0.25, 20, 'aaaa');
+INSERT INTO params VALUES ('p', 'v', 'aaaa');
+INSERT INTO tags VALUES ('mlflow.runName', 'ancient', 'aaaa');
+"""
+
+
+def test_a_database_of_an_old_generation(server, tmp_path):
+    """Before steps, NaN, registry, datasets, logged models and times of experiments."""
+    db = sqlite3.connect(tmp_path / "mlflow.db")
+    db.executescript(OLD)
+    db.close()
+    write(tmp_path / "mlruns" / "1" / "aaaa" / "artifacts" / "a.txt", "hello")
+    report = run_json("import", "mlflow", f"sqlite:///{tmp_path}/mlflow.db", "--server", server.url, cwd=tmp_path)
+    assert report["ok"] and report["runs"] == 1 and report["points"] == 2 and report["files"] == 1
+    got, = lines_of(server.url, "runs?experiment=1")
+    assert got["name"] == "ancient" and got["status"] == "FAILED" and got["end_ms"] == 0 and got["params"] == {"p": "v"}
+    assert got["artifact_uri"] == "mlflow-artifacts:/1/aaaa/artifacts"
+    assert [e["deleted"] for e in lines_of(server.url, "experiments")] == [False, True]
+
+
+def test_a_protected_alias_stays_protected(tmp_path, server):
+    root = tmp_path / "mlruns"
+    experiment(root, 0, "Default")
+    write(root / "models" / "iris" / "meta.yaml", "creation_timestamp: 1\nlast_updated_timestamp: 2\nname: iris\n")
+    write(root / "models" / "iris" / "aliases" / "champion", "1")
+    write(root / "models" / "iris" / "version-1" / "meta.yaml",
+          "creation_timestamp: 1\ncurrent_stage: None\nlast_updated_timestamp: 2\nname: iris\nversion: 1\nsource: s3://b/x\n")
+    db = sqlite3.connect(server.home / "gyre.db", timeout=60)
+    db.execute("INSERT INTO protected_aliases (model, alias, gate, needs_approval, actor, created_us) VALUES "
+               "('iris', 'champion', 'g', 0, 'test', 1)")
+    db.commit()
+    db.close()
+    done = run_gyre("import", "mlflow", root, "--server", server.url, "--json", cwd=tmp_path)
+    report = json.loads(done.stdout)
+    assert done.returncode == 1 and report["versions"] == 1
+    assert [r["where"] for r in report["rejected_items"]] == ["alias iris champion 1"]
+    assert not [x for x in lines_of(server.url, "registry") if x["kind"] == "alias"]
+
+
+def test_a_batch_leaves_out_what_is_wrong_and_names_it(server):
+    import urllib.request
+    lines = [{"kind": "experiment", "id": 40, "name": "forty"}, {"kind": "nonsense"},
+             {"kind": "run", "id": "r1", "experiment_id": 40, "artifact_uri": "x", "status": "FINISHED", "params": {"a": "1"}},
+             {"kind": "run", "id": "r2", "experiment_id": 999, "artifact_uri": "x", "status": "FINISHED"},
+             {"kind": "run", "id": "r3", "experiment_id": 40, "artifact_uri": "x", "status": "DANCING"},
+             {"kind": "points", "run": "r1", "key": "m", "points": [1, 0, 0.5, 2, 1, "NaN"]},
+             {"kind": "points", "run": "r1", "key": "m", "points": [1, 0]},
+             {"kind": "artifact", "path": "40/x", "sha256": "0" * 64, "size": 3},
+             {"kind": "version", "name": "nobody", "version": 1}]
+    body = "\n".join(map(json.dumps, lines)) + "\nno json\n"
+    r = urllib.request.Request(server.url + "/api/gyre/v1/import/batch?source=test", body.encode(),
+                               {"Content-Type": "application/x-ndjson"})
+    answer = json.loads(urllib.request.urlopen(r, timeout=60).read())
+    assert answer["applied"] == 3 and answer["experiments"] == [{"source_id": 40, "id": 40, "place": "kept"}]
+    assert sorted(x["line"] for x in answer["rejected"]) == [1, 3, 4, 6, 7, 8, 9]
+    assert [p["points"] for p in lines_of(server.url, "points?run=r1")] == [[1, 0, 0.5, 2, 1, "NaN"]]
