@@ -179,7 +179,7 @@ def lines_of(url):
 
     def get(path):
         with urllib.request.urlopen(f"{url}/api/gyre/v1/export/{path}", timeout=60) as answer:
-            return re.sub(r'(_us":\d+)\d{3}', r'\1000', answer.read().decode()).splitlines()
+            return re.sub(r'(_us":\d+)\d{3}', r'\g<1>000', answer.read().decode()).splitlines()
 
     experiments = get("experiments")
     out = experiments + get("registry")
