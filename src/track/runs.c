@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/map.h"
+#include "base/mem.h"
 #include "base/time.h"
 #include "store/lineage.h"
 #include "store/scope.h"
@@ -46,19 +47,47 @@ gy_status gy_run_note_origin(struct gy_db *db, struct gy_str run_id, const struc
     return gy_lineage_add(db, gy_str_c(from), rel, gy_str_c(to), actor, err);
 }
 
-static gy_status put_tag(struct gy_db *db, int64_t seq, struct gy_str run_id,
-                         const struct gy_tag *t, struct gy_str actor, struct gy_err *err)
+/* All tags by one statement; of a key that comes twice the last counts. */
+static gy_status put_tags(struct gy_db *db, int64_t seq, struct gy_str run_id,
+                          const struct gy_tag *tags, size_t n, struct gy_str actor,
+                          struct gy_err *err)
 {
-    struct gy_str value = gy_track_cut(t->value.p ? t->value : GY_STR(""), GY_TRACK_MAX_TAG_VALUE);
-    GY_TRY(gy_db_exec(db,
-                      "INSERT INTO run_tags (run, key, value) VALUES (?, ?, ?) ON CONFLICT (run, "
-                      "key) DO UPDATE SET value = excluded.value",
-                      GY_VALS(gy_vi(seq), gy_vs(t->key), gy_vs(value)), NULL, err));
-    if (gy_str_eqc(t->key, NAME_TAG)) {
-        GY_TRY(gy_db_exec(db, "UPDATE runs SET name = ? WHERE seq = ?",
-                          GY_VALS(gy_vs(value), gy_vi(seq)), NULL, err));
+    if (n == 0) {
+        return GY_OK;
     }
-    return gy_run_note_origin(db, run_id, t, actor, err);
+    GY_AUTO_DONE(gy_map_done) struct gy_map later;
+    gy_map_init(&later, n);
+    GY_AUTO(gy_free) char *memory = gy_calloc(3 * n, sizeof(struct gy_val));
+    struct gy_val *vals = (struct gy_val *)(void *)memory;
+    size_t rows = 0;
+    if (!vals) {
+        return gy_track_nomem(err);
+    }
+    for (size_t i = n; i > 0; i--) {
+        const struct gy_tag *t = &tags[i - 1];
+        if (gy_map_has(&later, t->key)) {
+            continue;
+        }
+        GY_TRY(gy_map_put(&later, t->key, (void *)t, err));
+        struct gy_str value =
+            gy_track_cut(t->value.p ? t->value : GY_STR(""), GY_TRACK_MAX_TAG_VALUE);
+        vals[3 * rows] = gy_vi(seq);
+        vals[3 * rows + 1] = gy_vs(t->key);
+        vals[3 * rows + 2] = gy_vs(value);
+        rows++;
+        if (gy_str_eqc(t->key, NAME_TAG)) {
+            GY_TRY(gy_db_exec(db, "UPDATE runs SET name = ? WHERE seq = ?",
+                              GY_VALS(gy_vs(value), gy_vi(seq)), NULL, err));
+        }
+    }
+    GY_TRY(gy_db_exec_many(db,
+                           "INSERT INTO run_tags (run, key, value) VALUES (?, ?, ?) ON CONFLICT "
+                           "(run, key) DO UPDATE SET value = excluded.value",
+                           vals, 3, rows, NULL, err));
+    for (size_t i = 0; i < n; i++) {
+        GY_TRY(gy_run_note_origin(db, run_id, &tags[i], actor, err));
+    }
+    return GY_OK;
 }
 
 static gy_status check_tag(const struct gy_tag *t, const char *path, struct gy_err *err)
@@ -125,12 +154,10 @@ gy_status gy_run_create(struct gy_db *db, const struct gy_run_new *in, struct gy
                 gy_vs(actor), gy_vi(gy_now_us())),
         NULL, err));
     int64_t seq = gy_db_last_id(db);
-    for (size_t i = 0; i < in->n_tags; i++) {
-        GY_TRY(put_tag(db, seq, gy_str_c(id), &in->tags[i], actor, err));
-    }
+    GY_TRY(put_tags(db, seq, gy_str_c(id), in->tags, in->n_tags, actor, err));
     if (!in_tags) {
         struct gy_tag t = {GY_STR(NAME_TAG), name};
-        GY_TRY(put_tag(db, seq, gy_str_c(id), &t, actor, err));
+        GY_TRY(put_tags(db, seq, gy_str_c(id), &t, 1, actor, err));
     }
     return gy_run_get(db, gy_str_c(id), true, a, ret, err);
 }
@@ -205,7 +232,7 @@ gy_status gy_run_update(struct gy_db *db, struct gy_str id, const struct gy_run_
     }
     if (change->name.n > 0) {
         struct gy_tag t = {GY_STR(NAME_TAG), change->name};
-        GY_TRY(put_tag(db, seq, id, &t, GY_STR(""), err));
+        GY_TRY(put_tags(db, seq, id, &t, 1, GY_STR(""), err));
     }
     return GY_OK;
 }
@@ -271,42 +298,25 @@ gy_status gy_run_batch_check(const struct gy_run_batch *b, struct gy_err *err)
     return GY_OK;
 }
 
-/* Insert a param; *ret_old is what stands there instead, absent when all is well. */
-static gy_status put_param(struct gy_db *db, int64_t seq, const struct gy_tag *p,
-                           struct gy_arena *a, struct gy_str *ret_old, struct gy_err *err)
+static struct gy_str param_value(const struct gy_tag *p)
 {
-    struct gy_str value =
-        gy_track_cut(p->value.p ? p->value : GY_STR(""), GY_TRACK_MAX_PARAM_VALUE);
-    int64_t n = 0;
-    *ret_old = GY_STR_NULL;
-    GY_TRY(gy_db_exec(db,
-                      "INSERT INTO run_params (run, key, value) VALUES (?, ?, ?) ON CONFLICT DO "
-                      "NOTHING",
-                      GY_VALS(gy_vi(seq), gy_vs(p->key), gy_vs(value)), &n, err));
-    if (n == 1) {
-        return GY_OK;
-    }
-    bool found = false;
-    struct gy_str old;
-    GY_TRY(gy_db_get_str(db, "SELECT value FROM run_params WHERE run = ? AND key = ?",
-                         GY_VALS(gy_vi(seq), gy_vs(p->key)), a, &found, &old, err));
-    if (found && !gy_str_eq(old, value)) {
-        *ret_old = old;
-    }
-    return GY_OK;
+    return gy_track_cut(p->value.p ? p->value : GY_STR(""), GY_TRACK_MAX_PARAM_VALUE);
 }
 
-static gy_status put_params(struct gy_db *db, int64_t seq, struct gy_str id,
-                            const struct gy_run_batch *b, bool single, struct gy_err *err)
+/* Some params were there before: those of the run must be the same. */
+static gy_status check_params_there(struct gy_db *db, int64_t seq, struct gy_str id,
+                                    const struct gy_run_batch *b, bool single, struct gy_err *err)
 {
-    GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
-    gy_arena_init(&a, 16 << 20);
     char changed[400] = "";
     size_t at = 0;
     for (size_t i = 0; i < b->n_params; i++) {
-        struct gy_str old;
-        GY_TRY(put_param(db, seq, &b->params[i], &a, &old, err));
-        if (!old.p) {
+        GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
+        gy_arena_init(&a, GY_MIB);
+        bool found = false;
+        struct gy_str old = GY_STR_NULL;
+        GY_TRY(gy_db_get_str(db, "SELECT value FROM run_params WHERE run = ? AND key = ?",
+                             GY_VALS(gy_vi(seq), gy_vs(b->params[i].key)), &a, &found, &old, err));
+        if (gy_str_eq(old, param_value(&b->params[i]))) {
             continue;
         }
         struct gy_str key = gy_str_sub(b->params[i].key, 0, 80);
@@ -336,6 +346,28 @@ static gy_status put_params(struct gy_db *db, int64_t seq, struct gy_str id,
     return GY_OK;
 }
 
+/* All params by one statement; only where some were there already are they looked at. */
+static gy_status put_params(struct gy_db *db, int64_t seq, struct gy_str id,
+                            const struct gy_run_batch *b, bool single, struct gy_err *err)
+{
+    GY_AUTO(gy_free) char *memory = gy_calloc(3 * b->n_params + 1, sizeof(struct gy_val));
+    struct gy_val *vals = (struct gy_val *)(void *)memory;
+    int64_t added = 0;
+    if (!vals) {
+        return gy_track_nomem(err);
+    }
+    for (size_t i = 0; i < b->n_params; i++) {
+        vals[3 * i] = gy_vi(seq);
+        vals[3 * i + 1] = gy_vs(b->params[i].key);
+        vals[3 * i + 2] = gy_vs(param_value(&b->params[i]));
+    }
+    GY_TRY(gy_db_exec_many(db,
+                           "INSERT INTO run_params (run, key, value) VALUES (?, ?, ?) ON CONFLICT "
+                           "DO NOTHING",
+                           vals, 3, b->n_params, &added, err));
+    return added == (int64_t)b->n_params ? GY_OK : check_params_there(db, seq, id, b, single, err);
+}
+
 gy_status gy_run_log(struct gy_db *db, struct gy_str id, const struct gy_run_batch *b, bool single,
                      struct gy_str actor, struct gy_err *err)
 {
@@ -343,10 +375,7 @@ gy_status gy_run_log(struct gy_db *db, struct gy_str id, const struct gy_run_bat
     GY_TRY(gy_run_find(db, id, true, &seq, err));
     GY_TRY(put_params(db, seq, id, b, single, err));
     GY_TRY(gy_metrics_log(db, seq, id, b->metrics, b->n_metrics, err));
-    for (size_t i = 0; i < b->n_tags; i++) {
-        GY_TRY(put_tag(db, seq, id, &b->tags[i], actor, err));
-    }
-    return GY_OK;
+    return put_tags(db, seq, id, b->tags, b->n_tags, actor, err);
 }
 
 gy_status gy_run_delete_tag(struct gy_db *db, struct gy_str id, struct gy_str key,
