@@ -200,16 +200,17 @@ static gy_status add_driver(struct gy_sql_builder *b, const struct search *s, in
 
 /* ---- which way ---- */
 
-/* How many runs the driver names, FEW + 1 for all that is more. A test that no index can answer is
- * left out: how many have the key bounds it. */
-static gy_status count_few(const struct search *s, int driver, int64_t *ret, struct gy_err *err)
+/* How many runs the driver names, limit + 1 for all that is more. A test that no index can answer
+ * is left out: how many have the key bounds it. */
+static gy_status count_few(const struct search *s, int driver, int64_t limit, int64_t *ret,
+                           struct gy_err *err)
 {
     GY_AUTO_DONE(gy_sql_done) struct gy_sql_builder b;
     gy_sql_init(&b, s->arena);
     gy_sql_add(&b, "SELECT COUNT(*) FROM (SELECT 1");
     GY_TRY(add_driver(&b, s, driver, false, err));
     gy_sql_add(&b, " LIMIT ");
-    gy_sql_bind(&b, gy_vi(FEW + 1));
+    gy_sql_bind(&b, gy_vi(limit + 1));
     gy_sql_add(&b, ") few");
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
     GY_TRY(gy_sql_query(&b, s->db, &st, err));
@@ -239,21 +240,29 @@ static gy_status choose(struct search *s, struct gy_err *err)
     }
     GY_TRY(gy_db_get_i64(s->db, "SELECT COALESCE(MAX(seq), 0) FROM runs", GY_NO_VALS, &found, &all,
                          err));
+    /* First whether any condition names next to none, then by how much they differ. The experiment
+     * comes last: mostly it holds more than the others. */
     double share = 1, runs = (double)(all > 0 ? all : 1);
-    for (int i = walks_experiment(s) ? 0 : -1; i < (int)s->filter.n; i++) {
-        int driver = i < 0 ? BY_EXPERIMENT : i;
-        int64_t n = 0;
-        if (i >= 0 && !may_drive(&s->filter.clauses[i])) {
+    int n_drivers = (int)s->filter.n + !walks_experiment(s);
+    for (int i = 0; i < 2 * n_drivers; i++) {
+        int driver = i % n_drivers == (int)s->filter.n ? BY_EXPERIMENT : i % n_drivers;
+        bool counted = i >= n_drivers;
+        int64_t n = 0, limit = !counted ? AT_LEAST : 2 * fewest < FEW ? 2 * fewest : FEW;
+        if (driver >= 0 && !may_drive(&s->filter.clauses[driver])) {
             continue;
         }
-        GY_TRY(count_few(s, driver, &n, err));
-        share *= fmin(1, fmax((double)n / runs, n > FEW ? 0.2 : 0));
-        if (n < fewest) {
+        GY_TRY(count_few(s, driver, limit, &n, err));
+        if (n < fewest && n <= limit) {
             fewest = n;
             s->driver = driver;
         }
-        if (n <= AT_LEAST) {
+        if (!counted && n <= limit) {
             return GY_OK;
+        }
+        if (counted) {
+            /* More than were counted: nobody knows how many; an experiment is mostly the half. */
+            double least = n <= limit ? 0 : driver == BY_EXPERIMENT ? 0.5 : 0.2;
+            share *= fmin(1, fmax((double)n / runs, least));
         }
     }
     double walked = fmin(runs, ((double)s->q->max_results + 1) / fmax(share, 1e-9));
