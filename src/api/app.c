@@ -17,7 +17,7 @@ static const add_fn add_routes[] = {
     gy_api_ui_add,          gy_api_review_add,    gy_api_review_work_add, gy_api_feedback_add,
     gy_api_performance_add, gy_api_watch_add,     gy_api_webhook_add,     gy_api_log_add,
     gy_api_jobs_add,        gy_api_ops_add,       gy_api_usecases_add,    gy_api_comments_add,
-    gy_api_import_add,      gy_api_export_add,
+    gy_api_cards_add,       gy_api_import_add,    gy_api_export_add,
 };
 
 static gy_status open_store(struct gy_app *app, const struct gy_app_options *o, struct gy_err *err)
@@ -37,8 +37,8 @@ static gy_status open_store(struct gy_app *app, const struct gy_app_options *o, 
     GY_TRY(gy_home_path(&app->home, "objects", path, err));
     GY_TRY(gy_home_path(&app->home, "cache/objects", cache, err));
     struct gy_objects_options objects = {.s3_endpoint = o->s3_endpoint, .cache_dir = cache};
-    GY_TRY(gy_objects_open_with(o->objects_url ? o->objects_url : path, &objects, &app->objects,
-                                err));
+    GY_TRY(
+        gy_objects_open_with(o->objects_url ? o->objects_url : path, &objects, &app->objects, err));
     if (settle) {
         GY_TRY(gy_place_remember(&app->home, GY_PLACE_STORE, o->store_url, err));
         GY_TRY(gy_place_remember(&app->home, GY_PLACE_OBJECTS, o->objects_url, err));

@@ -98,6 +98,8 @@ GY_CHECKED gy_status gy_api_ops_add(struct gy_router *r, struct gy_app *app,
                                     struct gy_err *err); /* ops.c */
 GY_CHECKED gy_status gy_api_usecases_add(struct gy_router *r, struct gy_app *app,
                                          struct gy_err *err); /* ops_usecases.c */
+GY_CHECKED gy_status gy_api_cards_add(struct gy_router *r, struct gy_app *app,
+                                      struct gy_err *err); /* ops_cards.c */
 GY_CHECKED gy_status gy_api_comments_add(struct gy_router *r, struct gy_app *app,
                                          struct gy_err *err); /* ops_comments.c */
 GY_CHECKED gy_status gy_api_performance_add(struct gy_router *r, struct gy_app *app,

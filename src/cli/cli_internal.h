@@ -94,6 +94,7 @@ extern const struct gy_verb_table gy_cmd_runs;        /* cmd_runs.c */
 extern const struct gy_verb_table gy_cmd_models;      /* cmd_models.c */
 extern const struct gy_verb_table gy_cmd_runs_ops;    /* cmd_runs_ops.c: runs comment, patch */
 extern const struct gy_verb_table gy_cmd_usecase;     /* cmd_usecase.c */
+extern const struct gy_verb_table gy_cmd_models_card; /* cmd_models_card.c: diff, card */
 extern const struct gy_verb_table gy_cmd_models_move; /* cmd_models_move.c */
 extern const struct gy_verb_table gy_cmd_endpoint;    /* cmd_endpoint.c */
 extern const struct gy_verb_table gy_cmd_trace;       /* cmd_trace.c */

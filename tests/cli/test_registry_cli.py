@@ -210,3 +210,85 @@ def test_four_eyes_of_the_gate(project):
     check(project, 1, "  protect: [champion]\n  approval: required\n", 0)
     assert support.run_json("gate", "approve", asked["id"], cwd=project)["state"] == "approved"
     assert support.run_json("models", "promote", "sepsis/1", "--reason", "seen", cwd=project)["reason"] == "seen"
+
+
+def test_diff(project):
+    made = support.run_json("train", "patients.csv", "--target", "isSepsis", "--learner", "majority", "--register", "sepsis",
+                            cwd=project)
+    newest = f"sepsis/{made['version']}"
+    diff = support.run_json("models", "diff", "sepsis/1", newest, cwd=project)
+    assert (diff["a"], diff["b"], diff["same"]) == ("sepsis/1", newest, False)
+    rows = {s["section"]: {r["key"]: r for r in s["rows"]} for s in diff["sections"]}
+    assert list(rows) == ["model", "usecase", "code", "data", "columns", "features", "learner", "params", "metrics",
+                          "signature", "files"]
+    assert rows["data"] == {} and rows["code"].keys() <= {"revision", "patch_sha256"}
+    learner = rows["learner"]["learner"]
+    assert (learner["change"], learner["a"], learner["b"]) == ("changed", "logistic", "majority")
+    recall = rows["metrics"]["recall"]
+    assert recall["a"]["low"] <= recall["a"]["value"] <= recall["a"]["high"]
+    assert recall["difference"] == recall["b"]["value"] - recall["a"]["value"] and recall["overlap"] is False
+    assert rows["files"]["model.json"]["change"] == "changed"
+    text = support.run_gyre("models", "diff", "sepsis/1", newest, cwd=project).stdout
+    assert "intervals apart" in text and "majority" in text
+    same = support.run_json("models", "diff", "sepsis/1", "sepsis/1", cwd=project)
+    assert same["same"] and "no differences" in support.run_gyre("models", "diff", "sepsis/1", "sepsis/1", cwd=project).stdout
+    # A run beside the version that came of it: the same package.
+    run = support.run_json("models", "show", "sepsis/1", cwd=project)["run_id"]
+    beside = support.run_json("models", "diff", f"run:{run}", "sepsis/1", cwd=project)
+    changed = {s["section"] for s in beside["sections"] if s["changed"]}
+    assert beside["a"] == f"run:{run}" and changed <= {"model", "usecase"}
+    refused(project, "models", "diff", "sepsis/1", "sepsis/99", says="not found", code=4)
+    refused(project, "models", "diff", "sepsis/1", "run:nobody", says="not found", code=4)
+
+
+def test_cards(project):
+    fresh = support.run_json("models", "card", "sepsis/1", cwd=project)
+    assert (fresh["number"], fresh["stated"], fresh["saved"]) == (0, {}, None)
+    assert fresh["sections"]["metrics"]["recall"]["rows"] > 0 and len(fresh["profile"]["columns"]) == 8
+    assert fresh["package_limits"] and fresh["inputs"][0]["name"] == "HR"
+    one = support.run_json("models", "card", "sepsis/1", "--set", "owner=Dr. A. Weber", "--set", "intended_use=ward <b>3</b>",
+                           "--set", "limits=no children", "--set", "limits=no ICU", "--reason", "first", cwd=project)
+    assert one["number"] == 1 and one["saved_by"] == ME
+    assert one["stated"] == {"intended_use": "ward <b>3</b>", "owner": "Dr. A. Weber", "limits": ["no children", "no ICU"]}
+    two = support.run_json("models", "card", "sepsis/1", "--set", "owner=", "--set", "risk_class=high", cwd=project)
+    assert two["number"] == 2 and "owner" not in two["stated"] and two["stated"]["risk_class"] == "high"
+    # What was saved stays what it was.
+    assert support.run_json("models", "card", "sepsis/1", "--version", "1", cwd=project) == one
+    (project / "card.yaml").write_text("owner: Ben\ncontacts: [a@b]\nnotes: |\n  two\n  lines\n")
+    three = support.run_json("models", "card", "sepsis/1", "--file", "card.yaml", cwd=project)
+    assert three["stated"] == {"owner": "Ben", "notes": "two\nlines\n", "contacts": ["a@b"]}
+    (project / "card.yaml").unlink()
+    cards = support.run_json("models", "card", "sepsis/1", "--history", cwd=project)["cards"]
+    assert [(c["number"], c["reason"]) for c in cards] == [(3, None), (2, None), (1, "first")]
+    diff = support.run_json("models", "card", "sepsis/1", "--diff", "1:3", cwd=project)
+    stated = {r["key"]: r["change"] for r in diff["sections"][0]["rows"]}
+    assert stated == {"owner": "changed", "notes": "added", "contacts": "added", "intended_use": "removed",
+                      "limits": "removed"}
+    shown = support.run_gyre("models", "card", "sepsis/1", "--version", "1", "--html", "card.html", cwd=project).stdout
+    assert "Dr. A. Weber" in shown and "no ICU" in shown
+    page = (project / "card.html").read_text()
+    (project / "card.html").unlink()
+    assert "ward &lt;b&gt;3&lt;/b&gt;" in page and "<b>3" not in page and "no children" in page and "recall" in page
+    assert "http://" not in page.replace("http://www.w3.org", "") and "<script" not in page
+    edited = support.run_gyre("models", "card", "sepsis/1", "--edit", "--json", cwd=project,
+                              env={"EDITOR": "sed -i s/Ben/Ann/"})
+    assert edited.returncode == 0, edited.stderr
+    assert json.loads(edited.stdout)["stated"] == {"owner": "Ann", "notes": "two\nlines", "contacts": ["a@b"]}
+    failed = support.run_gyre("models", "card", "sepsis/1", "--edit", cwd=project, env={"EDITOR": "false"})
+    assert failed.returncode != 0 and "nothing was saved" in failed.stderr
+    assert support.run_json("models", "card", "sepsis/1", "--save", cwd=project)["number"] == 5
+
+
+@pytest.mark.parametrize("args, says", [
+    (("--set", "ownr=x"), "did you mean 'owner'"),
+    (("--set", "owner"), "want key=value"),
+    (("--set", "owner=a", "--set", "owner=b"), "set twice"),
+    (("--set", "owner=a", "--history"), "one of"),
+    (("--version", "99"), "has no version 99"),
+    (("--diff", "x"), "two numbers"),
+    (("--diff", "99:98"), "has no version 99"),
+])
+def test_mistakes_on_cards(project, args, says):
+    before = support.run_json("models", "card", "sepsis/2", "--history", cwd=project)
+    refused(project, "models", "card", "sepsis/2", *args, says=says)
+    assert support.run_json("models", "card", "sepsis/2", "--history", cwd=project) == before

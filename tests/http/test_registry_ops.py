@@ -124,3 +124,95 @@ def test_mistakes_move_nothing(server, me, verb, body, status, says):
 def test_nobody_has_no_history(server):
     assert requests.get(f"{server.url}{GYRE}/models/nobody/history", timeout=30).status_code == 404
     assert requests.get(f"{server.url}{GYRE}/models/nobody/history?max=0", timeout=30).status_code == 400
+
+
+MLMODEL = """\
+flavors:
+  sklearn: {sklearn_version: 1.4.0}
+  python_function: {loader_module: mlflow.sklearn}
+signature:
+  inputs: '[{"name": "age", "type": "long", "required": true}]'
+  outputs: '[{"type": "double"}]'
+"""
+FOREIGN_CARD = {"owner": "Ann", "limits": ["adults only"], "intended_use": 5, "anything": {"else": 1}}
+
+
+def foreign(server, name, penalty, card=None):
+    """A version as an MLflow client logs it: a run with params, metrics and a dataset, and a package that is not ours."""
+    run = post(server, "runs/create", experiment_id="0", tags=[{"key": "mlflow.source.git.commit", "value": "c" * 40}])
+    run_id, uri = run["run"]["info"]["run_id"], run["run"]["info"]["artifact_uri"]
+    post(server, "runs/log-batch", run_id=run_id, params=[{"key": "C", "value": penalty}],
+         metrics=[{"key": "f1", "value": float(penalty) / 2, "timestamp": 1}])
+    post(server, "runs/log-inputs", run_id=run_id, datasets=[
+        {"dataset": {"name": "wards", "digest": f"d{penalty}", "source_type": "local", "source": "{}"},
+         "tags": [{"key": "mlflow.data.context", "value": "training"}]}])
+    files = {"MLmodel": MLMODEL, "model.pkl": f"pickle of {penalty}"}
+    if card is not None:
+        files["card.json"] = card
+    for path, text in files.items():
+        put = requests.put(f"{server.url}/api/2.0/mlflow-artifacts/artifacts/{uri.split(':/', 1)[1].lstrip('/')}/model/{path}",
+                           data=text.encode(), timeout=30)
+        assert put.status_code == 200, put.text
+    return post(server, "model-versions/create", name=name, source=f"{uri}/model", run_id=run_id)["model_version"]
+
+
+def test_foreign_models_are_compared_by_what_is_known(server, me):
+    post(server, "registered-models/create", name="foreign")
+    foreign(server, "foreign", "1.0", json.dumps(FOREIGN_CARD))
+    foreign(server, "foreign", "2.0", "no json at all")
+    diff = requests.get(f"{server.url}{GYRE}/models/diff", params={"a": "foreign/1", "b": "models:/foreign/2"}, timeout=30).json()
+    rows = {s["section"]: {r["key"]: r for r in s["rows"]} for s in diff["sections"]}
+    assert rows["params"] == {"C": {"key": "C", "change": "changed", "a": "1.0", "b": "2.0"}}
+    assert rows["metrics"]["f1"]["difference"] == 0.5 and rows["metrics"]["f1"]["overlap"] is None
+    assert rows["data"] == {"training wards": {"key": "training wards", "change": "changed", "a": "d1.0", "b": "d2.0"}}
+    assert rows["signature"] == {} and rows["learner"] == {} and rows["code"] == {}
+    assert set(rows["files"]) == {"card.json", "model.pkl"}
+    one = requests.get(f"{server.url}{GYRE}/models/foreign/versions/1/card", timeout=30).json()
+    assert one["sections"]["learner"] == {"flavor.sklearn": True, "flavor.python_function": True}
+    assert one["sections"]["signature"]["input age"]["type"] == "long" and "output 0" in one["sections"]["signature"]
+    # Its own card is where people start; what is of the wrong kind is not taken.
+    assert one["stated"] == {"owner": "Ann", "limits": ["adults only"]} and one["number"] == 0
+    two = requests.get(f"{server.url}{GYRE}/models/foreign/versions/2/card", timeout=30).json()
+    assert two["stated"] == {} and two["profile"] is None
+    status, saved = me("POST", f"{GYRE}/models/foreign/versions/1/card", {"set": {"owner": None, "risk_class": "low"}})
+    assert status == 201 and saved["stated"] == {"risk_class": "low", "limits": ["adults only"]}
+    page = requests.get(f"{server.url}{GYRE}/models/foreign/versions/1/card.html", timeout=30)
+    assert page.headers["Content-Type"].startswith("text/html") and "adults only" in page.text
+
+
+def test_cards_over_http(server, me, model):
+    base = f"{GYRE}/models/{model}/versions/1"
+    assert requests.post(f"{server.url}{base}/card", json={"set": {"owner": "x"}}, timeout=30).status_code == 401
+    status, saved = me("POST", f"{base}/card", {"set": {"owner": "Ann"}, "expect": 0})
+    assert status == 201 and saved["number"] == 1
+    status, problem = me("POST", f"{base}/card", {"set": {"owner": "Ben"}, "expect": 0})
+    assert status == 409 and "newest version is 1" in problem["detail"]
+    for body, says in (({"set": {"owner": ["a"]}}, "'owner' must be a text"), ({"set": {"limits": "a"}}, "must be a list"),
+                       ({"set": []}, "must be a map"), ({"set": {"nobody": "x"}}, "unknown key"),
+                       ({"set": {"limits": ["x"] * 101}}, "at most 100"), ({"set": {"notes": "x" * 20000}}, "16384")):
+        status, problem = me("POST", f"{base}/card", body)
+        assert status == 400 and says in problem["detail"]
+    assert len(requests.get(f"{server.url}{base}/cards", timeout=30).json()["cards"]) == 1
+    for path, status in ((f"{base}/card?number=2", 404), (f"{base}/card?number=0", 400), (f"{GYRE}/models/none/versions/1/card", 404),
+                         (f"{base}/card/diff", 400), (f"{GYRE}/models/diff?a=x", 400), (f"{base}/card/diff?a=1", 200)):
+        assert requests.get(server.url + path, timeout=30).status_code == status, path
+
+
+def test_use_cases_and_comments_want_a_name(server, me, model):
+    for method, path, body in (("POST", "/usecases", {}), ("POST", "/usecases/x/request", {}), ("POST", "/usecases/x/approve", {}),
+                               ("POST", "/usecases/x/reject", {}), ("POST", "/usecases/x/retire", {}),
+                               ("POST", "/usecases/x/models", {"model": model}), ("DELETE", "/usecases/x/models/m", None),
+                               ("POST", "/comments", {"subject": f"model:{model}/1", "text": "x"}), ("POST", "/comments/x", {"text": "x"}),
+                               ("DELETE", "/comments/x", None)):
+        assert requests.request(method, f"{server.url}{GYRE}{path}", json=body, timeout=30).status_code == 401, path
+    status, made = me("POST", f"{GYRE}/comments", {"subject": f"model:{model}/1", "text": "good"})
+    assert status == 201
+    listed = requests.get(f"{server.url}{GYRE}/comments", params={"subject": f"model:{model}/1"}, timeout=30).json()["comments"]
+    assert [c["id"] for c in listed] == [made["id"]]
+    assert me("POST", f"{GYRE}/comments/{made['id']}", {"text": "better"})[1]["text"] == "better"
+    texts = requests.get(f"{server.url}{GYRE}/comments/{made['id']}", timeout=30).json()["texts"]
+    assert [t["text"] for t in texts] == ["good", "better"]
+    assert me("DELETE", f"{GYRE}/comments/{made['id']}")[1]["text"] is None
+    assert requests.get(f"{server.url}{GYRE}/comments", timeout=30).status_code == 400
+    assert requests.get(f"{server.url}{GYRE}/usecases/none", timeout=30).status_code == 404
+    assert requests.get(f"{server.url}{GYRE}/models/{model}/usecase", timeout=30).json() == {"usecase": None}
