@@ -4,7 +4,7 @@
 #include <math.h>
 
 #include "serve/deploy_internal.h"
-#include "track/registry.h"
+#include "track/history.h"
 
 /* A change on its way: what is served now, the plan of what shall be, and under which gate. */
 struct change {
@@ -21,6 +21,7 @@ struct change {
     int64_t copied_from;
     int64_t expect; /* see gy_revision_expect */
     bool gated;
+    char promote_alias[GY_MAX_NAME + 1]; /* to move with it; "": none */
     /* filled on the way */
     struct gy_revision r;
     const struct gy_endpoint *loaded;
@@ -190,13 +191,26 @@ static gy_status pass_gate(struct gy_db *db, void *ctx, struct gy_err *err)
 
 /* ---- carrying it out ---- */
 
+/* In the transaction of the revision: both or none. */
+static gy_status move_alias(struct gy_db *db, const struct change *c, struct gy_err *err)
+{
+    const struct gy_model_why why = {.actor = c->by->actor, .reason = c->by->reason};
+    struct gy_alias_moved moved;
+    if (gy_model_promote(db, c->r.model_name, c->r.model_version, gy_str_c(c->promote_alias), &why,
+                         &moved, err) != GY_OK) {
+        return gy_err_wrap(err, "rollout: promote_alias '%s'", c->promote_alias);
+    }
+    return GY_OK;
+}
+
 static gy_status record(struct gy_db *db, void *ctx, struct gy_err *err)
 {
     struct change *c = ctx;
     GY_TRY(pass_gate(db, c, err)); /* again: only here can nothing come between */
     GY_TRY(check_paths(db, c->loaded, err));
     GY_TRY(gy_revision_expect(db, c->endpoint, c->expect, err));
-    return gy_revision_add(db, &c->r, &c->r.revision, err);
+    GY_TRY(gy_revision_add(db, &c->r, &c->r.revision, err));
+    return c->promote_alias[0] ? move_alias(db, c, err) : GY_OK;
 }
 
 static gy_status reread(struct gy_db *db, void *ctx, struct gy_err *err)
@@ -375,10 +389,13 @@ gy_status gy_deploy_promote(const struct gy_deployer *d, struct gy_str endpoint,
 {
     GY_AUTO_DONE(change_done) struct change c;
     struct gy_plan_variant *canary;
+    struct gy_rollout rollout;
     change_init(&c, d, endpoint, "promote", by, a);
     GY_TRY(begin(&c, err));
     GY_TRY(need_canary(&c, &canary, err));
     struct gy_plan_variant v = *canary;
+    GY_TRY(gy_rollout_read(c.plan.rollout, &rollout, err));
+    memcpy(c.promote_alias, rollout.promote_alias, sizeof c.promote_alias);
     v.role = GY_VARIANT_STABLE;
     gy_plan_remove(&c.plan, GY_VARIANT_CANARY);
     gy_plan_put(&c.plan, &v);

@@ -48,7 +48,9 @@ GY_CHECKED gy_status gy_deploy_shadow(const struct gy_deployer *d, struct gy_str
                                       struct gy_str ref, const struct gy_deploy_by *by,
                                       struct gy_arena *a, struct gy_revision *ret,
                                       struct gy_err *err);
-/* The canary answers everything and is the stable version from now on. Fails: as traffic. */
+/* The canary answers everything and is the stable version from now on; where its rollout says
+ * promote_alias, that alias moves to it in the same transaction. Fails: as traffic, and as
+ * gy_model_promote. */
 GY_CHECKED gy_status gy_deploy_promote(const struct gy_deployer *d, struct gy_str endpoint,
                                        const struct gy_deploy_by *by, struct gy_arena *a,
                                        struct gy_revision *ret, struct gy_err *err);

@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "track/models.h"
+
 #define MAX_COUNT 1000000000
 
 static gy_status wrong(const char *key, const char *must, struct gy_err *err)
@@ -52,6 +54,18 @@ static gy_status read_promote(yyjson_val *v, bool *ret, struct gy_err *err)
     return GY_OK;
 }
 
+static gy_status read_alias(yyjson_val *v, char ret[GY_MAX_NAME + 1], struct gy_err *err)
+{
+    struct gy_str s = gy_json_val_str(v);
+    if (s.n == 0 || s.n > GY_MAX_NAME) {
+        return wrong("promote_alias", "the name of an alias", err);
+    }
+    GY_TRY(gy_model_check_alias(s, err));
+    memcpy(ret, s.p, s.n);
+    ret[s.n] = '\0';
+    return GY_OK;
+}
+
 static gy_status read_key(struct gy_str key, yyjson_val *v, struct gy_rollout *r,
                           struct gy_err *err)
 {
@@ -77,6 +91,9 @@ static gy_status read_key(struct gy_str key, yyjson_val *v, struct gy_rollout *r
     }
     if (gy_str_eqc(key, "promote")) {
         return read_promote(v, &r->promote, err);
+    }
+    if (gy_str_eqc(key, "promote_alias")) {
+        return read_alias(v, r->promote_alias, err);
     }
     if (gy_str_eqc(key, "after_s")) {
         return read_count(v, "after_s", 0, &r->after_s, err);

@@ -5,6 +5,7 @@
 #define GY_SERVE_ROLLOUT_H
 
 #include "base/json.h"
+#include "base/limits.h"
 
 struct gy_rollout {
     double canary;            /* share that a canary gets when the deployment names none; 0.1 */
@@ -14,6 +15,7 @@ struct gy_rollout {
     double max_p99_ms;        /* NaN: latency is not judged */
     double recall_change_min; /* canary minus stable, e.g. -0.05; NaN: recall is not judged */
     bool promote;             /* auto: promoted when nothing speaks against it */
+    char promote_alias[GY_MAX_NAME + 1]; /* moves to the version that is promoted; "": none does */
     int64_t after_s;          /* it runs so long at least; past it, what is undecided is told */
 };
 

@@ -323,6 +323,31 @@ def test_the_gate(new_server):
     assert change(server, "promote")["version"] == 2
 
 
+def test_promoting_moves_the_alias(new_server):
+    """rollout.promote_alias: endpoint and alias move together or not at all, with the same reason."""
+    server = new_server()
+    for files in (NEVER, ALWAYS):
+        serving.register(server, files=files)
+    api = SocketApi(server)
+    project = dict(PLAIN, rollout={"promote_alias": "champion"})
+    serving.deploy(server, "models:/sepsis/1", project=project)
+    canary(server)
+    # A gate of the alias's own refuses: then the endpoint stays, too.
+    api.call("POST", f"{API}/gate/protect", {"model": "sepsis", "alias": "champion", "gate": "other"})
+    refused(server, "promote", 403, "NOTBLESSED", "gate 'other'")
+    assert must(server, "GET", BASE)["revision"] == 2
+    digest = must(server, "GET", f"{API}/models/sepsis/versions/2")["digest"]
+    for gate in ("other", "sepsis"):
+        api.call("POST", f"{API}/verdicts", {"model_digest": digest, "gate": gate, "blessed": True, "checks": []})
+    assert change(server, "promote", reason="better on ward 3")["version"] == 2
+    assert must(server, "GET", f"{API}/models/resolve?ref=sepsis@champion")["version"] == 2
+    history = must(server, "GET", f"{API}/models/sepsis/history")["history"]
+    assert {(e["kind"], e["action"], e["to"]) for e in history if e["reason"] == "better on ward 3"} == \
+        {("alias", "promoted", "2"), ("endpoint", "promote", "2")}
+    refused(server, "deploy", 400, "INVALID", "reserved", model="models:/sepsis/1",
+            project=dict(PLAIN, rollout={"promote_alias": "latest"}))
+
+
 def test_a_package_is_loaded_once(server):
     """Changes of traffic need the disk for nothing: neither the cache of packages nor the objects are read again."""
     canary(server)

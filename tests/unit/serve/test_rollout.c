@@ -43,6 +43,9 @@ static void test_values(void **state)
     assert_int_equal(r.min_requests, 7);
     assert_int_equal(r.min_labels, 8);
     assert_int_equal(r.after_s, 60);
+    assert_string_equal(r.promote_alias, "");
+    assert_status(GY_OK, read_text("{\"promote_alias\":\"champion\"}", &r, &err), err);
+    assert_string_equal(r.promote_alias, "champion");
     assert_status(GY_OK, read_text("{\"promote\":\"manual\"}", &r, &err), err);
     assert_false(r.promote);
 }
@@ -56,6 +59,10 @@ static void test_refused(void **state)
         {"[]", "must be an object"},
         {"{\"canari\":0.1}", "unknown key 'canari'"},
         {"{\"canary\":1.1}", "'canary'"},
+        {"{\"promote_alias\":true}", "'promote_alias'"},
+        {"{\"promote_alias\":\"\"}", "'promote_alias'"},
+        {"{\"promote_alias\":\"latest\"}", "reserved"},
+        {"{\"promote_alias\":\"a b\"}", "Invalid alias name"},
         {"{\"canary\":\"10%\"}", "'canary'"},
         {"{\"min_requests\":0}", "'min_requests'"},
         {"{\"min_labels\":1.5}", "'min_labels'"},
