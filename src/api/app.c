@@ -32,6 +32,11 @@ static gy_status open_store(struct gy_app *app, const struct gy_app_options *o, 
     (void)snprintf(url, sizeof url, "sqlite://%s", path);
     struct gy_store_options store = {.url = o->store_url ? o->store_url : url,
                                      .migrate = o->migrate};
+    char id[GY_UUID_TEXT];
+    if (gy_store_url_is_shared(store.url)) {
+        GY_TRY(gy_home_id(&app->home, id, err));
+        store.home = id;
+    }
     GY_TRY(gy_store_open(&store, &app->store, err));
     char cache[GY_MAX_PATH];
     GY_TRY(gy_home_path(&app->home, "objects", path, err));

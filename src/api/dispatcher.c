@@ -367,25 +367,38 @@ static void renew(struct gy_dispatcher *d)
     }
 }
 
+/* A running job that no child of ours does: is it for us to see what came of it? What another home
+ * on this database started is its server's business, for as long as that renews the lease. */
+static bool is_ours(struct gy_dispatcher *d, const struct gy_job *j, const char *id, bool leads)
+{
+    char path[GY_MAX_PATH];
+    if (!gy_store_is_shared(d->app->store)) {
+        return true;
+    }
+    bool started_here = job_path(d, id, "log", path, NULL) == GY_OK && gy_path_exists(path);
+    return started_here || (leads && j->lease_until_us < gy_now_us());
+}
+
 static gy_status handle_job(struct gy_dispatcher *d, const struct gy_job *j, bool decided,
-                            struct gy_err *err)
+                            bool leads, struct gy_err *err)
 {
     char id[GY_UUID_TEXT];
     (void)snprintf(id, sizeof id, "%.36s", j->id.p);
     struct child *c = find_child(d, j->id);
     if (gy_str_eqc(j->state, "waiting_approval")) {
         struct op o = {.kind = APPROVAL, .id = id};
-        return decided && !c ? write_op(d, &o, err) : GY_OK;
+        return decided && !c && leads ? write_op(d, &o, err) : GY_OK;
     }
     if (gy_str_eqc(j->state, "running")) {
         if (c && j->cancel_asked) {
             end_cancelled(c);
-        } else if (!c && d->n < GY_DISPATCHER_MAX_CHILDREN) {
+        } else if (!c && d->n < GY_DISPATCHER_MAX_CHILDREN && is_ours(d, j, id, leads)) {
             adopt(d, j);
         }
         return GY_OK;
     }
-    bool free_hand = d->n < GY_DISPATCHER_MAX_CHILDREN && !c && !folder_is_busy(d, j->folder);
+    bool free_hand =
+        leads && d->n < GY_DISPATCHER_MAX_CHILDREN && !c && !folder_is_busy(d, j->folder);
     return free_hand ? start_job(d, j, err) : GY_OK;
 }
 
@@ -395,7 +408,8 @@ static void round_of(struct gy_dispatcher *d)
     struct scan s = {0};
     gy_arena_init(&s.arena, 256 * GY_MIB);
     gy_status status = gy_store_read(d->app->store, scan_closure, &s, &err);
-    if (status == GY_OK && s.due) {
+    bool leads = gy_store_leads(d->app->store);
+    if (status == GY_OK && s.due && leads) {
         struct op look = {.kind = LOOK};
         do {
             status = write_op(d, &look, &err);
@@ -403,7 +417,7 @@ static void round_of(struct gy_dispatcher *d)
     }
     for (size_t i = s.n; status == GY_OK && i-- > 0;) { /* the oldest first */
         struct gy_err why = GY_ERR_INIT;
-        if (handle_job(d, &s.jobs[i], s.decided[i], &why) != GY_OK) {
+        if (handle_job(d, &s.jobs[i], s.decided[i], leads, &why) != GY_OK) {
             complain("a job", &why);
         }
     }
@@ -445,7 +459,9 @@ static void *dispatcher_main(void *arg)
         round_of(d);
         if (cleaned_ns == 0 || gy_mono_ns() - cleaned_ns > CLEAN_UPLOADS_NS) {
             cleaned_ns = gy_mono_ns();
-            gy_mf_clean_uploads(d->app);
+            if (gy_store_leads(d->app->store)) {
+                gy_mf_clean_uploads(d->app);
+            }
         }
         if (!atomic_load(&d->stopping)) {
             wait_for_more(d);

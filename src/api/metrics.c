@@ -209,6 +209,8 @@ static void store_metrics(struct gy_buf *b, struct gy_store *store)
         (double)s.failed_closures);
     one(b, "gyre_store_queue", "gauge", "Write closures waiting.", (double)s.queued);
     one(b, "gyre_store_wal_bytes", "gauge", "Size of the write-ahead log.", (double)s.wal_bytes);
+    one(b, "gyre_store_leads", "gauge", "1: this server does the background work of its database.",
+        gy_store_leads(store));
     family(b, "gyre_store_commit_seconds", "gauge", "Commit latency over the last 1024 commits.");
     gy_buf_addc(b, "gyre_store_commit_seconds{quantile=\"0.5\"} ");
     number(b, (double)s.commit_us_p50 / 1e6);

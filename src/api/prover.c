@@ -135,11 +135,16 @@ static bool prove_next(struct gy_prover *p, int64_t *after)
 static bool wait_for_work(struct gy_prover *p)
 {
     (void)pthread_mutex_lock(&p->lock);
+    struct timespec until;
+    /* What was registered with a server that died before it proved it is for the one that leads. */
     while (!p->pending && !p->stopping) {
-        (void)pthread_cond_wait(&p->changed, &p->lock);
+        (void)clock_gettime(CLOCK_MONOTONIC, &until); /* can not fail for this clock */
+        until.tv_sec += GY_PROVER_LOOK_S;
+        if (pthread_cond_timedwait(&p->changed, &p->lock, &until) == ETIMEDOUT) {
+            p->pending = gy_store_is_shared(p->app->store) && gy_store_leads(p->app->store);
+        }
     }
     p->pending = false;
-    struct timespec until;
     (void)clock_gettime(CLOCK_MONOTONIC, &until); /* can not fail for this clock */
     until.tv_sec += GY_PROVER_GRACE_MS / 1000;
     int rc = 0;

@@ -8,6 +8,7 @@
 
 #include "api/app.h"
 
+#define GY_PROVER_LOOK_S 30 /* on a shared database: for what others left */
 #define GY_PROVER_GRACE_MS 2000
 #define GY_PROVER_TIMEOUT_MS \
     600000 /* a proof that takes longer is ended; the version is not servable */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/watching.h"
 
+#include <stdio.h>
+
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/time.h"
@@ -11,6 +13,8 @@
 #include "watch/judge.h"
 #include "watch/review.h"
 
+#define FOLLOWED 80
+
 struct gy_watching {
     struct gy_app *app;
     char log[GY_MAX_PATH], cache[GY_MAX_PATH];
@@ -18,6 +22,7 @@ struct gy_watching {
     struct gy_review_batch *batch;
     struct gy_bounds *bounds;
     struct gy_guard *guard;
+    char followed[FOLLOWED]; /* what was served when we looked last */
 };
 
 /* ---- the join ---- */
@@ -69,7 +74,45 @@ static gy_status guard_tick(void *self, struct gy_watcher *watcher, bool fresh, 
     struct gy_watching *w = self;
     (void)watcher;
     (void)fresh;
-    return gy_serving_attached(w->app->serving) ? gy_guard_tick(w->guard, err) : GY_OK;
+    bool ours = gy_serving_attached(w->app->serving) && gy_store_leads(w->app->store);
+    return ours ? gy_guard_tick(w->guard, err) : GY_OK;
+}
+
+/* ---- what other servers deploy ---- */
+
+#define FOLLOW_EVERY_MS 1000
+
+static gy_status read_served(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    char(*now)[FOLLOWED] = ctx;
+    GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
+    bool row;
+    GY_TRY(gy_db_query(db,
+                       "SELECT COUNT(*), COALESCE(SUM(revision), 0), COALESCE(MAX(updated_us), 0) "
+                       "FROM endpoints",
+                       GY_NO_VALS, &st, err));
+    GY_TRY(gy_stmt_step(st, &row, err));
+    (void)snprintf(*now, sizeof *now, "%lld %lld %lld", (long long)gy_col_i64(st, 0),
+                   (long long)gy_col_i64(st, 1), (long long)gy_col_i64(st, 2));
+    return GY_OK;
+}
+
+/* Packages that did not change are not loaded again, so a look too many costs little. */
+static gy_status follow_tick(void *self, struct gy_watcher *watcher, bool fresh, struct gy_err *err)
+{
+    struct gy_watching *w = self;
+    char now[FOLLOWED] = "";
+    size_t failed = 0;
+    (void)watcher;
+    (void)fresh;
+    GY_TRY(gy_store_read(w->app->store, read_served, &now, err));
+    if (!gy_serving_attached(w->app->serving) || strcmp(now, w->followed) == 0) {
+        return GY_OK;
+    }
+    const struct gy_deployer d = {w->app->store, w->app->objects, w->cache, w->app->serving};
+    GY_TRY(gy_deploy_load(&d, &failed, err));
+    memcpy(w->followed, now, sizeof now);
+    return GY_OK;
 }
 
 /* ---- all of it ---- */
@@ -115,6 +158,9 @@ gy_status gy_watching_start(struct gy_app *app, struct gy_watching **ret, struct
                   {"guard", w, GUARD_EVERY_MS, guard_tick}},
         .n_hooks = 2,
     };
+    if (gy_store_is_shared(app->store)) {
+        o.hooks[o.n_hooks++] = (struct gy_watch_hook){"follow", w, FOLLOW_EVERY_MS, follow_tick};
+    }
     GY_TRY(gy_watcher_start(&o, &app->watcher, err));
     app->join_live = true;
     *ret = GY_TAKE(w);

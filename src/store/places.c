@@ -92,3 +92,22 @@ gy_status gy_place_remember(const struct gy_home *h, enum gy_place which, const 
     place[n] = '\n';
     return gy_file_write(path, gy_str_n(place, n + 1), 0644, err);
 }
+
+gy_status gy_home_id(const struct gy_home *h, char out[GY_UUID_TEXT], struct gy_err *err)
+{
+    char path[GY_MAX_PATH];
+    unsigned char id[16];
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
+    gy_buf_init(&text, GY_KIB);
+    GY_TRY(gy_home_path(h, "id", path, err));
+    if (!gy_path_exists(path)) {
+        GY_TRY(gy_new_id(out, err));
+        return gy_file_write(path, gy_str_c(out), 0644, err);
+    }
+    GY_TRY(gy_file_read(path, &text, err));
+    if (gy_uuid_parse(gy_str_trim(gy_buf_str(&text)), id, NULL) != GY_OK) {
+        return gy_err_set(err, GY_E_CORRUPT, "%s does not hold the home's name", path);
+    }
+    gy_uuid_text(id, out);
+    return GY_OK;
+}

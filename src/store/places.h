@@ -5,6 +5,7 @@
 #ifndef GY_STORE_PLACES_H
 #define GY_STORE_PLACES_H
 
+#include "base/id.h"
 #include "store/home.h"
 
 enum gy_place { GY_PLACE_STORE, GY_PLACE_OBJECTS };
@@ -16,5 +17,9 @@ GY_CHECKED gy_status gy_place_check(const struct gy_home *h, enum gy_place which
 /* Remember url; NULL and memory: nothing to remember. Durable. Fails: IO. */
 GY_CHECKED gy_status gy_place_remember(const struct gy_home *h, enum gy_place which,
                                        const char *url, struct gy_err *err);
+
+/* The home's own name, made at the first call: no other home has it. Fails: IO. */
+GY_CHECKED gy_status gy_home_id(const struct gy_home *h, char out[GY_UUID_TEXT],
+                                struct gy_err *err);
 
 #endif

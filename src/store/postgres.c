@@ -299,6 +299,34 @@ static gy_status pg_check(void *conn, struct gy_err *err)
     return GY_OK;
 }
 
+/* ---- the lease ---- */
+
+/* A lock of the session: PostgreSQL ends it when the connection ends. Taken again it would count,
+ * so a held one is only asked whether it is still there, which the connection's life tells. */
+static gy_status pg_lease(void *conn, bool *ret_held, struct gy_err *err)
+{
+    struct gy_pg_conn *c = conn;
+    void *st = NULL;
+    bool row = false;
+    struct gy_val v = {0};
+    *ret_held = false;
+    GY_TRY(gy_pg_ready(c, err));
+    bool held = c->lease_epoch == c->epoch;
+    GY_TRY(gy_pg_prepare(c,
+                         held ? "SELECT true"
+                              : "SELECT pg_try_advisory_lock(1735225958, "
+                                "hashtext(COALESCE(current_schema(), '')))",
+                         &st, err));
+    gy_status status = gy_pg_step(st, &row, err);
+    if (status == GY_OK && row) {
+        gy_pg_column(st, 0, GY_VAL_INT, &v);
+        c->lease_epoch = v.i ? c->epoch : 0;
+        *ret_held = v.i != 0;
+    }
+    gy_pg_finalize(st);
+    return status;
+}
+
 static const struct gy_sql_ops postgres_ops = {
     .version = 1,
     .name = "postgresql",
@@ -325,6 +353,7 @@ static const struct gy_sql_ops postgres_ops = {
     .rollback_to = pg_rollback_to,
     .check = pg_check,
     .exec_many = gy_pg_exec_many,
+    .lease = pg_lease,
 };
 
 const struct gy_sql_driver gy_sql_postgres = {&postgres_ops, NULL};

@@ -65,6 +65,7 @@ struct gy_pg_conn {
     bool broken;                  /* it has ended, whatever libpq says */
     bool waiting;                 /* answers are under way that nobody reads */
     struct gy_pg_stmt *streaming; /* whose rows are under way */
+    unsigned lease_epoch;         /* the epoch in which it has the lease; 0: it has not */
     int64_t changes, last_id;
     struct gy_arena arena; /* of identities */
     struct gy_pg_identity {

@@ -28,6 +28,11 @@ struct gy_str gy_db_workspace(const struct gy_db *db)
                                                : GY_STR(GY_WORKSPACE_DEFAULT);
 }
 
+const char *gy_db_home(const struct gy_db *db)
+{
+    return db->home ? db->home : "";
+}
+
 struct gy_scope *gy_db_scope(const struct gy_db *db)
 {
     return db->scope;

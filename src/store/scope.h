@@ -32,5 +32,8 @@ struct gy_scope *gy_scope_current(void); /* NULL: none */
 /* Inside closures. */
 struct gy_str gy_db_workspace(const struct gy_db *db); /* never absent */
 struct gy_scope *gy_db_scope(const struct gy_db *db);  /* NULL: none */
+/* What is of one home only, as the place in its own prediction log, is stored under this name; "":
+ * the database has only one. */
+const char *gy_db_home(const struct gy_db *db);
 
 #endif

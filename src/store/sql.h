@@ -93,6 +93,11 @@ struct gy_sql_ops {
     /* gy_db_exec_many over a statement of this connection. MAY be NULL: row by row. */
     gy_status (*exec_many)(void *stmt, const struct gy_val *vals, size_t n_vals, size_t n_rows,
                            int64_t *ret_changes, struct gy_err *err);
+
+    /* Take the database's one lease of background work, or make sure that this connection still has
+     * it: *ret_held. It ends with the connection, and with the process however that dies. Outside
+     * of transactions. MAY be NULL: the database belongs to one process, which has it. */
+    gy_status (*lease)(void *conn, bool *ret_held, struct gy_err *err);
 };
 
 /* A backend and its own state (wrappers: the wrapped driver; sqlite: NULL). Outlives every

@@ -4,7 +4,9 @@
 #include <stdio.h>
 
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "base/time.h"
 #include "store/store_internal.h"
 #include "store/url.h"
 
@@ -27,6 +29,13 @@ struct gy_store {
     struct gy_writer *writer;
     bool memory;
     pthread_mutex_t db_lock;
+
+    char *home;
+
+    pthread_mutex_t lease_lock; /* what follows */
+    struct gy_db *lease_db;     /* a connection of its own, opened when somebody asks */
+    bool leads;
+    int64_t lease_asked_ns;
 
     pthread_mutex_t lock; /* the readers */
     pthread_cond_t reader_free;
@@ -59,6 +68,12 @@ static gy_status configure(struct gy_store *s, const struct gy_store_options *o,
                                 "postgresql://USER:PASSWORD@HOST:PORT/DATABASE");
     }
     memcpy(s->location, location.p, location.n);
+    if (o->home) {
+        s->home = gy_strdup(o->home);
+        if (!s->home) {
+            return gy_err_set(err, GY_E_NOMEM, "opening the store");
+        }
+    }
     if (o->vfs) {
         s->vfs = gy_strdup(o->vfs);
         if (!s->vfs) {
@@ -74,6 +89,13 @@ static gy_status configure(struct gy_store *s, const struct gy_store_options *o,
     return GY_OK;
 }
 
+static gy_status open_db(struct gy_store *s, struct gy_db **ret, struct gy_err *err)
+{
+    GY_TRY(gy_db_open(s->driver, &s->cfg, ret, err));
+    (*ret)->home = s->home;
+    return GY_OK;
+}
+
 gy_status gy_store_open(const struct gy_store_options *o, struct gy_store **ret, struct gy_err *err)
 {
     GY_AUTO(gy_store_free) struct gy_store *s = gy_calloc(1, sizeof *s);
@@ -82,9 +104,10 @@ gy_status gy_store_open(const struct gy_store_options *o, struct gy_store **ret,
     }
     GY_REQUIRE(pthread_mutex_init(&s->db_lock, NULL) == 0 &&
                pthread_mutex_init(&s->lock, NULL) == 0 &&
+               pthread_mutex_init(&s->lease_lock, NULL) == 0 &&
                pthread_cond_init(&s->reader_free, NULL) == 0);
     GY_TRY(configure(s, o, err));
-    GY_TRY(gy_db_open(s->driver, &s->cfg, &s->db, err));
+    GY_TRY(open_db(s, &s->db, err));
     gy_status status = gy_store_migrate(s->db, gy_migrations, gy_migrations_count,
                                         s->memory ? NULL : s->location, o->migrate, err);
     if (status != GY_OK) {
@@ -111,9 +134,12 @@ void gy_store_free(struct gy_store *s)
         GY_REQUIRE(!s->readers[i].taken);
         gy_db_free(s->readers[i].db);
     }
+    gy_db_free(s->lease_db);
     gy_db_free(s->db); /* the last connection moves the log into the database */
     pthread_cond_destroy(&s->reader_free);
     pthread_mutex_destroy(&s->lock);
+    pthread_mutex_destroy(&s->lease_lock);
+    gy_free(s->home);
     pthread_mutex_destroy(&s->db_lock);
     gy_free(s->vfs);
     gy_free(s);
@@ -177,7 +203,7 @@ gy_status gy_store_read(struct gy_store *s, gy_db_fn fn, void *ctx, struct gy_er
         return status;
     }
     struct reader *r = take_reader(s);
-    gy_status status = r->db ? GY_OK : gy_db_open(s->driver, &s->cfg, &r->db, err);
+    gy_status status = r->db ? GY_OK : open_db(s, &r->db, err);
     if (status == GY_OK) {
         GY_REQUIRE(r->db);
         status = run_read(r->db, fn, ctx, err);
@@ -191,7 +217,48 @@ gy_status gy_store_connect(struct gy_store *s, struct gy_db **ret, struct gy_err
     if (s->memory) {
         return gy_err_set(err, GY_E_UNSUPPORTED, "a database in memory has one connection");
     }
-    return gy_db_open(s->driver, &s->cfg, ret, err);
+    return open_db(s, ret, err);
+}
+
+bool gy_store_url_is_shared(const char *url)
+{
+    struct gy_str location;
+    const struct gy_sql_driver *driver = driver_of(gy_str_c(url), &location);
+    return driver && driver->ops->lease;
+}
+
+bool gy_store_is_shared(const struct gy_store *s)
+{
+    return s->driver.ops->lease != NULL;
+}
+
+#define LEASE_FRESH_NS 1000000000
+
+bool gy_store_leads(struct gy_store *s)
+{
+    if (!gy_store_is_shared(s)) {
+        return true;
+    }
+    pthread_mutex_lock(&s->lease_lock);
+    int64_t now = gy_mono_ns();
+    if (s->lease_asked_ns == 0 || now - s->lease_asked_ns > LEASE_FRESH_NS) {
+        struct gy_err err = GY_ERR_INIT;
+        bool held = false;
+        gy_status status = s->lease_db ? GY_OK : open_db(s, &s->lease_db, &err);
+        if (status == GY_OK) {
+            status = s->driver.ops->lease(s->lease_db->conn, &held, &err);
+        }
+        if (status == GY_OK && held != s->leads) {
+            gy_log(GY_LOG_INFO, "store",
+                   held ? "this server does the background work"
+                        : "another server does the background work");
+        }
+        s->leads = status == GY_OK && held;
+        s->lease_asked_ns = gy_mono_ns();
+    }
+    bool leads = s->leads;
+    pthread_mutex_unlock(&s->lease_lock);
+    return leads;
 }
 
 void gy_store_get_stats(struct gy_store *s, struct gy_store_stats *ret)

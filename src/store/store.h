@@ -21,6 +21,7 @@ struct gy_store_options {
     size_t max_queue; /* closures waiting for the writer; 0: 10000; beyond: BUSY */
     int max_group;    /* closures a transaction; 0: 1000 */
     const char *vfs;  /* tests: the name of a SQLite VFS (fault shim); NULL: the default */
+    const char *home; /* which of the homes on a shared database this is; NULL: its only one */
     bool migrate;     /* PostgreSQL: an older database may be brought to this program's schema */
     const struct gy_sql_driver *driver; /* tests: another backend (store/sql.h); NULL: by the URL */
 };
@@ -49,6 +50,13 @@ struct gy_store_stats {
         commit_us_max; /* over the last 1024 commits */
 };
 void gy_store_get_stats(struct gy_store *s, struct gy_store_stats *ret);
+/* Is this the one process, of all that have the database open, that does the work of which there is
+ * one: triggers, webhooks, the guard of rollouts? The first that asks has it until it ends or loses
+ * its connection; then another one gets it when it asks. Ask again before each round: the answer is
+ * at most a second old. false also when the database can not be asked. Any thread. */
+bool gy_store_leads(struct gy_store *s);
+bool gy_store_url_is_shared(const char *url);      /* a store of that URL would be */
+bool gy_store_is_shared(const struct gy_store *s); /* others may have it open, too */
 GY_CHECKED gy_status gy_store_check(struct gy_store *s,
                                     struct gy_err *err); /* integrity check; CORRUPT */
 

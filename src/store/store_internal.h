@@ -26,6 +26,7 @@ struct gy_db {
     struct gy_stmt *live;            /* handed out and not finished */
     size_t n_cached;
     struct gy_scope *scope; /* of the closure that runs; NULL: none */
+    const char *home;       /* of the store's options */
 };
 
 GY_CHECKED gy_status gy_db_open(struct gy_sql_driver driver, const struct gy_sql_config *cfg,

@@ -578,7 +578,7 @@ static void *run(void *ctx)
     while (!is_stopping(w)) {
         struct gy_err err = GY_ERR_INIT;
         struct timespec until;
-        if (gy_webhook_tick(w, gy_now_us(), NULL, &err) != GY_OK) {
+        if (gy_store_leads(w->store) && gy_webhook_tick(w, gy_now_us(), NULL, &err) != GY_OK) {
             gy_log_err(GY_LOG_WARN, "webhook", "a round failed", &err);
         }
         (void)clock_gettime(CLOCK_REALTIME, &until); /* can not fail for this clock */

@@ -6,6 +6,7 @@
 #include "base/time.h"
 #include "store/events.h"
 #include "store/lineage.h"
+#include "store/scope.h"
 #include "watch/alerts.h"
 #include "watch/windows_internal.h"
 
@@ -30,10 +31,20 @@ static gy_status put_place(struct gy_db *db, struct gy_str name, const struct gy
                       GY_VALS(gy_vs(name), gy_vs(gy_buf_str(&b)), gy_vi(gy_now_us())), NULL, err);
 }
 
-/* Neither names nor versions hold a ':'. */
-static struct gy_str place_name(struct gy_buf *b, const char *endpoint, const char *version)
+/* Each home has a prediction log of its own, so on a shared database its places have its name:
+ * "log@HOME". Neither homes nor endpoints nor versions hold a ':'. */
+static struct gy_str kind_name(struct gy_buf *b, const struct gy_db *db, const char *kind)
 {
-    gy_buf_addf(b, "window:%s:%s", endpoint, version);
+    const char *home = gy_db_home(db);
+    gy_buf_addf(b, "%s%s%s", kind, home[0] ? "@" : "", home);
+    return gy_buf_str(b);
+}
+
+static struct gy_str place_name(struct gy_buf *b, const struct gy_db *db, const char *endpoint,
+                                const char *version)
+{
+    (void)kind_name(b, db, "window");
+    gy_buf_addf(b, ":%s:%s", endpoint, version);
     return gy_buf_str(b);
 }
 
@@ -42,7 +53,7 @@ gy_status gy_window_put_place(struct gy_db *db, const char *endpoint, const char
 {
     GY_AUTO_DONE(gy_buf_done) struct gy_buf b;
     gy_buf_init(&b, 64 * GY_KIB);
-    struct gy_str name = place_name(&b, endpoint, version);
+    struct gy_str name = place_name(&b, db, endpoint, version);
     GY_TRY(gy_buf_check(&b, "the name of a window", err));
     return put_place(db, name, m, err);
 }
@@ -52,7 +63,7 @@ gy_status gy_window_drop_place(struct gy_db *db, const char *endpoint, const cha
 {
     GY_AUTO_DONE(gy_buf_done) struct gy_buf b;
     gy_buf_init(&b, 64 * GY_KIB);
-    struct gy_str name = place_name(&b, endpoint, version);
+    struct gy_str name = place_name(&b, db, endpoint, version);
     GY_TRY(gy_buf_check(&b, "the name of a window", err));
     return gy_db_exec(db, "DELETE FROM watch_cursors WHERE name=?", GY_VALS(gy_vs(name)), NULL,
                       err);
@@ -60,7 +71,11 @@ gy_status gy_window_drop_place(struct gy_db *db, const char *endpoint, const cha
 
 gy_status gy_window_put_log(struct gy_db *db, const struct gy_log_marks *m, struct gy_err *err)
 {
-    return put_place(db, GY_STR("log"), m, err);
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf b;
+    gy_buf_init(&b, GY_KIB);
+    struct gy_str name = kind_name(&b, db, "log");
+    GY_TRY(gy_buf_check(&b, "the name of a log", err));
+    return put_place(db, name, m, err);
 }
 
 gy_status gy_window_get_log(struct gy_db *db, struct gy_log_marks *m, struct gy_err *err)
@@ -69,8 +84,12 @@ gy_status gy_window_get_log(struct gy_db *db, struct gy_log_marks *m, struct gy_
     gy_arena_init(&a, MAX_PLACE + GY_MIB);
     bool found;
     struct gy_str place = GY_STR_NULL;
-    GY_TRY(gy_db_get_str(db, "SELECT place FROM watch_cursors WHERE name='log'", GY_NO_VALS, &a,
-                         &found, &place, err));
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf b;
+    gy_buf_init(&b, GY_KIB);
+    struct gy_str name = kind_name(&b, db, "log");
+    GY_TRY(gy_buf_check(&b, "the name of a log", err));
+    GY_TRY(gy_db_get_str(db, "SELECT place FROM watch_cursors WHERE name=?", GY_VALS(gy_vs(name)),
+                         &a, &found, &place, err));
     return gy_log_marks_read(m, place, err);
 }
 
@@ -78,10 +97,14 @@ gy_status gy_window_each_place(struct gy_db *db, gy_window_place_fn fn, void *ct
                                struct gy_err *err)
 {
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
-    GY_TRY(gy_db_query(db,
-                       "SELECT name, place FROM watch_cursors WHERE SUBSTR(name, 1, 7) = "
-                       "'window:' ORDER BY name",
-                       GY_NO_VALS, &st, err));
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf b;
+    gy_buf_init(&b, GY_KIB);
+    (void)kind_name(&b, db, "window");
+    gy_buf_add_char(&b, ':');
+    GY_TRY(gy_buf_check(&b, "the name of a window", err));
+    GY_TRY(gy_db_query(
+        db, "SELECT name, place FROM watch_cursors WHERE SUBSTR(name, 1, ?) = ? ORDER BY name",
+        GY_VALS(gy_vi((int64_t)b.n), gy_vs(gy_buf_str(&b))), &st, err));
     for (;;) {
         bool row;
         struct gy_str kind;

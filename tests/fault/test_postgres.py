@@ -215,3 +215,34 @@ def test_an_older_database_waits_for_its_operator(postgres, gyre, tmp_path):
     postgres.sql("INSERT INTO schema_migrations (number, name, sha256, actor, created_us) VALUES (999, 'x', 'x', 'x', 1)", name)
     newer = gyre("exp", "list", "--store", url, env={"GYRE_STORE_MIGRATE": "1"})
     assert newer.returncode != 0 and "schema 999" in newer.stderr
+
+
+# ---- background work of two servers on one database ----
+
+def leads(server):
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    connection.request("GET", "/metrics")
+    lines = connection.getresponse().read().decode().splitlines()
+    connection.close()
+    return "gyre_store_leads 1" in lines
+
+
+def wait_until(what, seconds=60):
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.05)
+
+
+def test_one_server_leads_and_another_takes_over(postgres, new_server, tmp_path):
+    url = postgres.url()
+    first, second = start_two(new_server, url, tmp_path)
+    wait_until(lambda: leads(first) or leads(second))
+    leader, other = (first, second) if leads(first) else (second, first)
+    for _ in range(10):
+        assert leads(leader) and not leads(other)
+    leader.kill()
+    wait_until(lambda: leads(other))
+    third = new_server(args=["--store", url, "--objects", tmp_path / "objects"], home=leader.home)
+    for _ in range(10):
+        assert leads(other) and not leads(third)
