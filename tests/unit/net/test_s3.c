@@ -519,14 +519,20 @@ static void listings_are_read_page_by_page(void **state)
     close_peer(&p);
 }
 
+#define KEY_OF_SIZE_MINUS_1 ("<ListBucketResult>" KEY("a", "-1") "</ListBucketResult>")
+#define YESTERDAY                                                         \
+    ("<ListBucketResult><Contents><LastModified>yesterday</LastModified>" \
+     "</Contents></ListBucketResult>")
+
 static void listings_that_make_no_sense_are_errors(void **state)
 {
     (void)state;
     const char *bad[] = {"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>",
-                         "<ListBucketResult>", "gone",
-                         "<ListBucketResult>" KEY("a", "-1") "</ListBucketResult>",
-                         "<ListBucketResult><Contents><LastModified>yesterday</LastModified></"
-                         "Contents></ListBucketResult>"};
+                         "<ListBucketResult>",
+                         "gone",
+                         KEY_OF_SIZE_MINUS_1,
+                         YESTERDAY,
+                         "<L/><ListBucketResult/>"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         const struct step steps[] = {STEP(.status = 200, .body = bad[i]), END};
         struct peer p;

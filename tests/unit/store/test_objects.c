@@ -629,7 +629,7 @@ static void a_listing_leaves_out_what_is_no_whole_object(void **state)
         snprintf(path, sizeof path, "%s/%s", w->folder, others[i]);
         assert_int_equal(gy_file_write(path, GY_STR("half of an obj"), 0444, NULL), GY_OK);
     }
-    snprintf(path, sizeof path, "%s/%.2s/%s", w->folder, EMPTY, EMPTY + 2);
+    snprintf(path, sizeof path, "%s/%.2s/%s", w->folder, EMPTY, &EMPTY[2]);
     assert_int_equal(gy_dir_make(path, NULL), GY_OK);
     assert_int_equal(gy_objects_list(w->o, see, &s, NULL), GY_OK);
     assert_int_equal(s.n, 1);
