@@ -72,6 +72,8 @@ GY_CHECKED gy_status gy_local_caller_new(struct gy_app *app, struct gy_caller **
 GY_CHECKED gy_status gy_app_join_refresh(struct gy_app *app, struct gy_err *err);
 
 /* Each file of this room adds its routes; app.c calls those that stand in its table. */
+GY_CHECKED gy_status gy_api_gc_add(struct gy_router *r, struct gy_app *app,
+                                   struct gy_err *err); /* gc.c */
 GY_CHECKED gy_status gy_api_backup_add(struct gy_router *r, struct gy_app *app,
                                        struct gy_err *err); /* backup.c */
 GY_CHECKED gy_status gy_api_openapi_add(struct gy_router *r, struct gy_app *app,

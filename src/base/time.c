@@ -192,3 +192,27 @@ gy_status gy_time_parse_iso(struct gy_str s, int64_t *ret_us, struct gy_err *err
     *ret_us = seconds * US_PER_S + micro;
     return GY_OK;
 }
+
+gy_status gy_time_parse_span(struct gy_str s, int64_t max_s, int64_t *ret_s, struct gy_err *err)
+{
+    static const struct {
+        char letter;
+        int64_t seconds;
+    } units[] = {{'d', S_PER_DAY}, {'h', 3600}, {'m', 60}, {'s', 1}};
+    struct gy_str number = s;
+    int64_t unit = 1;
+    for (size_t i = 0; s.n && i < sizeof units / sizeof units[0]; i++) {
+        if (s.p[s.n - 1] == units[i].letter) {
+            unit = units[i].seconds;
+            number.n = s.n - 1;
+        }
+    }
+    if (gy_parse_i64(number, 0, max_s / unit, ret_s, NULL) != GY_OK) {
+        gy_err_set(err, GY_E_INVALID, "'%" GY_STR_F "' is no span of time up to %lld seconds",
+                   GY_STR_A(s), (long long)max_s);
+        (void)gy_err_hint(err, "such as 30d, 12h, 90m, 45s or 0");
+        return GY_E_INVALID;
+    }
+    *ret_s *= unit;
+    return GY_OK;
+}

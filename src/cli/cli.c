@@ -47,6 +47,7 @@ static const struct gy_verb_table *const g_tables[] = {
     &gy_cmd_export,
     &gy_cmd_exec,
     &gy_cmd_backup,
+    &gy_cmd_gc,
     &gy_cmd_version,
 };
 

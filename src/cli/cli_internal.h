@@ -79,6 +79,7 @@ struct gy_verb_table {
 #define GY_OPTS(opts) (opts), sizeof(opts) / sizeof((opts)[0])
 
 /* One a command file. cli.c lists them. */
+extern const struct gy_verb_table gy_cmd_gc;          /* cmd_gc.c */
 extern const struct gy_verb_table gy_cmd_backup;      /* cmd_backup.c: backup, restore */
 extern const struct gy_verb_table gy_cmd_data;        /* cmd_data.c */
 extern const struct gy_verb_table gy_cmd_backtest;    /* cmd_backtest.c */
@@ -139,6 +140,9 @@ GY_CHECKED gy_status gy_cli_print_json(const struct gy_cli *cli, const struct gy
  */
 void gy_cli_table(const struct gy_cli *cli, const char *const *head, size_t n_columns,
                   const struct gy_str *cells, size_t n_rows, const bool *right);
+
+/* "1.5 GiB"; returns out. */
+const char *gy_cli_bytes(int64_t bytes, char out[32]);
 
 /* A progress bar on stderr, drawn at most 10 times a second; silent when !cli->progress. */
 struct gy_progress {

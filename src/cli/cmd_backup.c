@@ -150,18 +150,6 @@ static gy_status absolute(const char *given, char out[GY_MAX_PATH], struct gy_er
     return gy_path_join(out, GY_MAX_PATH, cwd, given, err);
 }
 
-static const char *human(int64_t bytes, char out[32])
-{
-    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-    double v = (double)bytes;
-    size_t unit = 0;
-    for (; v >= 1024 && unit < 4; unit++) {
-        v /= 1024;
-    }
-    (void)snprintf(out, 32, unit ? "%.1f %s" : "%.0f %s", v, units[unit]);
-    return out;
-}
-
 static void write_info(struct gy_jw *w, const struct gy_archive_info *i)
 {
     char time[32];
@@ -194,7 +182,7 @@ static gy_status print_info(struct gy_cli *cli, const struct gy_archive_info *i,
                "%s %" GY_STR_F ": %lld rows, %lld objects (%s), %lld segments of the prediction "
                "log\n",
                done, GY_STR_A(i->id), (long long)i->rows, (long long)i->objects,
-               human(i->object_bytes, bytes), (long long)i->segments);
+               gy_cli_bytes(i->object_bytes, bytes), (long long)i->segments);
     return GY_OK;
 }
 
@@ -237,8 +225,8 @@ static gy_status run_backup(struct gy_cli *cli, void *opts, struct gy_err *err)
     GY_AUTO_DONE(gy_buf_done) struct gy_buf body;
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
     struct gy_jw w;
-    GY_TRY(absolute(cli->argv[0], dir, err));
     gy_buf_init(&body, 64 * GY_KIB);
+    GY_TRY(absolute(cli->argv[0], dir, err));
     gy_jw_init(&w, &body);
     gy_jw_obj(&w);
     gy_jw_kv_strc(&w, "dir", dir);
@@ -252,14 +240,15 @@ static gy_status run_backup(struct gy_cli *cli, void *opts, struct gy_err *err)
         gy_jw_val(&w, s);
         return gy_cli_print_json(cli, &out, err);
     }
-    gy_cli_say(
-        cli,
-        "snapshot %" GY_STR_F " in %s: %lld rows, %lld objects (%s; %lld of them new, %s), "
-        "%lld segments of the prediction log\n",
-        GY_STR_A(gy_json_str(s, "id")), dir, (long long)gy_json_i64(s, "rows", 0),
-        (long long)gy_json_i64(s, "objects", 0), human(gy_json_i64(s, "object_bytes", 0), bytes),
-        (long long)gy_json_i64(s, "new_objects", 0), human(gy_json_i64(s, "new_bytes", 0), fresh),
-        (long long)gy_json_i64(s, "segments", 0));
+    gy_cli_say(cli,
+               "snapshot %" GY_STR_F " in %s: %lld rows, %lld objects (%s; %lld of them new, %s), "
+               "%lld segments of the prediction log\n",
+               GY_STR_A(gy_json_str(s, "id")), dir, (long long)gy_json_i64(s, "rows", 0),
+               (long long)gy_json_i64(s, "objects", 0),
+               gy_cli_bytes(gy_json_i64(s, "object_bytes", 0), bytes),
+               (long long)gy_json_i64(s, "new_objects", 0),
+               gy_cli_bytes(gy_json_i64(s, "new_bytes", 0), fresh),
+               (long long)gy_json_i64(s, "segments", 0));
     return GY_OK;
 }
 
@@ -296,8 +285,8 @@ static gy_status run_list(struct gy_cli *cli, void *opts, struct gy_err *err)
         cells[i * N] = list[i].id;
         cells[i * N + 1] = gy_cli_cellf(cli, "%lld", (long long)list[i].rows);
         cells[i * N + 2] = gy_cli_cellf(cli, "%lld", (long long)list[i].objects);
-        cells[i * N + 3] = gy_cli_cellf(cli, "%s", human(list[i].object_bytes, objects));
-        cells[i * N + 4] = gy_cli_cellf(cli, "%s", human(list[i].log_bytes, log));
+        cells[i * N + 3] = gy_cli_cellf(cli, "%s", gy_cli_bytes(list[i].object_bytes, objects));
+        cells[i * N + 4] = gy_cli_cellf(cli, "%s", gy_cli_bytes(list[i].log_bytes, log));
     }
     gy_cli_table(cli, head, N, cells, n, right);
     return GY_OK;
@@ -349,7 +338,7 @@ static gy_status run_prune(struct gy_cli *cli, void *opts, struct gy_err *err)
     }
     gy_cli_say(cli, "%s %lld snapshots and %lld objects (%s)%s\n",
                o->yes ? "removed" : "would remove", (long long)snapshots, (long long)objects,
-               human(bytes, text), o->yes ? "" : "; --yes does it");
+               gy_cli_bytes(bytes, text), o->yes ? "" : "; --yes does it");
     return GY_OK;
 }
 

@@ -174,3 +174,15 @@ void gy_progress_end(struct gy_progress *p)
         (void)fprintf(stderr, "\r\033[K");
     }
 }
+
+const char *gy_cli_bytes(int64_t bytes, char out[32])
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    double v = (double)bytes;
+    size_t unit = 0;
+    for (; v >= 1024 && unit < 4; unit++) {
+        v /= 1024;
+    }
+    (void)snprintf(out, 32, unit ? "%.1f %s" : "%.0f %s", v, units[unit]);
+    return out;
+}

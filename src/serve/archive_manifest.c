@@ -311,46 +311,23 @@ struct pruning {
     const char *dir;
     struct gy_objects *objects;
     struct gy_arena *arena;
-    char (*kept)[GY_SHA256_HEX]; /* sorted */
-    size_t n_kept, cap;
+    struct gy_refs kept;
     bool dry;
     int64_t n_objects, bytes;
 };
 
-static gy_status keep_object(void *ctx, struct gy_str name, struct gy_err *err)
-{
-    struct pruning *p = ctx;
-    if (p->n_kept == p->cap) {
-        size_t cap = p->cap ? p->cap * 2 : 1024;
-        void *more = gy_reallocarray(p->kept, cap, sizeof *p->kept);
-        if (!more) {
-            return gy_err_set(err, GY_E_NOMEM, "pruning");
-        }
-        p->kept = more;
-        p->cap = cap;
-    }
-    (void)snprintf(p->kept[p->n_kept++], GY_SHA256_HEX, "%" GY_STR_F, GY_STR_A(name));
-    return GY_OK;
-}
-
 static gy_status keep_all(struct gy_db *db, void *ctx, struct gy_err *err)
 {
-    return gy_refs_each(db, false, keep_object, ctx, err);
-}
-
-static int compare(const void *a, const void *b)
-{
-    return memcmp(a, b, GY_SHA256_HEX);
+    struct pruning *p = ctx;
+    return gy_refs_add(&p->kept, db, false, err);
 }
 
 static gy_status prune_object(void *ctx, const char *sha256, int64_t size_bytes,
                               int64_t modified_us, struct gy_err *err)
 {
     struct pruning *p = ctx;
-    char name[GY_SHA256_HEX];
     (void)modified_us;
-    (void)snprintf(name, sizeof name, "%s", sha256);
-    if (p->n_kept && bsearch(name, p->kept, p->n_kept, sizeof *p->kept, compare)) {
+    if (gy_refs_has(&p->kept, sha256)) {
         return GY_OK;
     }
     p->n_objects++;
@@ -393,9 +370,6 @@ static gy_status prune(struct pruning *p, size_t keep, int64_t *ret_snapshots, s
         GY_TRY(gy_archive_path(p->dir, l.list[i], "gyre.db", path, err));
         GY_TRY(gy_saved_read(path, keep_all, p, err));
     }
-    if (p->n_kept) {
-        qsort(p->kept, p->n_kept, sizeof *p->kept, compare);
-    }
     for (size_t i = 0; i < n_gone && !p->dry; i++) {
         GY_TRY(remove_snapshot(p->dir, l.list[i], err));
     }
@@ -421,7 +395,7 @@ gy_status gy_archive_prune(const char *dir, size_t keep, bool dry, int64_t *ret_
         p.objects = objects;
         status = prune(&p, keep, ret_snapshots, err);
     }
-    gy_free(p.kept);
+    gy_refs_done(&p.kept);
     (void)close(lock);
     *ret_objects = p.n_objects;
     *ret_bytes = p.bytes;

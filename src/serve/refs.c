@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "serve/refs.h"
 
+#include <stdlib.h>
+
 #include "base/hash.h"
+#include "base/mem.h"
 
 /* Columns that hold the names of objects. The queries below are made of these. */
 #define OBJECTS(X)                  \
@@ -67,4 +70,71 @@ gy_status gy_refs_each(struct gy_db *db, bool unfinished, gy_ref_fn fn, void *ct
             GY_TRY(fn(ctx, name, err));
         }
     }
+}
+
+/* ---- a set ---- */
+
+static bool to_bytes(struct gy_str hex, unsigned char out[32])
+{
+    if (hex.n != GY_SHA256_HEX - 1) {
+        return false;
+    }
+    for (size_t i = 0; i < 64; i++) {
+        char c = hex.p[i];
+        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+        if (digit < 0) {
+            return false;
+        }
+        out[i / 2] = (unsigned char)(i % 2 ? out[i / 2] | digit : digit << 4);
+    }
+    return true;
+}
+
+static gy_status add_name(void *ctx, struct gy_str sha256, struct gy_err *err)
+{
+    struct gy_refs *set = ctx;
+    if (set->n == set->cap) {
+        size_t cap = set->cap ? set->cap * 2 : 1024;
+        if (cap > 2 * GY_REFS_MAX) {
+            return gy_err_set(err, GY_E_TOOBIG, "more than %zu objects", GY_REFS_MAX);
+        }
+        void *more = gy_reallocarray(set->names, cap, sizeof *set->names);
+        if (!more) {
+            return gy_err_set(err, GY_E_NOMEM, "listing the objects that are named");
+        }
+        set->names = more;
+        set->cap = cap;
+    }
+    set->n += to_bytes(sha256, set->names[set->n]);
+    return GY_OK;
+}
+
+gy_status gy_refs_add(struct gy_refs *set, struct gy_db *db, bool unfinished, struct gy_err *err)
+{
+    set->sorted = false;
+    return gy_refs_each(db, unfinished, add_name, set, err);
+}
+
+static int compare(const void *a, const void *b)
+{
+    return memcmp(a, b, 32);
+}
+
+bool gy_refs_has(struct gy_refs *set, const char *sha256)
+{
+    unsigned char name[32];
+    if (set->n == 0 || !to_bytes(gy_str_c(sha256), name)) {
+        return false;
+    }
+    if (!set->sorted) {
+        qsort(set->names, set->n, sizeof *set->names, compare);
+        set->sorted = true;
+    }
+    return bsearch(name, set->names, set->n, sizeof *set->names, compare) != NULL;
+}
+
+void gy_refs_done(struct gy_refs *set)
+{
+    gy_free(set->names);
+    *set = (struct gy_refs){.names = NULL};
 }

@@ -253,18 +253,18 @@ gy_status gy_experiment_get_by_name(struct gy_db *db, struct gy_str name, struct
 
 gy_status gy_experiment_set_deleted(struct gy_db *db, int64_t id, bool deleted, struct gy_err *err)
 {
-    int64_t n = 0;
+    int64_t n = 0, now_us = gy_now_us();
     GY_TRY(gy_db_exec(db,
-                      "UPDATE experiments SET deleted = ?, updated_us = ? WHERE id = ? AND "
-                      "deleted = ? AND workspace_id = ?",
-                      GY_VALS(gy_vi(deleted), gy_vi(gy_now_us()), gy_vi(id), gy_vi(!deleted),
-                              gy_vs(gy_db_workspace(db))),
+                      "UPDATE experiments SET deleted = ?, deleted_us = ?, updated_us = ? WHERE "
+                      "id = ? AND deleted = ? AND workspace_id = ?",
+                      GY_VALS(gy_vi(deleted), gy_vi(now_us), gy_vi(now_us), gy_vi(id),
+                              gy_vi(!deleted), gy_vs(gy_db_workspace(db))),
                       &n, err));
     if (n == 0) {
         return not_found(id, err);
     }
-    return gy_db_exec(db, "UPDATE runs SET deleted = ? WHERE experiment_id = ?",
-                      GY_VALS(gy_vi(deleted), gy_vi(id)), NULL, err);
+    return gy_db_exec(db, "UPDATE runs SET deleted = ?, deleted_us = ? WHERE experiment_id = ?",
+                      GY_VALS(gy_vi(deleted), gy_vi(now_us), gy_vi(id)), NULL, err);
 }
 
 gy_status gy_experiment_need_active(struct gy_db *db, int64_t id, struct gy_arena *a,

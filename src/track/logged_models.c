@@ -193,8 +193,9 @@ gy_status gy_logged_model_finalize(struct gy_db *db, struct gy_str id, enum gy_l
 gy_status gy_logged_model_delete(struct gy_db *db, struct gy_str id, struct gy_err *err)
 {
     GY_TRY(need(db, id, true, err));
-    return gy_db_exec(db, "UPDATE logged_models SET deleted = 1, updated_us = ? WHERE id = ?",
-                      GY_VALS(gy_vi(gy_now_us()), gy_vs(id)), NULL, err);
+    return gy_db_exec(
+        db, "UPDATE logged_models SET deleted = 1, deleted_us = ?, updated_us = ? WHERE id = ?",
+        GY_VALS(gy_vi(gy_now_us()), gy_vi(gy_now_us()), gy_vs(id)), NULL, err);
 }
 
 gy_status gy_logged_model_set_tags(struct gy_db *db, struct gy_str id, const struct gy_tag *tags,

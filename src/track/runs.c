@@ -241,8 +241,8 @@ gy_status gy_run_set_deleted(struct gy_db *db, struct gy_str id, bool deleted, s
 {
     int64_t seq = 0;
     GY_TRY(gy_run_find(db, id, false, &seq, err));
-    return gy_db_exec(db, "UPDATE runs SET deleted = ? WHERE seq = ?",
-                      GY_VALS(gy_vi(deleted), gy_vi(seq)), NULL, err);
+    return gy_db_exec(db, "UPDATE runs SET deleted = ?, deleted_us = ? WHERE seq = ?",
+                      GY_VALS(gy_vi(deleted), gy_vi(gy_now_us()), gy_vi(seq)), NULL, err);
 }
 
 static gy_status check_count(size_t n, size_t max, const char *what, struct gy_err *err)

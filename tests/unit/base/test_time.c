@@ -103,11 +103,42 @@ static void test_clocks(void **state)
     assert_true(gy_mono_ns() >= a);
 }
 
+static void spans_have_units_and_bounds(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t seconds; /* -1: refused */
+    } rows[] = {
+        {"0", 0},          {"45", 45},
+        {"45s", 45},       {"90m", 5400},
+        {"12h", 43200},    {"30d", 2592000},
+        {"100d", 8640000}, {"101d", -1},
+        {"", -1},          {"d", -1},
+        {"-1d", -1},       {"1.5h", -1},
+        {"1w", -1},        {"99999999999999999999d", -1},
+        {" 1d", -1},       {"1D", -1},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        int64_t s = 7;
+        struct gy_err err = GY_ERR_INIT;
+        gy_status status = gy_time_parse_span(gy_str_c(rows[i].text), 8640000, &s, &err);
+        if (status != (rows[i].seconds < 0 ? GY_E_INVALID : GY_OK) ||
+            (status == GY_OK && s != rows[i].seconds) ||
+            (status != GY_OK && !strstr(err.hint, "30d"))) {
+            fail_msg("%s: %lld", rows[i].text, (long long)s);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_iso_table), cmocka_unit_test(test_iso_refused),
-        cmocka_unit_test(test_every_day), cmocka_unit_test(test_http_date),
+        cmocka_unit_test(spans_have_units_and_bounds),
+        cmocka_unit_test(test_iso_table),
+        cmocka_unit_test(test_iso_refused),
+        cmocka_unit_test(test_every_day),
+        cmocka_unit_test(test_http_date),
         cmocka_unit_test(test_clocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
