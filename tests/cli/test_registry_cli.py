@@ -292,3 +292,28 @@ def test_mistakes_on_cards(project, args, says):
     before = support.run_json("models", "card", "sepsis/2", "--history", cwd=project)
     refused(project, "models", "card", "sepsis/2", *args, says=says)
     assert support.run_json("models", "card", "sepsis/2", "--history", cwd=project) == before
+
+
+def test_the_report_of_use_cases(project):
+    """One that is reached, one that is missed, one whose metric nobody measures, one without a model."""
+    support.run_json("train", "patients.csv", "--target", "isSepsis", "--learner", "logistic", "--register", "other", cwd=project)
+    for name, model, metric in (("reached", "sepsis", "{name: recall, min: 0.01}"), ("missed", "other", "{name: auc, max: 0.1}"),
+                                ("empty", None, "{name: auc, min: 0.1}")):
+        text = USECASE.replace("ward-alerts", name).replace("{name: recall, min: 0.8}", metric)
+        (project / "u.yaml").write_text(text)
+        support.run_json("usecase", "apply", "u.yaml", cwd=project)
+        if model:
+            support.run_json("usecase", "attach", name, model, cwd=project)
+            support.run_json("models", "promote", f"{model}/1", "--alias", "live", cwd=project)
+    (project / "u.yaml").unlink()
+    report = support.run_json("usecase", "report", "--alias", "live", "--html", "report.html", cwd=project)
+    rows = {r["usecase"]: r for r in report["rows"]}
+    assert {name: rows[name]["result"] for name in ("reached", "missed", "empty")} == \
+        {"reached": "reached", "missed": "missed", "empty": "no model"}
+    assert rows["reached"]["version"] == 1 and rows["reached"]["low"] <= rows["reached"]["value"]
+    page = (project / "report.html").read_text()
+    (project / "report.html").unlink()
+    assert "reached" in page and "other/1" in page
+    assert support.run_json("usecase", "report", "missed", cwd=project)["rows"][0]["result"] == "no version"
+    assert "missed" in support.run_gyre("usecase", "report", "missed", "--alias", "live", cwd=project).stdout
+    refused(project, "usecase", "report", "nobody", says="no use case 'nobody'", code=4)

@@ -19,6 +19,7 @@ SAYS = {  # what a line must print
     "gyre models comment": "fewer alarms",
     "gyre models rollback": "-> version 1 (was 2)",
     "gyre models history": "only to show it",
+    "gyre usecase report": "reached",
     "gyre runs list": "FINISHED",
 }
 

@@ -216,3 +216,30 @@ def test_use_cases_and_comments_want_a_name(server, me, model):
     assert requests.get(f"{server.url}{GYRE}/comments", timeout=30).status_code == 400
     assert requests.get(f"{server.url}{GYRE}/usecases/none", timeout=30).status_code == 404
     assert requests.get(f"{server.url}{GYRE}/models/{model}/usecase", timeout=30).json() == {"usecase": None}
+
+
+def test_records_follow_a_rename_and_end_with_the_model(server, me, model):
+    new = f"{model}_renam\u00e9"
+    assert me("POST", f"{GYRE}/comments", {"subject": f"model:{model}/3", "text": "three"})[0] == 201
+    assert me("POST", f"{GYRE}/models/{model}/versions/3/card", {"set": {"owner": "Ann"}})[0] == 201
+    usecase = {"name": "renaming", "owner": "a", "purpose": "p", "success_metric": {"name": "f1", "max": 1}, "risk_class": "low"}
+    assert me("POST", f"{GYRE}/usecases", usecase)[0] == 201
+    assert me("POST", f"{GYRE}/usecases", usecase)[0] == 200
+    assert me("POST", f"{GYRE}/usecases/renaming/models", {"model": model})[1]["models"] == [model]
+    assert me("POST", f"{GYRE}/models/{model}/promote", {"version": 2, "reason": "before"})[0] == 200
+    post(server, "registered-models/rename", name=model, new_name=new)
+    get = lambda path, **q: requests.get(f"{server.url}{GYRE}{path}", params=q, timeout=30).json()  # noqa: E731
+    assert [c["text"] for c in get("/comments", subject=f"model:{new}/3")["comments"]] == ["three"]
+    assert get(f"/models/{new}/versions/3/card")["stated"] == {"owner": "Ann"}
+    assert get(f"/models/{new}/usecase")["usecase"]["name"] == "renaming"
+    past = history(server, new)
+    assert (past[0]["kind"], past[0]["from"], past[0]["to"]) == ("renamed", model, new)
+    assert "before" in {e["reason"] for e in past}
+    gone = requests.delete(f"{server.url}{MLFLOW}/registered-models/delete", json={"name": new}, timeout=30)
+    assert gone.status_code == 200, gone.text
+    assert history(server, new)[0]["kind"] == "deleted"
+    post(server, "registered-models/create", name=new)
+    for _ in range(3):
+        post(server, "model-versions/create", name=new, source="s3://bucket/model")
+    assert get("/comments", subject=f"model:{new}/3")["comments"] == []
+    assert get(f"/models/{new}/versions/3/card")["stated"] == {} and get(f"/models/{new}/usecase") == {"usecase": None}
