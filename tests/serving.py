@@ -44,15 +44,23 @@ class Unix(http.client.HTTPConnection):
 def by_socket(server, method, path, body=None):
     """(status, answer as JSON), asked by somebody with a name."""
     connection = Unix(server.home / "sock")
-    connection.request(method, path, body=json.dumps(body) if body is not None else None)
+    connection.request(method, path, body=json.dumps(body) if body is not None else None,
+                       headers={} if body is None else {"Content-Type": "application/json"})
     answer = connection.getresponse()
     data = json.loads(answer.read())
     connection.close()
     return answer.status, data
 
 
+def ask_anyhow(server, method, path, body=None):
+    """(status, answer): as somebody with a name where the route wants one, else over TCP."""
+    if path.endswith("/promote"):
+        return by_socket(server, method, path, body)
+    return request(server, method, path, body)[:2]
+
+
 def must(server, method, path, body=None, status=(200, 201)):
-    got, answer, _ = request(server, method, path, body)
+    got, answer = ask_anyhow(server, method, path, body)
     assert got in status, f"{method} {path}: {got} {answer}"
     return answer
 

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "api/auth.h"
 #include "base/mem.h"
 #include "base/time.h"
 #include "store/places.h"
@@ -11,13 +12,14 @@
 /* Each file of this room that has routes stands here; the order does not matter to the router. */
 typedef gy_status (*add_fn)(struct gy_router *r, struct gy_app *app, struct gy_err *err);
 static const add_fn add_routes[] = {
-    gy_api_backup_add,   gy_api_gc_add,          gy_api_data_add,      gy_api_flow_add,
-    gy_api_gate_add,     gy_api_health_add,      gy_api_inference_add, gy_api_metrics_add,
-    gy_api_mlflow_add,   gy_api_models_add,      gy_api_openapi_add,   gy_api_serve_add,
-    gy_api_trace_add,    gy_api_ui_add,          gy_api_review_add,    gy_api_review_work_add,
-    gy_api_feedback_add, gy_api_performance_add, gy_api_watch_add,     gy_api_webhook_add,
-    gy_api_log_add,      gy_api_jobs_add,        gy_api_ops_add,       gy_api_usecases_add,
-    gy_api_comments_add, gy_api_cards_add,       gy_api_import_add,    gy_api_export_add,
+    gy_api_backup_add, gy_api_gc_add,          gy_api_data_add,      gy_api_flow_add,
+    gy_api_gate_add,   gy_api_health_add,      gy_api_inference_add, gy_api_metrics_add,
+    gy_api_mlflow_add, gy_api_models_add,      gy_api_openapi_add,   gy_api_serve_add,
+    gy_api_trace_add,  gy_api_users_add,       gy_api_audit_add,     gy_api_ui_add,
+    gy_api_review_add, gy_api_review_work_add, gy_api_feedback_add,  gy_api_performance_add,
+    gy_api_watch_add,  gy_api_webhook_add,     gy_api_log_add,       gy_api_jobs_add,
+    gy_api_ops_add,    gy_api_usecases_add,    gy_api_comments_add,  gy_api_cards_add,
+    gy_api_import_add, gy_api_export_add,
 };
 
 static gy_status open_store(struct gy_app *app, const struct gy_app_options *o, struct gy_err *err)
@@ -63,7 +65,9 @@ gy_status gy_app_open(const struct gy_app_options *o, struct gy_app **ret, struc
     GY_TRY(open_store(app, o, err));
     GY_TRY(gy_shapes_new(app->store, &app->shapes, err));
     GY_TRY(gy_join_new(app->shapes, 0, &app->join, err));
+    GY_TRY(gy_auth_new(app->store, &app->auth, err));
     GY_TRY(gy_router_new(&app->router, err));
+    gy_router_set_guard(app->router, gy_auth_guard(app->auth));
     for (size_t i = 0; i < sizeof add_routes / sizeof add_routes[0]; i++) {
         GY_TRY(add_routes[i](app->router, app, err));
     }
@@ -77,6 +81,7 @@ void gy_app_free(struct gy_app *app)
         return;
     }
     gy_router_free(app->router);
+    gy_auth_free(app->auth);
     gy_join_free(app->join);
     gy_shapes_free(app->shapes);
     gy_objects_free(app->objects);

@@ -19,12 +19,14 @@ struct gy_shapes;     /* serve/shape.h */
 struct gy_join;       /* watch/join.h */
 struct gy_watcher;    /* watch/watcher.h */
 struct gy_dispatcher; /* api/dispatcher.h */
+struct gy_auth;       /* api/auth.h */
 
 struct gy_app {
     struct gy_home home;
     struct gy_store *store;
     struct gy_objects *objects;
     struct gy_router *router;
+    struct gy_auth *auth;       /* the router's guard */
     struct gy_serving *serving; /* NULL: nothing is served by this process */
     struct gy_server *server;   /* NULL: in-process */
     struct gy_prover *prover;   /* NULL: who registers proves */
@@ -126,6 +128,10 @@ GY_CHECKED gy_status gy_api_import_add(struct gy_router *r, struct gy_app *app,
                                        struct gy_err *err); /* import.c */
 GY_CHECKED gy_status gy_api_export_add(struct gy_router *r, struct gy_app *app,
                                        struct gy_err *err); /* export.c */
+GY_CHECKED gy_status gy_api_users_add(struct gy_router *r, struct gy_app *app,
+                                      struct gy_err *err); /* users.c */
+GY_CHECKED gy_status gy_api_audit_add(struct gy_router *r, struct gy_app *app,
+                                      struct gy_err *err); /* audit.c */
 GY_CHECKED gy_status gy_api_ui_add(struct gy_router *r, struct gy_app *app,
                                    struct gy_err *err); /* ui.c */
 

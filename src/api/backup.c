@@ -145,7 +145,7 @@ static gy_status post_backup(void *ctx, struct gy_request *req, struct gy_reply 
 
 static const struct gy_route routes[] = {
     {"POST", "/api/gyre/v1/backup", post_backup, NULL, 64 * GY_KIB,
-     "add a snapshot of everything to an archive on this machine"},
+     "add a snapshot of everything to an archive on this machine", GY_ACCESS_ADMIN, GY_ROUTE_NAMED},
 };
 
 gy_status gy_api_backup_add(struct gy_router *r, struct gy_app *app, struct gy_err *err)

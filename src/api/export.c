@@ -344,12 +344,16 @@ static gy_status get_registry(void *ctx, struct gy_request *req, struct gy_reply
 }
 
 static const struct gy_route routes[] = {
-    {"GET", BASE "/export/experiments", get_experiments, NULL, 0, "All experiments, as lines"},
-    {"GET", BASE "/export/runs", get_runs, NULL, 0, "Runs of an experiment, as lines"},
-    {"GET", BASE "/export/points", get_points, NULL, 0, "All metric points of a run, as lines"},
-    {"GET", BASE "/export/logged", get_logged, NULL, 0, "Logged models, as lines"},
+    {"GET", BASE "/export/experiments", get_experiments, NULL, 0, "All experiments, as lines",
+     GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED},
+    {"GET", BASE "/export/runs", get_runs, NULL, 0, "Runs of an experiment, as lines",
+     GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED},
+    {"GET", BASE "/export/points", get_points, NULL, 0, "All metric points of a run, as lines",
+     GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED},
+    {"GET", BASE "/export/logged", get_logged, NULL, 0, "Logged models, as lines",
+     GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED},
     {"GET", BASE "/export/registry", get_registry, NULL, 0,
-     "Registered models, versions and aliases, as lines"},
+     "Registered models, versions and aliases, as lines", GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED},
 };
 
 gy_status gy_api_export_add(struct gy_router *r, struct gy_app *app, struct gy_err *err)

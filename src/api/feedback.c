@@ -385,8 +385,10 @@ static gy_status post_seldon(void *ctx, struct gy_request *req, struct gy_reply 
 
 static const struct gy_route routes[] = {
     {"POST", "/api/gyre/v1/feedback", post_feedback, NULL, SIZE_MAX,
-     "Labels and rewards for predictions: one, a list, or a stream of lines"},
-    {"POST", "/api/v1.0/feedback", post_seldon, seldon_errors, 0, "Seldon's feedback message"},
+     "Labels and rewards for predictions: one, a list, or a stream of lines", GY_ACCESS_REVIEWER,
+     GY_ROUTE_BULK},
+    {"POST", "/api/v1.0/feedback", post_seldon, seldon_errors, 0, "Seldon's feedback message",
+     GY_ACCESS_REVIEWER, GY_ROUTE_BULK},
 };
 
 gy_status gy_api_feedback_add(struct gy_router *r, struct gy_app *app, struct gy_err *err)

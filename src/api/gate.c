@@ -317,14 +317,18 @@ static gy_status post_reject(void *ctx, struct gy_request *req, struct gy_reply 
 }
 
 static const struct gy_route routes[] = {
-    {"POST", BASE "/verdicts", post_verdict, NULL, 0, "Record what a gate found"},
+    {"POST", BASE "/verdicts", post_verdict, NULL, 0, "Record what a gate found",
+     GY_ACCESS_OPERATOR, GY_ROUTE_NAMED},
     {"GET", BASE "/verdicts", get_verdicts, NULL, 0, "Verdicts, newest first (digest, gate)"},
     {"POST", BASE "/gate/protect", post_protect, NULL, 0,
-     "Let an alias move to blessed versions only"},
-    {"POST", BASE "/approvals", post_approval, NULL, 0, "Ask a person to approve a version"},
+     "Let an alias move to blessed versions only", GY_ACCESS_OPERATOR, GY_ROUTE_NAMED},
+    {"POST", BASE "/approvals", post_approval, NULL, 0, "Ask a person to approve a version",
+     GY_ACCESS_OPERATOR, GY_ROUTE_NAMED},
     {"GET", BASE "/approvals", get_approvals, NULL, 0, "Approvals, newest first"},
-    {"POST", BASE "/approvals/{id}/approve", post_approve, NULL, 0, "Approve"},
-    {"POST", BASE "/approvals/{id}/reject", post_reject, NULL, 0, "Reject"},
+    {"POST", BASE "/approvals/{id}/approve", post_approve, NULL, 0, "Approve", GY_ACCESS_REVIEWER,
+     GY_ROUTE_NAMED},
+    {"POST", BASE "/approvals/{id}/reject", post_reject, NULL, 0, "Reject", GY_ACCESS_REVIEWER,
+     GY_ROUTE_NAMED},
 };
 
 gy_status gy_api_gate_add(struct gy_router *r, struct gy_app *app, struct gy_err *err)

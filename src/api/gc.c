@@ -148,7 +148,8 @@ static gy_status post_gc(void *ctx, struct gy_request *req, struct gy_reply *rep
 
 static const struct gy_route routes[] = {
     {"POST", "/api/gyre/v1/gc", post_gc, NULL, 64 * GY_KIB,
-     "remove for good what was deleted, and bytes that nothing names; a plan unless \"apply\""},
+     "remove for good what was deleted, and bytes that nothing names; a plan unless \"apply\"",
+     GY_ACCESS_ADMIN, GY_ROUTE_NAMED},
 };
 
 gy_status gy_api_gc_add(struct gy_router *r, struct gy_app *app, struct gy_err *err)

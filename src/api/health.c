@@ -139,10 +139,14 @@ static gy_status get_ready(void *ctx, struct gy_request *req, struct gy_reply *r
 }
 
 static const struct gy_route routes[] = {
-    {"GET", "/api/gyre/v1/health/live", get_live, NULL, 0, "the process answers"},
-    {"GET", "/api/gyre/v1/health/ready", get_ready, NULL, 0, "new work may be sent here"},
-    {"GET", "/v2/health/live", get_live, gy_inference_errors, 0, "the process answers"},
-    {"GET", "/v2/health/ready", get_ready, gy_inference_errors, 0, "new work may be sent here"},
+    {"GET", "/api/gyre/v1/health/live", get_live, NULL, 0, "the process answers", GY_ACCESS_PUBLIC,
+     0},
+    {"GET", "/api/gyre/v1/health/ready", get_ready, NULL, 0, "new work may be sent here",
+     GY_ACCESS_PUBLIC, 0},
+    {"GET", "/v2/health/live", get_live, gy_inference_errors, 0, "the process answers",
+     GY_ACCESS_PUBLIC, 0},
+    {"GET", "/v2/health/ready", get_ready, gy_inference_errors, 0, "new work may be sent here",
+     GY_ACCESS_PUBLIC, 0},
 };
 
 gy_status gy_api_health_add(struct gy_router *r, struct gy_app *app, struct gy_err *err)

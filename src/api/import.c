@@ -560,10 +560,14 @@ static gy_status get_files(void *ctx, struct gy_request *req, struct gy_reply *r
 }
 
 static const struct gy_route routes[] = {
-    {"POST", BASE "/import/batch", post_batch, NULL, MAX_BATCH, "Entities of another store"},
-    {"POST", BASE "/import/known", post_known, NULL, 0, "Which items of a source came in before"},
-    {"GET", BASE "/import/counts", get_counts, NULL, 0, "What came and what is stored"},
-    {"GET", BASE "/import/files", get_files, NULL, 0, "Artifacts below a folder with digests"},
+    {"POST", BASE "/import/batch", post_batch, NULL, MAX_BATCH, "Entities of another store",
+     GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED},
+    {"POST", BASE "/import/known", post_known, NULL, 0, "Which items of a source came in before",
+     GY_ACCESS_OPERATOR, GY_ROUTE_SCOPED},
+    {"GET", BASE "/import/counts", get_counts, NULL, 0, "What came and what is stored",
+     GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED},
+    {"GET", BASE "/import/files", get_files, NULL, 0, "Artifacts below a folder with digests",
+     GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED},
 };
 
 gy_status gy_api_import_add(struct gy_router *r, struct gy_app *app, struct gy_err *err)

@@ -244,9 +244,10 @@ static const struct gy_route routes[] = {
     {"GET", "/v2/models/{m}/ready", get_model_ready, ERRORS, 0, "a model can answer"},
     {"GET", "/v2/models/{m}/versions/{v}/ready", get_model_ready, ERRORS, 0,
      "a version can answer"},
-    {"POST", "/v2/models/{m}/infer", post_infer, ERRORS, GY_INFER_MAX_BODY, "predict"},
+    {"POST", "/v2/models/{m}/infer", post_infer, ERRORS, GY_INFER_MAX_BODY, "predict",
+     GY_ACCESS_VIEWER, GY_ROUTE_BULK},
     {"POST", "/v2/models/{m}/versions/{v}/infer", post_infer, ERRORS, GY_INFER_MAX_BODY,
-     "predict with a version"},
+     "predict with a version", GY_ACCESS_VIEWER, GY_ROUTE_BULK},
 };
 
 gy_status gy_api_inference_add(struct gy_router *r, struct gy_app *app, struct gy_err *err)

@@ -138,7 +138,7 @@ static gy_status get_revision(void *ctx, struct gy_request *req, struct gy_reply
 
 static const struct gy_route routes[] = {
     {"POST", "/api/gyre/v1/log/flush", post_flush, NULL, 0,
-     "What was answered is in the files of the prediction log"},
+     "What was answered is in the files of the prediction log", GY_ACCESS_VIEWER, GY_ROUTE_BULK},
     {"GET", "/api/gyre/v1/log/labels", get_labels, NULL, 0, "Labels of an endpoint's predictions"},
     {"GET", "/api/gyre/v1/endpoints/{name}/revisions/{revision}", get_revision, NULL, 0,
      "A frozen revision of an endpoint"},

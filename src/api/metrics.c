@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* GET /metrics: Prometheus text format 0.0.4. Counters are summed here; the request path only adds
  * to its own. docs/metrics.md lists the names. */
+#include "api/auth.h"
 #include "api/health.h"
 #include "api/performance.h"
 #include "api/watching.h"
@@ -246,6 +247,24 @@ static void server_metrics(struct gy_buf *b, struct gy_server *server)
     }
 }
 
+static void auth_metrics(struct gy_buf *b, struct gy_auth *auth)
+{
+    struct gy_auth_stats s;
+    gy_auth_get_stats(auth, &s);
+    family(b, "gyre_auth_logins_total", "counter", "Logins looked up, by what came of them.");
+    gy_buf_addf(b, "gyre_auth_logins_total{result=\"ok\"} %llu\n", (unsigned long long)s.logins_ok);
+    gy_buf_addf(b, "gyre_auth_logins_total{result=\"failed\"} %llu\n",
+                (unsigned long long)s.logins_failed);
+    gy_buf_addf(b, "gyre_auth_logins_total{result=\"limited\"} %llu\n",
+                (unsigned long long)s.limited);
+    one(b, "gyre_auth_cache_hits_total", "counter", "Requests whose login was remembered.",
+        (double)s.cache_hits);
+    one(b, "gyre_auth_denied_total", "counter", "Requests refused to a caller that is known.",
+        (double)s.denied);
+    one(b, "gyre_audit_left_out_total", "counter",
+        "Refusals that were too many to be written down one by one.", (double)s.rows_left_out);
+}
+
 static void process_metrics(struct gy_buf *b, const struct gy_app *app)
 {
     struct gy_process_stats p;
@@ -300,6 +319,7 @@ static gy_status get_metrics(void *ctx, struct gy_request *req, struct gy_reply 
         serving_metrics(&b, app->serving);
     }
     store_metrics(&b, app->store);
+    auth_metrics(&b, app->auth);
     if (app->server) {
         server_metrics(&b, app->server);
     }

@@ -203,9 +203,10 @@ static gy_status update_error(struct gy_request *req, struct gy_reply *reply,
     return gy_mf_error(req, reply, failed, err);
 }
 
-#define UPDATE(prefix)                                                                          \
-    {                                                                                           \
-        "POST", prefix "/experiments/update", h_update, update_error, 0, "Rename an experiment" \
+#define UPDATE(prefix)                                                                           \
+    {                                                                                            \
+        "POST", prefix "/experiments/update", h_update, update_error, 0, "Rename an experiment", \
+            GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED                                                   \
     }
 
 static const struct gy_route g_routes[] = {
@@ -216,7 +217,7 @@ static const struct gy_route g_routes[] = {
     GY_MF_ROUTE("POST", "/experiments/restore", h_restore, "Restore an experiment"),
     GY_MF_ROUTE("POST", "/experiments/set-experiment-tag", h_set_tag, "Tag an experiment"),
     GY_MF_ROUTE("POST", "/experiments/delete-experiment-tag", h_delete_tag, "Remove a tag"),
-    GY_MF_ROUTE("POST", "/experiments/search", h_search, "Search experiments"),
+    GY_MF_SEARCH("POST", "/experiments/search", h_search, "Search experiments"),
     GY_MF_ROUTE("GET", "/experiments/search", h_search, "Search experiments"),
     UPDATE("/api/2.0/mlflow"),
     UPDATE("/ajax-api/2.0/mlflow"),
@@ -248,7 +249,7 @@ static gy_status h_server_info(void *ctx, struct gy_request *req, struct gy_repl
     (void)ctx;
     (void)req;
     return gy_reply_send(reply, 200, "application/json",
-                         GY_STR("{\"store_type\":\"SqlStore\",\"workspaces_enabled\":false}"), err);
+                         GY_STR("{\"store_type\":\"SqlStore\",\"workspaces_enabled\":true}"), err);
 }
 
 /* There is no gateway here: said as MLflow says it, for browsers that look for one. */
@@ -261,11 +262,16 @@ static gy_status h_gateway(void *ctx, struct gy_request *req, struct gy_reply *r
 }
 
 static const struct gy_route g_server_routes[] = {
-    {"GET", "/ajax-api/2.0/mlflow/gateway-proxy", h_gateway, gy_mf_error, 0, "No gateway"},
-    {"POST", "/ajax-api/2.0/mlflow/gateway-proxy", h_gateway, gy_mf_error, 0, "No gateway"},
-    {"GET", "/health", h_health, gy_mf_error, 0, "Alive"},
-    {"GET", "/version", h_version, gy_mf_error, 0, "The MLflow version this server speaks"},
-    GY_MF_ROUTE("GET", "/server-info", h_server_info, "What the server can do"),
+    {"GET", "/ajax-api/2.0/mlflow/gateway-proxy", h_gateway, gy_mf_error, 0, "No gateway",
+     GY_ACCESS_VIEWER, 0},
+    {"POST", "/ajax-api/2.0/mlflow/gateway-proxy", h_gateway, gy_mf_error, 0, "No gateway",
+     GY_ACCESS_VIEWER, 0},
+    {"GET", "/health", h_health, gy_mf_error, 0, "Alive", GY_ACCESS_PUBLIC, 0},
+    {"GET", "/version", h_version, gy_mf_error, 0, "The MLflow version this server speaks",
+     GY_ACCESS_PUBLIC, 0},
+    /* asked before anybody has said in which workspace */
+    GY_MF_ROUTES("GET", "/server-info", h_server_info, "What the server can do", GY_ACCESS_PUBLIC,
+                 GY_ROUTE_SCOPED),
 };
 
 gy_status gy_api_mlflow_add(struct gy_router *r, struct gy_app *app, struct gy_err *err)
@@ -278,5 +284,6 @@ gy_status gy_api_mlflow_add(struct gy_router *r, struct gy_app *app, struct gy_e
     GY_TRY(gy_mf_add_history(r, app, err));
     GY_TRY(gy_mf_add_artifacts(r, app, err));
     GY_TRY(gy_mf_add_registry(r, app, err));
+    GY_TRY(gy_mf_add_workspaces(r, app, err));
     return gy_mf_add_logged(r, app, err);
 }

@@ -289,28 +289,46 @@ static gy_status h_upload_for_run(void *ctx, struct gy_request *req, struct gy_r
     return gy_reply_send(reply, 200, "application/json", GY_STR("{}"), err);
 }
 
-#define PROXY(prefix)                                                                             \
-    {"GET", prefix "/mlflow-artifacts/artifacts", h_list_root, gy_mf_error, 0, "List artifacts"}, \
-        {"GET",      prefix "/mlflow-artifacts/artifacts/{path*}",                                \
-         h_download, gy_mf_error,                                                                 \
-         0,          "Download an artifact"},                                                     \
-        {"PUT",    prefix "/mlflow-artifacts/artifacts/{path*}",                                  \
-         h_upload, gy_mf_error,                                                                   \
-         SIZE_MAX, "Upload an artifact"},                                                         \
-    {                                                                                             \
-        "DELETE", prefix "/mlflow-artifacts/artifacts/{path*}", h_delete, gy_mf_error, 0,         \
-            "Delete an artifact or a folder"                                                      \
+#define PROXY(prefix)                                                                     \
+    {"GET",                                                                               \
+     prefix "/mlflow-artifacts/artifacts",                                                \
+     h_list_root,                                                                         \
+     gy_mf_error,                                                                         \
+     0,                                                                                   \
+     "List artifacts",                                                                    \
+     GY_ACCESS_DEFAULT,                                                                   \
+     GY_ROUTE_SCOPED},                                                                    \
+        {"GET",                                                                           \
+         prefix "/mlflow-artifacts/artifacts/{path*}",                                    \
+         h_download,                                                                      \
+         gy_mf_error,                                                                     \
+         0,                                                                               \
+         "Download an artifact",                                                          \
+         GY_ACCESS_DEFAULT,                                                               \
+         GY_ROUTE_SCOPED},                                                                \
+        {"PUT",                                                                           \
+         prefix "/mlflow-artifacts/artifacts/{path*}",                                    \
+         h_upload,                                                                        \
+         gy_mf_error,                                                                     \
+         SIZE_MAX,                                                                        \
+         "Upload an artifact",                                                            \
+         GY_ACCESS_DEFAULT,                                                               \
+         GY_ROUTE_SCOPED | GY_ROUTE_BULK},                                                \
+    {                                                                                     \
+        "DELETE", prefix "/mlflow-artifacts/artifacts/{path*}", h_delete, gy_mf_error, 0, \
+            "Delete an artifact or a folder", GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED          \
     }
 
 static const struct gy_route g_routes[] = {
     GY_MF_ROUTE("GET", "/artifacts/list", h_list_run, "List a run's artifacts"),
-    {"GET", "/get-artifact", h_get_artifact, gy_mf_error, 0, "A run's artifact"},
+    {"GET", "/get-artifact", h_get_artifact, gy_mf_error, 0, "A run's artifact", GY_ACCESS_DEFAULT,
+     GY_ROUTE_SCOPED},
     {"GET", "/model-versions/get-artifact", h_version_artifact, gy_mf_error, 0,
-     "A model version's artifact"},
+     "A model version's artifact", GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED},
     {"GET", "/ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files", h_model_artifact,
-     gy_mf_error, 0, "A logged model's artifact"},
+     gy_mf_error, 0, "A logged model's artifact", GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED},
     {"POST", "/ajax-api/2.0/mlflow/upload-artifact", h_upload_for_run, gy_mf_error, SIZE_MAX,
-     "Upload a small artifact of a run"},
+     "Upload a small artifact of a run", GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED | GY_ROUTE_BULK},
     PROXY("/api/2.0"),
     PROXY("/ajax-api/2.0"),
     PROXY("/api/3.0"),

@@ -328,13 +328,13 @@ GY_MF_OP(search, parse_search, run_search, false);
 
 static const struct gy_route g_routes[] = {
     GY_MF_ROUTE("POST", "/logged-models", h_create, "Create a logged model"),
-    GY_MF_ROUTE("POST", "/logged-models/search", h_search, "Search logged models"),
+    GY_MF_SEARCH("POST", "/logged-models/search", h_search, "Search logged models"),
     GY_MF_ROUTE("GET", "/logged-models/{model_id}", h_get, "Get a logged model"),
     GY_MF_ROUTE("PATCH", "/logged-models/{model_id}", h_finalize, "Finish a logged model"),
     GY_MF_ROUTE("DELETE", "/logged-models/{model_id}", h_delete, "Delete a logged model"),
-    GY_MF_ROUTE("PATCH", "/logged-models/{model_id}/tags", h_set_tags, "Tag a logged model"),
+    GY_MF_LOG("PATCH", "/logged-models/{model_id}/tags", h_set_tags, "Tag a logged model"),
     GY_MF_ROUTE("DELETE", "/logged-models/{model_id}/tags/{key}", h_delete_tag, "Remove a tag"),
-    GY_MF_ROUTE("POST", "/logged-models/{model_id}/params", h_params, "Log its params"),
+    GY_MF_LOG("POST", "/logged-models/{model_id}/params", h_params, "Log its params"),
     GY_MF_ROUTE("GET", "/logged-models/{model_id}/artifacts/directories", h_directory,
                 "List its artifacts"),
 };

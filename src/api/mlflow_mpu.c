@@ -606,21 +606,42 @@ static gy_status h_presigned(void *ctx, struct gy_request *req, struct gy_reply 
                             err);
 }
 
-#define MPU(prefix)                                                                            \
-    {"POST",   prefix "/mlflow-artifacts/mpu/create/{path*}",                                  \
-     h_create, gy_mf_error,                                                                    \
-     0,        "Begin an upload in parts"},                                                    \
-        {"PUT",    prefix "/mlflow-artifacts/mpu/part/{id}/{part}",       h_part, gy_mf_error, \
-         SIZE_MAX, "Send a part (to the signed address that create gave)"},                    \
-        {"POST",     prefix "/mlflow-artifacts/mpu/complete/{path*}",                          \
-         h_complete, gy_mf_error,                                                              \
-         0,          "Make an artifact of parts"},                                             \
-        {"POST",  prefix "/mlflow-artifacts/mpu/abort/{path*}",                                \
-         h_abort, gy_mf_error,                                                                 \
-         0,       "Give an upload up"},                                                        \
-    {                                                                                          \
-        "GET", prefix "/mlflow-artifacts/presigned/{path*}", h_presigned, gy_mf_error, 0,      \
-            "A download past this server (not supported)"                                      \
+#define MPU(prefix)                                                                           \
+    {"POST",                                                                                  \
+     prefix "/mlflow-artifacts/mpu/create/{path*}",                                           \
+     h_create,                                                                                \
+     gy_mf_error,                                                                             \
+     0,                                                                                       \
+     "Begin an upload in parts",                                                              \
+     GY_ACCESS_DEFAULT,                                                                       \
+     GY_ROUTE_SCOPED},                                                                        \
+        {"PUT",                                                                               \
+         prefix "/mlflow-artifacts/mpu/part/{id}/{part}",                                     \
+         h_part,                                                                              \
+         gy_mf_error,                                                                         \
+         SIZE_MAX,                                                                            \
+         "Send a part (to the signed address that create gave)",                              \
+         GY_ACCESS_PUBLIC,                                                                    \
+         GY_ROUTE_SCOPED | GY_ROUTE_BULK},                                                    \
+        {"POST",                                                                              \
+         prefix "/mlflow-artifacts/mpu/complete/{path*}",                                     \
+         h_complete,                                                                          \
+         gy_mf_error,                                                                         \
+         0,                                                                                   \
+         "Make an artifact of parts",                                                         \
+         GY_ACCESS_DEFAULT,                                                                   \
+         GY_ROUTE_SCOPED},                                                                    \
+        {"POST",                                                                              \
+         prefix "/mlflow-artifacts/mpu/abort/{path*}",                                        \
+         h_abort,                                                                             \
+         gy_mf_error,                                                                         \
+         0,                                                                                   \
+         "Give an upload up",                                                                 \
+         GY_ACCESS_DEFAULT,                                                                   \
+         GY_ROUTE_SCOPED},                                                                    \
+    {                                                                                         \
+        "GET", prefix "/mlflow-artifacts/presigned/{path*}", h_presigned, gy_mf_error, 0,     \
+            "A download past this server (not supported)", GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED \
     }
 
 static const struct gy_route g_routes[] = {

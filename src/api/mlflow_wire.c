@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/limits.h"
+#include "store/scope.h"
 #include "track/experiments.h"
 
 #define MAX_QUERY_PAIRS 4000
@@ -49,6 +50,8 @@ static const char *code_of(gy_status status, int *ret_http)
         return "TEMPORARILY_UNAVAILABLE";
     case GY_E_NOSPACE:
         return "RESOURCE_EXHAUSTED";
+    case GY_E_LIMITED:
+        return "REQUEST_LIMIT_EXCEEDED";
     case GY_E_TIMEOUT:
         return "DEADLINE_EXCEEDED";
     case GY_E_CANCELLED:
@@ -244,6 +247,26 @@ static gy_status run_closure(struct gy_db *db, void *ctx, struct gy_err *err)
     return x->op->run(db, x->call, err);
 }
 
+/* What a write is about, for the audit log: the names and ids that were sent. */
+static void tell_subject(const struct gy_mf_call *c)
+{
+    static const char *const keys[] = {"experiment_id", "run_id", "model_id", "name",    "version",
+                                       "alias",         "key",    "stage",    "new_name"};
+    struct gy_scope *scope = gy_scope_current();
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf b;
+    gy_buf_init(&b, 64 * GY_KIB);
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0] && scope && c->args; i++) {
+        struct gy_str v = gy_json_val_str(gy_mf_get(c->args, keys[i]));
+        if (v.n) {
+            gy_buf_addf(&b, "%s%s=%" GY_STR_F, b.n ? " " : "", keys[i],
+                        GY_STR_A(gy_str_sub(v, 0, 500)));
+        }
+    }
+    if (b.n && b.failed == GY_OK) {
+        scope->subject = gy_arena_str(c->arena, gy_buf_str(&b)); /* none without memory */
+    }
+}
+
 static gy_status do_call(struct gy_mf_call *c, const struct gy_mf_op *op, struct gy_reply *reply,
                          struct gy_err *err)
 {
@@ -257,6 +280,9 @@ static gy_status do_call(struct gy_mf_call *c, const struct gy_mf_op *op, struct
         GY_TRY(gy_experiments_enter(c->app->store, err));
     }
     struct closure x = {c, op};
+    if (op->write) {
+        tell_subject(c);
+    }
     GY_TRY(op->write ? gy_store_write(c->app->store, run_closure, &x, err)
                      : gy_store_read(c->app->store, run_closure, &x, err));
     if (c->out.n == 0) {

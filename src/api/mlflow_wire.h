@@ -100,6 +100,8 @@ GY_CHECKED gy_status gy_mf_add_artifacts(struct gy_router *r, struct gy_app *app
                                          struct gy_err *err);
 GY_CHECKED gy_status gy_mf_add_registry(struct gy_router *r, struct gy_app *app,
                                         struct gy_err *err);
+GY_CHECKED gy_status gy_mf_add_workspaces(struct gy_router *r, struct gy_app *app,
+                                          struct gy_err *err);
 GY_CHECKED gy_status gy_mf_add_logged(struct gy_router *r, struct gy_app *app, struct gy_err *err);
 
 /* Route tables: an operation is served below four prefixes. GY_MF_HANDLER(name) defines h_name from
@@ -117,12 +119,22 @@ GY_CHECKED gy_status gy_mf_add_logged(struct gy_router *r, struct gy_app *app, s
 #define GY_MF_OP_ENTERS(name, parse_fn, run_fn, is_write)                              \
     static const struct gy_mf_op op_##name = {(parse_fn), (run_fn), (is_write), true}; \
     GY_MF_HANDLER(name)
-#define GY_MF_ROUTE(method, path, handler, title)                                    \
-    {(method), "/api/2.0/mlflow" path, (handler), gy_mf_error, 0, (title)},          \
-        {(method), "/ajax-api/2.0/mlflow" path, (handler), gy_mf_error, 0, (title)}, \
-        {(method), "/api/3.0/mlflow" path, (handler), gy_mf_error, 0, (title)},      \
-    {                                                                                \
-        (method), "/ajax-api/3.0/mlflow" path, (handler), gy_mf_error, 0, (title)    \
+#define GY_MF_ONE(prefix, method, path, handler, title, access, flags)                         \
+    {                                                                                          \
+        (method), prefix "/mlflow" path, (handler), gy_mf_error, 0, (title), (access), (flags) \
     }
+#define GY_MF_ROUTES(method, path, handler, title, access, flags)                \
+    GY_MF_ONE("/api/2.0", method, path, handler, title, access, flags),          \
+        GY_MF_ONE("/ajax-api/2.0", method, path, handler, title, access, flags), \
+        GY_MF_ONE("/api/3.0", method, path, handler, title, access, flags),      \
+        GY_MF_ONE("/ajax-api/3.0", method, path, handler, title, access, flags)
+#define GY_MF_ROUTE(method, path, handler, title) \
+    GY_MF_ROUTES(method, path, handler, title, GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED)
+/* Reads, although it is a POST. */
+#define GY_MF_SEARCH(method, path, handler, title) \
+    GY_MF_ROUTES(method, path, handler, title, GY_ACCESS_VIEWER, GY_ROUTE_SCOPED)
+/* What runs log by the thousand: not in the audit log, run by run is enough. */
+#define GY_MF_LOG(method, path, handler, title) \
+    GY_MF_ROUTES(method, path, handler, title, GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED | GY_ROUTE_BULK)
 
 #endif

@@ -293,15 +293,18 @@ static gy_status h_events(void *ctx, struct gy_request *req, struct gy_reply *re
 
 static const struct gy_route g_routes[] = {
     {"GET", "/api/gyre/v1/models/resolve", h_resolve, NULL, 0,
-     "The version a reference means: models:/name@alias, name/3, name"},
+     "The version a reference means: models:/name@alias, name/3, name", GY_ACCESS_DEFAULT,
+     GY_ROUTE_SCOPED},
     {"GET", "/api/gyre/v1/models/{name}/versions/{version}", h_version, NULL, 0,
-     "A model version: digest, servable, aliases, files"},
+     "A model version: digest, servable, aliases, files", GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED},
     {"POST", "/api/gyre/v1/models/{name}/versions/{version}/proof", h_proof, NULL, 0,
-     "Record whether a version can be served, and why not"},
+     "Record whether a version can be served, and why not", GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED},
     {"GET", "/api/gyre/v1/models/{name}/aliases", h_history, NULL, 0,
-     "Who moved which alias when and why, newest first"},
-    {"GET", "/api/gyre/v1/lineage", h_lineage, NULL, 0, "Everything up or down from a node"},
-    {"GET", "/api/gyre/v1/events", h_events, NULL, 0, "What happened after a number"},
+     "Who moved which alias when and why, newest first", GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED},
+    {"GET", "/api/gyre/v1/lineage", h_lineage, NULL, 0, "Everything up or down from a node",
+     GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED},
+    {"GET", "/api/gyre/v1/events", h_events, NULL, 0, "What happened after a number",
+     GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED},
 };
 
 gy_status gy_api_models_add(struct gy_router *r, struct gy_app *app, struct gy_err *err)

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GET /api/gyre/v1/openapi.json: the routes that are ours, described from the router's own tables,
- * so that the document can not name a route that does not exist or miss one that does. */
+/* GET /api/gyre/v1/openapi.json: every route, MLflow's and the inference protocols' too, described
+ * from the router's own tables, so that the document can not name a route that does not exist or
+ * miss one that does. Each operation says which role it wants (x-gyre-role: public, login, viewer,
+ * reviewer, operator, admin), whether it works in other workspaces than "default"
+ * (x-gyre-workspaces) and whether somebody with a name must ask (x-gyre-named). */
 #include "api/app.h"
+#include "api/auth.h"
 #include "base/json.h"
 #include "base/limits.h"
 
@@ -35,6 +39,45 @@ static void write_parameters(struct gy_jw *w, struct gy_str pattern)
     gy_jw_arr_end(w);
 }
 
+/* Where logins are asked for at all (gyre server --auth): which role, and how it is shown. */
+static void write_security(struct gy_jw *w, const struct gy_route *route)
+{
+    enum gy_access access = gy_access_of(route->access, route->method);
+    gy_jw_kv_strc(w, "x-gyre-role", gy_access_name(access));
+    gy_jw_kv_bool(w, "x-gyre-workspaces", (route->flags & GY_ROUTE_SCOPED) != 0);
+    gy_jw_kv_bool(w, "x-gyre-named", (route->flags & GY_ROUTE_NAMED) != 0);
+    gy_jw_kv_bool(w, "x-gyre-audited", gy_auth_audited(route));
+    gy_jw_key(w, "security");
+    gy_jw_arr(w);
+    static const char *const schemes[] = {"bearer", "basic"};
+    for (size_t i = 0; access != GY_ACCESS_PUBLIC && i < 2; i++) {
+        gy_jw_obj(w);
+        gy_jw_key(w, schemes[i]);
+        gy_jw_arr(w);
+        gy_jw_arr_end(w);
+        gy_jw_obj_end(w);
+    }
+    gy_jw_arr_end(w);
+}
+
+static void write_schemes(struct gy_jw *w)
+{
+    static const char *const schemes[] = {"bearer", "basic"};
+    gy_jw_key(w, "components");
+    gy_jw_obj(w);
+    gy_jw_key(w, "securitySchemes");
+    gy_jw_obj(w);
+    for (size_t i = 0; i < 2; i++) {
+        gy_jw_key(w, schemes[i]);
+        gy_jw_obj(w);
+        gy_jw_kv_strc(w, "type", "http");
+        gy_jw_kv_strc(w, "scheme", schemes[i]);
+        gy_jw_obj_end(w);
+    }
+    gy_jw_obj_end(w);
+    gy_jw_obj_end(w);
+}
+
 static void write_operation(struct gy_jw *w, const struct gy_route *route)
 {
     char method[16];
@@ -47,6 +90,7 @@ static void write_operation(struct gy_jw *w, const struct gy_route *route)
     gy_jw_key(w, method);
     gy_jw_obj(w);
     gy_jw_kv_strc(w, "summary", route->title ? route->title : route->pattern);
+    write_security(w, route);
     write_parameters(w, gy_str_c(route->pattern));
     gy_jw_key(w, "responses");
     gy_jw_obj(w);
@@ -56,15 +100,22 @@ static void write_operation(struct gy_jw *w, const struct gy_route *route)
     gy_jw_obj_end(w);
     gy_jw_key(w, "default");
     gy_jw_obj(w);
-    gy_jw_kv_strc(w, "description", "a failure, as problem+json (RFC 9457)");
+    gy_jw_kv_strc(w, "description", "a failure, in the words of its protocol");
     gy_jw_obj_end(w);
     gy_jw_obj_end(w);
     gy_jw_obj_end(w);
 }
 
-static bool is_ours(const struct gy_route *route)
+/* "/a/{path*}" is "/a/{path}" to OpenAPI. */
+static void write_path(struct gy_jw *w, const char *pattern, struct gy_buf *text)
 {
-    return gy_str_starts(gy_str_c(route->pattern), GY_STR("/api/gyre/v1/"));
+    gy_buf_reset(text);
+    for (const char *p = pattern; *p; p++) {
+        if (*p != '*') {
+            gy_buf_add_char(text, *p);
+        }
+    }
+    gy_jw_keys(w, gy_buf_str(text));
 }
 
 /* All methods of one path stand together in OpenAPI; the path is written where it appears first. */
@@ -81,12 +132,14 @@ static bool seen_before(struct gy_router *router, size_t i)
 
 static void write_paths(struct gy_jw *w, struct gy_router *router)
 {
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
+    gy_buf_init(&text, 4 * GY_KIB);
     for (size_t i = 0; gy_router_at(router, i); i++) {
         const struct gy_route *route = gy_router_at(router, i);
-        if (!is_ours(route) || seen_before(router, i)) {
+        if (seen_before(router, i)) {
             continue;
         }
-        gy_jw_key(w, route->pattern);
+        write_path(w, route->pattern, &text);
         gy_jw_obj(w);
         for (size_t k = i; gy_router_at(router, k); k++) {
             if (strcmp(gy_router_at(router, k)->pattern, route->pattern) == 0) {
@@ -113,6 +166,7 @@ static gy_status get_openapi(void *ctx, struct gy_request *req, struct gy_reply 
     gy_jw_kv_strc(&w, "title", "Gyre");
     gy_jw_kv_strc(&w, "version", "1");
     gy_jw_obj_end(&w);
+    write_schemes(&w);
     gy_jw_key(&w, "paths");
     gy_jw_obj(&w);
     write_paths(&w, app->router);

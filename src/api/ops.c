@@ -230,9 +230,12 @@ static gy_status h_rollback(void *ctx, struct gy_request *req, struct gy_reply *
 
 static const struct gy_route g_routes[] = {
     {"GET", BASE "/{name}/history", h_history, NULL, 0,
-     "What happened to a model: who, when and why, newest first"},
-    {"POST", BASE "/{name}/promote", h_promote, NULL, 0, "Point an alias to a version"},
-    {"POST", BASE "/{name}/rollback", h_rollback, NULL, 0, "Point an alias back to where it was"},
+     "What happened to a model: who, when and why, newest first", GY_ACCESS_DEFAULT,
+     GY_ROUTE_SCOPED},
+    {"POST", BASE "/{name}/promote", h_promote, NULL, 0, "Point an alias to a version",
+     GY_ACCESS_OPERATOR, GY_ROUTE_NAMED | GY_ROUTE_SCOPED},
+    {"POST", BASE "/{name}/rollback", h_rollback, NULL, 0, "Point an alias back to where it was",
+     GY_ACCESS_OPERATOR, GY_ROUTE_NAMED | GY_ROUTE_SCOPED},
 };
 
 gy_status gy_api_ops_add(struct gy_router *r, struct gy_app *app, struct gy_err *err)

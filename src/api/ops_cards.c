@@ -263,16 +263,19 @@ static gy_status h_card_diff(void *ctx, struct gy_request *req, struct gy_reply 
 }
 
 static const struct gy_route g_routes[] = {
-    {"GET", BASE "/diff", h_diff, NULL, 0, "What two versions or runs differ in"},
-    {"GET", BASE "/{name}/versions/{version}/card", h_card, NULL, 0, "The card of a version"},
+    {"GET", BASE "/diff", h_diff, NULL, 0, "What two versions or runs differ in", GY_ACCESS_DEFAULT,
+     GY_ROUTE_SCOPED},
+    {"GET", BASE "/{name}/versions/{version}/card", h_card, NULL, 0, "The card of a version",
+     GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED},
     {"GET", BASE "/{name}/versions/{version}/card.html", h_card_html, NULL, 0,
-     "The card of a version as a page"},
+     "The card of a version as a page", GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED},
     {"POST", BASE "/{name}/versions/{version}/card", h_save, NULL, GY_OPS_MAX_BODY,
-     "State something on a card; every version of it is kept"},
+     "State something on a card; every version of it is kept", GY_ACCESS_OPERATOR,
+     GY_ROUTE_NAMED | GY_ROUTE_SCOPED},
     {"GET", BASE "/{name}/versions/{version}/cards", h_cards, NULL, 0,
-     "The saved versions of a card, newest first"},
+     "The saved versions of a card, newest first", GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED},
     {"GET", BASE "/{name}/versions/{version}/card/diff", h_card_diff, NULL, 0,
-     "What two versions of a card differ in"},
+     "What two versions of a card differ in", GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED},
 };
 
 gy_status gy_api_cards_add(struct gy_router *r, struct gy_app *app, struct gy_err *err)

@@ -125,7 +125,8 @@ static gy_status run_delete(struct gy_db *db, struct gy_ops_call *c, struct gy_e
 {
     const struct asked *x = c->in;
     struct gy_comment one;
-    GY_TRY(gy_comment_delete(db, x->id, c->req->actor, false, c->req->arena, &one, err));
+    GY_TRY(gy_comment_delete(db, x->id, c->req->actor, c->req->role == GY_AUTH_ADMIN, c->req->arena,
+                             &one, err));
     return write_one(c, &one);
 }
 
@@ -166,11 +167,16 @@ static gy_status h_delete(void *ctx, struct gy_request *req, struct gy_reply *re
 }
 
 static const struct gy_route g_routes[] = {
-    {"GET", BASE, h_list, NULL, 0, "Comments on a run or a version, oldest first"},
-    {"POST", BASE, h_add, NULL, 0, "Comment on a run or a version"},
-    {"GET", BASE "/{id}", h_get, NULL, 0, "A comment with every text it had"},
-    {"POST", BASE "/{id}", h_edit, NULL, 0, "Edit a comment"},
-    {"DELETE", BASE "/{id}", h_delete, NULL, 0, "Hide a comment"},
+    {"GET", BASE, h_list, NULL, 0, "Comments on a run or a version, oldest first",
+     GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED},
+    {"POST", BASE, h_add, NULL, 0, "Comment on a run or a version", GY_ACCESS_REVIEWER,
+     GY_ROUTE_NAMED | GY_ROUTE_SCOPED},
+    {"GET", BASE "/{id}", h_get, NULL, 0, "A comment with every text it had", GY_ACCESS_DEFAULT,
+     GY_ROUTE_SCOPED},
+    {"POST", BASE "/{id}", h_edit, NULL, 0, "Edit a comment", GY_ACCESS_REVIEWER,
+     GY_ROUTE_NAMED | GY_ROUTE_SCOPED},
+    {"DELETE", BASE "/{id}", h_delete, NULL, 0, "Hide a comment", GY_ACCESS_REVIEWER,
+     GY_ROUTE_NAMED | GY_ROUTE_SCOPED},
 };
 
 gy_status gy_api_comments_add(struct gy_router *r, struct gy_app *app, struct gy_err *err)

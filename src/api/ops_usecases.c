@@ -251,16 +251,26 @@ static gy_status h_of_model(void *ctx, struct gy_request *req, struct gy_reply *
 }
 
 static const struct gy_route g_routes[] = {
-    {"GET", BASE "/usecases", h_list, NULL, 0, "Use cases, by name"},
-    {"POST", BASE "/usecases", h_apply, NULL, GY_OPS_MAX_BODY, "Make or change a use case"},
-    {"GET", BASE "/usecases/{name}", h_get, NULL, 0, "A use case with every change of it"},
-    {"POST", BASE "/usecases/{name}/request", h_request, NULL, 0, "Ask for its approval"},
-    {"POST", BASE "/usecases/{name}/approve", h_approve, NULL, 0, "Approve a use case"},
-    {"POST", BASE "/usecases/{name}/reject", h_reject, NULL, 0, "Reject a use case"},
-    {"POST", BASE "/usecases/{name}/retire", h_retire, NULL, 0, "Retire a use case"},
-    {"POST", BASE "/usecases/{name}/models", h_attach, NULL, 0, "Attach a model to a use case"},
-    {"DELETE", BASE "/usecases/{name}/models/{model}", h_detach, NULL, 0, "Detach a model"},
-    {"GET", BASE "/models/{name}/usecase", h_of_model, NULL, 0, "The use case of a model"},
+    {"GET", BASE "/usecases", h_list, NULL, 0, "Use cases, by name", GY_ACCESS_DEFAULT,
+     GY_ROUTE_SCOPED},
+    {"POST", BASE "/usecases", h_apply, NULL, GY_OPS_MAX_BODY, "Make or change a use case",
+     GY_ACCESS_OPERATOR, GY_ROUTE_NAMED | GY_ROUTE_SCOPED},
+    {"GET", BASE "/usecases/{name}", h_get, NULL, 0, "A use case with every change of it",
+     GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED},
+    {"POST", BASE "/usecases/{name}/request", h_request, NULL, 0, "Ask for its approval",
+     GY_ACCESS_OPERATOR, GY_ROUTE_NAMED | GY_ROUTE_SCOPED},
+    {"POST", BASE "/usecases/{name}/approve", h_approve, NULL, 0, "Approve a use case",
+     GY_ACCESS_REVIEWER, GY_ROUTE_NAMED | GY_ROUTE_SCOPED},
+    {"POST", BASE "/usecases/{name}/reject", h_reject, NULL, 0, "Reject a use case",
+     GY_ACCESS_REVIEWER, GY_ROUTE_NAMED | GY_ROUTE_SCOPED},
+    {"POST", BASE "/usecases/{name}/retire", h_retire, NULL, 0, "Retire a use case",
+     GY_ACCESS_OPERATOR, GY_ROUTE_NAMED | GY_ROUTE_SCOPED},
+    {"POST", BASE "/usecases/{name}/models", h_attach, NULL, 0, "Attach a model to a use case",
+     GY_ACCESS_OPERATOR, GY_ROUTE_NAMED | GY_ROUTE_SCOPED},
+    {"DELETE", BASE "/usecases/{name}/models/{model}", h_detach, NULL, 0, "Detach a model",
+     GY_ACCESS_OPERATOR, GY_ROUTE_NAMED | GY_ROUTE_SCOPED},
+    {"GET", BASE "/models/{name}/usecase", h_of_model, NULL, 0, "The use case of a model",
+     GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED},
 };
 
 gy_status gy_api_usecases_add(struct gy_router *r, struct gy_app *app, struct gy_err *err)

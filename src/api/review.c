@@ -379,13 +379,19 @@ static gy_status get_page(void *ctx, struct gy_request *req, struct gy_reply *re
 }
 
 static const struct gy_route routes[] = {
-    {"GET", "/review", get_page, NULL, 0, "The page of the review queue"},
-    {"GET", GY_REVIEW_BASE, get_list, NULL, 0, "Predictions that a person is to judge"},
-    {"GET", GY_REVIEW_BASE "/summary", get_summary, NULL, 0, "What stands in the review queues"},
-    {"GET", GY_REVIEW_BASE "/export", get_export, NULL, 0, "Reviews as lines of JSON"},
-    {"GET", GY_REVIEW_BASE "/form", get_form, NULL, 0, "Classes, units and ranges of an endpoint"},
-    {"GET", GY_REVIEW_BASE "/whoami", get_whoami, NULL, 0, "Whom a review token names"},
-    {"GET", GY_REVIEW_BASE "/{prediction_id}/{row}", get_one, NULL, 0, "One review"},
+    {"GET", "/review", get_page, NULL, 0, "The page of the review queue", GY_ACCESS_PUBLIC, 0},
+    {"GET", GY_REVIEW_BASE, get_list, NULL, 0, "Predictions that a person is to judge",
+     GY_ACCESS_DEFAULT, GY_ROUTE_REVIEW_TOKEN},
+    {"GET", GY_REVIEW_BASE "/summary", get_summary, NULL, 0, "What stands in the review queues",
+     GY_ACCESS_DEFAULT, GY_ROUTE_REVIEW_TOKEN},
+    {"GET", GY_REVIEW_BASE "/export", get_export, NULL, 0, "Reviews as lines of JSON",
+     GY_ACCESS_DEFAULT, GY_ROUTE_REVIEW_TOKEN},
+    {"GET", GY_REVIEW_BASE "/form", get_form, NULL, 0, "Classes, units and ranges of an endpoint",
+     GY_ACCESS_DEFAULT, GY_ROUTE_REVIEW_TOKEN},
+    {"GET", GY_REVIEW_BASE "/whoami", get_whoami, NULL, 0, "Whom a review token names",
+     GY_ACCESS_DEFAULT, GY_ROUTE_REVIEW_TOKEN},
+    {"GET", GY_REVIEW_BASE "/{prediction_id}/{row}", get_one, NULL, 0, "One review",
+     GY_ACCESS_DEFAULT, GY_ROUTE_REVIEW_TOKEN},
 };
 
 gy_status gy_api_review_add(struct gy_router *r, struct gy_app *app, struct gy_err *err)

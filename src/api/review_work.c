@@ -20,6 +20,7 @@
 #include "store/actor.h"
 #include "store/events.h"
 #include "store/lineage.h"
+#include "store/scope.h"
 #include "watch/join.h"
 #include "watch/review.h"
 #include "watch/review_token.h"
@@ -35,6 +36,9 @@ static gy_status need_name(struct gy_app *app, struct gy_request *req, struct gy
 {
     GY_TRY(gy_review_reviewer(app, req, ret, err));
     if (gy_actor_named(*ret)) {
+        if (gy_scope_current()) {
+            gy_scope_current()->actor = *ret;
+        }
         return GY_OK;
     }
     (void)gy_err_set(err, GY_E_UNAUTHENTICATED, "reviewing needs a name: the actor is anonymous");
@@ -347,6 +351,11 @@ static gy_status post_link(void *ctx, struct gy_request *req, struct gy_reply *r
     }
     GY_TRY(gy_api_text(root, "as", GY_REVIEW_TOKEN_NAME, &name, err));
     name = name.p ? name : req->actor;
+    if (!gy_str_eq(name, req->actor) && req->role < GY_AUTH_ADMIN) {
+        return gy_err_set(
+            err, GY_E_DENIED,
+            "Permission denied: a link that names somebody else needs the role admin");
+    }
     int64_t expires_us = gy_now_us() + days * 86400 * 1000000;
     GY_TRY(gy_home_path(&app->home, GY_REVIEW_KEY, key, err));
     GY_TRY(gy_review_token_make(key, name, expires_us, req->arena, &token, err));
@@ -413,16 +422,18 @@ static gy_status post_exported(void *ctx, struct gy_request *req, struct gy_repl
 }
 
 static const struct gy_route routes[] = {
-    {"POST", GY_REVIEW_BASE, post_pick, NULL, 0, "Put logged predictions into the review queue"},
+    {"POST", GY_REVIEW_BASE, post_pick, NULL, 0, "Put logged predictions into the review queue",
+     GY_ACCESS_REVIEWER, GY_ROUTE_REVIEW_TOKEN},
     {"POST", GY_REVIEW_BASE "/{prediction_id}/{row}/assign", post_assign, NULL, 0,
-     "Say who judges a prediction"},
+     "Say who judges a prediction", GY_ACCESS_REVIEWER, GY_ROUTE_REVIEW_TOKEN},
     {"POST", GY_REVIEW_BASE "/{prediction_id}/{row}/verdict", post_verdict, NULL, 0,
-     "Judge a prediction"},
-    {"POST", GY_REVIEW_BASE "/verdicts", post_verdicts, NULL, MAX_BULK, "Judge many predictions"},
+     "Judge a prediction", GY_ACCESS_REVIEWER, GY_ROUTE_REVIEW_TOKEN},
+    {"POST", GY_REVIEW_BASE "/verdicts", post_verdicts, NULL, MAX_BULK, "Judge many predictions",
+     GY_ACCESS_REVIEWER, GY_ROUTE_REVIEW_TOKEN},
     {"POST", GY_REVIEW_BASE "/link", post_link, NULL, 0,
-     "A token that names a reviewer to the review routes"},
+     "A token that names a reviewer to the review routes", GY_ACCESS_REVIEWER, GY_ROUTE_NAMED},
     {"POST", GY_REVIEW_BASE "/exported", post_exported, NULL, 0,
-     "Record that reviews became a dataset"},
+     "Record that reviews became a dataset", GY_ACCESS_OPERATOR, 0},
 };
 
 gy_status gy_api_review_work_add(struct gy_router *r, struct gy_app *app, struct gy_err *err)

@@ -299,7 +299,7 @@ static const struct gy_route routes[] = {
     {"POST", BASE "/{name}/shadow", post_shadow, NULL, 64 * GY_KIB,
      "ask a version for every request, without answering by it"},
     {"POST", BASE "/{name}/promote", post_promote, NULL, 64 * GY_KIB,
-     "let the canary answer everything"},
+     "let the canary answer everything", GY_ACCESS_OPERATOR, GY_ROUTE_NAMED},
     {"POST", BASE "/{name}/rollback", post_rollback, NULL, 64 * GY_KIB,
      "serve an earlier revision again"},
     {"POST", BASE "/{name}/undeploy", post_undeploy, NULL, 64 * GY_KIB, "stop serving it"},

@@ -190,7 +190,8 @@ static gy_status get_status(void *ctx, struct gy_request *req, struct gy_reply *
 }
 
 static const struct gy_route routes[] = {
-    {"GET", "/", get_root, NULL, 0, "the status page; {\"status\":\"alive\"} for programs"},
+    {"GET", "/", get_root, NULL, 0, "the status page; {\"status\":\"alive\"} for programs",
+     GY_ACCESS_PUBLIC, 0},
     {"GET", "/api/gyre/v1/status", get_status, NULL, 0, "how the server is"},
 };
 

@@ -580,7 +580,7 @@ static const struct gy_route routes[] = {
     {"GET", BASE "watch/windows", get_windows, NULL, 0, "windows and their drift, newest first"},
     {"GET", BASE "alerts", get_alerts, NULL, 0, "the alerts that fire; all=1: cleared ones too"},
     {"POST", BASE "alerts/{id}/acknowledge", post_acknowledge, NULL, 0,
-     "say that an alert was seen, and why it stays"},
+     "say that an alert was seen, and why it stays", GY_ACCESS_REVIEWER, GY_ROUTE_NAMED},
 };
 
 gy_status gy_api_watch_add(struct gy_router *r, struct gy_app *app, struct gy_err *err)

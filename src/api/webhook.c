@@ -58,7 +58,8 @@ static gy_status get_webhooks(void *ctx, struct gy_request *req, struct gy_reply
 }
 
 static const struct gy_route routes[] = {
-    {"GET", "/api/gyre/v1/webhooks", get_webhooks, NULL, 0, "Who is told of events, and how far"},
+    {"GET", "/api/gyre/v1/webhooks", get_webhooks, NULL, 0, "Who is told of events, and how far",
+     GY_ACCESS_OPERATOR, GY_ROUTE_NAMED},
 };
 
 gy_status gy_api_webhook_add(struct gy_router *r, struct gy_app *app, struct gy_err *err)

@@ -31,8 +31,10 @@ static const struct gy_verb_table *const g_tables[] = {
     &gy_cmd_watch,       &gy_cmd_watch_performance,
     &gy_cmd_watch_drift, &gy_cmd_trigger,
     &gy_cmd_import,      &gy_cmd_export,
-    &gy_cmd_exec,        &gy_cmd_backup,
-    &gy_cmd_gc,          &gy_cmd_version,
+    &gy_cmd_user,        &gy_cmd_token,
+    &gy_cmd_audit,       &gy_cmd_exec,
+    &gy_cmd_backup,      &gy_cmd_gc,
+    &gy_cmd_version,
 };
 
 enum { N_TABLES = sizeof g_tables / sizeof g_tables[0] };
@@ -89,8 +91,10 @@ static void print_overview(FILE *out, const char *noun)
             (void)fprintf(out, "  %-22s %s\n", name, v->summary);
         }
     }
-    (void)fprintf(out, "\nEverywhere: --home DIR, --server URL, --json, --quiet, --log SPEC, "
-                       "--color=auto|always|never, -h\n");
+    (void)fprintf(
+        out,
+        "\nEverywhere: --home DIR, --server URL, --workspace NAME, --json, --quiet, --log SPEC, "
+        "--color=auto|always|never, -h\n");
 }
 
 static gy_status no_such_command(const char *noun, const char *verb, struct gy_err *err)

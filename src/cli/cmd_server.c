@@ -3,8 +3,11 @@
 #include <unistd.h>
 
 #include "api/app.h"
+#include "api/auth.h"
+#include "api/auth_file.h"
 #include "api/dispatcher.h"
 #include "api/prover.h"
+#include "api/review_api.h"
 #include "api/watching.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -14,7 +17,8 @@
 #include "watch/webhook.h"
 
 struct server_opts {
-    const char *host, *tls_cert, *tls_key;
+    const char *host, *tls_cert, *tls_key, *auth, *allowed_hosts;
+    bool insecure, metrics_public;
     int64_t port;
     int64_t loops;
     int64_t drain_delay_ms;
@@ -24,15 +28,67 @@ struct server_opts {
     bool migrate;
 };
 
-/* Without logins the server may only be reached from this machine. */
-static gy_status check_host(const char *host, struct gy_err *err)
+static bool wants_logins(const struct server_opts *o)
 {
-    if (strcmp(host, "127.0.0.1") == 0 || strcmp(host, "localhost") == 0 ||
-        strcmp(host, "::1") == 0) {
+    return o->auth && strcmp(o->auth, "off") != 0;
+}
+
+/* Without logins the server may only be reached from this machine; with them, it says when they go
+ * over the network for everybody to read. */
+static gy_status check_host(const struct server_opts *o, struct gy_err *err)
+{
+    bool loopback = strcmp(o->host, "127.0.0.1") == 0 || strcmp(o->host, "localhost") == 0 ||
+                    strcmp(o->host, "::1") == 0;
+    if (loopback) {
         return GY_OK;
     }
-    gy_err_set(err, GY_E_DENIED, "refusing to listen on %s without logins", host);
-    return gy_err_hint(err, "use --host 127.0.0.1 and a reverse proxy that authenticates");
+    if (!wants_logins(o)) {
+        gy_err_set(err, GY_E_DENIED, "refusing to listen on %s without logins", o->host);
+        return gy_err_hint(err, "add --auth on (gyre user add makes the first user), or use --host "
+                                "127.0.0.1 and a reverse proxy that authenticates");
+    }
+    if (!o->tls_cert && !o->insecure) {
+        gy_log(GY_LOG_WARN, "server",
+               "tokens and passwords go over the network unencrypted: give --tls-cert and "
+               "--tls-key, or --insecure where a proxy in front does that",
+               GY_KV_C("host", o->host));
+    }
+    return GY_OK;
+}
+
+struct admins_call {
+    int64_t n;
+    bool found;
+};
+
+static gy_status count_users(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    struct admins_call *c = ctx;
+    return gy_db_get_i64(db, "SELECT COUNT(*) FROM users WHERE disabled=0", GY_NO_VALS, &c->found,
+                         &c->n, err);
+}
+
+/* Who may log in, before anybody can try. */
+static gy_status set_up_logins(struct gy_app *app, const struct server_opts *o, struct gy_err *err)
+{
+    char key[GY_MAX_PATH];
+    struct admins_call users = {.n = 0};
+    bool logins = wants_logins(o);
+    if (logins && strcmp(o->auth, "on") != 0) {
+        GY_TRY(gy_auth_file_apply(app->store, o->auth, err));
+    }
+    GY_TRY(gy_home_path(&app->home, GY_REVIEW_KEY, key, err));
+    const struct gy_auth_options options = {
+        .logins = logins, .metrics_public = o->metrics_public, .review_key = key};
+    GY_TRY(gy_auth_start(app->auth, &options, err));
+    if (logins) {
+        GY_TRY(gy_store_read(app->store, count_users, &users, err));
+        if (users.n == 0) {
+            gy_log(GY_LOG_WARN, "server",
+                   "nobody can log in yet: gyre user add NAME --role admin --password");
+        }
+    }
+    return GY_OK;
 }
 
 static gy_status lock_home(struct gy_app *app, struct gy_err *err)
@@ -102,6 +158,7 @@ static gy_status serve_until_signal(struct gy_cli *cli, const struct server_opts
         .n_loops = (int)o->loops,
         .access_log = o->access_log,
         .drain_delay_ms = (int)o->drain_delay_ms,
+        .allowed_hosts = o->allowed_hosts,
         .router = app->router,
         .fast = &gy_serving_fast,
         .fast_self = app->serving,
@@ -155,7 +212,7 @@ static gy_status run_server(struct gy_cli *cli, void *opts, struct gy_err *err)
     if (!o->tls_cert != !o->tls_key) {
         return gy_err_set(err, GY_E_USAGE, "--tls-cert and --tls-key belong together");
     }
-    GY_TRY(check_host(o->host, err));
+    GY_TRY(check_host(o, err));
     sigset_t signals;
     block_signals(&signals);
     struct gy_app_options options = gy_cli_app_options(cli);
@@ -164,6 +221,7 @@ static gy_status run_server(struct gy_cli *cli, void *opts, struct gy_err *err)
     GY_AUTO(gy_app_free) struct gy_app *app = NULL;
     GY_TRY(gy_app_open(&options, &app, err));
     GY_TRY(lock_home(app, err));
+    GY_TRY(set_up_logins(app, o, err));
     const struct gy_app_serve_options serving = {.n_loops = (int)o->loops,
                                                  .log_sync_ms = (int)o->log_sync_ms,
                                                  .log_drop_when_full = o->log_drop};
@@ -187,6 +245,14 @@ static const struct gy_opt server_opts[] = {
      "speak TLS: the certificate and its chain, PEM; read again when it is renewed"},
     {"tls-key", 0, GY_OPT_STR, offsetof(struct server_opts, tls_key), "FILE", NULL,
      "the certificate's key, PEM"},
+    {"auth", 0, GY_OPT_STR, offsetof(struct server_opts, auth), "on|FILE", "off",
+     "ask for logins: users from `gyre user`, or also those of a YAML file"},
+    {"allowed-hosts", 0, GY_OPT_STR, offsetof(struct server_opts, allowed_hosts), "NAMES", NULL,
+     "names by which browsers may ask for this server, separated by commas"},
+    {"insecure", 0, GY_OPT_FLAG, offsetof(struct server_opts, insecure), NULL, NULL,
+     "do not warn of logins without TLS: a proxy in front has it"},
+    {"metrics-public", 0, GY_OPT_FLAG, offsetof(struct server_opts, metrics_public), NULL, NULL,
+     "/metrics without a login"},
     {"loops", 0, GY_OPT_INT, offsetof(struct server_opts, loops), "N", "0",
      "event loops; 0: one a CPU"},
     {"log-sync", 0, GY_OPT_INT, offsetof(struct server_opts, log_sync_ms), "MS", "50",
@@ -208,7 +274,8 @@ static const struct gy_verb verbs[] = {
          "run the server: MLflow, inference and Gyre's own API, on a port and on the home's socket",
      .details =
          "SIGTERM or Ctrl-C drains: readiness goes false, accepted work is finished, then it ends.",
-     .examples = "  gyre server\n  gyre server --port 0 --json\n  "
+     .examples = "  gyre server\n  gyre server --port 0 --json\n  gyre server --auth on --host "
+                 "10.0.0.5 --tls-cert cert.pem --tls-key key.pem\n  "
                  "MLFLOW_TRACKING_URI=http://127.0.0.1:5000 python train.py",
      .opts = server_opts,
      .n_opts = sizeof server_opts / sizeof server_opts[0],

@@ -12,7 +12,7 @@ enum { MAX_WORDS = 4096 };
 
 /* Options that every command has. */
 struct global_opts {
-    const char *home, *server, *log, *color, *store, *objects, *s3_endpoint;
+    const char *home, *server, *log, *color, *store, *objects, *s3_endpoint, *workspace;
     bool json, quiet, help;
 };
 
@@ -26,6 +26,8 @@ static const struct gy_opt global_opts[] = {
      "bytes: s3://bucket/prefix or a folder (else GYRE_OBJECTS_URL, else objects/ in the home)"},
     {"s3-endpoint", 0, GY_OPT_STR, offsetof(struct global_opts, s3_endpoint), "URL", NULL,
      "the S3 server (else GYRE_S3_ENDPOINT)"},
+    {"workspace", 0, GY_OPT_STR, offsetof(struct global_opts, workspace), "NAME", NULL,
+     "work in this workspace (else GYRE_WORKSPACE, else default)"},
     {"log", 0, GY_OPT_STR, offsetof(struct global_opts, log), "SPEC", NULL,
      "levels: info or net=debug,warn"},
     {"color", 0, GY_OPT_STR, offsetof(struct global_opts, color), "WHEN", NULL,
@@ -192,6 +194,7 @@ static gy_status apply_globals(struct gy_cli *cli, const struct global_opts *g, 
     GY_TRY(url_of(cli, g->store, "GYRE_STORE_URL", &cli->store, err));
     GY_TRY(url_of(cli, g->objects, "GYRE_OBJECTS_URL", &cli->objects, err));
     GY_TRY(url_of(cli, g->s3_endpoint, "GYRE_S3_ENDPOINT", &cli->s3_endpoint, err));
+    cli->workspace = g->workspace ? g->workspace : getenv("GYRE_WORKSPACE");
     const char *no_color = getenv("NO_COLOR");
     cli->color = isatty(STDOUT_FILENO) && !(no_color && no_color[0]);
     if (g->color) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "api/app.h"
+#include "cli/headed.h"
 #include "cli/patient.h"
 #include "net/http_client.h"
 
@@ -51,16 +52,25 @@ struct gy_app_options gy_cli_app_options(const struct gy_cli *cli)
                                    .s3_endpoint = cli->s3_endpoint};
 }
 
-gy_status gy_cli_caller(struct gy_cli *cli, struct gy_caller **ret, struct gy_err *err)
+/* Over HTTP who asks is told by a token; elsewhere by the system. */
+static gy_status add_heads(struct gy_cli *cli, struct gy_err *err)
 {
-    if (cli->caller) {
-        *ret = cli->caller;
+    struct gy_secret token = gy_secret_of(GY_STR_NULL);
+    struct gy_str workspace = gy_str_c(cli->workspace);
+    if (cli->server && cli->server[0]) {
+        GY_TRY(gy_headed_token(cli, &token, err));
+    }
+    if (gy_secret_reveal(token).n == 0 && workspace.n == 0) {
         return GY_OK;
     }
+    struct gy_caller *inner = GY_TAKE(cli->caller);
+    return gy_headed_new(inner, token, workspace, &cli->caller, err);
+}
+
+static gy_status open_caller(struct gy_cli *cli, struct gy_err *err)
+{
     if (cli->server && cli->server[0]) {
-        GY_TRY(gy_http_client_new(cli->server, &cli->caller, err));
-        *ret = cli->caller;
-        return GY_OK;
+        return gy_http_client_new(cli->server, &cli->caller, err);
     }
     struct gy_home home = {.lock_fd = -1};
     GY_TRY(gy_cli_home(cli, &home, err));
@@ -73,6 +83,15 @@ gy_status gy_cli_caller(struct gy_cli *cli, struct gy_caller **ret, struct gy_er
         options.home_dir = home.dir;
         GY_TRY(gy_app_open(&options, &cli->app, err));
         GY_TRY(gy_local_caller_new(cli->app, &cli->caller, err));
+    }
+    return GY_OK;
+}
+
+gy_status gy_cli_caller(struct gy_cli *cli, struct gy_caller **ret, struct gy_err *err)
+{
+    if (!cli->caller) {
+        GY_TRY(open_caller(cli, err));
+        GY_TRY(add_heads(cli, err));
     }
     *ret = cli->caller;
     return GY_OK;

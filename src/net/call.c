@@ -428,7 +428,7 @@ static const struct {
     {417, GY_E_INVALID, "Expectation Failed"},
     {421, GY_E_DENIED, "Misdirected Request"},
     {422, GY_E_SCHEMA, "Unprocessable Content"},
-    {429, GY_E_BUSY, "Too Many Requests"},
+    {429, GY_E_LIMITED, "Too Many Requests"},
     {431, GY_E_TOOBIG, "Request Header Fields Too Large"},
     {499, GY_E_CANCELLED, "Client Closed Request"},
     {500, GY_E_FAILED, "Internal Server Error"},
@@ -476,7 +476,7 @@ static gy_status from_mlflow_code(struct gy_str code, gy_status otherwise)
         {"INVALID_PARAMETER_VALUE", GY_E_INVALID},  {"BAD_REQUEST", GY_E_INVALID},
         {"MALFORMED_REQUEST", GY_E_PARSE},          {"PERMISSION_DENIED", GY_E_DENIED},
         {"UNAUTHENTICATED", GY_E_UNAUTHENTICATED},  {"RESOURCE_LIMIT_EXCEEDED", GY_E_TOOBIG},
-        {"REQUEST_LIMIT_EXCEEDED", GY_E_BUSY},      {"TEMPORARILY_UNAVAILABLE", GY_E_UNAVAILABLE},
+        {"REQUEST_LIMIT_EXCEEDED", GY_E_LIMITED},   {"TEMPORARILY_UNAVAILABLE", GY_E_UNAVAILABLE},
         {"NOT_IMPLEMENTED", GY_E_UNSUPPORTED},
     };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {

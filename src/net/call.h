@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "net/access.h"
 
 struct gy_header {
     struct gy_str name; /* compared without case */
@@ -40,8 +41,11 @@ struct gy_request {
     struct gy_str
         request_id; /* X-Request-Id of the caller, else made by the server; echoed in the answer */
     struct gy_str actor; /* who asks: "alice" (socket peer, token); "anonymous" on loopback TCP */
+    enum gy_auth_role
+        role; /* what the guard found the actor to be; NONE before it, and without one */
     enum gy_peer_kind peer;
-    struct gy_arena *arena; /* memory of this request, reset after it */
+    struct gy_str peer_address; /* "192.0.2.7"; absent unless over TCP */
+    struct gy_arena *arena;     /* memory of this request, reset after it */
     /* set by the router: path parameters, %-decoded, in pattern order; NULL while no route is found
      */
     const struct gy_header *params;

@@ -350,7 +350,8 @@ static void count_answer(struct gy_conn *c, int status)
     gy_stat_add(&c->loop->stats.by_class[status / 100 < 6 ? status / 100 : 5], 1);
 }
 
-static void log_access(struct gy_conn *c, int status, int64_t bytes, bool fast)
+/* actor: who the guard found it to be; absent: whom the connection names. */
+static void log_access(struct gy_conn *c, int status, int64_t bytes, bool fast, struct gy_str actor)
 {
     enum gy_log_level level = fast && status < 400 ? GY_LOG_DEBUG : GY_LOG_INFO;
     if (c->loop->server->o.access_log && gy_log_on(level, "access")) {
@@ -362,7 +363,7 @@ static void log_access(struct gy_conn *c, int status, int64_t bytes, bool fast)
                               GY_KV_I("status", status),
                               GY_KV_I("bytes", bytes),
                               GY_KV_I("us", us),
-                              GY_KV_C("actor", c->actor),
+                              GY_KV_S("actor", actor.p ? actor : gy_str_c(c->actor)),
                               GY_KV_C("request_id", c->request_id)};
         gy_log_write(level, "access", "request", kvs, sizeof kvs / sizeof kvs[0]);
     }
@@ -482,7 +483,7 @@ static void refuse(struct gy_conn *c, int status, const char *text)
     if (!c->request_id[0]) {
         (void)own_request_id(c, GY_STR_NULL);
     }
-    log_access(c, status, n, false);
+    log_access(c, status, n, false, GY_STR_NULL);
     send_answer(c,
                 &(struct gy_head_out){.status = status,
                                       .date = gy_net_loop_date(c->loop),
@@ -508,6 +509,7 @@ static void refuse_as_route(struct gy_conn *c, gy_status code, const char *text)
                              .request_id = gy_str_c(c->request_id),
                              .actor = gy_str_c(c->actor),
                              .peer = c->peer,
+                             .peer_address = gy_str_c(c->address),
                              .arena = &c->loop->arena};
     gy_collect_init(&answer, 64 * GY_KIB);
     gy_arena_reset(&c->loop->arena);
@@ -518,7 +520,7 @@ static void refuse_as_route(struct gy_conn *c, gy_status code, const char *text)
         return;
     }
     c->stop = c->close_after = true;
-    log_access(c, answer.status, (int64_t)answer.body.n, false);
+    log_access(c, answer.status, (int64_t)answer.body.n, false, GY_STR_NULL);
     send_answer(c,
                 &(struct gy_head_out){.status = answer.status,
                                       .date = gy_net_loop_date(c->loop),
@@ -554,13 +556,13 @@ static void pump(struct gy_conn *c)
             return;
         case GY_OUT_END:
             count_answer(c, c->ex->status);
-            log_access(c, c->ex->status, c->ex->body_bytes, false);
+            log_access(c, c->ex->status, c->ex->body_bytes, false, c->ex->req.actor);
             c->close_after = c->close_after || c->ex->close || c->state == GY_CONN_STREAM;
             answered(c);
             go_on(c);
             return;
         case GY_OUT_BROKEN:
-            log_access(c, c->ex->status, c->ex->body_bytes, false);
+            log_access(c, c->ex->status, c->ex->body_bytes, false, c->ex->req.actor);
             gy_conn_close(c); /* an answer that stops short must not look whole */
             return;
         }
@@ -589,7 +591,7 @@ static void dispatch(struct gy_conn *c, bool whole, bool deferred)
     struct gy_server *s = c->loop->server;
     keep_span(c);
     struct gy_exchange *ex = gy_exchange_new(c->loop, &c->parser.head, gy_str_c(c->request_id),
-                                             gy_str_c(c->actor), c->peer);
+                                             gy_str_c(c->actor), c->peer, gy_str_c(c->address));
     if (!ex || c->body.failed != GY_OK) {
         gy_exchange_unref(ex);
         refuse_as_route(c, GY_E_NOMEM, "no memory for this request");
@@ -669,9 +671,15 @@ static void run_fast(struct gy_conn *c)
                              .request_id = gy_str_c(c->request_id),
                              .actor = gy_str_c(c->actor),
                              .peer = c->peer,
+                             .peer_address = gy_str_c(c->address),
                              .arena = &l->arena};
     if (c->body.n) {
         keep_span(c);
+    }
+    const struct gy_router_guard *guard = gy_router_guard(o->router);
+    if (guard && !guard->known(guard->self, &req)) {
+        dispatch(c, true, true); /* a worker finds out who it is */
+        return;
     }
     struct gy_str body = c->body.n ? gy_buf_str(&c->body) : c->span;
     gy_arena_reset(&l->arena);
@@ -692,7 +700,7 @@ static void run_fast(struct gy_conn *c)
         return;
     }
     c->close_after = !h->keep_alive || l->draining;
-    log_access(c, out->status, (int64_t)l->fast_body.n, true);
+    log_access(c, out->status, (int64_t)l->fast_body.n, true, req.actor);
     send_answer(c,
                 &(struct gy_head_out){.status = out->status,
                                       .date = gy_net_loop_date(l),
@@ -1016,6 +1024,7 @@ void gy_conn_open(struct gy_net_loop *l, const struct gy_accepted *a)
     c->loop = l;
     c->peer = a->peer;
     (void)snprintf(c->actor, sizeof c->actor, "%s", a->actor);
+    (void)snprintf(c->address, sizeof c->address, "%s", a->address);
     gy_buf_init(&c->body, SIZE_MAX / 2); /* bounded by body_limit or GY_NET_COLLECT_BYTES */
     gy_buf_init(&c->pending, GY_TLS_PLAIN_MAX(GY_NET_READ_BYTES));
     gy_buf_init(&c->out, SIZE_MAX / 2); /* one answer of the fast path, or of an exchange's `out` */

@@ -219,6 +219,34 @@ static const struct gy_reply_ops reply_ops = {reply_begin, reply_write, reply_en
 
 /* ---- running ---- */
 
+/* The prediction, or why this caller gets none. */
+static void ask_fast(const struct gy_server_options *o, struct gy_exchange *ex,
+                     struct gy_fast_reply *out)
+{
+    const struct gy_router_guard *guard = gy_router_guard(o->router);
+    struct gy_err failed = GY_ERR_INIT;
+    void *pass = NULL;
+    gy_status status = guard ? guard->enter(guard->self, NULL, &ex->req, &pass, &failed) : GY_OK;
+    if (status == GY_OK) {
+        /* The whole body is in `in`, and nobody adds to it any more. */
+        o->fast->deferred(o->fast_self, ex->loop->index, &ex->req, gy_buf_str(&ex->in), out);
+        if (guard) {
+            guard->leave(guard->self, pass, GY_OK, &failed);
+        }
+        return;
+    }
+    struct gy_header challenge = gy_router_challenge(status);
+    out->status = gy_status_http(status);
+    if (o->fast->refuse) {
+        o->fast->refuse(o->fast_self, &failed, out);
+    }
+    if (challenge.name.p) {
+        (void)snprintf(out->extra_headers, sizeof out->extra_headers,
+                       "%" GY_STR_F ": %" GY_STR_F "\r\n", GY_STR_A(challenge.name),
+                       GY_STR_A(challenge.value));
+    }
+}
+
 static gy_status run_deferred(struct gy_exchange *ex, struct gy_err *err)
 {
     const struct gy_server_options *o = &ex->loop->server->o;
@@ -229,8 +257,7 @@ static gy_status run_deferred(struct gy_exchange *ex, struct gy_err *err)
         return gy_err_set(err, GY_E_NOMEM, "answering");
     }
     out->body = &body;
-    /* The whole body is in `in`, and nobody adds to it any more. */
-    o->fast->deferred(o->fast_self, ex->loop->index, &ex->req, gy_buf_str(&ex->in), out);
+    ask_fast(o, ex, out);
     GY_TRY(gy_buf_check(&body, "the answer", err));
     struct gy_header headers[9] = {{GY_STR("Content-Type"), gy_str_c(out->content_type)}};
     size_t n = out->content_type ? 1 : 0;
@@ -347,7 +374,7 @@ enum gy_exchange_out gy_exchange_take(struct gy_exchange *ex, struct gy_buf *buf
 /* ---- life ---- */
 
 static bool copy_request(struct gy_exchange *ex, const struct gy_http_head *head,
-                         struct gy_str request_id, struct gy_str actor)
+                         struct gy_str request_id, struct gy_str actor, struct gy_str address)
 {
     struct gy_request *r = &ex->req;
     struct gy_header *headers = gy_arena_calloc(&ex->arena, head->n_headers + 1, sizeof *headers);
@@ -368,14 +395,15 @@ static bool copy_request(struct gy_exchange *ex, const struct gy_http_head *head
     r->query = head->query.p ? gy_arena_str(&ex->arena, head->query) : GY_STR_NULL;
     r->request_id = gy_arena_str(&ex->arena, request_id);
     r->actor = gy_arena_str(&ex->arena, actor);
+    r->peer_address = address.n ? gy_arena_str(&ex->arena, address) : GY_STR_NULL;
     r->arena = &ex->arena;
     return r->method.p && r->path.p && (!head->query.p || r->query.p) && r->request_id.p &&
-           r->actor.p;
+           r->actor.p && (!address.n || r->peer_address.p);
 }
 
 struct gy_exchange *gy_exchange_new(struct gy_net_loop *loop, const struct gy_http_head *head,
                                     struct gy_str request_id, struct gy_str actor,
-                                    enum gy_peer_kind peer)
+                                    enum gy_peer_kind peer, struct gy_str address)
 {
     struct gy_exchange *ex = gy_calloc(1, sizeof *ex);
     if (!ex) {
@@ -397,7 +425,7 @@ struct gy_exchange *gy_exchange_new(struct gy_net_loop *loop, const struct gy_ht
     ex->head_only = gy_str_eqc(head->method, "HEAD");
     ex->http10 = head->http10;
     ex->keep_alive = head->keep_alive;
-    if (!copy_request(ex, head, request_id, actor)) {
+    if (!copy_request(ex, head, request_id, actor, address)) {
         gy_exchange_unref(ex);
         return NULL;
     }

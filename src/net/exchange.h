@@ -71,7 +71,7 @@ struct gy_exchange {
 /* A copy of everything the head says; refs = 1. Loop thread. Fails (NULL) without memory. */
 struct gy_exchange *gy_exchange_new(struct gy_net_loop *loop, const struct gy_http_head *head,
                                     struct gy_str request_id, struct gy_str actor,
-                                    enum gy_peer_kind peer);
+                                    enum gy_peer_kind peer, struct gy_str address);
 void gy_exchange_ref(struct gy_exchange *ex);
 void gy_exchange_unref(struct gy_exchange *ex);
 

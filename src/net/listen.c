@@ -157,6 +157,22 @@ static void pause_accepting(struct gy_server *s)
     (void)poll(&wake, 1, ACCEPT_PAUSE_MS);
 }
 
+/* The numeric address of the peer; empty when it is already gone. */
+static void address_of_peer(int fd, char address[GY_NET_MAX_ADDRESS])
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_storage space;
+    } at = {.space = {0}};
+    socklen_t n = sizeof at;
+    char text[NI_MAXHOST];
+    address[0] = '\0';
+    if (getpeername(fd, &at.any, &n) == 0 &&
+        getnameinfo(&at.any, n, text, sizeof text, NULL, 0, NI_NUMERICHOST) == 0) {
+        (void)snprintf(address, GY_NET_MAX_ADDRESS, "%s", text);
+    }
+}
+
 static void take(struct gy_server *s, int fd, enum gy_peer_kind peer, unsigned *turn)
 {
     int64_t open_now = atomic_load(&s->n_open);
@@ -177,6 +193,7 @@ static void take(struct gy_server *s, int fd, enum gy_peer_kind peer, unsigned *
         name_of_peer(fd, a->actor);
     } else {
         (void)snprintf(a->actor, sizeof a->actor, "anonymous");
+        address_of_peer(fd, a->address);
     }
     atomic_fetch_add(&s->n_open, 1);
     atomic_fetch_add(&s->n_accepted, 1);

@@ -43,6 +43,7 @@ struct gy_router {
     struct node root;
     struct entry **all;
     size_t n_all, cap_all;
+    const struct gy_router_guard *guard; /* NULL: none */
 };
 
 /* A match: which entry, and what the parameters are (raw, views into the path). */
@@ -231,6 +232,16 @@ gy_status gy_router_add(struct gy_router *r, const struct gy_route *routes, size
         GY_TRY(add_one(r, &routes[i], ctx, err));
     }
     return GY_OK;
+}
+
+void gy_router_set_guard(struct gy_router *r, const struct gy_router_guard *guard)
+{
+    r->guard = guard;
+}
+
+const struct gy_router_guard *gy_router_guard(const struct gy_router *r)
+{
+    return r->guard;
 }
 
 const struct gy_route *gy_router_at(const struct gy_router *r, size_t i)
@@ -424,14 +435,38 @@ static gy_status answer_error(gy_error_style style, struct gy_request *req, stru
     return style ? style(req, reply, failed, err) : gy_reply_problem(reply, failed, err);
 }
 
-static gy_status run(const struct entry *e, const struct match *m, struct gy_request *req,
-                     struct gy_reply *reply, struct gy_err *err)
+struct gy_header gy_router_challenge(gy_status failed)
+{
+    return failed == GY_E_UNAUTHENTICATED
+               ? (struct gy_header){GY_STR("WWW-Authenticate"),
+                                    GY_STR("Basic realm=\"gyre\", charset=\"UTF-8\", Bearer")}
+               : (struct gy_header){GY_STR_NULL, GY_STR_NULL};
+}
+
+/* The handler, or why it is not asked. */
+static gy_status guarded(const struct gy_router_guard *guard, const struct entry *e,
+                         const struct match *m, struct gy_request *req, struct gy_reply *reply,
+                         struct gy_err *failed)
+{
+    void *pass = NULL;
+    GY_TRY(set_params(e->route, m, req, failed));
+    if (!guard) {
+        return e->route->handler(e->ctx, req, reply, failed);
+    }
+    gy_status status = guard->enter(guard->self, e->route, req, &pass, failed);
+    if (status == GY_OK) {
+        status = e->route->handler(e->ctx, req, reply, failed);
+        guard->leave(guard->self, pass, status, failed);
+    }
+    return status;
+}
+
+static gy_status run(const struct gy_router_guard *guard, const struct entry *e,
+                     const struct match *m, struct gy_request *req, struct gy_reply *reply,
+                     struct gy_err *err)
 {
     struct gy_err failed = GY_ERR_INIT;
-    gy_status status = set_params(e->route, m, req, &failed);
-    if (status == GY_OK) {
-        status = e->route->handler(e->ctx, req, reply, &failed);
-    }
+    gy_status status = guarded(guard, e, m, req, reply, &failed);
     if (status == GY_OK && !reply->begun) {
         status = gy_err_set(&failed, GY_E_FAILED, "%s %s gave no answer", e->route->method,
                             e->route->pattern);
@@ -448,7 +483,9 @@ static gy_status run(const struct entry *e, const struct match *m, struct gy_req
         }
         return status;
     }
-    return answer_error(e->route->errors, req, reply, &failed, err);
+    struct front f = {
+        .reply = {.ops = &front_ops}, .inner = reply, .extra = gy_router_challenge(status)};
+    return answer_error(e->route->errors, req, &f.reply, &failed, err);
 }
 
 static void allowed(const struct node *n, char *out, size_t out_size)
@@ -502,7 +539,7 @@ gy_status gy_router_call(struct gy_router *r, struct gy_request *req, struct gy_
     if (!e) {
         return refuse(r, req, reply, err);
     }
-    return run(e, &m, req, gy_str_eqc(req->method, "HEAD") ? &f.reply : reply, err);
+    return run(r->guard, e, &m, req, gy_str_eqc(req->method, "HEAD") ? &f.reply : reply, err);
 }
 
 static gy_status call_router(void *self, struct gy_request *req, struct gy_reply *reply,

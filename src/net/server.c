@@ -136,7 +136,14 @@ static gy_status start(struct gy_server *s, struct gy_err *err)
         return gy_err_set(err, GY_E_INVALID, "the host name is too long");
     }
     s->o.host = s->host; /* the caller's strings may go once the server runs */
-    s->check_host = gy_guard_is_loopback(s->host);
+    if (s->o.allowed_hosts && s->o.allowed_hosts[0]) {
+        s->allowed_hosts = gy_strndup(s->o.allowed_hosts, strlen(s->o.allowed_hosts));
+        if (!s->allowed_hosts) {
+            return gy_err_set(err, GY_E_NOMEM, "starting the server");
+        }
+    }
+    s->o.allowed_hosts = s->allowed_hosts;
+    s->check_host = s->allowed_hosts || !gy_guard_is_wildcard(s->host);
     if (s->o.tls_cert || s->o.tls_key) {
         GY_REQUIRE(s->o.tls_cert && s->o.tls_key);
         GY_TRY(gy_tls_ctx_new(s->o.tls_cert, s->o.tls_key, &s->tls, err));
@@ -328,6 +335,7 @@ void gy_server_free(struct gy_server *s)
     (void)pthread_mutex_destroy(&s->lock);
     gy_tls_ctx_free(s->tls);
     gy_free(s->loops);
+    gy_free(s->allowed_hosts);
     gy_free(s);
 }
 

@@ -43,6 +43,9 @@ struct gy_fast_ops {
      * be NULL. */
     void (*loop_start)(void *self, int loop);
     void (*loop_stop)(void *self, int loop);
+    /* The router's guard does not let this caller predict: say so as run would fail. Any thread.
+     * MAY be NULL: an empty answer. */
+    void (*refuse)(void *self, const struct gy_err *failed, struct gy_fast_reply *out);
 };
 
 struct gy_server_options {
@@ -67,7 +70,11 @@ struct gy_server_options {
     size_t max_header_bytes; /* 0: 32 KiB */
     bool access_log; /* one line a request; answers below 400 of the fast path at debug level only
                         (the prediction log has them) */
-    struct gy_router *router;       /* not owned */
+    /* Names by which this server may be asked (Host) and from whose pages (Origin), beside the
+     * address that it is bound to; separated by commas, "*" is any; NULL: none. On loopback the
+     * local names are always among them. */
+    const char *allowed_hosts;
+    struct gy_router *router;       /* not owned; its guard says who may predict */
     const struct gy_fast_ops *fast; /* MAY be NULL */
     void *fast_self;
 };

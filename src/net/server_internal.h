@@ -27,6 +27,7 @@ enum {
     GY_NET_LINGER_BYTES = 256 * 1024 * 1024, /* read and dropped so that a refusal is seen */
     GY_NET_MAX_ACTOR = 64,
     GY_NET_TLS_HANDSHAKE = 22, /* the first byte of a TLS client */
+    GY_NET_MAX_ADDRESS = 48,   /* a numeric IP address and the NUL */
     GY_NET_SPARE_CONNS = 64,   /* a loop keeps this many closed connections for reuse */
     GY_NET_REFUSAL_CONNS = 64, /* connections over the cap that may be told so at a time */
 };
@@ -62,6 +63,7 @@ struct gy_conn {
     enum gy_conn_state state;
     enum gy_peer_kind peer;
     char actor[GY_NET_MAX_ACTOR];
+    char address[GY_NET_MAX_ADDRESS]; /* of the peer; empty unless over TCP */
     bool reading, writing, close_after, used, fast, stop;
     bool greeted;                     /* TLS: the first bytes were looked at */
     bool uploading;                   /* holds one of the server's max_uploads */
@@ -93,6 +95,7 @@ struct gy_accepted {
     enum gy_peer_kind peer;
     bool refuse;
     char actor[GY_NET_MAX_ACTOR];
+    char address[GY_NET_MAX_ADDRESS];
 };
 
 struct gy_loop_task {
@@ -143,7 +146,8 @@ struct gy_net_loop {
 struct gy_server {
     struct gy_server_options o; /* defaults filled in */
     char host[256];             /* as bound, for the Host check */
-    bool check_host;            /* bound to loopback */
+    char *allowed_hosts;        /* own copy; NULL: none */
+    bool check_host;            /* bound to one address, or told the names */
     int port, listen_fd, unix_fd, spare_fd, wake_fds[2];
     char unix_path[GY_MAX_PATH];
     pthread_t acceptor;
@@ -201,6 +205,7 @@ void gy_conn_free_spare(struct gy_net_loop *l);
 GY_CHECKED gy_status gy_guard_check(const struct gy_server *s, const struct gy_http_head *h,
                                     enum gy_peer_kind peer, const char **ret_why);
 bool gy_guard_is_loopback(const char *host);
+bool gy_guard_is_wildcard(const char *host); /* 0.0.0.0, :: */
 
 /* ---- listen.c ---- */
 /* Fails: NETWORK (in use), DENIED, INVALID (no such host). */

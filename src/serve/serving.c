@@ -568,10 +568,18 @@ static void deferred(void *self, int loop, const struct gy_request *req, struct 
     gy_serving_answer(self, req, body, out);
 }
 
+static void refuse(void *self, const struct gy_err *failed, struct gy_fast_reply *out)
+{
+    (void)self;
+    fail(out, failed);
+    out->status = gy_status_http(failed->code);
+}
+
 const struct gy_fast_ops gy_serving_fast = {
     .version = 1,
     .max_body = GY_INFER_MAX_BODY,
     .claims = claims,
     .run = run,
     .deferred = deferred,
+    .refuse = refuse,
 };

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/time.h"
+#include "store/scope.h"
 
 gy_status gy_event_add(struct gy_db *db, const char *kind, struct gy_str subject,
                        struct gy_str actor, struct gy_str data_json, struct gy_err *err)
@@ -11,9 +12,11 @@ gy_status gy_event_add(struct gy_db *db, const char *kind, struct gy_str subject
         return gy_err_set(err, GY_E_INVALID, "an event needs a kind and an actor");
     }
     return gy_db_exec(
-        db, "INSERT INTO events (kind, subject, actor, data, created_us) VALUES (?,?,?,?,?)",
-        GY_VALS(gy_vc(kind), gy_vs(subject.p ? subject : GY_STR("")), gy_vs(actor),
-                gy_vs(data_json.n ? data_json : GY_STR("{}")), gy_vi(gy_now_us())),
+        db,
+        "INSERT INTO events (workspace_id, kind, subject, actor, data, created_us) VALUES "
+        "(?,?,?,?,?,?)",
+        GY_VALS(gy_vs(gy_db_workspace(db)), gy_vc(kind), gy_vs(subject.p ? subject : GY_STR("")),
+                gy_vs(actor), gy_vs(data_json.n ? data_json : GY_STR("{}")), gy_vi(gy_now_us())),
         NULL, err);
 }
 
@@ -43,8 +46,10 @@ gy_status gy_event_list(struct gy_db *db, int64_t after, const char *prefix, siz
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
     GY_TRY(gy_db_query(db,
                        "SELECT seq, created_us, kind, subject, actor, data FROM events "
-                       "WHERE seq > ? AND SUBSTR(kind, 1, ?) = ? ORDER BY seq LIMIT ?",
-                       GY_VALS(gy_vi(after), gy_vi((int64_t)p.n), gy_vs(p), gy_vi((int64_t)max)),
+                       "WHERE seq > ? AND workspace_id = ? AND SUBSTR(kind, 1, ?) = ? ORDER BY seq "
+                       "LIMIT ?",
+                       GY_VALS(gy_vi(after), gy_vs(gy_db_workspace(db)), gy_vi((int64_t)p.n),
+                               gy_vs(p), gy_vi((int64_t)max)),
                        &st, err));
     size_t n = 0;
     for (;; n++) {

@@ -4,6 +4,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "store/scope.h"
 
 static gy_status check_node(struct gy_str node, struct gy_err *err)
 {
@@ -25,9 +26,11 @@ gy_status gy_lineage_add(struct gy_db *db, struct gy_str from, const char *rel, 
     }
     return gy_db_exec(
         db,
-        "INSERT INTO lineage (from_node, rel, to_node, actor, created_us) VALUES (?,?,?,?,?) "
-        "ON CONFLICT DO NOTHING",
-        GY_VALS(gy_vs(from), gy_vc(rel), gy_vs(to), gy_vs(actor), gy_vi(gy_now_us())), NULL, err);
+        "INSERT INTO lineage (workspace_id, from_node, rel, to_node, actor, created_us) VALUES "
+        "(?,?,?,?,?,?) ON CONFLICT DO NOTHING",
+        GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(from), gy_vc(rel), gy_vs(to), gy_vs(actor),
+                gy_vi(gy_now_us())),
+        NULL, err);
 }
 
 struct walk {
@@ -67,12 +70,13 @@ static gy_status expand(struct walk *w, struct gy_str node, struct gy_err *err)
 {
     static const char up[] =
         "SELECT from_node, rel, to_node, actor, created_us FROM lineage WHERE to_node=? "
-        "ORDER BY created_us, from_node, rel";
+        "AND workspace_id=? ORDER BY created_us, from_node, rel";
     static const char down[] =
         "SELECT from_node, rel, to_node, actor, created_us FROM lineage WHERE from_node=? "
-        "ORDER BY created_us, to_node, rel";
+        "AND workspace_id=? ORDER BY created_us, to_node, rel";
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
-    GY_TRY(gy_db_query(w->db, w->upstream ? up : down, GY_VALS(gy_vs(node)), &st, err));
+    GY_TRY(gy_db_query(w->db, w->upstream ? up : down,
+                       GY_VALS(gy_vs(node), gy_vs(gy_db_workspace(w->db))), &st, err));
     for (;;) {
         bool row;
         GY_TRY(gy_stmt_step(st, &row, err));

@@ -18,6 +18,7 @@
 struct gy_scope {
     struct gy_str workspace; /* absent: "default" */
     struct gy_str actor;
+    struct gy_str subject; /* what the request is about, for the audit log; absent: its path */
     /* MAY be NULL. Called once for each write closure that succeeded, inside its savepoint, before
      * the commit: what it writes is there exactly when the closure's own changes are. Its failure
      * is the closure's. */

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/time.h"
+#include "store/actor.h"
 #include "store/events.h"
 #include "store/lineage.h"
 #include "store/scope.h"
@@ -286,11 +287,27 @@ gy_status gy_registry_set_proof(struct gy_db *db, struct gy_str name, int64_t ve
 
 /* ---- aliases ---- */
 
+/* Whoever moves or takes away a protected alias must answer for it. */
+static gy_status need_name_for(struct gy_db *db, struct gy_str name, struct gy_str alias,
+                               struct gy_str actor, struct gy_err *err)
+{
+    bool is_protected = false;
+    int64_t one = 0;
+    if (gy_actor_named(actor)) {
+        return GY_OK;
+    }
+    GY_TRY(gy_db_get_i64(
+        db, "SELECT 1 FROM protected_aliases WHERE workspace_id = ? AND model = ? AND alias = ?",
+        GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(name), gy_vs(alias)), &is_protected, &one, err));
+    return is_protected ? gy_actor_need(actor, "moving a protected alias", err) : GY_OK;
+}
+
 gy_status gy_model_note_alias(struct gy_db *db, struct gy_str name, struct gy_str alias,
                               int64_t from, int64_t to, const struct gy_model_why *why,
                               struct gy_err *err)
 {
     const char *action = !to ? "removed" : why->action ? why->action : "moved";
+    GY_TRY(need_name_for(db, name, alias, why->actor, err));
     GY_TRY(gy_db_exec(db,
                       "INSERT INTO model_alias_history (workspace_id, model_name, alias, "
                       "from_version, to_version, actor, action, reason, created_us) VALUES (?, ?, "

@@ -7,6 +7,7 @@ import json
 import pytest
 import requests
 import support
+from serving import by_socket
 
 GYRE = "/api/gyre/v1"
 MLFLOW = "/api/2.0/mlflow"
@@ -35,8 +36,15 @@ def check(folder, version, code):
 
 
 def set_alias(server, version):
+    """As nobody in particular."""
     return requests.post(f"{server.url}{MLFLOW}/registered-models/alias",
                          json={"name": "sepsis", "alias": "champion", "version": str(version)}, timeout=30)
+
+
+def promote(server, version):
+    """The same as somebody with a name."""
+    return by_socket(server, "POST", MLFLOW + "/registered-models/alias",
+                     {"name": "sepsis", "alias": "champion", "version": str(version)})
 
 
 def failed(answer):
@@ -75,8 +83,9 @@ def test_from_baseline_to_champion_and_after(project):
     assert decided["state"] == "approved" and decided["decided_by"] != "anonymous"
     again = support.run_gyre("gate", "reject", asked["id"], cwd=folder)
     assert again.returncode == 6
-    promoted = set_alias(server, 2)
-    assert promoted.status_code == 200, promoted.text
+    nobody = set_alias(server, 2)
+    assert nobody.status_code == 401 and nobody.json()["error_code"] == "UNAUTHENTICATED"
+    assert promote(server, 2) == (200, {})
 
     # Beside a champion the same model is no worse than itself; a weaker one is.
     same = check(folder, 2, 0)

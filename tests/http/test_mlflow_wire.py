@@ -63,7 +63,7 @@ def test_exact_run(server):
 def test_four_prefixes(server):
     for prefix in ("/api/2.0", "/api/3.0", "/ajax-api/2.0", "/ajax-api/3.0"):
         assert ok(server, "GET", prefix + "/mlflow/experiments/get?experiment_id=0")["experiment"]["name"] == "Default"
-        assert ok(server, "GET", prefix + "/mlflow/server-info") == {"store_type": "SqlStore", "workspaces_enabled": False}
+        assert ok(server, "GET", prefix + "/mlflow/server-info") == {"store_type": "SqlStore", "workspaces_enabled": True}
         assert raw(server, "GET", prefix + "/mlflow-artifacts/artifacts?path=none")[1] == b"{}"
     assert raw(server, "GET", "/health")[:2] == (200, b"OK")
     assert re.fullmatch(rb"3\.\d+\.\d+", raw(server, "GET", "/version")[1])

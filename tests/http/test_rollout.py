@@ -13,7 +13,7 @@ import time
 import pytest
 import serving
 import support
-from serving import API, must, request, v2
+from serving import API, ask_anyhow, must, request, v2
 from test_endpoints import ALWAYS, NEVER, PLAIN, SICK, WELL, SocketApi
 
 pytestmark = pytest.mark.tsan
@@ -41,7 +41,7 @@ def change(server, verb, **body):
 
 
 def refused(server, verb, status, code, says="", **body):
-    got, answer, _ = request(server, "POST", f"{BASE}/{verb}", body)
+    got, answer = ask_anyhow(server, "POST", f"{BASE}/{verb}", body)
     assert (got, answer["code"]) == (status, code) and says in answer["detail"], answer
     return answer
 

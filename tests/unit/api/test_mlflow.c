@@ -14,7 +14,7 @@ static void test_server(void **state)
     assert_int_equal(ask_as(h, NULL, "GET", "/version", GY_STR_NULL), 200);
     assert_true(h->last.body.p[0] == '3' && h->last.body.p[1] == '.');
     want(h, "GET", "/api/3.0/mlflow/server-info", NULL, 200,
-         "{\"store_type\":\"SqlStore\",\"workspaces_enabled\":false}");
+         "{\"store_type\":\"SqlStore\",\"workspaces_enabled\":true}");
     assert_int_equal(ask(h, "POST", "/api/3.0/mlflow/traces", "{}"), 404);
 }
 

@@ -214,7 +214,7 @@ static void test_json_calls_map_errors(void **state)
         {503, "<html>", GY_E_UNAVAILABLE, "the server answered 503 Service Unavailable"},
         {418, "", GY_E_INVALID, "the server answered 418 "},
         {599, "[]", GY_E_FAILED, "the server answered 599 "},
-        {429, "{}", GY_E_BUSY, "the server answered 429 Too Many Requests"},
+        {429, "{}", GY_E_LIMITED, "the server answered 429 Too Many Requests"},
     };
     GY_AUTO_DONE(gy_collect_done) struct gy_collect c;
     gy_collect_init(&c, 1000);
