@@ -34,45 +34,49 @@ enum statement {
     N_STATEMENTS
 };
 static const char *const g_sql[N_STATEMENTS] = {
-    [EXPERIMENT] = "INSERT INTO experiments (experiment_id, name, artifact_location, "
-                   "lifecycle_stage, creation_time, last_update_time) VALUES (?, ?, ?, ?, ?, ?)",
+    [EXPERIMENT] = ("INSERT INTO experiments (experiment_id, name, artifact_location, "
+                    "lifecycle_stage, creation_time, last_update_time) VALUES (?, ?, ?, ?, ?, ?)"),
     [EXPERIMENT_TAG] =
-        "INSERT INTO experiment_tags (\"key\", value, experiment_id) VALUES (?, ?, ?)",
-    [RUN] = "INSERT INTO runs (run_uuid, name, source_type, source_name, entry_point_name, "
-            "user_id, status, start_time, end_time, source_version, lifecycle_stage, artifact_uri, "
-            "experiment_id) VALUES (?, ?, 'UNKNOWN', '', '', ?, ?, ?, ?, '', ?, ?, ?)",
-    [PARAM] = "INSERT INTO params (\"key\", value, run_uuid) VALUES (?, ?, ?)",
-    [TAG] = "INSERT INTO tags (\"key\", value, run_uuid) VALUES (?, ?, ?)",
-    [METRIC] = "INSERT INTO metrics (\"key\", value, timestamp, run_uuid, step, is_nan) VALUES (?, "
-               "?, ?, ?, ?, ?)",
-    [LATEST] = "INSERT INTO latest_metrics (\"key\", value, timestamp, step, is_nan, run_uuid) "
-               "VALUES (?, ?, ?, ?, ?, ?)",
-    [DATASET] = "INSERT INTO datasets (dataset_uuid, experiment_id, name, digest, "
-                "dataset_source_type, dataset_source, dataset_schema, dataset_profile) VALUES (?, "
-                "?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-    [INPUT] = "INSERT INTO inputs (input_uuid, source_type, source_id, destination_type, "
-              "destination_id, step) VALUES (?, ?, ?, ?, ?, ?)",
-    [INPUT_TAG] = "INSERT INTO input_tags (name, value, input_uuid) VALUES (?, ?, ?)",
-    [LOGGED] = "INSERT INTO logged_models (model_id, experiment_id, name, artifact_location, "
-               "creation_timestamp_ms, last_updated_timestamp_ms, status, lifecycle_stage, "
-               "model_type, source_run_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    [LOGGED_PARAM] = "INSERT INTO logged_model_params (param_key, param_value, model_id, "
-                     "experiment_id) VALUES (?, ?, ?, ?)",
-    [LOGGED_TAG] = "INSERT INTO logged_model_tags (tag_key, tag_value, model_id, experiment_id) "
-                   "VALUES (?, ?, ?, ?)",
-    [LOGGED_METRIC] = "INSERT INTO logged_model_metrics (model_id, metric_name, "
-                      "metric_timestamp_ms, metric_step, metric_value, experiment_id, run_id, "
-                      "dataset_uuid, dataset_name, dataset_digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, "
-                      "?, ?) ON CONFLICT DO NOTHING",
-    [MODEL] = "INSERT INTO registered_models (name, creation_time, last_updated_time, description) "
-              "VALUES (?, ?, ?, ?)",
-    [MODEL_TAG] = "INSERT INTO registered_model_tags (\"key\", value, name) VALUES (?, ?, ?)",
-    [VERSION] = "INSERT INTO model_versions (name, version, creation_time, last_updated_time, "
-                "description, user_id, current_stage, source, run_id, status, run_link, "
-                "storage_location) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'READY', ?, ?)",
+        ("INSERT INTO experiment_tags (\"key\", value, experiment_id) VALUES (?, ?, ?)"),
+    [RUN] =
+        ("INSERT INTO runs (run_uuid, name, source_type, source_name, entry_point_name, "
+         "user_id, status, start_time, end_time, source_version, lifecycle_stage, artifact_uri, "
+         "experiment_id) VALUES (?, ?, 'UNKNOWN', '', '', ?, ?, ?, ?, '', ?, ?, ?)"),
+    [PARAM] = ("INSERT INTO params (\"key\", value, run_uuid) VALUES (?, ?, ?)"),
+    [TAG] = ("INSERT INTO tags (\"key\", value, run_uuid) VALUES (?, ?, ?)"),
+    [METRIC] =
+        ("INSERT INTO metrics (\"key\", value, timestamp, run_uuid, step, is_nan) VALUES (?, "
+         "?, ?, ?, ?, ?)"),
+    [LATEST] = ("INSERT INTO latest_metrics (\"key\", value, timestamp, step, is_nan, run_uuid) "
+                "VALUES (?, ?, ?, ?, ?, ?)"),
+    [DATASET] = ("INSERT INTO datasets (dataset_uuid, experiment_id, name, digest, "
+                 "dataset_source_type, dataset_source, dataset_schema, dataset_profile) VALUES (?, "
+                 "?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"),
+    [INPUT] = ("INSERT INTO inputs (input_uuid, source_type, source_id, destination_type, "
+               "destination_id, step) VALUES (?, ?, ?, ?, ?, ?)"),
+    [INPUT_TAG] = ("INSERT INTO input_tags (name, value, input_uuid) VALUES (?, ?, ?)"),
+    [LOGGED] = ("INSERT INTO logged_models (model_id, experiment_id, name, artifact_location, "
+                "creation_timestamp_ms, last_updated_timestamp_ms, status, lifecycle_stage, "
+                "model_type, source_run_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+    [LOGGED_PARAM] = ("INSERT INTO logged_model_params (param_key, param_value, model_id, "
+                      "experiment_id) VALUES (?, ?, ?, ?)"),
+    [LOGGED_TAG] = ("INSERT INTO logged_model_tags (tag_key, tag_value, model_id, experiment_id) "
+                    "VALUES (?, ?, ?, ?)"),
+    [LOGGED_METRIC] =
+        ("INSERT INTO logged_model_metrics (model_id, metric_name, "
+         "metric_timestamp_ms, metric_step, metric_value, experiment_id, run_id, "
+         "dataset_uuid, dataset_name, dataset_digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, "
+         "?, ?) ON CONFLICT DO NOTHING"),
+    [MODEL] =
+        ("INSERT INTO registered_models (name, creation_time, last_updated_time, description) "
+         "VALUES (?, ?, ?, ?)"),
+    [MODEL_TAG] = ("INSERT INTO registered_model_tags (\"key\", value, name) VALUES (?, ?, ?)"),
+    [VERSION] = ("INSERT INTO model_versions (name, version, creation_time, last_updated_time, "
+                 "description, user_id, current_stage, source, run_id, status, run_link, "
+                 "storage_location) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'READY', ?, ?)"),
     [VERSION_TAG] =
-        "INSERT INTO model_version_tags (\"key\", value, name, version) VALUES (?, ?, ?, ?)",
-    [ALIAS] = "INSERT INTO registered_model_aliases (alias, version, name) VALUES (?, ?, ?)",
+        ("INSERT INTO model_version_tags (\"key\", value, name, version) VALUES (?, ?, ?, ?)"),
+    [ALIAS] = ("INSERT INTO registered_model_aliases (alias, version, name) VALUES (?, ?, ?)"),
 };
 
 struct writer {

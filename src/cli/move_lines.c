@@ -22,7 +22,7 @@ gy_status gy_move_number(struct gy_str s, double *ret, struct gy_err *err)
         *ret = minus ? -INFINITY : INFINITY;
         return GY_OK;
     }
-    if (gy_parse_f64(bare, ret, NULL) != GY_OK) {
+    if ((bare.n > 0 && bare.p[0] == '-') || gy_parse_f64(bare, ret, NULL) != GY_OK) {
         return gy_err_set(err, GY_E_INVALID, "'%" GY_STR_F "' is no number",
                           GY_STR_A(gy_str_sub(s, 0, 60)));
     }

@@ -17,7 +17,7 @@ from mlflow import MlflowClient  # noqa: E402
 from mlflow.entities import (Dataset, DatasetInput, InputTag, LoggedModelOutput, LoggedModelParameter,  # noqa: E402
                              LoggedModelTag, Metric, Param, RunTag, ViewType)
 
-LONG = 30_000  # points of the longest history
+LONG = 100_000  # points of the longest history
 
 
 def _history(client, run_id, key, n, start=1_700_000_000_000):
