@@ -188,10 +188,11 @@ static gy_status writer_open(const char *dir, const char *root, struct gy_move_r
     if (status == GY_OK) {
         status = w->ops->open(gy_sql_sqlite.self, &c, &w->conn, err);
     }
-    if (status == GY_OK) { /* MLflow opens it without a log; the folder counts only when whole */
+    if (status == GY_OK) { /* a failure throws the folder away: nothing needs to be undone */
         status = w->ops->exec(w->conn,
-                              "PRAGMA journal_mode=DELETE; PRAGMA synchronous=OFF; PRAGMA "
-                              "foreign_keys=OFF",
+                              "PRAGMA journal_mode=DELETE; PRAGMA journal_mode=OFF; "
+                              "PRAGMA synchronous=OFF; PRAGMA "
+                              "foreign_keys=OFF; PRAGMA cache_size=-200000",
                               err);
     }
     if (status == GY_OK) {
