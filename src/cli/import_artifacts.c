@@ -51,7 +51,7 @@ gy_status gy_ijob_place(struct gy_ijob *j, const struct gy_ijob_experiment *x,
                      (int)gy_str_sub(p->uri, 0, gy_str_find(p->uri, ':') + 3).n, p->uri.p);
         return GY_OK;
     }
-    const char *uri = rest.n > 0
+    const char *uri = rest.p && rest.n > 0
                           ? gy_arena_printf(&j->page, OURS "%lld%s%" GY_STR_F, (long long)x->id,
                                             rest.p[0] == '/' ? "" : "/", GY_STR_A(rest))
                           : gy_arena_printf(&j->page, OURS "%lld/%s", (long long)x->id, tail);
@@ -60,7 +60,7 @@ gy_status gy_ijob_place(struct gy_ijob *j, const struct gy_ijob_experiment *x,
     }
     *ret_uri = gy_str_c(uri);
     *ret_moves = true;
-    return rest.n > 0 || p->uri.n == 0 ? GY_OK : add_prefix(j, p->uri, *ret_uri, err);
+    return (rest.p && rest.n > 0) || p->uri.n == 0 ? GY_OK : add_prefix(j, p->uri, *ret_uri, err);
 }
 
 gy_status gy_ijob_map(struct gy_ijob *j, struct gy_str uri, struct gy_str *ret, bool *ret_moves,

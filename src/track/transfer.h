@@ -36,7 +36,7 @@ void gy_transfer_write_run(struct gy_jw *w, const struct gy_run *r); /* without 
 void gy_transfer_write_points(struct gy_jw *w, const struct gy_transfer_points *p);
 void gy_transfer_write_logged(struct gy_jw *w, const struct gy_logged_model *m);
 void gy_transfer_write_model(struct gy_jw *w, const struct gy_registered_model *m);
-void gy_transfer_write_version(struct gy_jw *w, const struct gy_transfer_version *v);
+void gy_transfer_write_version(struct gy_jw *w, const struct gy_transfer_version *x);
 void gy_transfer_write_alias(struct gy_jw *w, struct gy_str model, struct gy_str alias,
                              int64_t version);
 void gy_transfer_write_artifact(struct gy_jw *w, const struct gy_artifact *f);
