@@ -17,7 +17,6 @@ from mlflow import MlflowClient  # noqa: E402
 from mlflow.entities import (Dataset, DatasetInput, InputTag, LoggedModelOutput, LoggedModelParameter,  # noqa: E402
                              LoggedModelTag, Metric, Param, RunTag, ViewType)
 
-LONG = 100_000  # points of the longest history
 
 
 def _history(client, run_id, key, n, start=1_700_000_000_000):
@@ -26,7 +25,7 @@ def _history(client, run_id, key, n, start=1_700_000_000_000):
                                           for i in range(at, min(at + 1000, n))])
 
 
-def _runs(client, experiment, model_dir):
+def _runs(client, experiment, model_dir, points):
     """A parent with everything, children, a failed, a running and a deleted run."""
     parent = client.create_run(experiment, run_name="parent ü", tags={"mlflow.user": "ada", "note": "línea\nzwei"})
     run = parent.info.run_id
@@ -37,7 +36,7 @@ def _runs(client, experiment, model_dir):
     client.log_batch(run, metrics=[Metric("inf", float("inf"), 1, 0), Metric("inf", float("-inf"), 2, 1),
                                    Metric("val/auc", 0.5, 3, 3), Metric("val/auc", 0.75, 2, 9),
                                    Metric("back", 2.0, 50, 2), Metric("back", 1.0, 40, 1)])
-    _history(client, run, "long", LONG)
+    _history(client, run, "long", points)
     client.log_inputs(run, datasets=[DatasetInput(
         Dataset("vitals", "abc123", "local", json.dumps({"uri": "/data/vitals.csv"}), '{"cols": 3}', '{"rows": 10}'),
         [InputTag("mlflow.data.context", "train")])])
@@ -69,14 +68,14 @@ def _model_dir(folder, flavor="python_function"):
     return folder
 
 
-def fill(tracking, registry=None, scratch=None, experiments=3, files=None):
+def fill(tracking, registry=None, scratch=None, experiments=3, files=None, points=100_000):
     """Fill an empty store with everything a store can hold; gives what is needed to find it again."""
     client = MlflowClient(tracking, registry or tracking)
     scratch = pathlib.Path(scratch)
     location = {"artifact_location": files} if files else {}
     main = client.create_experiment("everything ☃", tags={"owner": "ada", "mlflow.note.content": "# Notes\n\nline"},
                                     **location)
-    run, others = _runs(client, main, _model_dir(scratch / "m1", "xgboost"))
+    run, others = _runs(client, main, _model_dir(scratch / "m1", "xgboost"), points)
     default = client.create_run("0", run_name="in default").info.run_id
     client.log_param(default, "p", "1")
     models = []

@@ -17,6 +17,7 @@ from mlflow import MlflowClient  # noqa: E402
 from support import Server, run_gyre, run_json  # noqa: E402
 
 SOURCES = ["files", "sqlite", "http"]
+pytestmark = pytest.mark.timeout(600)  # a store is filled by the real client, point by point through a real server
 
 
 class Mlflow:
@@ -73,7 +74,8 @@ class Source:
         try:
             mlflow.set_tracking_uri(self.uri)
             self.ids = move_sources.fill(self.uri, scratch=folder / "scratch",
-                                         files=str(folder / "art") if kind == "sqlite" else None)
+                                         files=str(folder / "art") if kind == "sqlite" else None,
+                                         points=10_000 if kind == "http" else 100_000)
         finally:
             os.chdir(before)
 
