@@ -22,6 +22,14 @@ import support  # noqa: E402
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "tsan: also run with ThreadSanitizer")
+    config.addinivalue_line("markers", "sqlite: looks into the database's file; not for --store=postgres")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--store") == "postgres":
+        left = [item for item in items if item.get_closest_marker("sqlite")]
+        items[:] = [item for item in items if item not in left]
+        config.hook.pytest_deselected(items=left)
 
 
 def pytest_addoption(parser):

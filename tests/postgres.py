@@ -61,7 +61,8 @@ def free_port():
 class Postgres:
     """One server. One owner; stop() ends it and removes its folder."""
 
-    def __init__(self):
+    def __init__(self, durable=False):
+        self.durable = durable
         self.bin = find_bin()
         self.ids = unprivileged()
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="gyre-pg-", dir="/tmp"))  # short: a socket's path has 107 bytes
@@ -82,8 +83,8 @@ class Postgres:
             os.chown(self.dir, *self.ids)
         (self.dir / "password").write_text(PASSWORD)
         os.chmod(self.dir / "password", 0o644)
-        # A linguistic collation: what depends on the order of bytes must say so itself. fsync off: a power cut is not tested
-        # here, the death of processes is.
+        # A linguistic collation: what depends on the order of bytes must say so itself. Without `durable`, fsync is off: a power
+        # cut is not tested here, the death of processes is.
         self.run(self.bin / "initdb", "-D", self.data, "-U", USER, "-E", "UTF8", "--locale=C.UTF-8", "--locale-provider=icu",
                  "--icu-locale=en-US", "--no-sync", "--auth-local=trust", "--auth-host=scram-sha-256",
                  f"--pwfile={self.dir / 'password'}")
@@ -91,7 +92,8 @@ class Postgres:
         if self.ids:
             os.chown(self.data / "postgresql.auto.conf", *self.ids)
         with open(self.data / "postgresql.conf", "a", encoding="utf-8") as conf:
-            conf.write(f"unix_socket_directories = '{self.dir}'\nlisten_addresses = '127.0.0.1'\nfsync = off\n"
+            conf.write(f"unix_socket_directories = '{self.dir}'\nlisten_addresses = '127.0.0.1'\n"
+                       f"fsync = {'on' if self.durable else 'off'}\n"
                        "shared_buffers = 32MB\nmax_connections = 80\nautovacuum = off\nlog_min_messages = warning\n"
                        "restart_after_crash = on\nwal_level = minimal\nmax_wal_senders = 0\n")
         for attempt in range(5):
@@ -139,9 +141,9 @@ class Postgres:
             shutil.rmtree(self.dir, ignore_errors=True)
 
 
-def start():
-    """A running server. Fails with Missing."""
-    server = Postgres()
+def start(durable=False):
+    """A running server; durable: commits wait for the disk, as in earnest. Fails with Missing."""
+    server = Postgres(durable)
     try:
         return server.start()
     except BaseException:

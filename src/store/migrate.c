@@ -211,9 +211,9 @@ static gy_status ask_operator(int64_t from, int64_t to, struct gy_err *err)
 {
     gy_err_set(err, GY_E_VERSION, "the database has schema %d, this program wants %d", (int)from,
                (int)to);
-    return gy_err_hint(err,
-                       "stop the other servers, back it up (pg_dump -Fc), then start once with "
-                       "--migrate or GYRE_STORE_MIGRATE=1; there is no way back but the backup");
+    return gy_err_hint(err, "stop its servers, back it up (`gyre backup` of the older program, or "
+                            "pg_dump -Fc), then start one with `gyre server --migrate`: there is "
+                            "no other way back");
 }
 
 gy_status gy_store_migrate(struct gy_db *db, const struct gy_embedded *migrations, size_t n,

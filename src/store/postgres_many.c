@@ -154,11 +154,10 @@ static gy_status one_by_one(struct gy_pg_stmt *s, const struct gy_val *vals, siz
     return GY_OK;
 }
 
-/* Only a plain INSERT of one row, and never one that would meet its own rows again in an update. */
+/* Only an INSERT of one row that gives nothing back. */
 static bool can_be_many(const struct gy_pg_stmt *s)
 {
-    return s->info.values.p && !s->info.updates_on_conflict && !s->info.returning &&
-           !s->sets_identity;
+    return s->info.values.p && !s->info.returning && !s->sets_identity;
 }
 
 static gy_status some_rows(struct gy_pg_stmt *s, const struct gy_val *vals, size_t n_rows,

@@ -240,7 +240,6 @@ static void read_insert(struct gy_str rest, struct gy_pg_sql *ret)
             return;
         }
         ret->returning |= is_word(t, "RETURNING");
-        ret->updates_on_conflict |= is_word(t, "DO") && is_word(peek_solid(rest), "UPDATE");
     }
 }
 

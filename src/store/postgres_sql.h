@@ -20,7 +20,6 @@ struct gy_pg_sql {
     struct gy_str values;         /* what stands in the parentheses of its one VALUES row */
     struct gy_str after_values;   /* what follows it */
     bool returning;               /* it has a RETURNING of its own */
-    bool updates_on_conflict;     /* ON CONFLICT .. DO UPDATE */
     bool changes_schema;          /* CREATE, ALTER or DROP */
 };
 

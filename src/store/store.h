@@ -106,8 +106,9 @@ static inline struct gy_val gy_vnull(void)
 GY_CHECKED gy_status gy_db_exec(struct gy_db *db, const char *sql, const struct gy_val *vals,
                                 size_t n_vals, int64_t *ret_changes, struct gy_err *err);
 /* The same statement for many rows, at the price of few round trips where the database is far: an
- * INSERT of one row of parameters, with or without ON CONFLICT .. DO NOTHING. vals has n_rows times
- * n_vals values, row by row; a column has one kind in all rows (or NULL). n_rows 0 does nothing. */
+ * INSERT of one row of parameters, with or without ON CONFLICT; no two rows may meet in one DO
+ * UPDATE. vals has n_rows times n_vals values, row by row; a column has one kind in all rows (or
+ * NULL). n_rows 0 does nothing. */
 GY_CHECKED gy_status gy_db_exec_many(struct gy_db *db, const char *sql, const struct gy_val *vals,
                                      size_t n_vals, size_t n_rows, int64_t *ret_changes,
                                      struct gy_err *err);

@@ -442,6 +442,7 @@ def test_aborted_uploads_leave_nothing(server):
     assert objects_of(server) == before
 
 
+@pytest.mark.sqlite
 def test_uploads_expire(new_server):
     import sqlite3
     server = new_server()
@@ -695,6 +696,7 @@ def test_a_full_disk(new_server, small_disk):
 
 # ---- workspaces ----
 
+@pytest.mark.sqlite
 def test_a_fixture_home_of_0010_keeps_its_artifacts(new_server):
     """The table is made anew by migration 0014: nothing of it may be lost."""
     server = new_server()

@@ -580,6 +580,18 @@ static void many_rows_go_at_once(void **state)
     assert_int_equal(number(w, "SELECT COUNT(*) FROM t"), N - 4);
     assert_int_equal(number(w, "SELECT COUNT(*) FROM t WHERE r IS NULL"), (N - 5 + 2) / 3 + 1);
     assert_int_equal(number(w, "SELECT n FROM t WHERE k = 'k9'"), 9);
+    must(w->ops->prepare(w->conn,
+                         "INSERT INTO t (k, n) VALUES (?, ?) ON CONFLICT (k) DO UPDATE SET n = "
+                         "excluded.n + t.n",
+                         &st, &err),
+         &err);
+    const struct gy_val more[] = {gy_vc("k8"), gy_vi(1),    gy_vc("k9"),
+                                  gy_vi(2),    gy_vc("k9"), gy_vi(3)};
+    must(w->ops->exec_many(st, more, 2, 2, &changes, &err), &err);
+    assert_int_equal(changes, 2);
+    assert_int_equal(number(w, "SELECT n FROM t WHERE k = 'k9'"), 11);
+    assert_int_equal(w->ops->exec_many(st, more, 2, 3, &changes, NULL), GY_E_INVALID);
+    w->ops->finalize(st);
     /* Expressions and literals among the parameters, and a failure in the middle: nothing of it. */
     must(
         w->ops->prepare(w->conn, "INSERT INTO t (k, n) VALUES (UPPER(?) || 'x', ? + 1)", &st, &err),
