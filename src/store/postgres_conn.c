@@ -167,17 +167,20 @@ static gy_status begin_session(struct gy_pg_conn *c, struct gy_err *err)
 
 gy_status gy_pg_reconnect(struct gy_pg_conn *c, struct gy_err *err)
 {
+    /* What stands before dbname can be said otherwise by the URL. libpq would ask Kerberos for a
+     * ticket at each connection over TCP before it tries TLS. */
     const char *const keywords[] = {"fallback_application_name",
                                     "connect_timeout",
                                     "keepalives_idle",
                                     "keepalives_interval",
                                     "keepalives_count",
                                     "tcp_user_timeout",
+                                    "gssencmode",
                                     "dbname",
                                     "client_encoding",
                                     NULL};
-    const char *const values[] = {
-        "gyre", CONNECT_TIMEOUT_S, "30", "10", "3", "30000", c->url, "UTF8", NULL};
+    const char *const values[] = {"gyre",  CONNECT_TIMEOUT_S, "30",   "10",   "3",
+                                  "30000", "disable",         c->url, "UTF8", NULL};
     if (c->pq) {
         c->lib->finish(c->pq);
     }
