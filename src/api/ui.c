@@ -30,6 +30,7 @@ static gy_status get_root(void *ctx, struct gy_request *req, struct gy_reply *re
         {GY_STR("Content-Security-Policy"),
          GY_STR("default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
                 "connect-src 'self'; base-uri 'none'; frame-ancestors 'none'")},
+        {GY_STR("X-Frame-Options"), GY_STR("DENY")}, /* for browsers without frame-ancestors */
         {GY_STR("X-Content-Type-Options"), GY_STR("nosniff")},
     };
     GY_TRY(gy_reply_begin(reply, 200, headers, sizeof headers / sizeof headers[0],
