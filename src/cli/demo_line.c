@@ -316,7 +316,7 @@ static gy_status step_gate(struct gy_sepsis *s, struct gy_err *err)
     (void)snprintf(words, sizeof words, "models promote sepsis/%lld --alias champion",
                    (long long)s->baseline_version);
     gy_demo_begin(&s->d, "champion is protected", "gyre %s", words);
-    GY_TRY(gy_demo_gyre(&s->d, words, gy_status_exit(GY_E_DENIED), NULL, err));
+    GY_TRY(gy_demo_gyre(&s->d, words, gy_status_exit(GY_E_NOTBLESSED), NULL, err));
     s->refused_version = s->baseline_version;
     GY_TRY(gy_demo_done(&s->d, true, err, "version %lld was refused as champion",
                         (long long)s->refused_version));
