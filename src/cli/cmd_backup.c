@@ -11,7 +11,6 @@
 #include "base/time.h"
 #include "cli/ask.h"
 #include "serve/archive.h"
-#include "store/objects.h"
 
 #define MAX_LINE (64 * GY_KIB)
 
@@ -355,12 +354,10 @@ static gy_status run_restore(struct gy_cli *cli, void *opts, struct gy_err *err)
         return gy_err_hint(err, "gyre restore %s --home DIR", cli->argv[0]);
     }
     GY_TRY(absolute(cli->home, home, err));
-    GY_AUTO(gy_objects_free) struct gy_objects *objects = NULL;
-    if (cli->objects) {
-        GY_TRY(gy_objects_open(cli->objects, &objects, err));
-    }
-    const struct gy_archive_target to = {
-        .home_dir = home, .store_url = cli->store, .objects = objects};
+    const struct gy_archive_target to = {.home_dir = home,
+                                         .store_url = cli->store,
+                                         .objects_url = cli->objects,
+                                         .s3_endpoint = cli->s3_endpoint};
     struct gy_archive_info info;
     struct local_progress p = {.cli = cli};
     gy_status status =
@@ -369,7 +366,10 @@ static gy_status run_restore(struct gy_cli *cli, void *opts, struct gy_err *err)
     local_end(&p);
     GY_TRY(status);
     GY_TRY(print_info(cli, &info, "restored", err));
-    gy_cli_note(cli, "next: gyre server --home %s\n", home);
+    bool elsewhere =
+        cli->store || cli->objects; /* URLs are not repeated: they may hold passwords */
+    gy_cli_note(cli, "next: gyre server --home %s%s\n", home,
+                elsewhere ? " with the same --store and --objects" : "");
     return GY_OK;
 }
 

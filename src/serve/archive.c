@@ -16,6 +16,7 @@
 #include "base/time.h"
 #include "net/call.h"
 #include "serve/refs.h"
+#include "store/places.h"
 
 /* Of a home: what is not taken along, because it is taken in another way, can be made again, or is
  * of this machine and moment only. */
@@ -199,7 +200,7 @@ static bool is_left_out(const char *name)
             return true;
         }
     }
-    return gy_str_starts(gy_str_c(name), GY_STR("gyre.db.bak-"));
+    return gy_place_is_file(name) || gy_str_starts(gy_str_c(name), GY_STR("gyre.db.bak-"));
 }
 
 static gy_status copy_entry(void *ctx, const char *name, bool is_dir, struct gy_err *err)
@@ -431,6 +432,37 @@ static gy_status find_other(void *ctx, const char *name, bool is_dir, struct gy_
     return GY_OK;
 }
 
+/* The way to dir as far as it exists, links resolved. */
+static gy_status real_start(const char *dir, char out[GY_MAX_PATH], struct gy_err *err)
+{
+    char part[GY_MAX_PATH];
+    if (snprintf(part, sizeof part, "%s", dir) >= (int)sizeof part) {
+        return gy_err_set(err, GY_E_TOOBIG, "the path is too long");
+    }
+    while (!realpath(part, out)) { /* GY_MAX_PATH is PATH_MAX, what realpath wants */
+        char *slash = strrchr(part, '/');
+        if (errno != ENOENT || !slash) {
+            return gy_err_sys(err, errno, "looking for '%s'", dir);
+        }
+        slash[slash == part] = '\0';
+    }
+    return GY_OK;
+}
+
+/* An archive in the home would be a part of the next snapshot, and of this one while it grows. */
+static gy_status refuse_inside(const struct gy_home *home, const char *dir, struct gy_err *err)
+{
+    char inner[GY_MAX_PATH], outer[GY_MAX_PATH];
+    GY_TRY(real_start(dir, inner, err));
+    GY_TRY(real_start(home->dir, outer, err));
+    size_t n = strlen(outer);
+    if (strncmp(inner, outer, n) != 0 || (inner[n] != '/' && inner[n] != '\0')) {
+        return GY_OK;
+    }
+    gy_err_set(err, GY_E_CONFLICT, "'%s' lies in the home that is to be backed up", dir);
+    return gy_err_hint(err, "name a folder outside %s, best on another disk", outer);
+}
+
 /* A folder that is an archive, or becomes one. */
 static gy_status prepare(const char *dir, struct gy_err *err)
 {
@@ -478,6 +510,7 @@ gy_status gy_archive_make(const struct gy_archive_source *src, const char *dir,
         .src = src, .dir = dir, .progress = progress, .progress_ctx = ctx, .arena = a};
     char time[32];
     int lock = -1;
+    GY_TRY(refuse_inside(src->home, dir, err));
     GY_TRY(prepare(dir, err));
     GY_TRY(gy_archive_lock(dir, true, &lock, err));
     (void)gy_time_iso(gy_now_us(), time);

@@ -47,7 +47,8 @@ struct gy_archive_info {
 };
 
 /* Add a snapshot to dir (an archive, or a new or empty folder). Fails: CONFLICT (the folder holds
- * something else), BUSY (it is being pruned), NOTFOUND (an object is gone: named), NOSPACE, IO. */
+ * something else, or lies in the home), BUSY (it is being pruned), NOTFOUND (an object is gone:
+ * named), NOSPACE, IO. */
 GY_CHECKED gy_status gy_archive_make(const struct gy_archive_source *src, const char *dir,
                                      gy_archive_progress progress, void *ctx, struct gy_arena *a,
                                      struct gy_archive_info *ret, struct gy_err *err);
@@ -67,13 +68,15 @@ GY_CHECKED gy_status gy_archive_prune(const char *dir, size_t keep, bool dry,
                                       int64_t *ret_bytes, struct gy_err *err);
 
 struct gy_archive_target {
-    const char *home_dir;       /* must not exist, or be empty */
-    const char *store_url;      /* NULL: SQLite in the home; else an empty database */
-    struct gy_objects *objects; /* NULL: objects/ in the home */
+    const char *home_dir;    /* must not exist, or be empty */
+    const char *store_url;   /* NULL: SQLite in the home; else an empty database */
+    const char *objects_url; /* NULL: objects/ in the home; else as gy_objects_open_with */
+    const char *s3_endpoint; /* for s3://; NULL: AWS */
 };
 /* Bring a snapshot (id absent: the newest) back, verified while it is read: a home that is whole or
- * none. At the end the rows of every table are counted and every object that is named is looked
- * for. Fails: CORRUPT, CONFLICT (the target is not empty), VERSION (made by a newer program). */
+ * none, which remembers the URLs. At the end the rows of every table are counted and every object
+ * that is named is looked for. Fails: CORRUPT, CONFLICT (the target is not empty), VERSION (made by
+ * a newer program). */
 GY_CHECKED gy_status gy_archive_restore(const char *dir, struct gy_str id,
                                         const struct gy_archive_target *to,
                                         gy_archive_progress progress, void *ctx, struct gy_arena *a,

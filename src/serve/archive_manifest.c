@@ -224,7 +224,8 @@ struct verifying {
 
 static gy_status tell(struct verifying *v, const char *phase, struct gy_err *err)
 {
-    return v->progress ? v->progress(v->ctx, phase, v->done++, v->total, err) : GY_OK;
+    int64_t done = v->done++; /* counted also when nobody wants to know */
+    return v->progress ? v->progress(v->ctx, phase, done, v->total, err) : GY_OK;
 }
 
 static gy_status verify_file(void *ctx, const char *path, int64_t size_bytes, struct gy_str sha256,

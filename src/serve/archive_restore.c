@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "net/call.h"
 #include "serve/refs.h"
+#include "store/places.h"
 
 struct restoring {
     const char *dir;
@@ -185,23 +186,35 @@ static gy_status finish(struct restoring *r, struct gy_err *err)
     return gy_dir_sync(slash ? parent : ".", err);
 }
 
+/* A command that is not told the URLs must not begin an empty store in the home. */
+static gy_status remember_places(const struct restoring *r, struct gy_err *err)
+{
+    struct gy_home part = {.lock_fd = -1};
+    memcpy(part.dir, r->part, sizeof part.dir);
+    GY_TRY(gy_place_remember(&part, GY_PLACE_STORE, r->to->store_url, err));
+    return gy_place_remember(&part, GY_PLACE_OBJECTS, r->to->objects_url, err);
+}
+
 static gy_status restore(struct restoring *r, struct gy_err *err)
 {
-    char path[GY_MAX_PATH];
-    GY_AUTO(gy_objects_free) struct gy_objects *own = NULL;
+    char path[GY_MAX_PATH], cache[GY_MAX_PATH];
+    GY_AUTO(gy_objects_free) struct gy_objects *into = NULL;
     GY_TRY(prepare(r, err));
     GY_TRY(gy_path_join(path, sizeof path, r->part, "objects", err));
-    if (!r->to->objects) {
-        GY_TRY(gy_objects_open(path, &own, err));
-    }
-    r->into = own ? own : r->to->objects;
+    GY_TRY(gy_path_join(cache, sizeof cache, r->part, "cache/objects", err));
+    const struct gy_objects_options options = {.s3_endpoint = r->to->s3_endpoint,
+                                               .cache_dir = cache};
+    GY_TRY(
+        gy_objects_open_with(r->to->objects_url ? r->to->objects_url : path, &options, &into, err));
+    r->into = into;
     r->total = (int64_t)yyjson_arr_size(r->m->files);
     GY_TRY(gy_manifest_each(r->m, restore_file, r, err));
     GY_TRY(gy_archive_path(r->dir, r->m->info.id, "gyre.db", path, err));
     GY_TRY(gy_saved_read(path, restore_objects, r, err));
     r->done = r->total = 0;
     GY_TRY(tell(r, "database", err));
-    return restore_database(r, err);
+    GY_TRY(restore_database(r, err));
+    return remember_places(r, err);
 }
 
 gy_status gy_archive_restore(const char *dir, struct gy_str id, const struct gy_archive_target *to,

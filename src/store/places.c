@@ -16,6 +16,16 @@ static const struct place_text {
     [GY_PLACE_OBJECTS] = {"objects-url", "objects", "--objects", "GYRE_OBJECTS_URL"},
 };
 
+bool gy_place_is_file(const char *name)
+{
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        if (strcmp(name, places[i].file) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* "" for what is in the home or in memory. */
 static gy_status place_of(const char *url, char out[PLACE_BYTES], struct gy_err *err)
 {

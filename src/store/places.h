@@ -18,6 +18,10 @@ GY_CHECKED gy_status gy_place_check(const struct gy_home *h, enum gy_place which
 GY_CHECKED gy_status gy_place_remember(const struct gy_home *h, enum gy_place which,
                                        const char *url, struct gy_err *err);
 
+/* Is this the name of a file in which a home remembers a place? Such a file is of one home only: a
+ * copy of it elsewhere would point back. */
+bool gy_place_is_file(const char *name);
+
 /* The home's own name, made at the first call: no other home has it. Fails: IO. */
 GY_CHECKED gy_status gy_home_id(const struct gy_home *h, char out[GY_UUID_TEXT],
                                 struct gy_err *err);

@@ -375,3 +375,19 @@ def test_two_servers_share_a_bucket(s3, bucket, new_server):
         assert ask(server, "PUT", f"{A}/f", data)[0] == 200
         assert ask(server, "GET", f"{A}/f") == (200, data)
     assert s3.objects(bucket, "objects/") == {key_of(data): len(data)}
+
+
+def test_a_home_is_restored_into_a_bucket(s3, bucket, new_server, gyre, tmp_path):
+    """And remembers it: a server that is not told the bucket would serve a home without bytes."""
+    server = new_server()
+    data = random.Random(2).randbytes(MIB)
+    assert ask(server, "PUT", A + "/some/file.bin", data)[0] == 200
+    archive, home = tmp_path / "archive", tmp_path / "again"
+    done = gyre("backup", archive, "--home", server.home)
+    assert done.returncode == 0, done.stderr
+    done = gyre("restore", archive, "--home", home, *args(bucket), env=s3.env)
+    assert done.returncode == 0, done.stderr
+    assert s3.objects(bucket)[key_of(data)] == len(data)
+    assert not any((home / "objects").rglob("*"))
+    done = gyre("runs", "list", "--home", home, env=s3.env)
+    assert done.returncode == 6 and f"s3://{bucket}/objects" in done.stderr
