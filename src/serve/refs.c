@@ -16,11 +16,13 @@
  * before its rows do. */
 #define UNFINISHED(X) X("upload_parts", "sha256")
 
-/* Digests of other things: packages, rows a gate judged, files as they were before ingest. */
+/* Digests of other things: packages, rows a gate judged, files as they were before ingest, tokens.
+ */
 #define OTHERS(X)                          \
     X("dataset_versions", "source_sha256") \
     X("verdicts", "data_sha256")           \
     X("uploads", "sha256")                 \
+    X("tokens", "sha256")                  \
     X("schema_migrations", "sha256")
 
 struct column {
@@ -93,11 +95,11 @@ static bool to_bytes(struct gy_str hex, unsigned char out[32])
 static gy_status add_name(void *ctx, struct gy_str sha256, struct gy_err *err)
 {
     struct gy_refs *set = ctx;
+    if (set->n == GY_REFS_MAX) {
+        return gy_err_set(err, GY_E_TOOBIG, "more than %zu objects", GY_REFS_MAX);
+    }
     if (set->n == set->cap) {
         size_t cap = set->cap ? set->cap * 2 : 1024;
-        if (cap > 2 * GY_REFS_MAX) {
-            return gy_err_set(err, GY_E_TOOBIG, "more than %zu objects", GY_REFS_MAX);
-        }
         void *more = gy_reallocarray(set->names, cap, sizeof *set->names);
         if (!more) {
             return gy_err_set(err, GY_E_NOMEM, "listing the objects that are named");
