@@ -179,11 +179,11 @@ static gy_status copy_artifacts(struct job *j, struct gy_str uri, struct gy_err 
     GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
     const char *path = NULL;
     char dir[GY_MAX_PATH], to[GY_MAX_PATH];
+    gy_arena_init(&a, GY_MIB);
     if (j->o->no_artifacts || !gy_str_starts(uri, gy_str_c(ours))) {
         return GY_OK;
     }
     GY_AUTO_DONE(gy_cli_answer_done) struct gy_cli_answer answer = {.doc = NULL};
-    gy_arena_init(&a, GY_MIB);
     struct gy_str root = gy_artifact_path_of_uri(uri, &a);
     if (root.n == 0) {
         return GY_OK;
