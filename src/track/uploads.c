@@ -132,8 +132,11 @@ gy_status gy_upload_add_part(struct gy_db *db, struct gy_str id, int64_t part, s
     if (part < 1 || part > u.n_parts) {
         return gy_err_set(err, GY_E_NOTFOUND, "the upload has no part %lld", (long long)part);
     }
-    GY_TRY(gy_db_get_i64(db, "SELECT COUNT(*) FROM upload_parts WHERE upload_id = ? AND part = ?",
-                         GY_VALS(gy_vs(id), gy_vi(part)), &found, &n, err));
+    /* One that came in before may come again: whoever refused it would remove its bytes. */
+    GY_TRY(gy_db_get_i64(db,
+                         "SELECT COUNT(*) FROM upload_parts WHERE upload_id = ? AND part = ? AND "
+                         "sha256 <> ?",
+                         GY_VALS(gy_vs(id), gy_vi(part), gy_vs(sha256)), &found, &n, err));
     if (n >= GY_UPLOAD_MAX_VERSIONS) {
         return gy_err_set(err, GY_E_TOOBIG, "part %lld came in with %d different contents",
                           (long long)part, GY_UPLOAD_MAX_VERSIONS);
