@@ -529,9 +529,16 @@ static bool is_bucket(struct gy_str s)
     return ok;
 }
 
+/* What stands before an '@' may be a password: it is not shown. */
 static gy_status bad_endpoint(const char *endpoint, struct gy_err *err)
 {
-    gy_err_set(err, GY_E_INVALID, "'%.200s' is not the endpoint of an object store", endpoint);
+    const char *at = strrchr(endpoint, '@');
+    gy_err_set(err, GY_E_INVALID, "'%s%.200s' is not the endpoint of an object store",
+               at ? "***" : "", at ? at : endpoint);
+    if (at) {
+        return gy_err_hint(err, "keys do not stand in the URL: set AWS_ACCESS_KEY_ID and "
+                                "AWS_SECRET_ACCESS_KEY");
+    }
     return gy_err_hint(err,
                        "it looks like http://127.0.0.1:9000, or https://{bucket}.s3.example.org "
                        "when the bucket stands in the host");
@@ -561,14 +568,14 @@ static gy_status set_endpoint(struct gy_s3 *s3, const char *endpoint, struct gy_
     struct gy_str host = gy_buf_str(url);
     bool tls = gy_str_starts(host, GY_STR("https://"));
     if (!tls && !gy_str_starts(host, GY_STR("http://"))) {
-        return bad_endpoint(endpoint, err);
+        return bad_endpoint(url->p, err);
     }
     host = gy_str_sub(host, tls ? 8 : 7, SIZE_MAX);
     while (gy_str_ends(host, GY_STR("/"))) {
         host.n--;
     }
     if (host.n == 0 || host.n >= sizeof s3->host || strcspn(host.p, "/?#@ \t\r\n") < host.n) {
-        return bad_endpoint(endpoint, err);
+        return bad_endpoint(url->p, err);
     }
     /* Default ports are not sent, and so not signed. */
     struct gy_str port = tls ? GY_STR(":443") : GY_STR(":80");

@@ -112,10 +112,17 @@ static gy_status s3_find(void *self, const char *sha256, bool durable, int64_t *
     }
     char key[GY_S3_MAX_NAME];
     int64_t modified_us;
+    struct gy_err failed = GY_ERR_INIT;
     object_key(b, sha256, key);
     *ret_size = -1;
-    gy_status status = gy_s3_head(b->s3, key, ret_size, &modified_us, err);
-    return status == GY_E_NOTFOUND ? GY_OK : status;
+    gy_status status = gy_s3_head(b->s3, key, ret_size, &modified_us, &failed);
+    if (status == GY_OK || status == GY_E_NOTFOUND) {
+        return GY_OK;
+    }
+    if (err) {
+        *err = failed;
+    }
+    return status;
 }
 
 static gy_status s3_put_begin(void *self, void **ret_put, struct gy_err *err)

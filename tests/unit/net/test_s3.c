@@ -248,6 +248,25 @@ static void bad_names_are_refused(void **state)
     assert_null(s3);
 }
 
+/* These errors go to terminals and logs. */
+static void a_password_in_an_endpoint_is_not_shown(void **state)
+{
+    (void)state;
+    struct gy_s3_keys k = keys();
+    struct gy_s3 *s3 = NULL;
+    struct gy_err err = GY_ERR_INIT;
+    struct gy_s3_options o = {
+        .bucket = "bucket", .keys = &k, .endpoint = "https://ann:hunter2@s3.example.org"};
+    assert_int_equal(gy_s3_open(&o, &s3, &err), GY_E_INVALID);
+    assert_non_null(strstr(err.msg, "s3.example.org"));
+    assert_null(strstr(err.msg, "hunter2"));
+    assert_non_null(strstr(err.hint, "AWS_SECRET_ACCESS_KEY"));
+    o.endpoint = NULL; /* of AWS, with a region that is none */
+    o.region = "eu/west";
+    assert_int_equal(gy_s3_open(&o, &s3, &err), GY_E_INVALID);
+    assert_non_null(strstr(err.msg, "s3.eu/west.amazonaws.com"));
+}
+
 /* ---- tries ---- */
 
 static void what_passes_by_itself_is_tried_again(void **state)
@@ -736,6 +755,7 @@ int main(void)
         cmocka_unit_test(requests_are_as_the_protocol_wants),
         cmocka_unit_test(where_the_bucket_goes),
         cmocka_unit_test(bad_names_are_refused),
+        cmocka_unit_test(a_password_in_an_endpoint_is_not_shown),
         cmocka_unit_test(what_passes_by_itself_is_tried_again),
         cmocka_unit_test(after_all_tries_the_last_failure_is_told),
         cmocka_unit_test(what_is_refused_is_not_tried_again),
