@@ -118,7 +118,9 @@ static gy_status explain_connect(struct gy_pg_conn *c, struct gy_err *err)
                          ? GY_E_UNAUTHENTICATED
                      : strstr(message, "does not exist") ? GY_E_NOTFOUND
                                                          : GY_E_UNAVAILABLE;
-    return gy_err_set(err, code, "the database does not take the connection: %s", text);
+    gy_err_set(err, code, "the database does not take the connection: %s", text);
+    return gy_err_hint(err, "is it up, and are user, password, host, port and database of --store "
+                            "or GYRE_STORE_URL right?");
 }
 
 static gy_status check_server(struct gy_pg_conn *c, struct gy_err *err)

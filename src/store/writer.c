@@ -83,6 +83,9 @@ static void fail_group(struct request *first, const struct request *end, gy_stat
     for (struct request *r = first; r != end; r = r->next) {
         if (r->status == GY_OK) {
             r->status = gy_err_set(r->err, code, "%s", why->msg);
+            if (why->hint[0]) {
+                (void)gy_err_hint(r->err, "%s", why->hint);
+            }
         }
     }
 }

@@ -193,7 +193,7 @@ static void a_store_finds_its_server_again(void **state)
     if (status != GY_E_UNAVAILABLE) {
         fail_msg("%s: %s", gy_status_name(status), err.msg);
     }
-    assert_true(err.msg[0] != '\0' && gy_status_retryable(err.code));
+    assert_true(err.msg[0] != '\0' && err.hint[0] != '\0' && gy_status_retryable(err.code));
     assert_int_equal(gy_store_read(s, count, &n, &err), GY_E_UNAVAILABLE);
     postgres_up();
     assert_int_equal(gy_store_read(s, count, &n, NULL), GY_OK);
@@ -350,6 +350,7 @@ static void expect_open_error(const char *url, gy_status code, const char *text)
     if (!strstr(err.msg, text)) {
         fail_msg("'%s' is not in: %s", text, err.msg);
     }
+    assert_true(err.hint[0] != '\0');
     assert_null(strstr(err.msg, "s3cret"));
     assert_null(strstr(err.hint, "s3cret"));
 }
