@@ -444,13 +444,16 @@ static gy_status copy_pages(struct sqlite_conn *c, const char *path, struct gy_e
 {
     sqlite3 *to = NULL;
     int rc = sqlite3_open_v2(path, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
+    if (!to) { /* what SQLite could not even allocate must not be touched */
+        return gy_err_set(err, GY_E_NOMEM, "copying the database to '%s'", path);
+    }
     (void)sqlite3_extended_result_codes(to, 1);
     sqlite3_backup *b = rc == SQLITE_OK ? sqlite3_backup_init(to, "main", c->db, "main") : NULL;
     if (b) {
         (void)sqlite3_backup_step(b, -1); /* finish repeats what failed */
         (void)sqlite3_backup_finish(b);
     }
-    rc = to ? sqlite3_extended_errcode(to) : SQLITE_NOMEM;
+    rc = sqlite3_extended_errcode(to);
     gy_status status = rc == SQLITE_OK || rc == SQLITE_DONE
                            ? GY_OK
                            : gy_err_set(err, status_of(rc), "copying the database to '%s': %s",
