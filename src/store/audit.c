@@ -19,7 +19,8 @@ static struct gy_str bounded(struct gy_str s)
             s.n--;
         }
     }
-    return s.p && gy_str_is_utf8(s) ? s : GY_STR("");
+    /* Not every database has room for a NUL: no row may be lost for it. */
+    return s.n && !memchr(s.p, '\0', s.n) && gy_str_is_utf8(s) ? s : GY_STR("");
 }
 
 static void texts_of(const struct gy_audit *e, struct gy_str out[N_TEXTS])

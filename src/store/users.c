@@ -153,7 +153,9 @@ gy_status gy_user_set_password(struct gy_db *db, struct gy_str name, struct gy_s
 
 /* ---- the last admin ---- */
 
-/* People who can keep users: admins of "default" or of every workspace, not disabled. */
+/* People who can keep users: admins of "default" or of every workspace, not disabled. Counted after
+ * gy_identity_moved, on whose row the servers of one database queue: two that each take one of the
+ * last two admins must not both count the other's. */
 static gy_status count_admins(struct gy_db *db, int64_t *ret, struct gy_err *err)
 {
     bool found;
@@ -181,11 +183,11 @@ gy_status gy_user_disable(struct gy_db *db, struct gy_str name, bool disabled, s
 {
     int64_t admins = 0;
     GY_TRY(gy_user_need(db, name, err));
+    GY_TRY(gy_identity_moved(db, err));
     GY_TRY(count_admins(db, &admins, err));
     GY_TRY(gy_db_exec(db, "UPDATE users SET disabled=? WHERE name=?",
                       GY_VALS(gy_vi(disabled), gy_vs(name)), NULL, err));
-    GY_TRY(check_admins(db, admins, err));
-    return gy_identity_moved(db, err);
+    return check_admins(db, admins, err);
 }
 
 /* ---- grants ---- */
@@ -205,6 +207,7 @@ gy_status gy_grant_set(struct gy_db *db, struct gy_str user, struct gy_str works
     }
     GY_TRY(gy_identity_bound(db, "SELECT COUNT(*) FROM grants WHERE user_name=?",
                              GY_VALS(gy_vs(user)), GY_USER_MAX_GRANTS, "grants", err));
+    GY_TRY(gy_identity_moved(db, err));
     GY_TRY(count_admins(db, &admins, err));
     GY_TRY(gy_db_exec(
         db,
@@ -213,8 +216,7 @@ gy_status gy_grant_set(struct gy_db *db, struct gy_str user, struct gy_str works
         "role=excluded.role, actor=excluded.actor, created_us=excluded.created_us",
         GY_VALS(gy_vs(user), gy_vs(workspace), gy_vi(role), gy_vs(actor), gy_vi(gy_now_us())), NULL,
         err));
-    GY_TRY(check_admins(db, admins, err));
-    return gy_identity_moved(db, err);
+    return check_admins(db, admins, err);
 }
 
 gy_status gy_grant_remove(struct gy_db *db, struct gy_str user, struct gy_str workspace,
@@ -222,6 +224,7 @@ gy_status gy_grant_remove(struct gy_db *db, struct gy_str user, struct gy_str wo
 {
     int64_t admins = 0, removed = 0;
     GY_TRY(gy_user_need(db, user, err));
+    GY_TRY(gy_identity_moved(db, err));
     GY_TRY(count_admins(db, &admins, err));
     GY_TRY(gy_db_exec(db, "DELETE FROM grants WHERE user_name=? AND workspace=?",
                       GY_VALS(gy_vs(user), gy_vs(workspace)), &removed, err));
@@ -230,8 +233,7 @@ gy_status gy_grant_remove(struct gy_db *db, struct gy_str user, struct gy_str wo
                           "'%" GY_STR_F "' has no role of its own in '%" GY_STR_F "'",
                           GY_STR_A(user), GY_STR_A(gy_str_sub(workspace, 0, 64)));
     }
-    GY_TRY(check_admins(db, admins, err));
-    return gy_identity_moved(db, err);
+    return check_admins(db, admins, err);
 }
 
 gy_status gy_grant_list(struct gy_db *db, struct gy_str user, struct gy_arena *a,

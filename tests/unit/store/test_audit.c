@@ -275,6 +275,31 @@ static gy_status hook(struct gy_db *db, struct gy_scope *scope, struct gy_err *e
     return gy_audit_add(db, &e, err);
 }
 
+static gy_status add_with_nul(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    (void)ctx;
+    const struct gy_audit e = {.actor = GY_STR("mallory"),
+                               .workspace = GY_STR("default"),
+                               .action = GY_STR("DELETE /x"),
+                               .subject = GY_STR("name=a\0b"),
+                               .outcome = GY_STR("denied")};
+    return gy_audit_add(db, &e, err);
+}
+
+/* PostgreSQL has no room for a NUL: a path with %00 left no row of what was tried. */
+static void test_a_nul_hides_no_row(void **state)
+{
+    struct fixture *f = *state;
+    struct gy_err err = GY_ERR_INIT;
+    assert_status(GY_OK, gy_store_write(f->store, add_with_nul, NULL, &err), err);
+    struct gy_audit_verdict v = verify(f, 0, NULL);
+    assert_int_equal(v.bad_seq, 0);
+    assert_int_equal(v.rows, 1);
+    tamper(f,
+           "UPDATE audit SET subject = 'x' WHERE HEX(subject) <> ''"); /* nothing of it was kept */
+    assert_int_equal(verify(f, 0, NULL).bad_seq, 0);
+}
+
 static void test_with_scope(void **state)
 {
     struct fixture *f = *state;
@@ -296,10 +321,15 @@ static void test_with_scope(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_STORE(test_chain_holds),   cmocka_unit_test(test_hash_is_what_is_documented),
-        cmocka_unit_test(test_attacks), WITH_STORE(test_anchor),
-        WITH_STORE(test_rolled_back),   WITH_STORE(test_filters),
-        WITH_STORE(test_bounds),        WITH_STORE(test_with_scope),
+        WITH_STORE(test_chain_holds),
+        cmocka_unit_test(test_hash_is_what_is_documented),
+        cmocka_unit_test(test_attacks),
+        WITH_STORE(test_anchor),
+        WITH_STORE(test_rolled_back),
+        WITH_STORE(test_filters),
+        WITH_STORE(test_bounds),
+        WITH_STORE(test_with_scope),
+        WITH_STORE(test_a_nul_hides_no_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,14 +6,17 @@
 #include <stddef.h>
 #include <cmocka.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "postgres.h"
 #include "store/postgres_internal.h"
 #include "store/store_internal.h"
+#include "store/users.h"
 
 #define M(n, name, sql)                      \
     {                                        \
@@ -153,6 +156,80 @@ static void two_that_start_at_once_take_turns(void **state)
     }
     assert_int_equal(number(*state, "SELECT COUNT(*) FROM schema_migrations"),
                      (int64_t)gy_migrations_count);
+}
+
+/* ---- two servers, two admins ---- */
+
+static gy_status add_admin(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    struct gy_str name = gy_str_c(ctx);
+    GY_TRY(gy_user_add(db, name, false, GY_STR_NULL, GY_STR("root"), err));
+    return gy_grant_set(db, name, GY_STR("default"), GY_AUTH_ADMIN, GY_STR("root"), err);
+}
+
+struct leaver {
+    pthread_t thread;
+    struct gy_store *store;
+    const char *name;
+    sem_t *done, *go; /* NULL: commit at once */
+    gy_status status;
+    struct gy_err err;
+};
+
+static gy_status disable_one(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    struct leaver *l = ctx;
+    GY_TRY(gy_user_disable(db, gy_str_c(l->name), true, err));
+    if (l->done) {
+        sem_post(l->done);
+        while (sem_wait(l->go) != 0) {
+        }
+    }
+    return GY_OK;
+}
+
+static void *leave_main(void *arg)
+{
+    struct leaver *l = arg;
+    l->status = gy_store_write(l->store, disable_one, l, &l->err);
+    return NULL;
+}
+
+/* Each server counted the admin whom the other was just disabling: nobody was left. */
+static void two_servers_can_not_take_the_last_two_admins(void **state)
+{
+    static char alice[] = "alice", bob[] = "bob";
+    const struct gy_store_options o = {.url = *state};
+    struct leaver first = {.name = alice}, second = {.name = bob};
+    struct gy_err err = GY_ERR_INIT;
+    sem_t done, go;
+    assert_int_equal(gy_store_open(&o, &first.store, &err), GY_OK);
+    assert_int_equal(gy_store_open(&o, &second.store, &err), GY_OK);
+    assert_int_equal(gy_store_write(first.store, add_admin, alice, &err), GY_OK);
+    assert_int_equal(gy_store_write(first.store, add_admin, bob, &err), GY_OK);
+    assert_int_equal(sem_init(&done, 0, 0), 0);
+    assert_int_equal(sem_init(&go, 0, 0), 0);
+    first.done = &done;
+    first.go = &go;
+    assert_int_equal(pthread_create(&first.thread, NULL, leave_main, &first), 0);
+    while (sem_wait(&done) != 0) {
+    }
+    assert_int_equal(pthread_create(&second.thread, NULL, leave_main, &second), 0);
+    /* until the second one waits for what the first one holds */
+    while (number(*state, "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = "
+                          "current_database() AND wait_event_type = 'Lock'") == 0) {
+        usleep(10000);
+    }
+    sem_post(&go);
+    pthread_join(first.thread, NULL);
+    pthread_join(second.thread, NULL);
+    assert_int_equal(first.status, GY_OK);
+    assert_int_equal(second.status, GY_E_CONFLICT);
+    assert_int_equal(number(*state, "SELECT COUNT(*) FROM users WHERE disabled = 0"), 1);
+    gy_store_free(second.store);
+    gy_store_free(first.store);
+    sem_destroy(&done);
+    sem_destroy(&go);
 }
 
 /* ---- the server goes away ---- */
@@ -438,6 +515,7 @@ int main(void)
         TEST(foreign_tables_are_left_alone),
         TEST(a_migration_that_fails_leaves_nothing),
         TEST(two_that_start_at_once_take_turns),
+        TEST(two_servers_can_not_take_the_last_two_admins),
         TEST(a_store_finds_its_server_again),
         TEST(a_closure_that_is_cut_off_leaves_nothing),
         TEST(a_read_that_has_begun_is_not_begun_anew),
