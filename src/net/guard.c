@@ -33,6 +33,9 @@ static bool is_local_name(struct gy_str host)
 static bool is_given_name(const struct gy_server *s, struct gy_str host)
 {
     struct gy_str bare = host, rest = gy_str_c(s->allowed_hosts), name;
+    if (host.n == 0) { /* "Origin: null", which any page can have sent */
+        return false;
+    }
     if (host.n > 2 && host.p[0] == '[') {
         bare = gy_str_sub(host, 1, host.n - 2);
     }
