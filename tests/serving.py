@@ -42,9 +42,9 @@ class Unix(http.client.HTTPConnection):
 
 
 def by_socket(server, method, path, body=None):
-    """(status, answer as JSON), asked by somebody with a name."""
+    """(status, answer as JSON), asked by somebody with a name; a body that is not bytes goes as JSON."""
     connection = Unix(server.home / "sock")
-    connection.request(method, path, body=json.dumps(body) if body is not None else None,
+    connection.request(method, path, body=body if body is None or isinstance(body, bytes) else json.dumps(body),
                        headers={} if body is None else {"Content-Type": "application/json"})
     answer = connection.getresponse()
     data = json.loads(answer.read())

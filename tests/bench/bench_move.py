@@ -90,7 +90,7 @@ def main():
                 if name == "loop":
                     loop(str(tmp / "mlruns"), server.url)
                 else:
-                    report = support.run_json("import", "mlflow", tmp / "mlruns", "--server", server.url, cwd=tmp, timeout=3600)
+                    report = support.run_json("import", "mlflow", tmp / "mlruns", "--home", server.home, cwd=tmp, timeout=3600)
                     assert report["ok"] and report["points"] == total
                 seconds = time.monotonic() - start
                 out[name] = {"seconds": round(seconds, 2), "points/s": round(total / seconds),

@@ -158,7 +158,7 @@ def test_deleted_things_are_deleted(source, imported):
 
 def test_a_repeat_changes_nothing(source, imported):
     server, first = imported
-    again = run_json("import", "mlflow", source.url, "--server", server.url, cwd=source.folder)
+    again = run_json("import", "mlflow", source.url, "--home", server.home, cwd=source.folder)
     assert again["ok"] and again["unchanged_runs"] == 14 and again["points_read"] == 0
     assert again["points"] == first["points"] and again["models"] == first["models"]
 

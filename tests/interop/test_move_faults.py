@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from serving import by_socket
 from support import BIN, Server, clean_env, run_gyre, run_json
 
 RUN = "0123456789abcdef0123456789abcde"
@@ -140,14 +141,14 @@ def test_experiments_whose_place_is_taken(mlruns, server, tmp_path):
         post("/api/2.0/mlflow/experiments/create", {"name": f"mine {i}"})
     experiment(mlruns, 3, "mine 1", artifact_location="s3://bucket/3")
     run(mlruns, 3, f"{RUN}f", artifact_uri="s3://bucket/3/x/artifacts")
-    report = run_json("import", "mlflow", mlruns, "--server", server.url, cwd=tmp_path)
+    report = run_json("import", "mlflow", mlruns, "--home", server.home, cwd=tmp_path)
     places = {e["name"]: (e["source_id"], e["id"]) for e in report["experiments"]}
     assert places == {"Default": (0, 0), "seven": (7, 8), "mine 1": (3, 2)}
     assert any("'seven'" in n and "taken" in n and "8" in n for n in report["notes"])
     assert any("'mine 1'" in n and "2" in n for n in report["notes"])
     assert report["ok"] and report["artifacts_elsewhere"] == 1
     assert [r["artifact_uri"] for r in lines_of(server.url, "runs?experiment=2")] == ["s3://bucket/3/x/artifacts"]
-    again = run_json("import", "mlflow", mlruns, "--server", server.url, cwd=tmp_path)
+    again = run_json("import", "mlflow", mlruns, "--home", server.home, cwd=tmp_path)
     assert again["unchanged_runs"] == 4 and {e["id"] for e in again["experiments"]} == {0, 2, 8}
 
 
@@ -163,11 +164,11 @@ def test_a_source_that_grows(mlruns, tmp_path):
 
 def test_what_was_written_here_since_is_no_difference(mlruns, server, tmp_path):
     import urllib.request
-    run_json("import", "mlflow", mlruns, "--server", server.url, cwd=tmp_path)
+    run_json("import", "mlflow", mlruns, "--home", server.home, cwd=tmp_path)
     body = {"run_id": f"{RUN}0", "key": "here", "value": 1.0, "timestamp": 5}
     urllib.request.urlopen(urllib.request.Request(server.url + "/api/2.0/mlflow/runs/log-metric", json.dumps(body).encode(),
                                                   {"Content-Type": "application/json"}), timeout=60).read()
-    report = run_json("import", "mlflow", mlruns, "--server", server.url, cwd=tmp_path)
+    report = run_json("import", "mlflow", mlruns, "--home", server.home, cwd=tmp_path)
     assert report["ok"] and report["more"] == 1 and report["lacking"] == 0
     assert [d["id"] for d in report["different"]] == [f"{RUN}0"]
 
@@ -229,7 +230,7 @@ def test_a_database_of_an_old_generation(server, tmp_path):
     db.executescript(OLD)
     db.close()
     write(tmp_path / "mlruns" / "1" / "aaaa" / "artifacts" / "a.txt", "hello")
-    report = run_json("import", "mlflow", f"sqlite:///{tmp_path}/mlflow.db", "--server", server.url, cwd=tmp_path)
+    report = run_json("import", "mlflow", f"sqlite:///{tmp_path}/mlflow.db", "--home", server.home, cwd=tmp_path)
     assert report["ok"] and report["runs"] == 1 and report["points"] == 2 and report["files"] == 1
     got, = lines_of(server.url, "runs?experiment=1")
     assert got["name"] == "ancient" and got["status"] == "FAILED" and got["end_ms"] == 0 and got["params"] == {"p": "v"}
@@ -251,7 +252,7 @@ def test_a_protected_alias_stays_protected(tmp_path, server):
                "('iris', 'champion', 'g', 0, 'test', 1)")
     db.commit()
     db.close()
-    done = run_gyre("import", "mlflow", root, "--server", server.url, "--json", cwd=tmp_path)
+    done = run_gyre("import", "mlflow", root, "--home", server.home, "--json", cwd=tmp_path)
     report = json.loads(done.stdout)
     assert done.returncode == 1 and report["versions"] == 1
     assert [r["where"] for r in report["rejected_items"]] == ["alias iris champion 1"]
@@ -259,7 +260,6 @@ def test_a_protected_alias_stays_protected(tmp_path, server):
 
 
 def test_a_batch_leaves_out_what_is_wrong_and_names_it(server):
-    import urllib.request
     lines = [{"kind": "experiment", "id": 40, "name": "forty"}, {"kind": "nonsense"},
              {"kind": "run", "id": "r1", "experiment_id": 40, "artifact_uri": "x", "status": "FINISHED", "params": {"a": "1"}},
              {"kind": "run", "id": "r2", "experiment_id": 999, "artifact_uri": "x", "status": "FINISHED"},
@@ -269,9 +269,8 @@ def test_a_batch_leaves_out_what_is_wrong_and_names_it(server):
              {"kind": "artifact", "path": "40/x", "sha256": "0" * 64, "size": 3},
              {"kind": "version", "name": "nobody", "version": 1}]
     body = "\n".join(map(json.dumps, lines)) + "\nno json\n"
-    r = urllib.request.Request(server.url + "/api/gyre/v1/import/batch?source=test", body.encode(),
-                               {"Content-Type": "application/x-ndjson"})
-    answer = json.loads(urllib.request.urlopen(r, timeout=60).read())
+    status, answer = by_socket(server, "POST", "/api/gyre/v1/import/batch?source=test", body.encode())
+    assert status == 200
     assert answer["applied"] == 3 and answer["experiments"] == [{"source_id": 40, "id": 40, "place": "kept"}]
     assert sorted(x["line"] for x in answer["rejected"]) == [1, 3, 4, 6, 7, 8, 9]
     assert [p["points"] for p in lines_of(server.url, "points?run=r1")] == [[1, 0, 0.5, 2, 1, "NaN"]]
