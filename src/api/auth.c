@@ -114,14 +114,14 @@ static bool take_row(struct gy_auth *a, int64_t now_us, int64_t *ret_left_out)
 }
 
 /* A row of its own; the request is refused whether or not it can be written. */
-void gy_auth_refused_row(struct gy_auth *a, const struct gy_audit *entry)
+bool gy_auth_refused_row(struct gy_auth *a, const struct gy_audit *entry)
 {
     int64_t left_out;
     char detail[GY_AUDIT_MAX_TEXT];
     struct gy_err err = GY_ERR_INIT;
     struct gy_audit e = *entry;
     if (!take_row(a, gy_now_us(), &left_out)) {
-        return;
+        return false;
     }
     if (left_out) {
         int n = snprintf(detail, sizeof detail,
@@ -132,6 +132,7 @@ void gy_auth_refused_row(struct gy_auth *a, const struct gy_audit *entry)
     if (gy_store_write(a->store, add_row, &e, &err) != GY_OK) {
         gy_log_err(GY_LOG_ERROR, "audit", "a refusal could not be written down", &err);
     }
+    return true;
 }
 
 static void refused(struct gy_auth *a, const struct gy_route *route, const struct gy_request *req,
@@ -140,7 +141,7 @@ static void refused(struct gy_auth *a, const struct gy_route *route, const struc
     struct gy_audit e = entry_of(route, req, workspace, "denied");
     e.detail = why ? gy_str_c(why->msg) : GY_STR("");
     gy_auth_count(a, GY_AUTH_N_DENIED);
-    gy_auth_refused_row(a, &e);
+    (void)gy_auth_refused_row(a, &e); /* counted where there was no room */
 }
 
 /* ---- counting ---- */
@@ -219,6 +220,45 @@ static struct gy_str review_token_of(const struct gy_request *req)
     return token.p ? token : gy_req_query(req, "token");
 }
 
+/* Whom a review link names. */
+struct link_call {
+    struct gy_request *req;
+    struct gy_login login;
+    bool is_user;
+};
+
+static gy_status read_link(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    struct link_call *c = ctx;
+    struct gy_err why = GY_ERR_INIT;
+    struct gy_user user;
+    gy_status status = gy_user_get(db, c->req->actor, c->req->arena, &user, &why);
+    c->is_user = status == GY_OK;
+    if (status == GY_E_NOTFOUND) {
+        return GY_OK;
+    }
+    if (status != GY_OK) {
+        return gy_err_set(err, status, "%s", why.msg);
+    }
+    return gy_login_user(db, c->req->actor, GY_STR(GY_WORKSPACE_DEFAULT), c->req->arena, &c->login,
+                         err);
+}
+
+/* A link may name somebody who is no user here; a user's is worth no more than what that user may
+ * by now, so that disabling somebody ends the links, too. */
+static gy_status by_link(struct gy_auth *a, struct gy_request *req, struct gy_str token,
+                         struct gy_err *err)
+{
+    struct link_call c = {.req = req};
+    GY_TRY(gy_review_token_check(a->review_key, token, gy_now_us(), req->arena, &req->actor, err));
+    GY_TRY(gy_store_read(a->store, read_link, &c, err));
+    if (c.is_user && !c.login.user.p) {
+        return gy_err_set(err, GY_E_UNAUTHENTICATED, "the user of the review link is disabled");
+    }
+    req->role = c.is_user && c.login.role < GY_AUTH_REVIEWER ? c.login.role : GY_AUTH_REVIEWER;
+    return GY_OK;
+}
+
 /* Over TCP with logins. */
 static gy_status identify(struct gy_auth *a, const struct gy_route *route, struct gy_request *req,
                           struct gy_str workspace, struct gy_err *err)
@@ -228,10 +268,7 @@ static gy_status identify(struct gy_auth *a, const struct gy_route *route, struc
     if (header.n == 0 && route && route->flags & GY_ROUTE_REVIEW_TOKEN && a->review_key[0]) {
         struct gy_str token = review_token_of(req);
         if (token.n) {
-            GY_TRY(gy_review_token_check(a->review_key, token, gy_now_us(), req->arena, &req->actor,
-                                         err));
-            req->role = GY_AUTH_REVIEWER;
-            return GY_OK;
+            return by_link(a, req, token, err);
         }
     }
     if (header.n == 0) {
@@ -386,9 +423,7 @@ static bool known(void *self, struct gy_request *req)
     }
     struct gy_str header = gy_req_header(req, "authorization");
     if (header.n == 0 || !gy_auth_cache_key(a->cache, header, GY_STR_NULL, &key) ||
-        !gy_auth_cache_get(a->cache, &key,
-                           atomic_load_explicit(&a->generation, memory_order_acquire), gy_now_us(),
-                           &tl_known) ||
+        !gy_auth_cache_get(a->cache, &key, gy_auth_mark_now(a), gy_now_us(), &tl_known) ||
         tl_known.role < GY_AUTH_VIEWER) {
         return false;
     }
@@ -413,18 +448,36 @@ void gy_auth_saw(struct gy_auth *a, int64_t generation)
     }
 }
 
-gy_status gy_auth_changed(struct gy_auth *a, struct gy_err *err)
+int64_t gy_auth_mark(int64_t voided, int64_t generation)
+{
+    return (int64_t)((uint64_t)voided << 40 ^
+                     (uint64_t)generation); /* 2^40 changes are never made */
+}
+
+int64_t gy_auth_mark_now(struct gy_auth *a)
+{
+    return gy_auth_mark(atomic_load_explicit(&a->voided, memory_order_acquire),
+                        atomic_load_explicit(&a->generation, memory_order_acquire));
+}
+
+static gy_status look(struct gy_auth *a, struct gy_err *err)
 {
     int64_t generation = 0;
-    gy_status status = gy_store_read(a->store, read_generation, &generation, err);
-    if (status != GY_OK) {
-        /* The change is there, and this server does not see it: forget everything that it knows.
-         * The thread puts it right. */
-        (void)atomic_fetch_add(&a->generation, 1);
-        return status;
-    }
+    GY_TRY(gy_store_read(a->store, read_generation, &generation, err));
     gy_auth_saw(a, generation);
     return GY_OK;
+}
+
+gy_status gy_auth_changed(struct gy_auth *a, struct gy_err *err)
+{
+    gy_status status = look(a, err);
+    if (status != GY_OK) {
+        /* The change is there, and this server does not see it: forget everything that it knows.
+         * Not by a generation of its own: the database's would have to catch up with that before
+         * anything was remembered again. */
+        (void)atomic_fetch_add(&a->voided, 1);
+    }
+    return status;
 }
 
 static void *poll_main(void *arg)
@@ -441,7 +494,8 @@ static void *poll_main(void *arg)
         }
         (void)pthread_mutex_unlock(&a->lock);
         struct gy_err err = GY_ERR_INIT;
-        if (gy_auth_changed(a, &err) != GY_OK) {
+        /* What is remembered stays while the database is away: predictions go on. */
+        if (look(a, &err) != GY_OK) {
             gy_log_err(GY_LOG_WARN, "auth", "changes of users can not be looked for", &err);
         }
         (void)pthread_mutex_lock(&a->lock);

@@ -11,7 +11,9 @@
  *
  * Logins are remembered (api/auth_cache.h) until they expire, GY_AUTH_REMEMBER_US have passed or
  * users, grants, tokens or workspaces change: at once on the server where they change, within
- * GY_AUTH_POLL_MS on others that share the database. Thread safe; must outlive the router. */
+ * GY_AUTH_POLL_MS on others that share the database, or when that can be reached again: while it is
+ * away nobody can change them, and who was let in stays so until what is remembered expires. Thread
+ * safe; must outlive the router. */
 #ifndef GY_API_AUTH_H
 #define GY_API_AUTH_H
 

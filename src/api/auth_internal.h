@@ -35,6 +35,7 @@ struct gy_auth {
     bool logins, metrics_public; /* set before the server starts */
     char review_key[GY_MAX_PATH];
     _Atomic int64_t generation; /* the newest seen; what was remembered before it is void */
+    _Atomic int64_t voided;     /* times that all was forgotten without a newer one */
     struct gy_auth_lane lanes[GY_AUTH_LANES];
 
     pthread_mutex_t hashing; /* one password at a time */
@@ -53,8 +54,11 @@ struct gy_auth {
 
 void gy_auth_count(struct gy_auth *a, enum gy_auth_counter which);
 void gy_auth_saw(struct gy_auth *a, int64_t generation);
-/* An audit row of a refusal, within GY_AUTH_REFUSED_ROWS_MIN. */
-void gy_auth_refused_row(struct gy_auth *a, const struct gy_audit *entry);
+/* What entries of the cache are marked with: two different ones never mean the same logins. */
+int64_t gy_auth_mark(int64_t voided, int64_t generation);
+int64_t gy_auth_mark_now(struct gy_auth *a);
+/* An audit row of a refusal, within GY_AUTH_REFUSED_ROWS_MIN; false: beyond that, only counted. */
+bool gy_auth_refused_row(struct gy_auth *a, const struct gy_audit *entry);
 gy_status gy_auth_no_workspace(struct gy_str name, struct gy_err *err); /* NOTFOUND, always */
 
 /* ---- auth_login.c ---- */

@@ -19,8 +19,8 @@ struct look {
     int64_t now_us;
     struct gy_arena *arena;
     struct gy_login login;
-    int64_t generation;
-    bool exists; /* the workspace */
+    int64_t voided, generation; /* what the server had forgotten before, and what it then read */
+    bool exists;                /* the workspace */
 };
 
 static gy_status read_common(struct gy_db *db, struct look *l, struct gy_err *err)
@@ -66,7 +66,7 @@ static gy_status check_password(struct gy_auth *a, struct look *l, struct gy_err
 static bool known_by_now(struct gy_auth *a, const struct gy_auth_key *key,
                          struct gy_auth_known *ret)
 {
-    return gy_auth_cache_get(a->cache, key, atomic_load(&a->generation), gy_now_us(), ret);
+    return gy_auth_cache_get(a->cache, key, gy_auth_mark_now(a), gy_now_us(), ret);
 }
 
 static void remember(struct gy_auth *a, const struct look *l, const struct gy_auth_key *key,
@@ -80,7 +80,7 @@ static void remember(struct gy_auth *a, const struct look *l, const struct gy_au
     known->role = l->login.role;
     if (l->exists) {
         gy_auth_saw(a, l->generation); /* what it was looked up in may be newer than what we know */
-        gy_auth_cache_put(a->cache, key, l->generation, expires, known);
+        gy_auth_cache_put(a->cache, key, gy_auth_mark(l->voided, l->generation), expires, known);
     }
 }
 
@@ -172,9 +172,10 @@ static void failed(struct gy_auth *a, const struct gy_request *req, const struct
     if (why->code == GY_E_UNAUTHENTICATED) {
         gy_auth_count(a, GY_AUTH_N_FAILED);
     }
-    gy_log(GY_LOG_WARN, "auth", "login refused", GY_KV_S("user", e.actor),
-           GY_KV_S("peer", req->peer_address), GY_KV_C("why", why->msg));
-    gy_auth_refused_row(a, &e);
+    if (gy_auth_refused_row(a, &e)) { /* the server's log is bounded as the audit log is */
+        gy_log(GY_LOG_WARN, "auth", "login refused", GY_KV_S("user", e.actor),
+               GY_KV_S("peer", req->peer_address), GY_KV_C("why", why->msg));
+    }
 }
 
 /* ---- */
@@ -212,7 +213,8 @@ gy_status gy_auth_log_in(struct gy_auth *a, struct gy_request *req, struct gy_st
     struct gy_err why = GY_ERR_INIT;
     struct look l = {.workspace = workspace.p ? workspace : GY_STR(GY_WORKSPACE_DEFAULT),
                      .now_us = gy_now_us(),
-                     .arena = req->arena};
+                     .arena = req->arena,
+                     .voided = atomic_load_explicit(&a->voided, memory_order_acquire)};
     bool hit = false;
     gy_status status = GY_OK;
     if (!gy_auth_cache_key(a->cache, header, workspace, &key)) {

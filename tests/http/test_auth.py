@@ -516,6 +516,52 @@ def test_review_links(server, people):
         assert ask(server, method, path, {} if method == "POST" else None, held)[0] == 401, path
 
 
+def test_an_opaque_origin_is_nobodys_page(new_server):
+    """With an empty name among the allowed hosts "Origin: null", which any page can send from a frame, passed for one of them."""
+    server = new_server(["--allowed-hosts", "gyre.example,"])
+    for origin, status in (("null", 403), ("https://evil.example", 403), ("https://gyre.example", 200)):
+        for path in (f"{MLFLOW}/experiments/search", f"{API}/log/flush"):
+            got = ask(server, "POST", path, {"max_results": 1}, {"Origin": origin, "Host": "gyre.example"})[0]
+            assert got == status, (origin, path)
+
+
+def test_a_review_link_ends_with_its_user(server):
+    """A link outlived the user that it names: disabled, or no reviewer any more, somebody went on deciding for days."""
+    mine = add_user(server, "leaving", "reviewer")
+    held = {"Gyre-Review-Token": must(server, "POST", f"{API}/reviews/link", {}, mine)["token"]}
+    assert ask(server, "POST", f"{API}/reviews", {"prediction_ids": []}, held)[0] == 200
+    root(server, "PUT", f"{API}/users/leaving/grants/default", {"role": "viewer"})
+    assert ask(server, "GET", f"{API}/reviews", headers=held)[0] == 200
+    assert ask(server, "POST", f"{API}/reviews", {"prediction_ids": []}, held)[0] == 403
+    root(server, "POST", f"{API}/users/leaving/disable", {})
+    for method in ("GET", "POST"):
+        assert ask(server, method, f"{API}/reviews", {"prediction_ids": []} if method == "POST" else None, held)[0] == 401
+    root(server, "POST", f"{API}/users/leaving/enable", {})
+    root(server, "DELETE", f"{API}/users/leaving/grants/default")
+    assert ask(server, "GET", f"{API}/reviews", headers=held)[0] == 403
+
+
+# ---- imports --------------------------------------------------------------------------------------------------------------------
+
+
+def test_an_import_reads_no_bytes_of_another_workspace(server, people):
+    """A line of an import names bytes by their SHA-256: whoever keeps one workspace could read those of all others so."""
+    add_workspace(server, "importers")
+    keeper = {**add_user(server, "importer", "admin", "importers"), "X-MLFLOW-WORKSPACE": "importers"}
+    secret = b"of default alone"
+    digest = hashlib.sha256(secret).hexdigest()
+    artifacts = "/api/2.0/mlflow-artifacts/artifacts"
+    assert ask(server, "PUT", f"{artifacts}/0/secret.txt", secret, people["operator"])[0] == 200
+    line = json.dumps({"kind": "artifact", "path": "0/mine.txt", "sha256": digest, "size": len(secret)}).encode()
+    batch = f"{API}/import/batch?source=x"
+    assert ask(server, "POST", batch, line, people["operator"])[0] == 403  # what is imported is history: admins alone
+    answer = must(server, "POST", batch, line, keeper)
+    assert answer["applied"] == 0 and "is not here" in answer["rejected"][0]["error"]
+    assert ask(server, "GET", f"{artifacts}/0/mine.txt", headers=keeper)[0] == 404
+    assert must(server, "POST", batch, line, people["admin"])["applied"] == 1
+    assert ask(server, "GET", f"{artifacts}/0/mine.txt", headers=people["admin"])[1] == secret
+
+
 # ---- commands -------------------------------------------------------------------------------------------------------------------
 
 
