@@ -176,13 +176,13 @@ static gy_status copy_object(struct job *j, struct gy_str sha256, const char *to
 static gy_status copy_artifacts(struct job *j, struct gy_str uri, struct gy_err *err)
 {
     static const char ours[] = "mlflow-artifacts:/";
+    GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
     const char *path = NULL;
     char dir[GY_MAX_PATH], to[GY_MAX_PATH];
     gy_arena_init(&a, GY_MIB);
     if (j->o->no_artifacts || !gy_str_starts(uri, gy_str_c(ours))) {
         return GY_OK;
     }
-    GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
     GY_AUTO_DONE(gy_cli_answer_done) struct gy_cli_answer answer = {.doc = NULL};
     struct gy_str root = gy_artifact_path_of_uri(uri, &a);
     if (root.n == 0) {
