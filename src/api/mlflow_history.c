@@ -83,6 +83,7 @@ struct history {
     struct gy_arena *arena;
     struct out *out;
     struct gy_str next; /* the token of what follows */
+    char place[512];    /* a copy of it; a place in a history is four numbers */
 };
 
 static gy_status read_chunk(struct gy_db *db, void *ctx, struct gy_err *err)
@@ -114,10 +115,9 @@ static gy_status send_rest(struct gy_app *app, struct history *h, struct gy_repl
     const struct gy_header json = {GY_STR("Content-Type"), GY_STR("application/json")};
     GY_TRY(gy_reply_begin(reply, 200, &json, 1, -1, err));
     while (h->next.n > 0) {
-        char token[512]; /* a place in a history is four numbers */
-        GY_REQUIRE(h->next.n < sizeof token);
-        memcpy(token, h->next.p, h->next.n);
-        h->token = gy_str_n(token, h->next.n);
+        GY_REQUIRE(h->next.n < sizeof h->place);
+        memcpy(h->place, h->next.p, h->next.n);
+        h->token = gy_str_n(h->place, h->next.n);
         GY_TRY(gy_reply_write(reply, gy_buf_str(&h->out->buf), err));
         gy_buf_reset(&h->out->buf);
         gy_arena_reset(h->arena);

@@ -173,6 +173,9 @@ static int by_first(const void *a, const void *b)
 static size_t unique(int64_t *list, size_t n)
 {
     size_t kept = 0;
+    if (n == 0) {
+        return 0; /* the list may be none */
+    }
     qsort(list, n, sizeof *list, by_value);
     for (size_t i = 0; i < n; i++) {
         if (kept == 0 || list[kept - 1] != list[i]) {
