@@ -39,23 +39,40 @@ static void history_sort(struct gy_sort *sort)
     gy_sort_add(sort, "is_nan", GY_VAL_INT, false);
 }
 
+#define POINTS "SELECT ts_ms, step, value, is_nan FROM metrics WHERE run = ? AND key = ? "
+
+/* Where steps and times came in order, the order by step, which is how points are stored, is the
+ * order by time. Else they are sorted: for each page anew. */
+static gy_status in_order(struct gy_db *db, int64_t run, int64_t key, bool *ret, struct gy_err *err)
+{
+    int64_t n_steps = -1;
+    bool found = false;
+    GY_TRY(gy_db_get_i64(db, "SELECT n_steps FROM latest_metrics WHERE run = ? AND key = ?",
+                         GY_VALS(gy_vi(run), gy_vi(key)), &found, &n_steps, err));
+    *ret = n_steps >= 0;
+    return GY_OK;
+}
+
 static gy_status history_query(struct gy_db *db, int64_t run, int64_t key,
                                const struct gy_val *after, int64_t limit, struct gy_stmt **ret,
                                struct gy_err *err)
 {
+    bool by_step = false;
+    GY_TRY(in_order(db, run, key, &by_step, err));
     if (!after) {
         return gy_db_query(db,
-                           "SELECT ts_ms, step, value, is_nan FROM metrics WHERE run = ? AND key = "
-                           "? ORDER BY ts_ms, step, value, is_nan LIMIT ?",
+                           by_step ? POINTS "ORDER BY step, ts_ms, value, is_nan LIMIT ?"
+                                   : POINTS "ORDER BY ts_ms, step, value, is_nan LIMIT ?",
                            GY_VALS(gy_vi(run), gy_vi(key), gy_vi(limit)), ret, err);
     }
-    return gy_db_query(
-        db,
-        "SELECT ts_ms, step, value, is_nan FROM metrics WHERE run = ? AND key = ? "
-        "AND (ts_ms, step, value, is_nan) > (?, ?, ?, ?) ORDER BY ts_ms, step, "
-        "value, is_nan LIMIT ?",
-        GY_VALS(gy_vi(run), gy_vi(key), after[0], after[1], after[2], after[3], gy_vi(limit)), ret,
-        err);
+    return gy_db_query(db,
+                       by_step ? POINTS "AND (step, ts_ms, value, is_nan) > (?, ?, ?, ?) ORDER BY "
+                                        "step, ts_ms, value, is_nan LIMIT ?"
+                               : POINTS "AND (ts_ms, step, value, is_nan) > (?, ?, ?, ?) ORDER BY "
+                                        "ts_ms, step, value, is_nan LIMIT ?",
+                       GY_VALS(gy_vi(run), gy_vi(key), after[by_step ? 1 : 0],
+                               after[by_step ? 0 : 1], after[2], after[3], gy_vi(limit)),
+                       ret, err);
 }
 
 gy_status gy_metrics_history(struct gy_db *db, int64_t run_seq, struct gy_str key, int64_t max,

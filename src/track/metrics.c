@@ -41,12 +41,14 @@ static double stored_value(double v)
 
 /* ---- writing: a few statements, however many points ---- */
 
-/* A key of the batch: its number, its greatest point, its least step and how many steps it has. */
+/* A key of the batch: its number, its greatest point, its least step and the time of that, and how
+ * many steps it has (-1: times do not rise with steps). */
 struct batch_key {
     struct gy_str name;
     int64_t id; /* 0: not known yet */
     const struct gy_metric *latest;
-    int64_t first_step, n_steps;
+    int64_t first_step, first_ms, n_steps;
+    bool back; /* a later step has an earlier time */
 };
 
 /* A point of the batch with its key, sorted into the order in which it is stored. */
@@ -66,7 +68,7 @@ struct batch {
 };
 
 #define POINT_COLUMNS 6
-#define LATEST_COLUMNS 8
+#define LATEST_COLUMNS 9
 #define MODEL_COLUMNS 9
 #define NAMES 16 /* names that are looked up by one statement */
 
@@ -117,7 +119,9 @@ static gy_status gather(struct batch *b, const struct gy_metric *metrics, size_t
         bool first = i == 0 || p[-1].key != p->key;
         if (first) {
             p->key->first_step = p->m->step;
+            p->key->first_ms = p->m->ts_ms;
         }
+        p->key->back = p->key->back || (!first && p[-1].m->ts_ms > p->m->ts_ms);
         p->key->n_steps += first || p[-1].m->step != p->m->step;
     }
     return GY_OK;
@@ -190,24 +194,38 @@ static gy_status put_points(struct batch *b, struct gy_err *err)
         const struct gy_metric *m = b->points[i].m;
         *v++ = gy_vi(b->run);
         *v++ = gy_vi(b->points[i].key->id);
-        *v++ = gy_vi(m->ts_ms);
         *v++ = gy_vi(m->step);
+        *v++ = gy_vi(m->ts_ms);
         *v++ = gy_vf(stored_value(m->value));
         *v++ = gy_vi(isnan(m->value) != 0);
     }
     return gy_db_exec_many(b->db,
-                           "INSERT INTO metrics (run, key, ts_ms, step, value, is_nan) VALUES (?, "
+                           "INSERT INTO metrics (run, key, step, ts_ms, value, is_nan) VALUES (?, "
                            "?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                            b->vals, POINT_COLUMNS, b->n_points, NULL, err);
 }
 
-/* How many steps there are stays known while they come in order; a batch that begins at the last
- * known step brings all but that one, and one that begins before it makes the number unknown. */
+/* How many steps there are stays known while steps and times come in order; a batch that begins at
+ * the last known step brings all but that one. */
 #define LATER                                                                   \
     "(excluded.step, excluded.ts_ms, excluded.value) >= (latest_metrics.step, " \
     "latest_metrics.ts_ms, latest_metrics.value)"
 #define TAKE(column) \
-    column " = CASE WHEN " LATER " THEN excluded." column " ELSE latest_metrics." column " END"
+    column " = CASE WHEN " LATER " THEN excluded." column " ELSE latest_metrics." column " END, "
+#define LEAST(column)                                                           \
+    column " = CASE WHEN excluded." column " < latest_metrics." column " THEN " \
+           "excluded." column " ELSE latest_metrics." column " END, "
+static const char g_put_latest[] =
+    "INSERT INTO latest_metrics (run, key, step, ts_ms, value, is_nan, first_step, first_ms, "
+    "n_steps) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run, key) DO UPDATE SET " TAKE("step")
+        TAKE("ts_ms") TAKE("value") TAKE("is_nan") LEAST("first_step")
+            LEAST("first_ms") "n_steps = CASE WHEN latest_metrics.n_steps < 0 OR excluded.n_steps "
+                              "< 0 OR excluded.first_step < "
+                              "latest_metrics.step OR excluded.first_ms < latest_metrics.ts_ms "
+                              "THEN -1 WHEN "
+                              "excluded.first_step = latest_metrics.step THEN "
+                              "latest_metrics.n_steps + excluded.n_steps - 1 "
+                              "ELSE latest_metrics.n_steps + excluded.n_steps END";
 
 static gy_status put_latest(struct batch *b, struct gy_err *err)
 {
@@ -221,24 +239,10 @@ static gy_status put_latest(struct batch *b, struct gy_err *err)
         *v++ = gy_vf(stored_value(k->latest->value));
         *v++ = gy_vi(isnan(k->latest->value) != 0);
         *v++ = gy_vi(k->first_step);
-        *v++ = gy_vi(k->n_steps);
+        *v++ = gy_vi(k->first_ms);
+        *v++ = gy_vi(k->back ? -1 : k->n_steps);
     }
-    return gy_db_exec_many(b->db,
-                           "INSERT INTO latest_metrics (run, key, step, ts_ms, value, is_nan, "
-                           "first_step, n_steps) "
-                           "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run, key) DO UPDATE "
-                           "SET " TAKE("step") ", " TAKE("ts_ms") ", " TAKE("value") ", " TAKE(
-                               "is_nan") ", first_step = CASE "
-                                         "WHEN excluded.first_step < latest_metrics.first_step "
-                                         "THEN excluded.first_step ELSE "
-                                         "latest_metrics.first_step END, n_steps = CASE WHEN "
-                                         "latest_metrics.n_steps < 0 OR "
-                                         "excluded.first_step < latest_metrics.step THEN -1 WHEN "
-                                         "excluded.first_step = "
-                                         "latest_metrics.step THEN latest_metrics.n_steps + "
-                                         "excluded.n_steps - 1 ELSE "
-                                         "latest_metrics.n_steps + excluded.n_steps END",
-                           b->vals, LATEST_COLUMNS, b->n_keys, NULL, err);
+    return gy_db_exec_many(b->db, g_put_latest, b->vals, LATEST_COLUMNS, b->n_keys, NULL, err);
 }
 
 /* ---- points of logged models ---- */

@@ -57,8 +57,8 @@ def fill_gyre(path, n):
         db.execute(series + f"INSERT INTO run_params (run, key, value) SELECT s.i, 'p' || k.k, {PARAM} FROM s, {KEYS} k")
         for key, value in TAGS.items():
             db.execute(series + f"INSERT INTO run_tags (run, key, value) SELECT s.i, '{key}', {value} FROM s")
-        db.execute(series + "INSERT INTO latest_metrics (run, key, step, ts_ms, value, is_nan, first_step, n_steps) SELECT s.i, "
-                   f"k.k + 1, 0, 1700000000000 + s.i * 1000, {METRIC}, 0, 0, 1 FROM s, {KEYS} k")
+        db.execute(series + "INSERT INTO latest_metrics (run, key, step, ts_ms, value, is_nan, first_step, first_ms, n_steps) SELECT s.i, "
+                   f"k.k + 1, 0, 1700000000000 + s.i * 1000, {METRIC}, 0, 0, 1700000000000 + s.i * 1000, 1 FROM s, {KEYS} k")
         db.execute(series + "INSERT INTO metrics (run, key, ts_ms, step, value, is_nan) SELECT s.i, k.k + 1, "
                    f"1700000000000 + s.i * 1000, 0, {METRIC}, 0 FROM s, {KEYS} k")
         db.execute("COMMIT")

@@ -194,7 +194,7 @@ def history_gyre(path, points):
     key = db.execute("INSERT INTO metric_keys (name) VALUES ('h')").lastrowid
     db.execute(bench_search.SERIES.format(a=0, b=points - 1) + "INSERT INTO metrics (run, key, ts_ms, step, value, is_nan) SELECT ?, ?, i, i, i * 0.5, 0 "
                "FROM s", (run, key))
-    db.execute("INSERT INTO latest_metrics (run, key, step, ts_ms, value, is_nan, first_step, n_steps) VALUES (?, ?, ?, ?, 1, 0, 0, ?)",
+    db.execute("INSERT INTO latest_metrics (run, key, step, ts_ms, value, is_nan, first_step, first_ms, n_steps) VALUES (?, ?, ?, ?, 1, 0, 0, 0, ?)",
                (run, key, points - 1, points - 1, points))
     db.commit()
     db.close()

@@ -249,7 +249,7 @@ static void many_keys_get_their_numbers(void **state)
 static void the_number_of_steps_is_known_while_they_come_in_order(void **state)
 {
     (void)state;
-    const struct gy_metric a[] = {POINT("n", 6, 1, 1), POINT("n", 5, 1, 1), POINT("n", 5, 2, 1)};
+    const struct gy_metric a[] = {POINT("n", 6, 2, 1), POINT("n", 5, 1, 1), POINT("n", 5, 2, 1)};
     const struct gy_metric b[] = {POINT("n", 6, 3, 1), POINT("n", 9, 3, 1)};
     const struct gy_metric before = POINT("n", 7, 4, 1), later = POINT("n", 10, 5, 1);
     put(0, a, 3);
@@ -263,6 +263,18 @@ static void the_number_of_steps_is_known_while_they_come_in_order(void **state)
     assert_int_equal(number("n", "n_steps"), -1);
     assert_int_equal(number("n", "first_step"), 5);
     assert_int_equal(number("n", "step"), 10);
+
+    /* Times that do not rise with the steps: in a batch, and from one to the next. */
+    const struct gy_metric mixed[] = {POINT("o", 1, 9, 1), POINT("o", 2, 8, 1)};
+    put(0, mixed, 2);
+    assert_int_equal(number("o", "n_steps"), -1);
+    const struct gy_metric one = POINT("q", 1, 9, 1), two = POINT("q", 2, 9, 1),
+                           three = POINT("q", 3, 8, 1);
+    put(0, &one, 1);
+    put(0, &two, 1);
+    assert_int_equal(number("q", "n_steps"), 2);
+    put(0, &three, 1);
+    assert_int_equal(number("q", "n_steps"), -1);
 }
 
 /* ---- histories ---- */
@@ -300,6 +312,39 @@ static void pages_of_a_history_are_the_whole(void **state)
         }
     }
     assert_int_equal(ours, 1000);
+}
+
+/* A history that is in order is read by step; here it gets out of order between two pages. */
+static void go_back_between(int page)
+{
+    const struct gy_metric m = POINT("i", 3, 1, 0.5);
+    put(0, &m, page == 4);
+}
+
+static void an_ordered_history_may_lose_its_order(void **state)
+{
+    (void)state;
+    static struct gy_metric m[900];
+    for (int i = 0; i < 900; i++) {
+        m[i] = (struct gy_metric){
+            .key = GY_STR("i"), .value = i % 5, .ts_ms = 100 + i / 4, .step = i / 6};
+    }
+    put(0, m, 900);
+    assert_true(number("i", "n_steps") > 0);
+    history("i", 1000, NULL);
+    size_t n = g_call->n; /* points are a set */
+    history("i", 31, go_back_between);
+    assert_int_equal(number("i", "n_steps"), -1);
+    assert_int_equal(g_call->n, n);
+    for (size_t i = 1; i < n; i++) {
+        const struct gy_metric *x = &g_call->out[i], *p = x - 1;
+        assert_true(p->ts_ms < x->ts_ms ||
+                    (p->ts_ms == x->ts_ms &&
+                     (p->step < x->step || (p->step == x->step && p->value < x->value))));
+    }
+    history("i", 31, NULL);
+    assert_int_equal(g_call->n, n + 1);
+    assert_true(g_call->out[0].ts_ms == 1);
 }
 
 static void a_token_of_another_history_is_refused(void **state)
@@ -443,6 +488,7 @@ int main(void)
         cmocka_unit_test(many_keys_get_their_numbers),
         cmocka_unit_test(the_number_of_steps_is_known_while_they_come_in_order),
         cmocka_unit_test(pages_of_a_history_are_the_whole),
+        cmocka_unit_test(an_ordered_history_may_lose_its_order),
         cmocka_unit_test(a_token_of_another_history_is_refused),
         cmocka_unit_test(ten_steps_of_which_five),
         cmocka_unit_test(samples_follow_the_rule),
