@@ -160,20 +160,23 @@ static void as_text(struct gy_val *v, char text[64])
     }
 }
 
+/* As SQLite answers: a text that is no number is 0. */
 static void as_number(struct gy_val *v)
 {
     if (v->kind == GY_VAL_INT) {
         v->f = (double)v->i;
-    } else if (v->kind == GY_VAL_REAL) {
-        v->i = whole(v->f);
-    } else if (gy_parse_i64(v->s, INT64_MIN, INT64_MAX, &v->i, NULL) == GY_OK) {
-        v->f = (double)v->i;
-    } else if (gy_parse_f64(v->s, &v->f, NULL) == GY_OK) {
-        v->i = whole(v->f);
-    } else {
-        v->i = 0; /* as SQLite answers for a text that is no number */
-        v->f = 0;
+        return;
     }
+    if (v->kind != GY_VAL_REAL) {
+        if (gy_parse_i64(v->s, INT64_MIN, INT64_MAX, &v->i, NULL) == GY_OK) {
+            v->f = (double)v->i;
+            return;
+        }
+        if (gy_parse_f64(v->s, &v->f, NULL) != GY_OK) {
+            v->f = 0;
+        }
+    }
+    v->i = whole(v->f);
 }
 
 void gy_pg_decode(unsigned type, struct gy_str bytes, enum gy_val_kind want, char text[64],

@@ -5,6 +5,7 @@ remember where their metadata is."""
 import collections
 import concurrent.futures
 import http.client
+import http.server
 import json
 import pathlib
 import threading
@@ -12,6 +13,7 @@ import time
 import urllib.parse
 
 import postgres as postgres_server
+import serving
 import support
 
 M = "/api/2.0/mlflow"
@@ -246,3 +248,66 @@ def test_one_server_leads_and_another_takes_over(postgres, new_server, tmp_path)
     third = new_server(args=["--store", url, "--objects", tmp_path / "objects"], home=leader.home)
     for _ in range(10):
         assert leads(other) and not leads(third)
+
+
+def test_a_deploy_is_followed_and_predictions_are_each_server_s_own(postgres, new_server, tmp_path):
+    first, second = start_two(new_server, postgres.url(), tmp_path)
+    serving.serve(first)
+    wait_until(lambda: serving.request(second, "POST", "/predictions", {"hr": 120, "resp": 15, "temp": 37.0})[0] == 200)
+    version, _ = serving.register(second, files=serving.package(intercept=-20.0))
+    revision = serving.deploy(second, f"models:/sepsis/{version}")["revision"]
+    answers = []
+
+    def new_revision_answers():
+        answers.append(serving.request(first, "POST", "/predictions", {"hr": 120, "resp": 15, "temp": 37.0})[1])
+        return answers[-1]["revision"] == revision if "revision" in answers[-1] else answers[-1]["isSepsis"] in (0, "0")
+
+    wait_until(new_revision_answers)
+    # Each has read its own log, and only that, to its end.
+    for server in (first, second):
+        status, answer = serving.by_socket(server, "GET", serving.API + "/watch?wait=1")
+        assert status == 200, answer
+    names = postgres.sql("SELECT name FROM watch_cursors WHERE name LIKE 'log%' ORDER BY name",
+                         (first.home / "store").read_text().split("/")[3].split("?")[0]).split()
+    assert names == sorted(f"log@{(s.home / 'id').read_text().strip()}" for s in (first, second))
+
+
+def test_webhooks_go_on_when_the_server_that_sends_them_dies(postgres, new_server, tmp_path):
+    got, told = [], threading.Condition()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            with told:
+                got.append((self.headers["webhook-id"], json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
+                told.notify_all()
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    receiver = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=receiver.serve_forever, daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{receiver.server_port}/hook"
+        env = {"HOOK": "whsec_" + "YSBrZXkgb2YgZXhhY3RseSB0aGlydHktdHdvIGJ5dGU="}
+        database, shared = postgres.url(), tmp_path / "objects"
+        servers = [new_server(args=["--store", database, "--objects", shared], home=tmp_path / f"home{i}", env=env) for i in range(2)]
+        wait_until(lambda: any(map(leads, servers)))
+        leader, other = servers if leads(servers[0]) else reversed(servers)
+        section = [{"url": url, "secret_env": "HOOK", "events": ["endpoint.*"]}]
+        status, answer = serving.by_socket(other, "POST", serving.API + "/watch/apply", {
+            "project": "p", "folder": str(tmp_path), "endpoints": [], "notify": section})
+        assert status == 200, answer
+        wait_until(lambda: serving.by_socket(other, "GET", serving.API + "/webhooks")[1]["webhooks"])
+        serving.serve(other)
+        with told:
+            assert told.wait_for(lambda: got, timeout=60), "the leader told nothing of what the other server did"
+        leader.kill()
+        version, _ = serving.register(other)
+        serving.deploy(other, f"models:/sepsis/{version}")
+        with told:      # what was on its way when its sender died may come again, under its old id
+            assert told.wait_for(lambda: len({identity for identity, _ in got}) == 2, timeout=60), "nobody took over"
+    finally:
+        receiver.shutdown()
+        receiver.server_close()
