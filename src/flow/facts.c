@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "flow/facts_internal.h"
+#include "store/scope.h"
 #include "track/artifacts.h"
 
 const char *const gy_facts_sections[] = {"model",   "usecase",   "code",    "data",
@@ -91,12 +92,19 @@ static gy_status find_files(struct gy_db *db, struct gy_found *f, struct gy_err 
                  : gy_track_nomem(err);
 }
 
+/* Datasets, gates and approvals belong to the default workspace. Equal bytes, or a tag that names
+ * some, must not tell of them elsewhere. */
+static bool is_default(const struct gy_db *db)
+{
+    return gy_str_eqc(gy_db_workspace(db), GY_WORKSPACE_DEFAULT);
+}
+
 static gy_status find_judgement(struct gy_db *db, struct gy_found *f, struct gy_err *err)
 {
     if (!f->is_version) {
         return GY_OK;
     }
-    struct gy_str digest = f->version.digest;
+    struct gy_str digest = is_default(db) ? f->version.digest : GY_STR_NULL;
     const char *node = gy_arena_printf(&f->arena, "model:%" GY_STR_F "/%lld",
                                        GY_STR_A(f->version.name), (long long)f->version.version);
     if (!node) {
@@ -129,6 +137,9 @@ static gy_status find_dataset(struct gy_db *db, void *ctx, struct gy_err *err)
     struct gy_err why = GY_ERR_INIT;
     struct gy_str sha256 = gy_found_tag(f, "gyre.data_sha256");
     struct gy_str name = gy_found_tag(f, "gyre.dataset");
+    if (!is_default(db)) {
+        return GY_OK;
+    }
     if (sha256.n == 0) {
         sha256 = gy_json_str(gy_json_get(yyjson_doc_get_root(f->model), "data"), "sha256");
     }
