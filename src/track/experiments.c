@@ -88,6 +88,17 @@ static gy_status put_tag(struct gy_db *db, int64_t id, struct gy_str key, struct
                       err);
 }
 
+gy_status gy_experiment_next_id(struct gy_db *db, int64_t *ret, struct gy_err *err)
+{
+    bool found;
+    return gy_db_get_i64(
+        db,
+        "SELECT COALESCE(MAX(n), 0) + 1 FROM (SELECT MAX(id) AS n FROM experiments "
+        "UNION ALL SELECT MAX(CAST(SUBSTR(subject, 12) AS INTEGER)) FROM events "
+        "WHERE kind = 'experiment.purged') x", /* "experiment:ID" */
+        GY_NO_VALS, &found, ret, err);
+}
+
 gy_status gy_experiment_create(struct gy_db *db, struct gy_str name, struct gy_str location,
                                const struct gy_tag *tags, size_t n_tags, struct gy_str actor,
                                struct gy_arena *a, int64_t *ret_id, struct gy_err *err)
@@ -106,8 +117,7 @@ gy_status gy_experiment_create(struct gy_db *db, struct gy_str name, struct gy_s
                           GY_STR_A(gy_str_sub(name, 0, 300)),
                           deleted ? " It is deleted: restore it, or choose another name." : "");
     }
-    GY_TRY(gy_db_get_i64(db, "SELECT COALESCE(MAX(id), 0) + 1 FROM experiments", GY_NO_VALS, &found,
-                         &id, err));
+    GY_TRY(gy_experiment_next_id(db, &id, err));
     if (location.n == 0) {
         const char *place = gy_arena_printf(a, "mlflow-artifacts:/%lld", (long long)id);
         if (!place) {
@@ -148,11 +158,9 @@ static gy_status make_default(struct gy_db *db, void *ctx, struct gy_err *err)
     (void)ctx;
     struct gy_str workspace = gy_db_workspace(db);
     int64_t now = gy_now_us(), id = 0;
-    bool found = false;
     char place[48];
     if (!in_default_workspace(workspace)) {
-        GY_TRY(gy_db_get_i64(db, "SELECT COALESCE(MAX(id), 0) + 1 FROM experiments", GY_NO_VALS,
-                             &found, &id, err));
+        GY_TRY(gy_experiment_next_id(db, &id, err));
     }
     snprintf(place, sizeof place, "mlflow-artifacts:/%lld", (long long)id);
     return gy_db_exec(db,

@@ -17,6 +17,9 @@ struct gy_experiment {
     size_t n_tags;
 };
 
+/* The number of the next experiment: greater than any there is or was, so that nobody who still
+ * holds the number of a purged one meets another under it. Inside a write closure. */
+GY_CHECKED gy_status gy_experiment_next_id(struct gy_db *db, int64_t *ret, struct gy_err *err);
 /* Make "Default" when the workspace has no experiment at all. */
 GY_CHECKED gy_status gy_experiments_init(struct gy_store *s, struct gy_err *err);
 /* The same for a workspace that is not "default", on its first use; cheap for "default". */

@@ -164,9 +164,7 @@ static gy_status find_place(struct gy_db *db, int64_t import, const struct gy_ex
     *ret_id = e->id;
     *ret_place = GY_IMPORT_KEPT;
     if (taken) {
-        bool any = false;
-        GY_TRY(gy_db_get_i64(db, "SELECT COALESCE(MAX(id), 0) + 1 FROM experiments", GY_NO_VALS,
-                             &any, ret_id, err));
+        GY_TRY(gy_experiment_next_id(db, ret_id, err));
         *ret_place = GY_IMPORT_NUMBERED;
     }
     return GY_OK;
