@@ -96,7 +96,8 @@ static gy_status conclude(struct lines *l, yyjson_doc **ret_doc, struct gy_err *
         return gy_error_of_answer(l->status, gy_buf_str(&l->line), err);
     }
     if (l->last.n == 0) {
-        return gy_err_set(err, GY_E_NETWORK, "the server broke off the backup");
+        gy_err_set(err, GY_E_NETWORK, "the server broke off the backup");
+        return gy_err_hint(err, "its log says why; what was begun is removed by the next prune");
     }
     GY_TRY(gy_json_parse(gy_buf_str(&l->last), &doc, err));
     if (!gy_json_get(yyjson_doc_get_root(doc), "snapshot")) {

@@ -414,7 +414,11 @@ gy_status gy_archive_lock(const char *dir, bool shared, int *ret_fd, struct gy_e
         return status;
     }
     if (fcntl(fd, F_OFD_SETLK, &lock) != 0) {
-        (void)close(fd);
+        int why = errno;
+        (void)close(fd);                      /* nothing was written through it */
+        if (why != EAGAIN && why != EACCES) { /* a file system without locks */
+            return gy_err_sys(err, why, "locking '%s'", path);
+        }
         return gy_err_set(err, GY_E_BUSY,
                           shared ? "the archive '%s' is being pruned"
                                  : "the archive '%s' is being written or read",
