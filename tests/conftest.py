@@ -5,12 +5,15 @@
     server        one server for the whole test file, started before the first test that asks for it
     new_server    start more: new_server(), new_server(args=[...], home=...); all are stopped at the end of the test
     postgres      a real PostgreSQL; postgres.url() is the URL of a fresh database in it; skipped, and counted, without one
+    small_disk    a folder on a file system of 48 MB; skipped, and counted, where none can be mounted
     data_dir      the real data sets; the test is skipped, and counted, where they are not
 
 With --store=postgres every server of the tests keeps its metadata in a database of its own in a real PostgreSQL.
 """
 
 import functools
+import os
+import subprocess
 import sys
 
 import pytest
@@ -94,3 +97,13 @@ def postgres():
         pytest.skip(str(why))
     yield one
     one.stop()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    where = tmp_path / "disk"
+    where.mkdir()
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", where], check=False).returncode:
+        pytest.skip("a small file system can not be mounted here")
+    yield where
+    subprocess.run(["umount", "-l", where], check=True)

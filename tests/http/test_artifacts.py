@@ -10,7 +10,6 @@ import os
 import pathlib
 import random
 import socket
-import subprocess
 import threading
 import time
 import urllib.parse
@@ -638,16 +637,6 @@ def test_killed_in_the_middle_of_an_upload(new_server):
     parts = [{"part_number": 1, "etag": tag}, {"part_number": 2, "etag": headers["ETag"]}]
     assert end(again.port, "complete", "mpu.bin", upload, parts) == (200, {})
     assert ask(again.port, "GET", f"{A}/0/mpu/mpu.bin")[2] == noise(200_000) + b"rest"
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    where = tmp_path / "disk"
-    where.mkdir()
-    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", where], check=False).returncode:
-        pytest.skip("a small file system can not be mounted here")
-    yield where
-    subprocess.run(["umount", "-l", where], check=True)
 
 
 def free_kb(where):
