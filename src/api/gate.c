@@ -134,11 +134,22 @@ static gy_status get_verdicts(void *ctx, struct gy_request *req, struct gy_reply
 struct protect_call {
     struct gy_str model, alias, gate, actor;
     bool needs_approval, four_eyes;
+    bool may_loosen; /* else whoever deploys could do without the people who are to look at it */
 };
 
 static gy_status protect_closure(struct gy_db *db, void *ctx, struct gy_err *err)
 {
     struct protect_call *c = ctx;
+    bool loosens;
+    GY_TRY(
+        gy_protect_loosens(db, c->model, c->alias, c->needs_approval, c->four_eyes, &loosens, err));
+    if (loosens && !c->may_loosen) {
+        (void)gy_err_set(err, GY_E_DENIED,
+                         "Permission denied: asking for less than now ('%" GY_STR_F
+                         "' of '%" GY_STR_F "': approval, four eyes) needs the role admin",
+                         GY_STR_A(c->alias), GY_STR_A(c->model));
+        return gy_err_hint(err, "leave `approval` in gyre.yaml as it was, or ask an admin");
+    }
     GY_TRY(gy_protect_alias(db, c->model, c->alias, c->gate, c->needs_approval, c->actor, err));
     return gy_protect_four_eyes(db, c->model, c->alias, c->four_eyes, c->actor, err);
 }
@@ -151,7 +162,7 @@ static gy_status post_protect(void *ctx, struct gy_request *req, struct gy_reply
     GY_TRY(gy_actor_need(req->actor, "protecting an alias", err));
     GY_TRY(gy_api_object(req, GY_MAX_JSON_BODY, &doc, err));
     yyjson_val *root = yyjson_doc_get_root(doc);
-    struct protect_call call = {.actor = req->actor};
+    struct protect_call call = {.actor = req->actor, .may_loosen = req->role >= GY_AUTH_ADMIN};
     GY_TRY(gy_json_need_str(root, "model", &call.model, err));
     GY_TRY(gy_json_need_str(root, "alias", &call.alias, err));
     GY_TRY(gy_json_need_str(root, "gate", &call.gate, err));

@@ -332,6 +332,20 @@ static gy_status note_protection(struct gy_db *db, struct gy_str model, struct g
                         gy_buf_str(&data), err);
 }
 
+gy_status gy_protect_loosens(struct gy_db *db, struct gy_str model, struct gy_str alias,
+                             bool needs_approval, bool four_eyes, bool *ret, struct gy_err *err)
+{
+    int64_t now = 0; /* 2: an approval; 1: four eyes */
+    bool found;
+    GY_TRY(gy_db_get_i64(db,
+                         "SELECT 2 * needs_approval + four_eyes FROM protected_aliases WHERE "
+                         "workspace_id=? AND model=? AND alias=?",
+                         GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(model), gy_vs(alias)), &found,
+                         &now, err));
+    *ret = found && ((now / 2 && !needs_approval) || (now % 2 && !four_eyes));
+    return GY_OK;
+}
+
 gy_status gy_protect_alias(struct gy_db *db, struct gy_str model, struct gy_str alias,
                            struct gy_str gate, bool needs_approval, struct gy_str actor,
                            struct gy_err *err)

@@ -57,6 +57,10 @@ GY_CHECKED gy_status gy_approval_list(struct gy_db *db, struct gy_arena *a,
  * one row a (model, alias); a change is an event. "latest" is INVALID: it is no alias.
  * gate_allows: GY_OK, or NOTBLESSED with the reason in err: no verdict, NOT_BLESSED with the
  * failing checks, approval missing. */
+/* Would that ask for less than now: no approval, or no second pair of eyes, where one is asked? */
+GY_CHECKED gy_status gy_protect_loosens(struct gy_db *db, struct gy_str model, struct gy_str alias,
+                                        bool needs_approval, bool four_eyes, bool *ret,
+                                        struct gy_err *err);
 GY_CHECKED gy_status gy_protect_alias(struct gy_db *db, struct gy_str model, struct gy_str alias,
                                       struct gy_str gate, bool needs_approval, struct gy_str actor,
                                       struct gy_err *err);
