@@ -207,11 +207,20 @@ static gy_status write_points(struct gy_db *db, void *ctx, struct gy_err *err)
     }
 }
 
+static gy_status need_run(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    int64_t seq;
+    return gy_run_find(db, ((struct stream *)ctx)->run, false, &seq, err);
+}
+
 static gy_status get_points(void *ctx, struct gy_request *req, struct gy_reply *reply,
                             struct gy_err *err)
 {
+    struct gy_app *app = ctx;
     struct stream s = {.run = gy_req_query(req, "run")};
     GY_TRY(gy_track_check_run_id(s.run, err));
+    /* Before the answer has begun: later it could only break off. */
+    GY_TRY(gy_store_read(app->store, need_run, &s, err));
     return send(ctx, reply, &s, write_points, err);
 }
 
