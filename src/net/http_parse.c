@@ -149,14 +149,20 @@ static struct gy_str fit_id(struct gy_str v)
     return v;
 }
 
+/* How often each came. Of who asks, and where, there must be one: a proxy in front that looks at
+ * the last of two must not let pass what the first one says here. */
+struct seen {
+    int hosts, encodings, logins, workspaces;
+};
+
 /* Notes the headers that the server itself cares about. */
-static int note(struct gy_http_parser *p, struct gy_header h, int *n_hosts, int *n_encodings)
+static int note(struct gy_http_parser *p, struct gy_header h, struct seen *seen)
 {
     switch (h.name.n) {
     case 4:
         if (IS(h.name, "host")) {
             p->head.host = h.value;
-            return ++*n_hosts > 1 ? bad(p, 400, "more than one Host") : 0;
+            return ++seen->hosts > 1 ? bad(p, 400, "more than one Host") : 0;
         }
         break;
     case 6:
@@ -173,13 +179,23 @@ static int note(struct gy_http_parser *p, struct gy_header h, int *n_hosts, int 
             p->head.request_id = fit_id(h.value);
         }
         break;
+    case 13:
+        if (IS(h.name, "authorization")) {
+            return ++seen->logins > 1 ? bad(p, 400, "more than one Authorization") : 0;
+        }
+        break;
     case 17:
         if (IS(h.name, "transfer-encoding")) {
-            if (++*n_encodings > 1 || p->head.http10) {
+            if (++seen->encodings > 1 || p->head.http10) {
                 return bad(p, 400, "a Transfer-Encoding that is not allowed here");
             }
             p->head.chunked = gy_str_ieq(h.value, GY_STR("chunked"));
             return p->head.chunked ? 0 : bad(p, 501, "only the transfer encoding chunked is known");
+        }
+        break;
+    case 18:
+        if (IS(h.name, "x-mlflow-workspace")) {
+            return ++seen->workspaces > 1 ? bad(p, 400, "more than one X-MLFLOW-WORKSPACE") : 0;
         }
         break;
     default:
@@ -217,7 +233,7 @@ static int split_target(struct gy_http_parser *p, struct gy_str target)
 static int read_head(struct gy_http_parser *p, llhttp_t *ll)
 {
     struct gy_http_head *h = &p->head;
-    int n_hosts = 0, n_encodings = 0;
+    struct seen seen = {0};
     h->http10 = ll->http_major == 1 && ll->http_minor == 0;
     if (ll->http_major != 1 || ll->http_minor > 1) {
         return bad(p, 505, "only HTTP/1.1 and HTTP/1.0 are spoken here");
@@ -232,7 +248,7 @@ static int read_head(struct gy_http_parser *p, llhttp_t *ll)
     for (size_t i = 0; i < h->n_headers; i++) {
         p->headers[i].name = gy_str_n(p->bytes + p->names[i].at, p->names[i].n);
         p->headers[i].value = gy_str_trim(gy_str_n(p->bytes + p->values[i].at, p->values[i].n));
-        int failed = note(p, p->headers[i], &n_hosts, &n_encodings);
+        int failed = note(p, p->headers[i], &seen);
         if (failed) {
             return failed;
         }
@@ -241,10 +257,10 @@ static int read_head(struct gy_http_parser *p, llhttp_t *ll)
     if (ll->flags & F_CONTENT_LENGTH && ll->content_length > INT64_MAX) {
         return bad(p, 413, "a Content-Length beyond all bounds");
     }
-    if (n_encodings && h->content_length >= 0) {
+    if (seen.encodings && h->content_length >= 0) {
         return bad(p, 400, "Content-Length beside Transfer-Encoding");
     }
-    if (!n_hosts && !h->http10) {
+    if (!seen.hosts && !h->http10) {
         return bad(p, 400, "the Host header is missing");
     }
     h->keep_alive = llhttp_should_keep_alive(ll);

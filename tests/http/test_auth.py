@@ -3,6 +3,7 @@
 
 import concurrent.futures
 import hashlib
+import http.client
 import json
 import re
 import sqlite3
@@ -454,6 +455,27 @@ def test_anonymous_may_move_only_what_is_not_protected(new_server):
     assert status in (401, 403), answer
 
 
+def test_who_deploys_does_not_do_without_the_approval(server, people):
+    """An operator asked for less than the alias's protection did, and moved it without those who were to look."""
+    protect, operator = f"{API}/gate/protect", people["operator"]
+    alias = {"model": "guarded", "alias": "champion", "gate": "g"}
+    strict = {**alias, "approval": "required", "four_eyes": True}
+    assert ask(server, "POST", protect, alias, operator)[0] == 200
+    assert ask(server, "POST", protect, strict, operator)[0] == 200  # asking for more is everybody's who deploys
+    for less in (alias, {**alias, "approval": "required"}, {**alias, "four_eyes": True}, {**alias, "gate": "other"}):
+        status, answer, _ = ask(server, "POST", protect, less, operator)
+        assert status == 403 and "admin" in answer["detail"], less
+    assert ask(server, "POST", protect, strict, operator)[0] == 200
+    assert ask(server, "POST", protect, alias, people["admin"])[0] == 200
+    assert audit(server, action="gate/protect", outcome="denied")[-1]["actor"] == "the-operator"
+
+
+def test_points_of_no_run_are_not_found(server, people):
+    """The answer began before the run was looked for, and broke off."""
+    got = ask(server, "GET", f"{API}/export/points?run={'0' * 32}", headers=people["viewer"])
+    assert (got[0], got[1]["code"]) == (404, "NOTFOUND")
+
+
 # ---- workspaces -----------------------------------------------------------------------------------------------------------------
 
 
@@ -523,6 +545,20 @@ def test_an_opaque_origin_is_nobodys_page(new_server):
         for path in (f"{MLFLOW}/experiments/search", f"{API}/log/flush"):
             got = ask(server, "POST", path, {"max_results": 1}, {"Origin": origin, "Host": "gyre.example"})[0]
             assert got == status, (origin, path)
+
+
+def test_who_asks_and_where_is_said_once(server, people):
+    """Of two such headers the first one counted; a proxy in front may have looked at the last."""
+    token = people["viewer"]["Authorization"]
+    for twice in ([("Authorization", token), ("authorization", token)],
+                  [("Authorization", token), ("X-MLFLOW-WORKSPACE", "default"), ("x-mlflow-workspace", "other")]):
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        connection.putrequest("GET", WHO)
+        for name, value in twice:
+            connection.putheader(name, value)
+        connection.endheaders()
+        assert connection.getresponse().status == 400, twice
+        connection.close()
 
 
 def test_a_review_link_ends_with_its_user(server):
