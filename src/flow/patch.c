@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/file.h"
@@ -130,20 +131,24 @@ static gy_status diff_tracked(struct maker *m, struct gy_err *err)
 /* Names that people keep keys in: nobody expects them in a registry. */
 static bool may_be_secret(struct gy_str path)
 {
-    static const char *const ends[] = {".pem",  ".key", ".p12",   ".pfx",
-                                       ".kdbx", ".jks", ".netrc", "credentials.json"};
-    static const char *const starts[] = {".env", "id_rsa", "id_ed25519", "id_ecdsa", "secrets."};
+    static const char *const ends[] = {
+        ".pem",   ".key",   ".p12",    ".pfx",    ".kdbx",     ".jks",       "credentials.json",
+        ".netrc", ".npmrc", ".pypirc", ".pgpass", ".htpasswd", "credentials"};
+    static const char *const starts[] = {".env",     "id_rsa",   "id_ed25519",
+                                         "id_ecdsa", "secrets.", "secret."};
     struct gy_str name = path, head, tail;
     while (gy_str_cut(name, '/', &head, &tail)) {
         name = tail;
     }
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
-        if (gy_str_ends(name, gy_str_c(ends[i]))) {
+        struct gy_str end = gy_str_c(ends[i]);
+        if (name.n >= end.n && gy_str_ieq(gy_str_sub(name, name.n - end.n, end.n), end)) {
             return true;
         }
     }
     for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++) {
-        if (gy_str_starts(name, gy_str_c(starts[i]))) {
+        struct gy_str start = gy_str_c(starts[i]);
+        if (gy_str_ieq(gy_str_sub(name, 0, start.n), start)) {
             return true;
         }
     }
@@ -175,6 +180,10 @@ static gy_status add_untracked(struct maker *m, struct gy_str path, struct gy_er
     }
     if (st.st_size > GY_PATCH_MAX_FILE) {
         leave_out(m, path, (int64_t)st.st_size, "over 262144");
+        return GY_OK;
+    }
+    if (access(full, R_OK) != 0) { /* git could not read it either; the rest is worth keeping */
+        leave_out(m, path, (int64_t)st.st_size, "can not be read");
         return GY_OK;
     }
     GY_TRY(is_text(full, &text, err));

@@ -2,6 +2,10 @@
 /* The patch of a dirty tree, applied to a clean checkout, gives the tree again. Needs git: skipped
  * without. */
 #include "flow/patch.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "base/proc.h"
 #include "unit.h"
 
@@ -185,6 +189,46 @@ static void test_what_is_only_named(void **state)
     expect_same(f, "a\nb");
 }
 
+/* Names were compared as they are written: Secrets.yaml and .ENV went along. */
+static void test_secrets_in_other_spellings_stay(void **state)
+{
+    static const char *const names[] = {".ENV.local",         "Server.KEY",  "aws/credentials",
+                                        "deploy/Secret.yaml", "home/.npmrc", ".git-credentials"};
+    const struct fixture *f = *state;
+    need_git(f);
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf patch;
+    put(f->tree, "train.py", GY_STR("print(9)\n"));
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        put(f->tree, names[i], GY_STR("hush\n"));
+    }
+    put(f->tree, "keyboard.txt", GY_STR("said aloud\n"));
+    struct gy_patch p = make(f, ".", &patch);
+    assert_int_equal(p.n_omitted, sizeof names / sizeof names[0]);
+    assert_false(says(&patch, "hush"));
+    assert_true(says(&patch, "said aloud"));
+}
+
+/* One file of another user made the whole patch fail. */
+static void test_what_can_not_be_read_is_named(void **state)
+{
+    const struct fixture *f = *state;
+    char path[256];
+    need_git(f);
+    if (geteuid() == 0) {
+        print_message("SKIP: root reads everything\n");
+        skip();
+    }
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf patch;
+    put(f->tree, "theirs.txt", GY_STR("not ours\n"));
+    put(f->tree, "train.py", GY_STR("print(9)\n"));
+    (void)snprintf(path, sizeof path, "%s/theirs.txt", f->tree);
+    assert_int_equal(chmod(path, 0), 0);
+    struct gy_patch p = make(f, ".", &patch);
+    assert_int_equal(p.n_omitted, 1);
+    assert_true(says(&patch, "# left out: theirs.txt 9 bytes (can not be read)\n"));
+    assert_true(says(&patch, "print(9)"));
+}
+
 static void test_a_clean_tree_has_none(void **state)
 {
     const struct fixture *f = *state;
@@ -216,6 +260,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_it_gives_the_tree_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_only_named, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_secrets_in_other_spellings_stay, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_can_not_be_read_is_named, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_clean_tree_has_none, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_much_is_refused, setup, teardown),
     };
