@@ -103,6 +103,15 @@ static gy_status put_pairs(struct gy_db *db, const char *sql, struct gy_val owne
     return GY_OK;
 }
 
+/* When what is deleted in the source counts as deleted here (track/purge.h): since it came. Without
+ * a time the next collection would take it, however long deleted things are to be kept. */
+static struct gy_val deleted_at(bool deleted)
+{
+    return deleted ? gy_vi(gy_now_us()) : gy_vnull();
+}
+#define KEEP_DELETED(table) \
+    "CASE WHEN excluded.deleted = 1 THEN COALESCE(" table ".deleted_us, excluded.deleted_us) END"
+
 /* ---- experiments ---- */
 
 static gy_status need_experiment(struct gy_db *db, int64_t id, struct gy_err *err)
@@ -140,8 +149,15 @@ static gy_status find_place(struct gy_db *db, int64_t import, const struct gy_ex
     GY_TRY(gy_db_get_i64(
         db, "SELECT experiment_id FROM import_experiments WHERE import_id = ? AND source_id = ?",
         GY_VALS(gy_vi(import), gy_vi(e->id)), &found, ret_id, err));
-    if (found) { /* it came before: its place is known, and whether it is ours alone */
-        *ret_place = *ret_id == e->id ? GY_IMPORT_KEPT : GY_IMPORT_NUMBERED;
+    if (found) {
+        /* It came before, to a place of its own or into an experiment that was here already. Its
+         * own one began when the source's did; another's name, time and place are not the source's.
+         */
+        GY_TRY(gy_db_get_i64(db, "SELECT 1 FROM experiments WHERE id = ? AND created_us = ?",
+                             GY_VALS(gy_vi(*ret_id), gy_vi(e->created_us)), ret_fill, &one, err));
+        *ret_place = !*ret_fill         ? GY_IMPORT_MERGED
+                     : *ret_id == e->id ? GY_IMPORT_KEPT
+                                        : GY_IMPORT_NUMBERED;
         return GY_OK;
     }
     GY_TRY(gy_db_get_i64(db, "SELECT id FROM experiments WHERE workspace_id = ? AND name = ?",
@@ -184,13 +200,16 @@ gy_status gy_import_experiment(struct gy_db *db, int64_t import, const struct gy
     if (fill) {
         GY_TRY(gy_db_exec(
             db,
-            "INSERT INTO experiments (id, workspace_id, name, artifact_location, deleted, actor, "
-            "created_us, updated_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE "
-            "SET "
-            "name = excluded.name, artifact_location = excluded.artifact_location, deleted = "
-            "excluded.deleted, created_us = excluded.created_us, updated_us = excluded.updated_us",
+            "INSERT INTO experiments (id, workspace_id, name, artifact_location, deleted, "
+            "deleted_us, "
+            "actor, created_us, updated_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO "
+            "UPDATE SET name = excluded.name, artifact_location = excluded.artifact_location, "
+            "deleted = excluded.deleted, deleted_us = " KEEP_DELETED(
+                "experiments") ", created_us "
+                               "= excluded.created_us, updated_us = excluded.updated_us",
             GY_VALS(gy_vi(*ret_id), gy_vs(gy_db_workspace(db)), gy_vs(e->name), gy_vs(location),
-                    gy_vi(e->deleted), gy_vs(actor), gy_vi(e->created_us), gy_vi(e->updated_us)),
+                    gy_vi(e->deleted), deleted_at(e->deleted), gy_vs(actor), gy_vi(e->created_us),
+                    gy_vi(e->updated_us)),
             NULL, err));
     }
     GY_TRY(put_pairs(db,
@@ -215,8 +234,8 @@ static gy_status put_run(struct gy_db *db, const struct gy_run *r, struct gy_str
                          &found, &experiment, err));
     if (found && experiment != r->experiment_id) {
         return gy_err_set(err, GY_E_CONFLICT,
-                          "run %" GY_STR_F " is here already, in experiment %lld",
-                          GY_STR_A(gy_str_sub(r->id, 0, 256)), (long long)experiment);
+                          "run %" GY_STR_F " is here already, in another experiment",
+                          GY_STR_A(gy_str_sub(r->id, 0, 256)));
     }
     /* Not deleted until all of it is there: what follows writes to active runs only. */
     GY_TRY(gy_db_exec(
@@ -230,7 +249,8 @@ static gy_status put_run(struct gy_db *db, const struct gy_run *r, struct gy_str
                 gy_vs(r->name.p ? r->name : empty), gy_vs(r->user_id.p ? r->user_id : empty),
                 gy_vs(r->status), r->start_ms ? gy_vi(r->start_ms) : gy_vnull(),
                 r->end_ms ? gy_vi(r->end_ms) : gy_vnull(), gy_vs(r->artifact_uri), gy_vs(actor),
-                gy_vi(r->start_ms ? r->start_ms * 1000 : gy_now_us())),
+                gy_vi(r->start_ms > 0 && r->start_ms <= INT64_MAX / 1000 ? r->start_ms * 1000
+                                                                         : gy_now_us())),
         NULL, err));
     return gy_run_find(db, r->id, false, ret_seq, err);
 }
@@ -255,9 +275,12 @@ gy_status gy_import_run(struct gy_db *db, const struct gy_run *r, struct gy_str 
     GY_TRY(gy_run_log_inputs(db, r->id, r->inputs, r->n_inputs, r->model_inputs, r->n_model_inputs,
                              actor, err));
     GY_TRY(gy_run_log_outputs(db, r->id, r->model_outputs, r->n_model_outputs, err));
-    return r->deleted ? gy_db_exec(db, "UPDATE runs SET deleted = 1 WHERE seq = ?",
-                                   GY_VALS(gy_vi(seq)), NULL, err)
-                      : GY_OK;
+    return gy_db_exec(db,
+                      r->deleted
+                          ? "UPDATE runs SET deleted = 1, deleted_us = COALESCE(deleted_us, ?) "
+                            "WHERE seq = ?"
+                          : "UPDATE runs SET deleted_us = ? WHERE seq = ?",
+                      GY_VALS(deleted_at(r->deleted), gy_vi(seq)), NULL, err);
 }
 
 gy_status gy_import_points(struct gy_db *db, const struct gy_transfer_points *p, struct gy_err *err)
@@ -304,21 +327,22 @@ gy_status gy_import_logged(struct gy_db *db, const struct gy_logged_model *m, st
                          GY_VALS(gy_vs(m->id)), &found, &experiment, err));
     if (found && experiment != m->experiment_id) {
         return gy_err_set(err, GY_E_CONFLICT,
-                          "logged model %" GY_STR_F " is here already, in experiment %lld",
-                          GY_STR_A(gy_str_sub(m->id, 0, 256)), (long long)experiment);
+                          "logged model %" GY_STR_F " is here already, in another experiment",
+                          GY_STR_A(gy_str_sub(m->id, 0, 256)));
     }
     GY_TRY(gy_db_exec(
         db,
         "INSERT INTO logged_models (id, workspace_id, experiment_id, name, artifact_uri, status, "
-        "model_type, source_run_id, deleted, actor, created_us, updated_us) VALUES (?, ?, ?, ?, ?, "
-        "?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET name = excluded.name, artifact_uri = "
-        "excluded.artifact_uri, status = excluded.status, model_type = excluded.model_type, "
-        "source_run_id = excluded.source_run_id, deleted = excluded.deleted, created_us = "
-        "excluded.created_us, updated_us = excluded.updated_us",
+        "model_type, source_run_id, deleted, deleted_us, actor, created_us, updated_us) VALUES (?, "
+        "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET name = excluded.name, "
+        "artifact_uri = excluded.artifact_uri, status = excluded.status, model_type = "
+        "excluded.model_type, source_run_id = excluded.source_run_id, deleted = excluded.deleted, "
+        "deleted_us = " KEEP_DELETED("logged_models") ", created_us = excluded.created_us, "
+                                                      "updated_us = excluded.updated_us",
         GY_VALS(gy_vs(m->id), gy_vs(gy_db_workspace(db)), gy_vi(m->experiment_id),
                 gy_vs(m->name.p ? m->name : GY_STR("")), gy_vs(m->artifact_uri), gy_vi(m->status),
-                gy_vs(m->model_type), gy_vs(m->source_run_id), gy_vi(m->deleted), gy_vs(actor),
-                gy_vi(m->created_us), gy_vi(m->updated_us)),
+                gy_vs(m->model_type), gy_vs(m->source_run_id), gy_vi(m->deleted),
+                deleted_at(m->deleted), gy_vs(actor), gy_vi(m->created_us), gy_vi(m->updated_us)),
         NULL, err));
     GY_TRY(put_pairs(db,
                      "INSERT INTO logged_model_params (model_id, key, value) VALUES (?, ?, ?) ON "

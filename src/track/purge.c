@@ -23,6 +23,10 @@
     " FROM experiments e WHERE e.workspace_id = ? AND e.deleted = 1 AND "       \
     "COALESCE(e.deleted_us, 0) < ? AND NOT EXISTS (SELECT 1 FROM runs r WHERE " \
     "r.experiment_id = e.id"
+/* The key of import_items begins with the import: named, it is looked up and not searched for. */
+#define FORGET_ITEM(kind)                                                                         \
+    "DELETE FROM import_items WHERE import_id IN (SELECT id FROM imports) AND kind = '" kind "' " \
+    "AND id = ?"
 
 /* One thing to purge. */
 struct item {
@@ -137,8 +141,7 @@ static gy_status purge_run(struct gy_db *db, const struct item *i, struct gy_str
     GY_TRY(purge_artifacts(db, i->uri, a, counts, err));
     GY_TRY(run_each(db, by_seq, sizeof by_seq / sizeof by_seq[0], gy_vi(i->seq), err));
     /* What was imported once and is gone is brought again when it is asked for again. */
-    GY_TRY(gy_db_exec(db, "DELETE FROM import_items WHERE kind = 'run' AND id = ?",
-                      GY_VALS(gy_vs(i->id)), NULL, err));
+    GY_TRY(gy_db_exec(db, FORGET_ITEM("run"), GY_VALS(gy_vs(i->id)), NULL, err));
     counts->runs++;
     return tell(db, "run.purged", "run", i->id, actor, err);
 }
@@ -151,7 +154,7 @@ static gy_status purge_model(struct gy_db *db, const struct item *i, struct gy_s
         "DELETE FROM logged_model_params WHERE model_id = ?",
         "DELETE FROM logged_model_tags WHERE model_id = ?",
         "DELETE FROM run_models WHERE model_id = ?",
-        "DELETE FROM import_items WHERE kind = 'logged_model' AND id = ?",
+        FORGET_ITEM("logged_model"),
         "DELETE FROM logged_models WHERE id = ?",
     };
     GY_TRY(purge_artifacts(db, i->uri, a, counts, err));
@@ -169,8 +172,7 @@ static gy_status purge_experiment(struct gy_db *db, const struct item *i, struct
         "DELETE FROM import_experiments WHERE experiment_id = ?",
         "DELETE FROM experiments WHERE id = ?",
     };
-    GY_TRY(gy_db_exec(db, "DELETE FROM import_items WHERE kind = 'experiment' AND id = ?",
-                      GY_VALS(gy_vs(i->id)), NULL, err));
+    GY_TRY(gy_db_exec(db, FORGET_ITEM("experiment"), GY_VALS(gy_vs(i->id)), NULL, err));
     GY_TRY(run_each(db, by_id, sizeof by_id / sizeof by_id[0], gy_vi(i->seq), err));
     counts->experiments++;
     return tell(db, "experiment.purged", "experiment", i->id, actor, err);
