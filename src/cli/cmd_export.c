@@ -177,6 +177,7 @@ static gy_status copy_artifacts(struct job *j, struct gy_str uri, struct gy_err 
 {
     static const char ours[] = "mlflow-artifacts:/";
     GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
+    gy_arena_init(&a, GY_MIB);
     const char *path = NULL;
     char dir[GY_MAX_PATH], to[GY_MAX_PATH];
     gy_arena_init(&a, GY_MIB);

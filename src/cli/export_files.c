@@ -25,6 +25,20 @@ static gy_status join(char out[GY_MAX_PATH], const char *dir, const char *name, 
     return gy_path_join(out, GY_MAX_PATH, dir, name, err);
 }
 
+/* Whoever writes to the store chooses names of models and ids in links: one that is no single name
+ * of a folder ("..", "a/b") would lead out of the export. false: it is rejected. */
+static bool is_folder(struct writer *w, const char *what, struct gy_str name)
+{
+    char where[300];
+    if (gy_path_check_relative(name, NULL) == GY_OK && gy_str_find(name, '/') == SIZE_MAX) {
+        return true;
+    }
+    (void)snprintf(where, sizeof where, "%s '%" GY_STR_F "'", what,
+                   GY_STR_A(gy_str_sub(name, 0, 200)));
+    gy_move_reject(w->report, where, "its name can not be that of a folder");
+    return false;
+}
+
 /* Metadata of a folder that counts only when it is whole: written plainly. */
 static gy_status write_file(const char *path, struct gy_str bytes, struct gy_err *err)
 {
@@ -251,6 +265,9 @@ static gy_status put_links(struct writer *w, const char *dir, const struct gy_ru
     }
     for (size_t i = 0; i < r->n_model_outputs; i++) {
         char name[128];
+        if (!is_folder(w, "an output model", r->model_outputs[i].model_id)) {
+            continue;
+        }
         (void)snprintf(name, sizeof name, "%" GY_STR_F,
                        GY_STR_A(gy_str_sub(r->model_outputs[i].model_id, 0, 100)));
         GY_TRY(put_link(w, dir, "outputs", name, "RUN_OUTPUT", r->model_outputs[i].model_id,
@@ -416,6 +433,9 @@ static gy_status writer_model(void *self, const struct gy_registered_model *m, s
 {
     struct writer *w = self;
     char dir[GY_MAX_PATH];
+    if (!is_folder(w, "model", m->name)) {
+        return GY_OK;
+    }
     GY_TRY(model_dir(w, m->name, dir, err));
     start_meta(w);
     put_number(w, "creation_timestamp", m->created_us / 1000);
@@ -431,6 +451,9 @@ static gy_status writer_version(void *self, const struct gy_transfer_version *x,
     struct writer *w = self;
     const struct gy_model_version *v = &x->v;
     char model[GY_MAX_PATH], dir[GY_MAX_PATH], name[40];
+    if (!is_folder(w, "a version of model", v->name)) {
+        return GY_OK;
+    }
     GY_TRY(model_dir(w, v->name, model, err));
     (void)snprintf(name, sizeof name, "version-%lld", (long long)v->version);
     GY_TRY(join(dir, model, name, err));
@@ -458,6 +481,9 @@ static gy_status writer_alias(void *self, struct gy_str model, struct gy_str ali
 {
     struct writer *w = self;
     char dir[GY_MAX_PATH], aliases[GY_MAX_PATH], path[GY_MAX_PATH], number[32];
+    if (!is_folder(w, "an alias of model", model)) {
+        return GY_OK;
+    }
     GY_TRY(model_dir(w, model, dir, err));
     GY_TRY(join(aliases, dir, "aliases", err));
     (void)snprintf(number, sizeof number, "%lld", (long long)version);

@@ -343,6 +343,7 @@ gy_status gy_transfer_read_points(yyjson_val *o, struct gy_arena *a, struct gy_t
     size_t i, n;
     *ret = (struct gy_transfer_points){.n = 0};
     GY_TRY(gy_json_need_str(o, "run", &ret->run_id, err));
+    GY_TRY(gy_track_check_run_id(ret->run_id, err));
     GY_TRY(gy_json_need_str(o, "key", &key, err));
     GY_TRY(gy_json_need_arr(o, "points", &list, err));
     if (yyjson_arr_size(list) % 3 != 0 || yyjson_arr_size(list) / 3 > GY_TRANSFER_MAX_POINTS ||
@@ -361,7 +362,7 @@ gy_status gy_transfer_read_points(yyjson_val *o, struct gy_arena *a, struct gy_t
         m->key = key;
         if (i % 3 == 2) {
             GY_TRY(read_number(x, &m->value, err));
-        } else if (!yyjson_is_int(x)) {
+        } else if (!yyjson_is_int(x) || (yyjson_is_uint(x) && yyjson_get_uint(x) > INT64_MAX)) {
             return gy_err_set(err, GY_E_INVALID, "a point's timestamp or step is no integer");
         } else if (i % 3 == 0) {
             m->ts_ms = yyjson_get_sint(x);
