@@ -29,6 +29,7 @@ struct files {
     struct gy_arena page;  /* names of the experiment that is being read */
     const char **names;    /* its runs or logged models, sorted */
     size_t n_names, cap;
+    const char *listed; /* the folder that they are in, while it is read */
 };
 
 static gy_status join(char out[GY_MAX_PATH], const char *dir, const char *name, struct gy_err *err)
@@ -44,6 +45,27 @@ static gy_status reject(struct files *f, const char *where, const struct gy_err 
         return gy_err_set(err, GY_E_NOMEM, "%s", why->msg);
     }
     gy_move_reject(f->report, where, why->msg);
+    return GY_OK;
+}
+
+/* A store is what lies in its folder: a link could bring in any file of this machine, and a pipe
+ * would be waited for. */
+static bool is_plain(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+#define NOT_PLAIN "a link or a special file is not read"
+
+/* A folder of the store that is a link is named, not passed over. */
+static gy_status tell_link(struct files *f, const char *dir, const char *name, struct gy_err *err)
+{
+    char path[GY_MAX_PATH], meta[GY_MAX_PATH];
+    GY_TRY(join(path, dir, name, err));
+    GY_TRY(join(meta, path, "meta.yaml", err));
+    if (gy_path_is_dir(path) && gy_path_exists(meta)) {
+        gy_move_reject(f->report, path, "a link to a folder is not followed");
+    }
     return GY_OK;
 }
 
@@ -71,6 +93,10 @@ static gy_status read_value(struct pairs *p, const char *path, struct gy_str key
     GY_AUTO_DONE(gy_buf_done) struct gy_buf bytes;
     struct gy_err why = GY_ERR_INIT;
     gy_buf_init(&bytes, MAX_VALUE);
+    if (!is_plain(path)) {
+        gy_move_reject(p->f->report, path, NOT_PLAIN);
+        return GY_OK;
+    }
     gy_status status = gy_file_read(path, &bytes, &why);
     if (status == GY_OK && (!gy_str_is_utf8(gy_buf_str(&bytes)) || !gy_str_is_utf8(key))) {
         status = gy_err_set(&why, GY_E_INVALID, "the value or its key is no UTF-8");
@@ -152,7 +178,10 @@ static gy_status add_experiment(void *ctx, const char *name, bool is_dir, struct
     struct gy_experiment e;
     char dir[GY_MAX_PATH], path[GY_MAX_PATH], id[32];
     GY_AUTO(gy_yaml_free) struct gy_yaml *y = NULL;
-    if (!is_dir || strcmp(name, ".trash") == 0 || strcmp(name, "models") == 0) {
+    if (!is_dir) {
+        return tell_link(l->f, l->dir, name, err);
+    }
+    if (strcmp(name, ".trash") == 0 || strcmp(name, "models") == 0) {
         return GY_OK;
     }
     GY_TRY(join(dir, l->dir, name, err));
@@ -209,7 +238,7 @@ static gy_status add_name(void *ctx, const char *name, bool is_dir, struct gy_er
     struct files *f = ctx;
     void *items = f->names;
     if (!is_dir) {
-        return GY_OK;
+        return tell_link(f, f->listed, name, err);
     }
     if (f->n_names >= GY_MOVE_MAX_RUNS) {
         return gy_err_set(err, GY_E_TOOBIG, "more than %d runs in one experiment",
@@ -226,6 +255,7 @@ static gy_status list_names(struct files *f, const char *dir, struct gy_err *err
     gy_arena_reset(&f->page);
     f->names = NULL;
     f->n_names = f->cap = 0;
+    f->listed = dir;
     return gy_path_is_dir(dir) ? gy_dir_each(dir, add_name, f, err) : GY_OK;
 }
 
@@ -517,6 +547,12 @@ static gy_status read_history(struct history *h, const char *path, struct gy_str
                               struct gy_err *err)
 {
     struct stat st;
+    if (!is_plain(path)) {
+        if (!h->mark) { /* who reads the points tells it */
+            gy_move_reject(h->f->report, path, NOT_PLAIN);
+        }
+        return GY_OK;
+    }
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) != 0) {
         struct gy_err why = GY_ERR_INIT;
@@ -524,7 +560,7 @@ static gy_status read_history(struct history *h, const char *path, struct gy_str
         if (fd >= 0) {
             (void)close(fd);
         }
-        return reject(h->f, path, &why, err);
+        return h->mark ? GY_OK : reject(h->f, path, &why, err);
     }
     gy_status status = GY_OK;
     if (h->mark) {
