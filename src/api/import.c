@@ -4,7 +4,7 @@
  *   POST /import/batch?source=   lines of JSON, each an entity, or {"kind":"item","what","id",
  *        "fingerprint","params","tags","points","links"} once all of one is here
  *        -> {"applied", "experiments":[{"source_id","id","place"}], "rejected":[{"line","error"}]}
- *        The lines of one request are stored together; a rejected one is left out of it.
+ *        A rejected line is left out; the lines between two of them are stored together.
  *   POST /import/known {"source","kind","ids":[..]}      -> {"items":[{"id","fingerprint",..}]}
  *   GET  /import/counts?source=    -> what came and what is stored, by experiment; what differs
  *   GET  /import/files?path=dir    -> {"files":[{"path","sha256","size"}]} below a folder */
@@ -41,7 +41,9 @@ struct batch {
     bool *skip;                /* line was rejected */
     size_t n_rejected;
     struct moved *moved;
-    size_t n_moved, applied, at; /* at: the line that is being applied */
+    size_t n_moved, applied;          /* of the lines before `to` */
+    size_t from, to, at;              /* the lines of this transaction; the one being applied */
+    size_t moved_before, done_before; /* n_moved and applied of the lines before `from` */
     bool any_object; /* whoever imports may name bytes of every workspace, having all of them */
 };
 
@@ -161,10 +163,11 @@ static gy_status apply_batch(struct gy_db *db, void *ctx, struct gy_err *err)
     int64_t import = 0;
     GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
     gy_arena_init(&a, GY_MAX_REQUEST_ARENA);
-    b->n_moved = b->applied = 0;
+    b->n_moved = b->moved_before;
+    b->applied = b->done_before;
     b->at = SIZE_MAX;
     GY_TRY(gy_import_open(db, b->source, b->actor, &import, err));
-    for (size_t i = 0; i < b->n_lines; i++) {
+    for (size_t i = b->from; i < b->to; i++) {
         if (b->skip[i]) {
             continue;
         }
@@ -196,15 +199,24 @@ static bool is_rejection(gy_status status)
     }
 }
 
-/* A line that fails takes back what the batch has written: it is left out and the others are
- * written again. */
+/* A line that fails takes back what its transaction has written. The lines before it are written
+ * again, alone, and the work goes on behind it: each is written twice at most, however many fail.
+ */
 static gy_status run_batch(struct gy_app *app, struct batch *b, struct gy_err *err)
 {
+    b->to = b->n_lines;
     for (;;) {
         struct gy_err why = GY_ERR_INIT;
         gy_status status = gy_store_write(app->store, apply_batch, b, &why);
-        if (status == GY_OK) {
+        if (status == GY_OK && b->to == b->n_lines) {
             return GY_OK;
+        }
+        if (status == GY_OK) {
+            b->from = b->to; /* which is skipped */
+            b->to = b->n_lines;
+            b->moved_before = b->n_moved;
+            b->done_before = b->applied;
+            continue;
         }
         if (b->at == SIZE_MAX || !is_rejection(status)) {
             if (err) {
@@ -219,6 +231,7 @@ static gy_status run_batch(struct gy_app *app, struct batch *b, struct gy_err *e
         }
         b->rejected[b->n_rejected++] = (struct rejected){b->at, text};
         b->skip[b->at] = true;
+        b->to = b->at;
     }
 }
 
