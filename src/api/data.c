@@ -335,8 +335,9 @@ static gy_status get_version(void *ctx, struct gy_request *req, struct gy_reply 
 
 static const struct gy_route routes[] = {
     {"POST", BASE "/objects", post_object, NULL, SIZE_MAX, "Store bytes; named by their SHA-256",
-     GY_ACCESS_DEFAULT, GY_ROUTE_BULK},
-    {"GET", BASE "/objects/{sha256}", get_object, NULL, 0, "The bytes of an object"},
+     GY_ACCESS_DEFAULT, GY_ROUTE_BULK | GY_ROUTE_SCOPED},
+    {"GET", BASE "/objects/{sha256}", get_object, NULL, 0, "The bytes of an object",
+     GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED},
     {"POST", BASE "/datasets", post_dataset, NULL, 0, "Register a dataset version"},
     {"GET", BASE "/datasets", get_datasets, NULL, 0,
      "All dataset versions, or (sha256) the newest with these bytes"},

@@ -324,3 +324,112 @@ def test_a_database_in_postgresql(mlruns, tmp_path, postgres):
         s.stop()
     assert seen[0] == seen[1]
     assert run_json("import", "mlflow", url, "--home", tmp_path / "second", cwd=tmp_path)["unchanged_runs"] == 4
+
+
+# ---- what broke ----
+
+
+def post(server, path, body):
+    import urllib.request
+    r = urllib.request.Request(server.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    return json.loads(urllib.request.urlopen(r, timeout=60).read())
+
+
+def test_a_repeat_leaves_a_merged_experiment_as_it_was(mlruns, server, tmp_path):
+    """The second import took the experiment it had gone into for its own: it got the source's place and was deleted."""
+    post(server, "/api/2.0/mlflow/experiments/create", {"name": "mine", "artifact_location": "s3://mine/1"})
+    experiment(mlruns, 3, "mine", artifact_location="s3://theirs/3", lifecycle_stage="deleted")
+    before = [e for e in lines_of(server.url, "experiments") if e["name"] == "mine"]
+    for _ in range(2):
+        assert run_json("import", "mlflow", mlruns, "--server", server.url, cwd=tmp_path)["ok"]
+        assert [e for e in lines_of(server.url, "experiments") if e["name"] == "mine"] == before
+
+
+def test_what_came_deleted_is_kept_as_long_as_what_is_deleted_here(mlruns, tmp_path):
+    """It had no time of its end, and the next collection took it whatever it was told to keep."""
+    run(mlruns, 7, f"{RUN}a", lifecycle_stage="deleted")
+    experiment(mlruns, 9, "gone", lifecycle_stage="deleted")
+    home = tmp_path / "home"
+    for _ in range(2):
+        run_json("import", "mlflow", mlruns, "--home", home, "--full", cwd=tmp_path)
+        young = run_json("gc", "--older-than", "1h", "--home", home, cwd=tmp_path)
+        assert (young["runs"], young["experiments"]) == (0, 0), young
+    time.sleep(1.1)  # ages are whole seconds
+    old = run_json("gc", "--older-than", "0s", "--home", home, cwd=tmp_path)
+    assert (old["runs"], old["experiments"]) == (1, 1), old
+
+
+def test_links_and_pipes_in_a_source_are_not_read(mlruns, tmp_path):
+    """A tag that was a link brought in any file of this machine; a pipe was waited for; a linked run was lost unsaid."""
+    secret = tmp_path / "secret"
+    secret.write_text("hush")
+    folder = run(mlruns, 7, f"{RUN}a", {"loss": "1 0.5 0\n"})
+    os.symlink(secret, folder / "tags" / "stolen")
+    os.symlink(secret, folder / "params" / "stolen")
+    os.symlink(secret, folder / "metrics" / "stolen")
+    os.mkfifo(folder / "metrics" / "pipe")
+    elsewhere = run(tmp_path / "other", 7, f"{RUN}b")
+    os.symlink(elsewhere, mlruns / "7" / f"{RUN}b")
+    experiment(tmp_path / "other", 8, "eight")
+    os.symlink(tmp_path / "other" / "8", mlruns / "8")
+    done = run_gyre("import", "mlflow", mlruns, "--home", tmp_path / "home", "--json", cwd=tmp_path)
+    report = json.loads(done.stdout)
+    where = {r["where"].replace(str(mlruns) + "/", "") for r in report["rejected_items"]}
+    assert where == {f"7/{RUN}a/{x}" for x in ("tags/stolen", "params/stolen", "metrics/stolen", "metrics/pipe")} | \
+        {f"7/{RUN}b", "8"}
+    assert done.returncode == 1 and report["rejected"] == 6 and report["runs"] == 4 and report["lacking"] == 0
+    server = Server(tmp_path / "home").start()
+    try:
+        assert "hush" not in json.dumps(lines_of(server.url, "runs?experiment=7"))
+    finally:
+        server.stop()
+
+
+def test_an_export_stays_in_its_folder(server, tmp_path):
+    """Names that anybody may give led out of it. And a store whose artifacts are elsewhere ended the export with a crash."""
+    made = post(server, "/api/2.0/mlflow/runs/create", {"experiment_id": "0", "start_time": 1})["run"]["info"]["run_id"]
+    post(server, "/api/2.0/mlflow/runs/outputs", {"run_id": made, "models": [{"model_id": "../../../../out", "step": 1}]})
+    post(server, "/api/2.0/mlflow/experiments/create", {"name": "far", "artifact_location": "s3://far/1"})
+    post(server, "/api/2.0/mlflow/runs/create", {"experiment_id": "1", "start_time": 1})
+    for name in ("..", "fine"):
+        post(server, "/api/2.0/mlflow/registered-models/create", {"name": name})
+        post(server, "/api/2.0/mlflow/model-versions/create", {"name": name, "source": "s3://far/model"})
+    out = tmp_path / "in" / "export"
+    out.parent.mkdir()
+    done = run_gyre("export", "mlflow", out, "--format", "files", "--server", server.url, "--json", cwd=tmp_path)
+    report = json.loads(done.stdout)
+    assert done.returncode == 1 and report["rejected"] == 3, (done.stderr, report)
+    assert {r["where"] for r in report["rejected_items"]} == {
+        "model '..'", "a version of model '..'", "an output model '../../../../out'"}
+    assert not (out / "meta.yaml").exists() and (out / "models" / "fine" / "version-1" / "meta.yaml").is_file()
+    assert sorted(p.name for p in out.parent.iterdir()) == ["export"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["home", "home.server.log", "in"]
+
+
+def test_many_rejected_lines_cost_what_they_are(server):
+    """Each took the whole batch back to its first line. What lies between them is stored, in order, once."""
+    import urllib.request
+    lines = [{"kind": "experiment", "id": 40, "name": "forty"}]
+    for i in range(400):
+        lines.append({"kind": "nonsense"})
+        lines.append({"kind": "run", "id": f"r{i}", "experiment_id": 40, "artifact_uri": "x", "status": "FINISHED"})
+    r = urllib.request.Request(server.url + "/api/gyre/v1/import/batch?source=test",
+                               "\n".join(map(json.dumps, lines)).encode(), {"Content-Type": "application/x-ndjson"})
+    answer = json.loads(urllib.request.urlopen(r, timeout=60).read())
+    assert answer["applied"] == 401 and answer["experiments"] == [{"source_id": 40, "id": 40, "place": "kept"}]
+    assert [x["line"] for x in answer["rejected"]] == list(range(1, 801, 2))
+    assert len(lines_of(server.url, "runs?experiment=40")) == 400
+
+
+def test_a_store_moves_into_a_workspace_and_out_again(mlruns, server, tmp_path):
+    """Bytes were to be had in the default workspace alone: an import into another one ended at its first file."""
+    import identity
+    identity.add_workspace(server, "lab")
+    write(mlruns / "7" / f"{RUN}0" / "artifacts" / "a.txt", "hello")
+    lab = ("--workspace", "lab", "--server", server.url)
+    report = run_json("import", "mlflow", mlruns, *lab, cwd=tmp_path)
+    assert report["ok"] and report["files"] == 1 and report["runs"] == 3
+    out = run_json("export", "mlflow", tmp_path / "out", "--format", "files", *lab, cwd=tmp_path)
+    assert out["runs"] == 3 and out["files"] == 1 and out["points"] == 1500
+    assert [p.read_text() for p in (tmp_path / "out").rglob("a.txt")] == ["hello"]
+    assert run_json("export", "mlflow", tmp_path / "none", "--server", server.url, cwd=tmp_path)["runs"] == 0
