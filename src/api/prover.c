@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "base/time.h"
+#include "store/scope.h"
 #include "track/registry.h"
 
 enum { POLL_MS = 200, MAX_REF = 1024 };
@@ -27,8 +28,8 @@ struct gy_prover {
 /* One version to prove, or what became of it. */
 struct subject {
     struct gy_arena arena;
-    struct gy_model_version version;
-    int64_t after, id;
+    struct gy_unproven version;
+    int64_t after;
     bool found;
     char reason[256];
 };
@@ -36,18 +37,17 @@ struct subject {
 static gy_status find_next(struct gy_db *db, void *ctx, struct gy_err *err)
 {
     struct subject *s = ctx;
-    return gy_registry_unproven(db, s->after, &s->arena, &s->found, &s->id, &s->version, err);
+    return gy_registry_unproven(db, s->after, &s->arena, &s->found, &s->version, err);
 }
 
 /* The child may have recorded its finding by now: only what is still unknown is written. */
 static gy_status record_failure(struct gy_db *db, void *ctx, struct gy_err *err)
 {
     struct subject *s = ctx;
-    struct gy_model_version now;
+    struct gy_unproven now;
     bool found = false;
-    int64_t id = 0;
-    GY_TRY(gy_registry_unproven(db, s->id - 1, &s->arena, &found, &id, &now, err));
-    if (!found || id != s->id) {
+    GY_TRY(gy_registry_unproven(db, s->version.id - 1, &s->arena, &found, &now, err));
+    if (!found || now.id != s->version.id) {
         return GY_OK;
     }
     return gy_registry_set_proof(db, s->version.name, s->version.version, false,
@@ -92,7 +92,13 @@ static gy_status run_child(struct gy_prover *p, struct subject *s, bool *ret_sto
     }
     const char *argv[] = {p->program,       "models", "prove", "--quiet", "--home",
                           p->app->home.dir, "--",     ref,     NULL};
-    const char *env[] = {"GYRE_SERVER=", NULL};
+    char workspace[GY_MAX_NAME + sizeof "GYRE_WORKSPACE="];
+    /* Set in any case: what the server itself was started with says nothing of this version. */
+    (void)snprintf(workspace, sizeof workspace, "GYRE_WORKSPACE=%" GY_STR_F,
+                   GY_STR_A(gy_str_eqc(s->version.workspace, GY_WORKSPACE_DEFAULT)
+                                ? GY_STR("")
+                                : s->version.workspace));
+    const char *env[] = {"GYRE_SERVER=", workspace, NULL};
     struct gy_proc child = {0};
     struct gy_proc_options o = {
         .argv = argv, .env_add = env, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1};
@@ -117,11 +123,14 @@ static bool prove_next(struct gy_prover *p, int64_t *after)
     bool stopped = false;
     gy_status status = gy_store_read(p->app->store, find_next, &s, &err);
     if (status == GY_OK && s.found) {
-        *after = s.id;
+        *after = s.version.id;
         status = run_child(p, &s, &stopped, &err);
     }
     if (status == GY_OK && s.reason[0] && !stopped) {
+        struct gy_scope scope = {.workspace = s.version.workspace};
+        gy_scope_enter(&scope);
         status = gy_store_write(p->app->store, record_failure, &s, &err);
+        gy_scope_leave(&scope);
     }
     if (status != GY_OK) {
         gy_log_err(GY_LOG_WARN, "prover", "a version could not be proven", &err);

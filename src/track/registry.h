@@ -33,12 +33,16 @@ GY_CHECKED gy_status gy_registry_resolve(struct gy_db *db, struct gy_str ref, st
 /* Record the proof. */
 GY_CHECKED gy_status gy_registry_set_proof(struct gy_db *db, struct gy_str name, int64_t version,
                                            bool servable, struct gy_str reason, struct gy_err *err);
-/* The oldest version whose proof is outstanding (its files are here, servable "unknown") with an id
- * above `after` (0: from the start); *ret_found false when there is none. *ret_id is for `after`.
- */
+/* The oldest version of any workspace whose proof is outstanding (its files are here, servable
+ * "unknown") with an id above `after` (0: from the start); *ret_found false when there is none. */
+struct gy_unproven {
+    int64_t id; /* for `after` */
+    struct gy_str workspace, name;
+    int64_t version;
+};
 GY_CHECKED gy_status gy_registry_unproven(struct gy_db *db, int64_t after, struct gy_arena *a,
-                                          bool *ret_found, int64_t *ret_id,
-                                          struct gy_model_version *ret, struct gy_err *err);
+                                          bool *ret_found, struct gy_unproven *ret,
+                                          struct gy_err *err);
 /* A version whose package has this digest, best the one of that name and number: models are
  * renamed, deleted and made anew, bytes are not. with_deleted: a deleted version will do. Fails:
  * NOTFOUND. */

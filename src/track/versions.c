@@ -425,21 +425,21 @@ gy_status gy_version_get(struct gy_db *db, struct gy_str name, int64_t version, 
 }
 
 gy_status gy_registry_unproven(struct gy_db *db, int64_t after, struct gy_arena *a, bool *ret_found,
-                               int64_t *ret_id, struct gy_model_version *ret, struct gy_err *err)
+                               struct gy_unproven *ret, struct gy_err *err)
 {
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
     GY_TRY(gy_db_query(db,
-                       "SELECT " GY_VERSION_COLUMNS FROM
-                       "WHERE v.servable = 'unknown' AND v.digest IS NOT NULL AND v.deleted = 0 "
-                       "AND v.id > ? AND m.workspace_id = ? ORDER BY v.id LIMIT 1",
-                       GY_VALS(gy_vi(after), gy_vs(gy_db_workspace(db))), &st, err));
+                       "SELECT v.id, m.workspace_id, m.name, v.version FROM model_versions v JOIN "
+                       "registered_models m ON m.id = v.model WHERE v.servable = 'unknown' AND "
+                       "v.digest IS NOT NULL AND v.deleted = 0 AND v.id > ? ORDER BY v.id LIMIT 1",
+                       GY_VALS(gy_vi(after)), &st, err));
     GY_TRY(gy_stmt_step(st, ret_found, err));
     if (!*ret_found) {
         return GY_OK;
     }
-    GY_TRY(gy_version_read_row(db, st, a, ret, err));
-    *ret_id = ret->id;
-    return GY_OK;
+    *ret = (struct gy_unproven){.id = gy_col_i64(st, 0), .version = gy_col_i64(st, 3)};
+    GY_TRY(gy_col_copy(st, 1, a, &ret->workspace, err));
+    return gy_col_copy(st, 2, a, &ret->name, err);
 }
 
 gy_status gy_registry_by_digest(struct gy_db *db, struct gy_str name, int64_t version,

@@ -3,20 +3,22 @@
 
 import json
 import time
+import urllib.request
 
 import pytest
 
+import identity
 import support
 
 mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed")
 np = pytest.importorskip("numpy", reason="numpy is not installed")
 
 
-def wait_for_proof(folder, ref):
+def wait_for_proof(folder, ref, env=None):
     """The proof comes seconds after registering; the bound is one on failure."""
     end = time.monotonic() + 120
     while time.monotonic() < end:
-        shown = support.run_json("models", "show", ref, cwd=folder)
+        shown = support.run_json("models", "show", ref, cwd=folder, env=env)
         if shown["servable"] != "unknown":
             return shown
         time.sleep(0.1)
@@ -75,6 +77,28 @@ def test_what_waited_while_no_server_ran_is_proven_at_its_start(tmp_path, new_se
     assert support.run_json("models", "show", "later/1", cwd=tmp_path)["servable"] == "unknown"
     new_server(home=tmp_path / ".gyre")
     assert wait_for_proof(tmp_path, "later/1")["servable"] == "yes"
+
+
+def test_what_is_registered_in_another_workspace_is_proven(tmp_path, new_server):
+    """The prover looked in the default workspace alone: versions of the others stayed unproven, and so never servable."""
+    server = new_server(home=tmp_path / ".gyre")
+    identity.add_workspace(server, "lab")
+    rows = "id,x,y\n" + "".join(f"{i},{i % 100},{int(i % 100 > 50)}\n" for i in range(1, 400))
+    (tmp_path / "t.csv").write_text(rows)
+    made = support.run_json("train", "t.csv", "--target", "y", "--features", "x", "--learner", "logistic", cwd=tmp_path)
+    model = f"{made['experiment_id']}/{made['run_id']}/artifacts/model"
+    base, there = "/api/2.0/mlflow-artifacts/artifacts/", {"X-MLFLOW-WORKSPACE": "lab"}
+    number = identity.must(server, "POST", "/api/2.0/mlflow/experiments/create", {"name": "e"}, there)["experiment_id"]
+    run = identity.must(server, "POST", "/api/2.0/mlflow/runs/create", {"experiment_id": number}, there)["run"]["info"]
+    for f in identity.must(server, "GET", f"/api/gyre/v1/import/files?path={model}")["files"]:
+        with urllib.request.urlopen(f"{server.url}{base}{model}/{f['path']}", timeout=60) as answer:
+            raw = answer.read()
+        identity.must(server, "PUT", f"{base}{number}/{run['run_id']}/artifacts/model/{f['path']}", raw, there)
+    lab = {"GYRE_HOME": str(tmp_path / ".gyre"), "GYRE_WORKSPACE": "lab"}
+    support.run_json("models", "register", "there", run["artifact_uri"] + "/model", "--run", run["run_id"], cwd=tmp_path, env=lab)
+    shown = wait_for_proof(tmp_path, "there/1", env=lab)
+    assert shown["servable"] == "yes", shown
+    assert support.run_gyre("models", "show", "there/1", cwd=tmp_path).returncode == 4
 
 
 def test_prove_by_hand(tmp_path):
