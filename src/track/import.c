@@ -109,8 +109,10 @@ static struct gy_val deleted_at(bool deleted)
 {
     return deleted ? gy_vi(gy_now_us()) : gy_vnull();
 }
-#define KEEP_DELETED(table) \
-    "CASE WHEN excluded.deleted = 1 THEN COALESCE(" table ".deleted_us, excluded.deleted_us) END"
+/* What was deleted here before keeps its time; what is not deleted may have an old one. */
+#define KEEP_DELETED(table)                                                                    \
+    "CASE WHEN excluded.deleted = 1 THEN COALESCE(CASE WHEN " table ".deleted = 1 THEN " table \
+    ".deleted_us END, excluded.deleted_us) END"
 
 /* ---- experiments ---- */
 
@@ -244,7 +246,8 @@ static gy_status put_run(struct gy_db *db, const struct gy_run *r, struct gy_str
         "end_ms, artifact_uri, deleted, actor, created_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, "
         "?, ?) ON CONFLICT (id) DO UPDATE SET name = excluded.name, user_id = excluded.user_id, "
         "status = excluded.status, start_ms = excluded.start_ms, end_ms = excluded.end_ms, "
-        "artifact_uri = excluded.artifact_uri, deleted = 0",
+        "artifact_uri = excluded.artifact_uri, deleted_us = CASE WHEN runs.deleted = 1 THEN "
+        "runs.deleted_us END, deleted = 0",
         GY_VALS(gy_vs(r->id), gy_vs(gy_db_workspace(db)), gy_vi(r->experiment_id),
                 gy_vs(r->name.p ? r->name : empty), gy_vs(r->user_id.p ? r->user_id : empty),
                 gy_vs(r->status), r->start_ms ? gy_vi(r->start_ms) : gy_vnull(),
