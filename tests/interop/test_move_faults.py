@@ -341,7 +341,7 @@ def test_a_repeat_leaves_a_merged_experiment_as_it_was(mlruns, server, tmp_path)
     experiment(mlruns, 3, "mine", artifact_location="s3://theirs/3", lifecycle_stage="deleted")
     before = [e for e in lines_of(server.url, "experiments") if e["name"] == "mine"]
     for _ in range(2):
-        assert run_json("import", "mlflow", mlruns, "--server", server.url, cwd=tmp_path)["ok"]
+        assert run_json("import", "mlflow", mlruns, "--home", server.home, cwd=tmp_path)["ok"]
         assert [e for e in lines_of(server.url, "experiments") if e["name"] == "mine"] == before
 
 
@@ -408,14 +408,12 @@ def test_an_export_stays_in_its_folder(server, tmp_path):
 
 def test_many_rejected_lines_cost_what_they_are(server):
     """Each took the whole batch back to its first line. What lies between them is stored, in order, once."""
-    import urllib.request
     lines = [{"kind": "experiment", "id": 40, "name": "forty"}]
     for i in range(400):
         lines.append({"kind": "nonsense"})
         lines.append({"kind": "run", "id": f"r{i}", "experiment_id": 40, "artifact_uri": "x", "status": "FINISHED"})
-    r = urllib.request.Request(server.url + "/api/gyre/v1/import/batch?source=test",
-                               "\n".join(map(json.dumps, lines)).encode(), {"Content-Type": "application/x-ndjson"})
-    answer = json.loads(urllib.request.urlopen(r, timeout=60).read())
+    status, answer = by_socket(server, "POST", "/api/gyre/v1/import/batch?source=test", "\n".join(map(json.dumps, lines)).encode())
+    assert status == 200
     assert answer["applied"] == 401 and answer["experiments"] == [{"source_id": 40, "id": 40, "place": "kept"}]
     assert [x["line"] for x in answer["rejected"]] == list(range(1, 801, 2))
     assert len(lines_of(server.url, "runs?experiment=40")) == 400
@@ -426,7 +424,7 @@ def test_a_store_moves_into_a_workspace_and_out_again(mlruns, server, tmp_path):
     import identity
     identity.add_workspace(server, "lab")
     write(mlruns / "7" / f"{RUN}0" / "artifacts" / "a.txt", "hello")
-    lab = ("--workspace", "lab", "--server", server.url)
+    lab = ("--workspace", "lab", "--home", server.home)
     report = run_json("import", "mlflow", mlruns, *lab, cwd=tmp_path)
     assert report["ok"] and report["files"] == 1 and report["runs"] == 3
     out = run_json("export", "mlflow", tmp_path / "out", "--format", "files", *lab, cwd=tmp_path)
