@@ -137,12 +137,15 @@ def test_nothing_named_is_lost_while_uploads_and_sweeps_race(server):
     path = f"{FILES}0/race/artifacts/file"
 
     def put_and_delete():
-        while not stop.is_set():
-            serving.must(server, "PUT", path, content)
-            status, got, _ = serving.request(server, "GET", path)
-            if (status, got) != (200, content):
-                failed.append((status, got))
-            serving.must(server, "DELETE", path)
+        try:
+            while not stop.is_set():
+                serving.must(server, "PUT", path, content)
+                status, got, _ = serving.request(server, "GET", path)
+                if (status, got) != (200, content):
+                    failed.append((status, got))
+                serving.must(server, "DELETE", path)
+        except Exception as why: # else the thread would end and nobody would know
+            failed.append(why)
 
     worker = threading.Thread(target=put_and_delete)
     worker.start()

@@ -189,6 +189,7 @@ def test_an_outage_loses_nothing_that_was_acknowledged(s3, bucket, faulty, new_s
     for t in threads:
         t.join()
     faulty.rule = lambda r: None
+    assert len(results) == 6 * 4 # no writer ended early
     statuses = {status for _, (status, _) in results.values()}
     assert statuses <= {200, 503}
     for (worker, i), (data, (status, text)) in results.items():
