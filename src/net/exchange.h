@@ -14,9 +14,9 @@
 
 enum {
     GY_EXCHANGE_HIGH = 1024 * 1024, /* bytes waiting in one direction before the giver must wait */
-    GY_EXCHANGE_PIECE = 64 * 1024, /* written at a time */
-    GY_EXCHANGE_FLUSH = 32 * 1024, /* an answer of known size is sent in pieces of about this */
-    GY_EXCHANGE_FILE = 128 * 1024, /* of a shorter file the bytes are copied, in one write more */
+    GY_EXCHANGE_PIECE = 64 * 1024,  /* written at a time */
+    GY_EXCHANGE_FLUSH = 32 * 1024,  /* an answer of known size is sent in pieces of about this */
+    GY_EXCHANGE_FILE = 128 * 1024,  /* of a shorter file the bytes are copied, in one write more */
 };
 
 /* A file as the end of an answer (net/file_out.h). */

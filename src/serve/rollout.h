@@ -16,7 +16,7 @@ struct gy_rollout {
     double recall_change_min; /* canary minus stable, e.g. -0.05; NaN: recall is not judged */
     bool promote;             /* auto: promoted when nothing speaks against it */
     char promote_alias[GY_MAX_NAME + 1]; /* moves to the version that is promoted; "": none does */
-    int64_t after_s;          /* it runs so long at least; past it, what is undecided is told */
+    int64_t after_s; /* it runs so long at least; past it, what is undecided is told */
 };
 
 /* object: the section; NULL: the defaults. Fails: INVALID (unknown key, value out of range). */
