@@ -325,6 +325,16 @@ gy_status gy_dir_make(const char *path, struct gy_err *err)
     return GY_OK;
 }
 
+gy_status gy_dir_make_private(const char *path, struct gy_err *err)
+{
+    bool had = gy_path_is_dir(path);
+    GY_TRY(gy_dir_make(path, err));
+    /* It is empty yet: nothing could be read in between. */
+    return had || chmod(path, S_IRWXU) == 0
+               ? GY_OK
+               : gy_err_sys(err, errno, "can not keep others from the folder %s", path);
+}
+
 gy_status gy_dir_make_for(const char *path, struct gy_err *err)
 {
     char dir[GY_MAX_PATH];

@@ -37,6 +37,8 @@ GY_CHECKED gy_status gy_file_append(const char *path, struct gy_str bytes, mode_
 
 GY_CHECKED gy_status
 gy_dir_make(const char *path, struct gy_err *err); /* mkdir -p, 0777 & ~umask; existing is fine */
+/* As gy_dir_make, but when path itself is made it is its owner's alone (0700). */
+GY_CHECKED gy_status gy_dir_make_private(const char *path, struct gy_err *err);
 GY_CHECKED gy_status gy_dir_make_for(const char *path,
                                      struct gy_err *err); /* the folder that path is in */
 GY_CHECKED gy_status gy_dir_sync(const char *path, struct gy_err *err); /* fsync of a folder */

@@ -471,7 +471,7 @@ static gy_status refuse_inside(const struct gy_home *home, const char *dir, stru
 static gy_status prepare(const char *dir, struct gy_err *err)
 {
     char path[GY_MAX_PATH];
-    GY_TRY(gy_dir_make(dir, err));
+    GY_TRY(gy_dir_make_private(dir, err)); /* as a home is */
     GY_TRY(gy_path_join(path, sizeof path, dir, "snapshots", err));
     if (!gy_path_is_dir(path)) {
         bool other = false;

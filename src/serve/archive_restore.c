@@ -161,6 +161,7 @@ static gy_status prepare(struct restoring *r, struct gy_err *err)
         return gy_err_set(err, GY_E_INVALID, "the home's path is too long");
     }
     GY_TRY(gy_dir_remove(r->part, err)); /* of a restore that was interrupted */
+    GY_TRY(gy_dir_make_private(r->part, err));
     for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
         char path[GY_MAX_PATH];
         GY_TRY(gy_path_join(path, sizeof path, r->part, folders[i], err));

@@ -83,6 +83,9 @@ static gy_status make_folders(const struct gy_home *h, struct gy_err *err)
 {
     size_t had = existing(h->dir);
     char path[GY_MAX_PATH];
+    /* Data, the digests of passwords and the keys that addresses are signed with: a role is worth
+     * nothing to whoever may read the database. */
+    GY_TRY(gy_dir_make_private(h->dir, err));
     for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
         GY_TRY(gy_home_path(h, folders[i], path, err));
         GY_TRY(gy_dir_make(path, err));

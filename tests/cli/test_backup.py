@@ -46,6 +46,7 @@ def test_the_drill_ends_in_a_trace(server, tmp_path):
     serving.must(server, "POST", "/api/gyre/v1/feedback", {"prediction_id": ids[0], "label": "1"}, status=(200, 201, 202))
     made = backup(server, tmp_path / "archive", tmp_path)
     assert made["objects"] > 0 and made["segments"] > 0
+    assert (tmp_path / "archive").stat().st_mode & 0o777 == 0o700  # the digests of passwords are in it
     later = predict(connection)
     connection.close()
     server.kill()

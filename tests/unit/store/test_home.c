@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -82,6 +83,30 @@ static void the_folders_are_made(void **state)
     assert_int_equal(gy_home_find("a-file/home", true, &h, NULL), GY_OK);
     assert_int_equal(gy_file_write("plain", GY_STR("x"), 0644, NULL), GY_OK);
     assert_int_not_equal(gy_home_find("plain", true, &h, NULL), GY_OK);
+}
+
+static mode_t mode_of(const char *path)
+{
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    return st.st_mode & 0777;
+}
+
+/* The database, with the digests of passwords in it, was for everybody on the machine to read. */
+static void a_new_home_is_its_owners_alone(void **state)
+{
+    struct gy_home h;
+    (void)state;
+    assert_int_equal(gy_home_find("way/to/new", true, &h, NULL), GY_OK);
+    gy_home_done(&h);
+    assert_int_equal(mode_of("way/to/new"), 0700);
+    assert_int_not_equal(mode_of("way/to"), 0700); /* not ours */
+    /* one that somebody has made keeps what they gave it */
+    assert_int_equal(mkdir("shared", 0750), 0);
+    assert_int_equal(chmod("shared", 0750), 0);
+    assert_int_equal(gy_home_find("shared", true, &h, NULL), GY_OK);
+    gy_home_done(&h);
+    assert_int_equal(mode_of("shared"), 0750);
 }
 
 struct syncs {
@@ -174,6 +199,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_home_is_found_in_the_documented_order, setup, teardown),
         cmocka_unit_test_setup_teardown(the_folders_are_made, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_new_home_is_its_owners_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(a_new_home_is_on_disk_with_the_way_to_it, setup, teardown),
         cmocka_unit_test_setup_teardown(the_lock_is_held_by_one_and_names_it, setup, teardown),
         cmocka_unit_test_setup_teardown(a_killed_holder_leaves_no_lock, setup, teardown),
