@@ -62,6 +62,14 @@ void gy_move_source_close(struct gy_move_source *s)
     }
 }
 
+/* ---- times ---- */
+
+int64_t gy_move_us(int64_t ms)
+{
+    const int64_t most = INT64_MAX / 1000;
+    return (ms > most ? most : ms < -most ? -most : ms) * 1000;
+}
+
 /* ---- places ---- */
 
 struct gy_str gy_move_plain(struct gy_str uri)

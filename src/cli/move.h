@@ -121,6 +121,8 @@ GY_CHECKED gy_status gy_move_open_rest(const char *url, const char *scratch,
  * "timestamp value step run [dataset digest]". Strings are views. Fails: INVALID. */
 GY_CHECKED gy_status gy_move_metric_line(struct gy_str line, bool of_model, struct gy_metric *ret,
                                          struct gy_err *err);
+/* Microseconds of milliseconds; a time that no clock shows becomes the last one that fits. */
+int64_t gy_move_us(int64_t ms);
 /* A number as Python writes it. Fails: INVALID. */
 GY_CHECKED gy_status gy_move_number(struct gy_str s, double *ret, struct gy_err *err);
 struct gy_yaml;

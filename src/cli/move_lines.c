@@ -121,8 +121,8 @@ static gy_status times(const struct gy_yaml *y, const char *created, const char 
 {
     GY_TRY(number(y, created, ret_created_us, err));
     GY_TRY(number(y, updated, ret_updated_us, err));
-    *ret_created_us *= 1000;
-    *ret_updated_us = *ret_updated_us ? *ret_updated_us * 1000 : *ret_created_us;
+    *ret_created_us = gy_move_us(*ret_created_us);
+    *ret_updated_us = *ret_updated_us ? gy_move_us(*ret_updated_us) : *ret_created_us;
     return GY_OK;
 }
 

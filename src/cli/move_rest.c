@@ -142,7 +142,11 @@ static int64_t number(yyjson_val *o, const char *key)
     if (yyjson_is_str(v)) {
         return gy_parse_i64(gy_json_val_str(v), INT64_MIN, INT64_MAX, &n, NULL) == GY_OK ? n : 0;
     }
-    return yyjson_is_real(v) ? (int64_t)yyjson_get_real(v) : yyjson_get_sint(v);
+    if (yyjson_is_real(v)) {
+        double real = yyjson_get_real(v);
+        return fabs(real) < 9e18 ? (int64_t)real : 0; /* 1e300 fits in none */
+    }
+    return yyjson_get_sint(v);
 }
 
 static double real(yyjson_val *o, const char *key)
@@ -195,8 +199,8 @@ static gy_status read_experiment(struct rest *r, yyjson_val *o, struct gy_arena 
                                  struct gy_experiment *e, bool *ret_ok, struct gy_err *err)
 {
     *e = (struct gy_experiment){.deleted = is_deleted(o),
-                                .created_us = number(o, "creation_time") * 1000,
-                                .updated_us = number(o, "last_update_time") * 1000};
+                                .created_us = gy_move_us(number(o, "creation_time")),
+                                .updated_us = gy_move_us(number(o, "last_update_time"))};
     struct gy_str id = gy_json_str(o, "experiment_id");
     *ret_ok = gy_parse_i64(id, 0, INT64_MAX, &e->id, NULL) == GY_OK;
     if (!*ret_ok) {
@@ -475,8 +479,9 @@ static gy_status read_logged(yyjson_val *o, int64_t experiment, struct gy_arena 
     yyjson_val *info = gy_json_get(o, "info"), *data = gy_json_get(o, "data");
     *m = (struct gy_logged_model){.experiment_id = experiment,
                                   .status = status_of(info),
-                                  .created_us = number(info, "creation_timestamp_ms") * 1000,
-                                  .updated_us = number(info, "last_updated_timestamp_ms") * 1000};
+                                  .created_us = gy_move_us(number(info, "creation_timestamp_ms")),
+                                  .updated_us =
+                                      gy_move_us(number(info, "last_updated_timestamp_ms"))};
     GY_TRY(keep(info, "model_id", a, &m->id, err));
     GY_TRY(keep(info, "name", a, &m->name, err));
     GY_TRY(keep(info, "artifact_uri", a, &m->artifact_uri, err));
@@ -540,8 +545,8 @@ static gy_status read_model(struct rest *r, struct gy_arena *a, struct gy_regist
     query(r, "name", m->name);
     GY_TRY(ask(r, "GET", GY_STR_NULL, &root, err));
     yyjson_val *o = gy_json_get(root, "registered_model"), *aliases = gy_json_get(o, "aliases");
-    m->created_us = number(o, "creation_timestamp") * 1000;
-    m->updated_us = number(o, "last_updated_timestamp") * 1000;
+    m->created_us = gy_move_us(number(o, "creation_timestamp"));
+    m->updated_us = gy_move_us(number(o, "last_updated_timestamp"));
     GY_TRY(keep(o, "description", a, &m->description, err));
     GY_TRY(pairs(gy_json_get(o, "tags"), a, &m->tags, &m->n_tags, err));
     m->aliases = gy_arena_calloc(a, yyjson_arr_size(aliases) + 1, sizeof *m->aliases);
@@ -600,8 +605,8 @@ static gy_status read_version(yyjson_val *o, struct gy_str name, struct gy_arena
     *x = (struct gy_transfer_version){
         .v = {.name = name,
               .version = number(o, "version"),
-              .created_us = number(o, "creation_timestamp") * 1000,
-              .updated_us = number(o, "last_updated_timestamp") * 1000}};
+              .created_us = gy_move_us(number(o, "creation_timestamp")),
+              .updated_us = gy_move_us(number(o, "last_updated_timestamp"))}};
     GY_TRY(keep(o, "description", a, &v->description, err));
     GY_TRY(keep(o, "user_id", a, &v->actor, err));
     GY_TRY(keep(o, "current_stage", a, &v->stage, err));

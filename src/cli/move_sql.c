@@ -181,8 +181,8 @@ static gy_status sql_experiments(void *self, struct gy_arena *a, struct gy_exper
         struct gy_experiment *e = &((struct gy_experiment *)items)[n++];
         *e = (struct gy_experiment){.id = number(&q, 0),
                                     .deleted = is_deleted(&q, 3),
-                                    .created_us = number(&q, 4) * 1000,
-                                    .updated_us = number(&q, 5) * 1000};
+                                    .created_us = gy_move_us(number(&q, 4)),
+                                    .updated_us = gy_move_us(number(&q, 5))};
         GY_TRY(text(&q, 1, a, &e->name, err));
         GY_TRY(text(&q, 2, a, &e->artifact_location, err));
     }
@@ -483,8 +483,8 @@ static gy_status sql_logged(void *self, const struct gy_experiment *e, size_t pa
         int64_t status = number(&q, 5);
         *m = (struct gy_logged_model){
             .experiment_id = e->id,
-            .created_us = number(&q, 3) * 1000,
-            .updated_us = number(&q, 4) * 1000,
+            .created_us = gy_move_us(number(&q, 3)),
+            .updated_us = gy_move_us(number(&q, 4)),
             .status = status >= 1 && status <= 3 ? (enum gy_logged_status)status : GY_LOGGED_READY,
             .deleted = is_deleted(&q, 6),
         };
@@ -567,8 +567,8 @@ static gy_status sql_models(void *self, struct gy_arena *a, struct gy_registered
         }
         GY_TRY(gy_track_grow(a, &items, n, &cap, sizeof **ret, err));
         struct gy_registered_model *m = &((struct gy_registered_model *)items)[n++];
-        *m = (struct gy_registered_model){.created_us = number(&q, 1) * 1000,
-                                          .updated_us = number(&q, 2) * 1000};
+        *m = (struct gy_registered_model){.created_us = gy_move_us(number(&q, 1)),
+                                          .updated_us = gy_move_us(number(&q, 2))};
         GY_TRY(text(&q, 0, a, &m->name, err));
         GY_TRY(text(&q, 3, a, &m->description, err));
     }
@@ -593,8 +593,8 @@ static gy_status read_version(struct query *q, struct gy_str name, struct gy_are
     struct gy_model_version *v = &x->v;
     *x = (struct gy_transfer_version){.v = {.name = name,
                                             .version = number(q, 0),
-                                            .created_us = number(q, 1) * 1000,
-                                            .updated_us = number(q, 2) * 1000}};
+                                            .created_us = gy_move_us(number(q, 1)),
+                                            .updated_us = gy_move_us(number(q, 2))}};
     GY_TRY(text(q, 3, a, &v->description, err));
     GY_TRY(text(q, 4, a, &v->actor, err));
     GY_TRY(text(q, 5, a, &v->stage, err));

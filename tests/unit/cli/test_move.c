@@ -155,6 +155,21 @@ static void meta_that_is_cut_off(void **state)
     }
 }
 
+/* The product was undefined, and what came of it a time before all others. */
+static void times_that_do_not_fit_are_the_last_that_do(void **state)
+{
+    struct meta m;
+    struct gy_experiment e;
+    (void)state;
+    assert_int_equal(gy_move_us(1700000000123), 1700000000123000);
+    assert_int_equal(gy_move_us(INT64_MAX), INT64_MAX / 1000 * 1000);
+    assert_int_equal(gy_move_us(INT64_MIN), -(INT64_MAX / 1000 * 1000));
+    open_meta(&m, "experiment_id: 1\nname: e\ncreation_time: 9223372036854775807\n");
+    assert_status(GY_OK, gy_move_meta_experiment(m.y, &m.a, &e, &m.err), m.err);
+    assert_int_equal(e.created_us, INT64_MAX / 1000 * 1000);
+    close_meta(&m);
+}
+
 static void versions_and_models(void **state)
 {
     struct meta m;
@@ -274,6 +289,7 @@ int main(void)
         cmocka_unit_test(a_run_of_today_and_one_of_old),
         cmocka_unit_test(meta_that_is_cut_off),
         cmocka_unit_test(versions_and_models),
+        cmocka_unit_test(times_that_do_not_fit_are_the_last_that_do),
         cmocka_unit_test(places_on_this_machine),
         cmocka_unit_test(models_by_their_flavors),
         cmocka_unit_test(a_report_counts_more_than_it_lists),
