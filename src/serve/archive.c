@@ -480,11 +480,8 @@ static gy_status prepare(const char *dir, struct gy_err *err)
             gy_err_set(err, GY_E_CONFLICT, "'%s' holds something that is no archive", dir);
             return gy_err_hint(err, "name a new or empty folder, or one that `gyre backup` made");
         }
-        GY_TRY(gy_dir_make(path, err));
-        if (chmod(dir, 0700) != 0) { /* what lies in it is as secret as a home */
-            return gy_err_sys(err, errno, "closing '%s' to others", dir);
-        }
     }
+    GY_TRY(gy_dir_make(path, err));
     GY_TRY(gy_path_join(path, sizeof path, dir, "archive.lock", err));
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) {

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -168,8 +167,7 @@ static gy_status prepare(struct restoring *r, struct gy_err *err)
         GY_TRY(gy_path_join(path, sizeof path, r->part, folders[i], err));
         GY_TRY(gy_dir_make(path, err));
     }
-    return chmod(r->part, 0700) == 0 ? GY_OK
-                                     : gy_err_sys(err, errno, "closing '%s' to others", r->part);
+    return GY_OK;
 }
 
 static gy_status finish(struct restoring *r, struct gy_err *err)

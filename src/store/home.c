@@ -93,10 +93,6 @@ static gy_status make_folders(const struct gy_home *h, struct gy_err *err)
     if (had == strlen(h->dir)) {
         return GY_OK;
     }
-    /* Digests of passwords and tokens lie in it, and the keys of the server. */
-    if (chmod(h->dir, 0700) != 0) {
-        return gy_err_sys(err, errno, "closing '%s' to others", h->dir);
-    }
     /* A new home, the way to it included: what is acknowledged in it must not vanish with it. */
     memcpy(path, h->dir, sizeof path);
     while (strlen(path) > had) {

@@ -13,8 +13,8 @@ struct gy_home {
     int lock_fd; /* >= 0: this process holds server.lock */
 };
 
-/* Resolve (given MAY be NULL) and, when make is set, create the folders; a new home is its owner's
- * alone (0700) and on disk with the way to it. Fails: NOTFOUND (make false), DENIED, IO. */
+/* Resolve (given MAY be NULL) and, when make is set, create the folders; a new home is on disk with
+ * the way to it. Fails: NOTFOUND (make false), DENIED, IO. */
 GY_CHECKED gy_status gy_home_find(const char *given, bool make, struct gy_home *ret,
                                   struct gy_err *err);
 /* dir/name. */
