@@ -470,6 +470,18 @@ def test_who_deploys_does_not_do_without_the_approval(server, people):
     assert audit(server, action="gate/protect", outcome="denied")[-1]["actor"] == "the-operator"
 
 
+def test_who_asks_for_an_approval_does_not_do_without_the_second_person(server, people):
+    apply, operator = f"{API}/usecases", people["operator"]
+    usecase = {"name": "guarded", "owner": "someone", "purpose": "a test", "success_metric": {"name": "f1", "max": 1},
+               "risk_class": "low", "four_eyes": True}
+    assert ask(server, "POST", apply, usecase, operator)[0] == 201
+    assert ask(server, "POST", apply, {**usecase, "purpose": "another"}, operator)[0] == 201
+    less = {**usecase, "four_eyes": False}
+    status, answer, _ = ask(server, "POST", apply, less, operator)
+    assert status == 403 and "admin" in answer["detail"]
+    assert ask(server, "POST", apply, less, people["admin"])[0] == 201
+
+
 def test_points_of_no_run_are_not_found(server, people):
     """The answer began before the run was looked for, and broke off."""
     got = ask(server, "GET", f"{API}/export/points?run={'0' * 32}", headers=people["viewer"])
