@@ -23,8 +23,10 @@ enum gy_auth_counter {
     GY_AUTH_N_COUNTERS
 };
 
+/* Padded to a cache line, so that threads do not take it from each other. */
 struct gy_auth_lane {
-    _Alignas(64) _Atomic uint64_t counts[GY_AUTH_N_COUNTERS];
+    _Atomic uint64_t counts[GY_AUTH_N_COUNTERS];
+    uint64_t padding[8 - GY_AUTH_N_COUNTERS];
 };
 
 struct gy_auth {
