@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+# MLflow 3.17 opens its folders of files, which people have, only when it is told to.
+os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
 pytest.importorskip("mlflow", reason="the mlflow client is not installed")
 import move_sources  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
@@ -93,6 +95,16 @@ class Source:
                 (int(t), int(step), float(v)) for t, v, step, *_ in map(str.split, lines.splitlines()))
             seen["registry"]["iris"]["versions"][4]["model"] = ""
         return seen
+
+
+@pytest.fixture(autouse=True)
+def uris_of_the_process():
+    """What other tests left, and what these leave, does not matter to each other."""
+    import mlflow
+    tracking, registry = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+    yield
+    mlflow.set_tracking_uri(tracking)
+    mlflow.set_registry_uri(registry)
 
 
 @pytest.fixture(scope="module", params=SOURCES)
@@ -222,6 +234,7 @@ def test_mlflow_opens_an_export(exported, tmp_path):
     mlflow.set_tracking_uri(server.url)
     here = move_sources.tree_of(MlflowClient(server.url, server.url), run, tmp_path / "here")
     mlflow.set_tracking_uri(report["tracking_uri"])
+    mlflow.set_registry_uri(report["tracking_uri"])
     assert here and here == move_sources.tree_of(there, run, tmp_path / "there")
     for alias in ("champion", "challenger"):
         place = pathlib.Path(mlflow.artifacts.download_artifacts(f"models:/iris@{alias}", dst_path=str(tmp_path / alias)))
