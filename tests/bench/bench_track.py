@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tracking of `gyre server` beside `mlflow server` on SQLite, in one run: the same requests over keep-alive connections.
 
-    python tests/bench/bench_track.py [--seconds 5] [--runs 30000] [--points 1000000] [--mlflow PATH/TO/mlflow]
+    python tests/bench/bench_track.py [--seconds 5] [--runs 30000] [--points 1000000] [--part writes|reads] [--mlflow PATH/TO/mlflow]
 
 First the writes on fresh homes (batches of 1000 metrics, 32 clients with a metric a request, one client alone beside the rate
 at which the disk syncs, runs made and finished), time to be ready and idle memory; then, on databases filled by SQL, searches over
@@ -40,12 +40,15 @@ class Client:
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
 
     def call(self, method, path, body=None):
-        self.connection.request(method, path, json.dumps(body) if body is not None else None, {"Content-Type": "application/json"})
+        return json.loads(self.send(method, path, json.dumps(body) if body is not None else None))
+
+    def send(self, method, path, text):
+        self.connection.request(method, path, text, {"Content-Type": "application/json"})
         answer = self.connection.getresponse()
         data = answer.read()
         if answer.status != 200:
             raise RuntimeError(f"{path}: {answer.status} {data[:300]}")
-        return json.loads(data)
+        return data
 
     def run(self):
         return self.call("POST", M + "/runs/create", {"experiment_id": "0", "start_time": 1})["run"]["info"]["run_id"]
@@ -57,14 +60,21 @@ def one_metric(client, run_id, i):
     client.call("POST", M + "/runs/log-metric", {"run_id": run_id, "key": "loss", "value": i * 0.5, "timestamp": i, "step": i})
 
 
-def batch(client, run_id, i):
-    client.call("POST", M + "/runs/log-batch", {"run_id": run_id, "metrics": [
-        {"key": f"m{k % 10}", "value": k * 0.5, "timestamp": i * 1000 + k, "step": i * 1000 + k} for k in range(1000)]})
+def prepare(keys):
+    """A batch of 1000 with a place for the number of the request in each time and step: what the client computes is not timed."""
+    points = ",".join(f'{{"key":"m{k % keys}","value":{k * 0.5},"timestamp":#{k:03d},"step":#{k:03d}}}' for k in range(1000))
+    return f'{{"run_id":"RUN","metrics":[{points}]}}'
+
+
+BATCH, WIDE_BATCH = prepare(10), prepare(1000)
+
+
+def batch(client, run_id, i, text=BATCH):
+    client.send("POST", M + "/runs/log-batch", text.replace("#", str(i + 1)).replace("RUN", run_id))
 
 
 def wide_batch(client, run_id, i):
-    client.call("POST", M + "/runs/log-batch", {"run_id": run_id, "metrics": [
-        {"key": f"m{k}", "value": k * 0.5, "timestamp": i, "step": i} for k in range(1000)]})
+    batch(client, run_id, i, WIDE_BATCH)
 
 
 def create_and_finish(client, run_id, i):
@@ -353,6 +363,7 @@ def main():
     parser.add_argument("--runs", type=int, default=30000)
     parser.add_argument("--points", type=int, default=1000000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--part", choices=["writes", "reads", "all"], default="all")
     parser.add_argument("--mlflow", default=shutil.which("mlflow"))
     options = parser.parse_args()
     out = {}
@@ -363,9 +374,9 @@ def main():
             makers["mlflow, default"] = lambda name: Mlflow(folder, name + "-default", options.mlflow, None)
         out["fdatasync_per_s"] = fdatasync_rate(folder)
         for name, make in makers.items():
-            out[name] = bench_writes(make, options.seconds)
+            out[name] = bench_writes(make, options.seconds) if options.part != "reads" else {}
         for name, make in makers.items():
-            out[name].update(bench_reads(make, options.runs, options.points, options.rounds))
+            out[name].update(bench_reads(make, options.runs, options.points, options.rounds) if options.part != "writes" else {})
         out["fdatasync_per_s_after"] = fdatasync_rate(folder)
     others = [name for name in makers if name != "gyre"]
     print("| what | gyre | " + " | ".join(f"{name} | ratio" for name in others) + " |")
