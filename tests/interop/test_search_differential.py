@@ -214,6 +214,9 @@ def compare(ask, mine, theirs, cases, wider=()):
 
 # ---- texts ----
 
+# Gyre follows 3.17 where it differs from what was before: NaN in filters, whole numbers for times of experiments.
+FOLLOWED = tuple(int(n) for n in mlflow.__version__.split(".")[:2]) >= (3, 17)
+
 # What Gyre takes and MLflow refuses, on purpose: keywords in any case in all searches, blanks around an order.
 WIDER = (lambda text, order: any(word in text for word in ("like", "iLike", " in ", "not in", " is ")),
          lambda text, order: any(o != o.strip() for o in order))
@@ -314,6 +317,7 @@ def test_experiments(pair):
              "attribute.creation_time", "metrics.x", "attributes.name", "lifecycle_stage", "tags.nope", "attr.name"]
     values = ["'exp 0'", "'exp%'", "'Exp%'", "'A'", "'x'", '"x"', "1", "5000000000000", "'%'", "abc", "('a')", "('exp 0', 'exp 4')", "''", "1.5"]
     texts = make_filters(draw, 300, names, RUN_OPS, values)
+    texts = texts if FOLLOWED else [t for t in texts if "1.5" not in t]
     compare(experiments, pair.rest, pair.sql, [(t, [], draw.choice([ViewType.ACTIVE_ONLY, ViewType.ALL]), draw.choice([1000, 5])) for t in texts], WIDER)
     orders = ["name", "name DESC", "attribute.name asc", "experiment_id", "experiment_id DESC", "creation_time", "creation_time DESC",
               "last_update_time DESC", "tags.team", "nope", "metrics.a", "name foo", ""]
@@ -364,7 +368,7 @@ def test_a_nan_is_no_number(pair):
     filtered; since 3.17 at the latest it does not.)"""
     nan = [f"Run-{i:03d}" for i in range(N_RUNS) if i % 9 == 4 and i % 2 and i % 13 != 7]
     for text, found in (("metrics.`only.some` < 1", False), ("metrics.`only.some` = 0", False), ("metrics.`only.some` != 0", True)):
-        for store in (pair.rest, pair.sql):
+        for store in (pair.rest, pair.sql) if FOLLOWED else (pair.rest,):
             assert sorted(name for name in runs(store, text, []) if name in nan) == (sorted(nan) if found else []), text
 
 
