@@ -262,7 +262,7 @@ static void tell_subject(const struct gy_mf_call *c)
                         GY_STR_A(gy_str_sub(v, 0, 500)));
         }
     }
-    if (b.n && b.failed == GY_OK) {
+    if (scope && b.n && b.failed == GY_OK) {
         scope->subject = gy_arena_str(c->arena, gy_buf_str(&b)); /* none without memory */
     }
 }
