@@ -236,6 +236,6 @@ gy_status gy_facts_gather(struct gy_store *s, struct gy_objects *o, struct gy_st
     GY_TRY(gy_json_parse(gy_buf_str(&facts.text), &facts.doc, err));
     facts.root = yyjson_doc_get_root(facts.doc);
     *ret = facts;
-    facts = (struct gy_facts){.doc = NULL};
+    memset(&facts, 0, sizeof facts); /* handed over */
     return GY_OK;
 }

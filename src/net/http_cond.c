@@ -31,17 +31,16 @@ enum gy_range gy_range_parse(struct gy_str value, int64_t size_bytes, int64_t *r
     }
     from = gy_str_trim(from);
     to = gy_str_trim(to);
+    bool good = true;
     if (from.n == 0) { /* the last so many */
-        if (!number(to, &last)) {
-            return GY_RANGE_WHOLE;
-        }
+        good = number(to, &last);
         first = last < size_bytes ? size_bytes - last : 0;
         last = last == 0 ? -1 : size_bytes - 1;
-    } else if (!number(from, &first)) {
-        return GY_RANGE_WHOLE;
-    } else if (to.n == 0) {
-        last = size_bytes - 1;
-    } else if (!number(to, &last) || last < first) {
+    } else {
+        good = number(from, &first) && (to.n == 0 || (number(to, &last) && last >= first));
+        last = to.n == 0 ? size_bytes - 1 : last;
+    }
+    if (!good) {
         return GY_RANGE_WHOLE;
     }
     last = last < size_bytes ? last : size_bytes - 1;
