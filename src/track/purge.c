@@ -154,10 +154,10 @@ static gy_status purge_model(struct gy_db *db, const struct item *i, struct gy_s
         "DELETE FROM logged_model_params WHERE model_id = ?",
         "DELETE FROM logged_model_tags WHERE model_id = ?",
         "DELETE FROM run_models WHERE model_id = ?",
-        FORGET_ITEM("logged_model"),
         "DELETE FROM logged_models WHERE id = ?",
     };
     GY_TRY(purge_artifacts(db, i->uri, a, counts, err));
+    GY_TRY(gy_db_exec(db, FORGET_ITEM("logged_model"), GY_VALS(gy_vs(i->id)), NULL, err));
     GY_TRY(run_each(db, by_id, sizeof by_id / sizeof by_id[0], gy_vs(i->id), err));
     counts->logged_models++;
     return tell(db, "logged_model.purged", "logged_model", i->id, actor, err);

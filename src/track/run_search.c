@@ -244,7 +244,7 @@ static gy_status choose(struct search *s, struct gy_err *err)
      * comes last: mostly it holds more than the others. */
     double share = 1, runs = (double)(all > 0 ? all : 1);
     int n_drivers = (int)s->filter.n + !walks_experiment(s);
-    for (int i = 0; i < 2 * n_drivers; i++) {
+    for (int i = 0; n_drivers > 0 && i < 2 * n_drivers; i++) {
         int driver = i % n_drivers == (int)s->filter.n ? BY_EXPERIMENT : i % n_drivers;
         bool counted = i >= n_drivers;
         int64_t n = 0, limit = !counted ? AT_LEAST : 2 * fewest < FEW ? 2 * fewest : FEW;
