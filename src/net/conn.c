@@ -20,7 +20,6 @@ static void feed(struct gy_conn *c, const char *bytes, size_t n);
 static void answered(struct gy_conn *c);
 static void go_on(struct gy_conn *c);
 static void pump(struct gy_conn *c);
-static bool flush_tls(struct gy_conn *c);
 static void refuse(struct gy_conn *c, int status, const char *text);
 
 /* ---- turns of long bodies ---- */
@@ -184,7 +183,7 @@ static bool read_tls(struct gy_conn *c, const char *bytes, size_t n, size_t *ret
         return false;
     }
     gy_status status = gy_tls_open(c->tls, bytes, n, c->loop->plain_bytes, ret_n, &end, &err);
-    if (!flush_tls(c)) {
+    if (!gy_conn_flush(c)) {
         return false;
     }
     if (status != GY_OK) {
@@ -240,108 +239,16 @@ static void read_on(struct gy_conn *c, bool on)
     }
 }
 
-/* ---- writing ---- */
+/* ---- writing (conn_send.c) ---- */
 
-static void on_written(uv_write_t *req, int status)
+void gy_conn_written(struct gy_conn *c)
 {
-    struct gy_conn *c = req->data;
-    c->writing = false;
-    gy_buf_reset(&c->out);
-    if (c->state == GY_CONN_CLOSED) {
-        return;
-    }
-    if (status < 0) {
-        gy_conn_close(c);
-        return;
-    }
-    if (!flush_tls(c) || c->writing) {
-        return; /* gone, or on_written comes again */
-    }
     if (c->ex) {
         pump(c);
     } else if (c->state == GY_CONN_WRITE) {
         answered(c);
         go_on(c);
     }
-}
-
-/* Send what is in c->out from `at` on by and by. */
-static void write_later(struct gy_conn *c, size_t at)
-{
-    uv_buf_t rest = uv_buf_init(c->out.p + at, (unsigned)(c->out.n - at));
-    c->write_req.data = c;
-    c->write_ms = uv_now(&c->loop->uv);
-    c->write_left = rest.len;
-    c->writing = uv_write(&c->write_req, &c->uv.stream, &rest, 1, on_written) == 0;
-    if (!c->writing) {
-        gy_conn_close(c);
-    }
-}
-
-/* Send bytes now as far as the socket takes them, the rest later. False: the connection is gone. */
-static bool send_plain(struct gy_conn *c, const uv_buf_t *bufs, unsigned n_bufs)
-{
-    int sent = uv_try_write(&c->uv.stream, bufs, n_bufs);
-    if (sent < 0 && sent != UV_EAGAIN) {
-        gy_conn_close(c);
-        return false;
-    }
-    size_t skip = sent > 0 ? (size_t)sent : 0, total = 0;
-    for (unsigned i = 0; i < n_bufs; i++) {
-        total += bufs[i].len;
-    }
-    gy_stat_add(&c->loop->stats.bytes_out, total);
-    if (skip == total) {
-        return true;
-    }
-    if (bufs[0].base == c->out.p) {
-        write_later(c, skip);
-        return c->state != GY_CONN_CLOSED;
-    }
-    for (unsigned i = 0; i < n_bufs; i++) {
-        size_t gone = skip < bufs[i].len ? skip : bufs[i].len;
-        gy_buf_add_bytes(&c->out, bufs[i].base + gone, bufs[i].len - gone);
-        skip -= gone;
-    }
-    if (c->out.failed != GY_OK) {
-        gy_conn_close(c);
-        return false;
-    }
-    write_later(c, 0);
-    return c->state != GY_CONN_CLOSED;
-}
-
-/* Send what TLS has to say (its handshake, or sealed answers), unless a write is under way: then it
- * follows that. False: the connection is gone. */
-static bool flush_tls(struct gy_conn *c)
-{
-    if (!c->tls || c->writing || !gy_tls_has_output(c->tls)) {
-        return true;
-    }
-    gy_buf_reset(&c->out);
-    gy_tls_take(c->tls, &c->out);
-    if (c->out.failed != GY_OK) {
-        gy_conn_close(c);
-        return false;
-    }
-    uv_buf_t buf = uv_buf_init(c->out.p, (unsigned)c->out.n);
-    return send_plain(c, &buf, 1);
-}
-
-static bool send_tls(struct gy_conn *c, const uv_buf_t *bufs, unsigned n_bufs)
-{
-    for (unsigned i = 0; i < n_bufs; i++) {
-        if (gy_tls_seal(c->tls, bufs[i].base, bufs[i].len, NULL) != GY_OK) {
-            gy_conn_close(c);
-            return false;
-        }
-    }
-    return flush_tls(c);
-}
-
-static bool send_bufs(struct gy_conn *c, const uv_buf_t *bufs, unsigned n_bufs)
-{
-    return c->tls ? send_tls(c, bufs, n_bufs) : send_plain(c, bufs, n_bufs);
 }
 
 static void count_answer(struct gy_conn *c, int status)
@@ -389,7 +296,7 @@ static void linger(struct gy_conn *c)
     gy_buf_done(&c->body);
     if (c->tls) {
         gy_tls_end(c->tls);
-        if (!flush_tls(c)) {
+        if (!gy_conn_flush(c)) {
             return;
         }
     }
@@ -465,7 +372,7 @@ static void send_answer(struct gy_conn *c, const struct gy_head_out *h, struct g
                         {.base = (char *)(uintptr_t)body.p, .len = body.n}};
     enter(c, GY_CONN_WRITE);
     count_answer(c, h->status);
-    if (send_bufs(c, bufs, body.n ? 2 : 1) && !c->writing) {
+    if (gy_conn_send(c, bufs, body.n ? 2 : 1) && !c->writing) {
         answered(c);
     }
 }
@@ -543,7 +450,7 @@ static void pump(struct gy_conn *c)
             return;
         case GY_OUT_BYTES: {
             uv_buf_t buf = uv_buf_init(c->out.p, (unsigned)c->out.n);
-            if (!send_bufs(c, &buf, 1)) {
+            if (!gy_conn_send(c, &buf, 1)) {
                 return;
             }
             break;
@@ -745,7 +652,7 @@ static bool invite_body(struct gy_conn *c)
     static char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
     uv_buf_t buf = uv_buf_init(line, sizeof line - 1);
     if (c->tls) {
-        return send_bufs(c, &buf, 1);
+        return gy_conn_send(c, &buf, 1);
     }
     int sent = uv_try_write(&c->uv.stream, &buf, 1);
     if (sent != (int)buf.len) { /* a client that does not even take this is not worth waiting for */

@@ -200,6 +200,15 @@ void gy_conn_retry_uploads(struct gy_net_loop *l); /* an upload has ended somewh
 void gy_conn_close(struct gy_conn *c);
 void gy_conn_free_spare(struct gy_net_loop *l);
 
+/* ---- conn_send.c; loop thread ----
+ * Send bytes; what the socket does not take now is kept in c->out and c->writing is set: then
+ * gy_conn_written follows. False: the connection is gone. */
+bool gy_conn_send(struct gy_conn *c, const uv_buf_t *bufs, unsigned n_bufs);
+/* Send what TLS has to say (its handshake, or sealed answers), unless a write is under way: then it
+ * follows that. False: the connection is gone. */
+bool gy_conn_flush(struct gy_conn *c);
+void gy_conn_written(struct gy_conn *c); /* conn.c: all that was to be sent is out */
+
 /* ---- guard.c: who may ask ---- */
 /* GY_OK, or DENIED with the reason (text is static). */
 GY_CHECKED gy_status gy_guard_check(const struct gy_server *s, const struct gy_http_head *h,
