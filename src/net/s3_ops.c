@@ -80,6 +80,7 @@ gy_status gy_s3_get(struct gy_s3 *s3, const char *key, gy_s3_sink_fn fn, void *c
 
 /* A page of keys or uploads, as it is read. Both listings have the same shape. */
 struct page {
+    const char *ask, *ask_next, *ask_next_id;  /* of the query; ask_next_id MAY be NULL */
     const char *item, *key, *id, *size, *time; /* paths of the leaves */
     const char *next, *next_id, *more;
     /* of the item that is being read */
@@ -164,10 +165,38 @@ static gy_status never_ends(const struct gy_s3 *s3, struct gy_err *err)
                       s3->bucket);
 }
 
+/* Page by page to the end. */
+static gy_status each_page(struct gy_s3 *s3, const char *prefix, struct page *p, struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf query;
+    gy_buf_init(&query, (size_t)16 * GY_S3_MAX_NAME);
+    do {
+        gy_buf_reset(&query);
+        gy_buf_addf(&query, "%s=%d&prefix=", p->ask, PAGE);
+        gy_url_encode(&query, gy_str_c(prefix), false);
+        if (p->truncated) {
+            gy_buf_addc(&query, p->ask_next);
+            gy_url_encode(&query, gy_str_c(p->next_key), false);
+        }
+        if (p->truncated && p->ask_next_id) {
+            gy_buf_addc(&query, p->ask_next_id);
+            gy_url_encode(&query, gy_str_c(p->next_upload), false);
+        }
+        GY_TRY(gy_buf_check(&query, "a listing's query", err));
+        GY_TRY(next_page(s3, gy_buf_str(&query), p, err));
+        if (p->truncated && !p->next_key[0]) {
+            return never_ends(s3, err);
+        }
+    } while (p->truncated);
+    return GY_OK;
+}
+
 gy_status gy_s3_list(struct gy_s3 *s3, const char *prefix, gy_s3_key_fn fn, void *ctx,
                      struct gy_err *err)
 {
-    struct page p = {.item = "ListBucketResult/Contents",
+    struct page p = {.ask = "list-type=2&max-keys",
+                     .ask_next = "&continuation-token=",
+                     .item = "ListBucketResult/Contents",
                      .key = "ListBucketResult/Contents/Key",
                      .size = "ListBucketResult/Contents/Size",
                      .time = "ListBucketResult/Contents/LastModified",
@@ -175,29 +204,16 @@ gy_status gy_s3_list(struct gy_s3 *s3, const char *prefix, gy_s3_key_fn fn, void
                      .more = "ListBucketResult/IsTruncated",
                      .key_fn = fn,
                      .ctx = ctx};
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf query;
-    gy_buf_init(&query, (size_t)16 * GY_S3_MAX_NAME);
-    do {
-        gy_buf_reset(&query);
-        gy_buf_addf(&query, "list-type=2&max-keys=%d&prefix=", PAGE);
-        gy_url_encode(&query, gy_str_c(prefix), false);
-        if (p.truncated) {
-            gy_buf_addc(&query, "&continuation-token=");
-            gy_url_encode(&query, gy_str_c(p.next_key), false);
-        }
-        GY_TRY(gy_buf_check(&query, "a listing's query", err));
-        GY_TRY(next_page(s3, gy_buf_str(&query), &p, err));
-        if (p.truncated && !p.next_key[0]) {
-            return never_ends(s3, err);
-        }
-    } while (p.truncated);
-    return GY_OK;
+    return each_page(s3, prefix, &p, err);
 }
 
 gy_status gy_s3_uploads(struct gy_s3 *s3, const char *prefix, gy_s3_upload_fn fn, void *ctx,
                         struct gy_err *err)
 {
-    struct page p = {.item = "ListMultipartUploadsResult/Upload",
+    struct page p = {.ask = "uploads&max-uploads",
+                     .ask_next = "&key-marker=",
+                     .ask_next_id = "&upload-id-marker=",
+                     .item = "ListMultipartUploadsResult/Upload",
                      .key = "ListMultipartUploadsResult/Upload/Key",
                      .id = "ListMultipartUploadsResult/Upload/UploadId",
                      .time = "ListMultipartUploadsResult/Upload/Initiated",
@@ -206,25 +222,7 @@ gy_status gy_s3_uploads(struct gy_s3 *s3, const char *prefix, gy_s3_upload_fn fn
                      .more = "ListMultipartUploadsResult/IsTruncated",
                      .upload_fn = fn,
                      .ctx = ctx};
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf query;
-    gy_buf_init(&query, (size_t)16 * GY_S3_MAX_NAME);
-    do {
-        gy_buf_reset(&query);
-        gy_buf_addf(&query, "uploads&max-uploads=%d&prefix=", PAGE);
-        gy_url_encode(&query, gy_str_c(prefix), false);
-        if (p.truncated) {
-            gy_buf_addc(&query, "&key-marker=");
-            gy_url_encode(&query, gy_str_c(p.next_key), false);
-            gy_buf_addc(&query, "&upload-id-marker=");
-            gy_url_encode(&query, gy_str_c(p.next_upload), false);
-        }
-        GY_TRY(gy_buf_check(&query, "a listing's query", err));
-        GY_TRY(next_page(s3, gy_buf_str(&query), &p, err));
-        if (p.truncated && !p.next_key[0]) {
-            return never_ends(s3, err);
-        }
-    } while (p.truncated);
-    return GY_OK;
+    return each_page(s3, prefix, &p, err);
 }
 
 gy_status gy_s3_abort(struct gy_s3 *s3, const char *key, const char *upload_id, struct gy_err *err)
