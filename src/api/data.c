@@ -21,19 +21,6 @@
 #define MAX_OBJECT_BYTES ((int64_t)(64 * GY_GIB))
 #define BASE "/api/gyre/v1"
 
-static bool is_hex(struct gy_str s, size_t n)
-{
-    if (s.n != n) {
-        return false;
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (!strchr("0123456789abcdef", s.p[i]) || !s.p[i]) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static gy_status post_object(void *ctx, struct gy_request *req, struct gy_reply *reply,
                              struct gy_err *err)
 {
@@ -70,7 +57,7 @@ static gy_status open_object(struct gy_app *app, struct gy_str sha256, int *ret_
 {
     struct readable x = {sha256, false};
     char name[GY_SHA256_HEX];
-    if (!is_hex(sha256, GY_SHA256_HEX - 1)) {
+    if (!gy_is_hex(sha256, GY_SHA256_HEX - 1)) {
         return gy_err_set(err, GY_E_INVALID,
                           "an object is named by the 64 hex digits of its "
                           "SHA-256");
@@ -151,8 +138,8 @@ static gy_status read_version(yyjson_val *root, struct gy_buf *json, struct gy_d
     GY_TRY(gy_api_text(root, "source", GY_MAX_PATH, &v->source, err));
     GY_TRY(gy_api_text(root, "source_sha256", GY_MAX_NAME, &v->source_sha256, err));
     GY_TRY(check_name(v->name, err));
-    if (!is_hex(v->sha256, 64) || !is_hex(v->md5, 32) ||
-        (v->source_sha256.p && !is_hex(v->source_sha256, 64))) {
+    if (!gy_is_hex(v->sha256, 64) || !gy_is_hex(v->md5, 32) ||
+        (v->source_sha256.p && !gy_is_hex(v->source_sha256, 64))) {
         return gy_err_set(err, GY_E_INVALID,
                           "sha256, md5 and source_sha256 are lower-case hex digests");
     }
@@ -263,7 +250,7 @@ static gy_status get_datasets(void *ctx, struct gy_request *req, struct gy_reply
     struct list_call call = {.name = gy_req_param(req, "name"),
                              .sha256 = gy_req_query(req, "sha256"),
                              .arena = req->arena};
-    if (call.sha256.p && (call.name.p || !is_hex(call.sha256, 64))) {
+    if (call.sha256.p && (call.name.p || !gy_is_hex(call.sha256, 64))) {
         return gy_err_set(err, GY_E_INVALID, "'sha256' is 64 lower-case hex digits, for all names");
     }
     GY_TRY(gy_store_read(app->store, list_closure, &call, err));

@@ -245,6 +245,35 @@ void gy_hex(const void *p, size_t n, char *out)
     out[2 * n] = '\0';
 }
 
+int gy_hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool gy_is_hex(struct gy_str s, size_t n)
+{
+    bool all = s.n == n;
+    for (size_t i = 0; all && i < n; i++) {
+        all = gy_hex_digit(s.p[i]) >= 0 && !(s.p[i] >= 'A' && s.p[i] <= 'F');
+    }
+    return all;
+}
+
+bool gy_unhex(struct gy_str hex, unsigned char *out, size_t n)
+{
+    if (!gy_is_hex(hex, 2 * n)) {
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        out[i] = (unsigned char)(gy_hex_digit(hex.p[2 * i]) << 4 | gy_hex_digit(hex.p[2 * i + 1]));
+    }
+    return true;
+}
+
 size_t gy_base64_size(size_t n)
 {
     return (n + 2) / 3 * 4;

@@ -36,6 +36,10 @@ uint32_t gy_crc32c(uint32_t crc, const void *p, size_t n); /* start with 0; chai
 uint32_t gy_crc32c_portable(uint32_t crc, const void *p,
                             size_t n); /* without SSE4.2; the same value (tests compare) */
 void gy_hex(const void *p, size_t n, char *out); /* 2n digits and a NUL */
+int gy_hex_digit(char c);                        /* of either case; -1: none */
+bool gy_is_hex(struct gy_str s, size_t n);       /* n digits as gy_hex writes them */
+/* The other way round, 2n digits; false when they are not such. */
+bool gy_unhex(struct gy_str hex, unsigned char *out, size_t n);
 
 size_t gy_base64_size(size_t n);                    /* bytes of the text, without NUL */
 void gy_base64(const void *p, size_t n, char *out); /* RFC 4648 with padding, and a NUL */

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <sys/stat.h>
 
+#include "base/hash.h"
 #include "base/file.h"
 #include "base/limits.h"
 
@@ -86,14 +87,6 @@ struct gy_str gy_move_plain(struct gy_str uri)
     return uri;
 }
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 /* dir + "/" + tail (decode: %-escapes of a file URI); false: too long, or it holds a NUL. */
 static bool place_at(const char *dir, struct gy_str tail, bool decode, char out[GY_MAX_PATH])
 {
@@ -106,9 +99,9 @@ static bool place_at(const char *dir, struct gy_str tail, bool decode, char out[
     }
     for (size_t i = 0; i < tail.n; i++) {
         char c = tail.p[i];
-        if (decode && c == '%' && i + 2 < tail.n && hex_digit(tail.p[i + 1]) >= 0 &&
-            hex_digit(tail.p[i + 2]) >= 0) {
-            c = (char)(hex_digit(tail.p[i + 1]) * 16 + hex_digit(tail.p[i + 2]));
+        if (decode && c == '%' && i + 2 < tail.n && gy_hex_digit(tail.p[i + 1]) >= 0 &&
+            gy_hex_digit(tail.p[i + 2]) >= 0) {
+            c = (char)(gy_hex_digit(tail.p[i + 1]) * 16 + gy_hex_digit(tail.p[i + 2]));
             i += 2;
         }
         if (c == '\0' || n + 1 >= GY_MAX_PATH) {

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/mem.h"
@@ -160,15 +161,6 @@ struct gy_str gy_req_param(const struct gy_request *r, const char *name)
     return GY_STR_NULL;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 struct gy_str gy_url_decode(struct gy_arena *a, struct gy_str s, bool plus_is_blank)
 {
     bool plain = true;
@@ -184,9 +176,9 @@ struct gy_str gy_url_decode(struct gy_arena *a, struct gy_str s, bool plus_is_bl
         n = 0;
         for (size_t i = 0; i < s.n; i++) {
             char c = s.p[i];
-            if (c == '%' && s.n - i > 2 && hex_digit(s.p[i + 1]) >= 0 &&
-                hex_digit(s.p[i + 2]) >= 0) {
-                c = (char)(hex_digit(s.p[i + 1]) * 16 + hex_digit(s.p[i + 2]));
+            if (c == '%' && s.n - i > 2 && gy_hex_digit(s.p[i + 1]) >= 0 &&
+                gy_hex_digit(s.p[i + 2]) >= 0) {
+                c = (char)(gy_hex_digit(s.p[i + 1]) * 16 + gy_hex_digit(s.p[i + 2]));
                 i += 2;
             } else if (c == '+' && plus_is_blank) {
                 c = ' ';

@@ -76,22 +76,6 @@ gy_status gy_refs_each(struct gy_db *db, bool unfinished, gy_ref_fn fn, void *ct
 
 /* ---- a set ---- */
 
-static bool to_bytes(struct gy_str hex, unsigned char out[32])
-{
-    if (hex.n != GY_SHA256_HEX - 1) {
-        return false;
-    }
-    for (size_t i = 0; i < 64; i++) {
-        char c = hex.p[i];
-        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-        if (digit < 0) {
-            return false;
-        }
-        out[i / 2] = (unsigned char)(i % 2 ? out[i / 2] | digit : digit << 4);
-    }
-    return true;
-}
-
 static gy_status add_name(void *ctx, struct gy_str sha256, struct gy_err *err)
 {
     struct gy_refs *set = ctx;
@@ -107,7 +91,7 @@ static gy_status add_name(void *ctx, struct gy_str sha256, struct gy_err *err)
         set->names = more;
         set->cap = cap;
     }
-    set->n += to_bytes(sha256, set->names[set->n]);
+    set->n += gy_unhex(sha256, set->names[set->n], 32);
     return GY_OK;
 }
 
@@ -125,7 +109,7 @@ static int compare(const void *a, const void *b)
 bool gy_refs_has(struct gy_refs *set, const char *sha256)
 {
     unsigned char name[32];
-    if (set->n == 0 || !to_bytes(gy_str_c(sha256), name)) {
+    if (set->n == 0 || !gy_unhex(gy_str_c(sha256), name, 32)) {
         return false;
     }
     if (!set->sorted) {

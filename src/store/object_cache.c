@@ -111,11 +111,6 @@ struct stock {
     bool stale_only;
 };
 
-static bool is_hex(const char *s, size_t n)
-{
-    return strlen(s) == n && strspn(s, "0123456789abcdef") == n;
-}
-
 static int64_t time_us(const struct timespec *t)
 {
     return (int64_t)t->tv_sec * 1000000 + t->tv_nsec / 1000;
@@ -126,7 +121,7 @@ static gy_status take_file(void *ctx, const char *name, bool is_dir, struct gy_e
     struct stock *s = ctx;
     char path[GY_MAX_PATH];
     struct stat st;
-    if (is_dir || (!s->stale_only && !is_hex(name, GY_SHA256_HEX - 3))) {
+    if (is_dir || (!s->stale_only && !gy_is_hex(gy_str_c(name), GY_SHA256_HEX - 3))) {
         return GY_OK;
     }
     GY_TRY(gy_path_join(path, sizeof path, s->dir, name, err));
@@ -152,7 +147,7 @@ static gy_status take_folder(void *ctx, const char *name, bool is_dir, struct gy
 {
     struct stock *s = ctx;
     s->stale_only = strcmp(name, "tmp") == 0;
-    if (!is_dir || (!s->stale_only && !is_hex(name, 2))) {
+    if (!is_dir || (!s->stale_only && !gy_is_hex(gy_str_c(name), 2))) {
         return GY_OK;
     }
     memcpy(s->sha256, name, 2);

@@ -202,11 +202,6 @@ static gy_status folder_open_fd(void *self, const char *sha256, int *ret_fd, int
 
 /* ---- collecting garbage ---- */
 
-static bool is_hex(const char *s, size_t n)
-{
-    return strlen(s) == n && strspn(s, "0123456789abcdef") == n;
-}
-
 struct listing {
     const struct folder *folder;
     char sha256[GY_SHA256_HEX];
@@ -219,7 +214,7 @@ static gy_status list_object(void *ctx, const char *name, bool is_dir, struct gy
     struct listing *l = ctx;
     char path[GY_MAX_PATH];
     struct stat st;
-    if (is_dir || !is_hex(name, GY_SHA256_HEX - 3)) {
+    if (is_dir || !gy_is_hex(gy_str_c(name), GY_SHA256_HEX - 3)) {
         return GY_OK; /* not of ours */
     }
     memcpy(l->sha256 + 2, name, GY_SHA256_HEX - 2);
@@ -234,7 +229,7 @@ static gy_status list_prefix(void *ctx, const char *name, bool is_dir, struct gy
 {
     struct listing *l = ctx;
     char path[GY_MAX_PATH];
-    if (!is_dir || !is_hex(name, 2)) {
+    if (!is_dir || !gy_is_hex(gy_str_c(name), 2)) {
         return GY_OK;
     }
     memcpy(l->sha256, name, 2);

@@ -89,27 +89,6 @@ static gy_status refuse(const char *why, struct gy_err *err)
     return gy_err_hint(err, "`gyre review link` prints a new address");
 }
 
-static int digit_of(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* False: not an even number of lower-case hex digits, or more than max bytes. */
-static bool from_hex(struct gy_str hex, unsigned char *out, size_t max)
-{
-    if (hex.n % 2 != 0 || hex.n / 2 > max) {
-        return false;
-    }
-    for (size_t i = 0; i < hex.n / 2; i++) {
-        int high = digit_of(hex.p[2 * i]), low = digit_of(hex.p[2 * i + 1]);
-        if (high < 0 || low < 0) {
-            return false;
-        }
-        out[i] = (unsigned char)(high << 4 | low);
-    }
-    return true;
-}
-
 gy_status gy_review_token_check(const char *key_path, struct gy_str token, int64_t now_us,
                                 struct gy_arena *a, struct gy_str *ret_name, struct gy_err *err)
 {
@@ -122,8 +101,8 @@ gy_status gy_review_token_check(const char *key_path, struct gy_str token, int64
     }
     if (n != 4 || rest.p || token.n > GY_REVIEW_TOKEN_MAX || !gy_str_eqc(part[0], PREFIX) ||
         gy_parse_i64(part[1], 0, INT64_MAX / 1000000, &expires_s, NULL) != GY_OK ||
-        part[2].n == 0 || !from_hex(part[2], name, sizeof name) || part[3].n != 2 * MAC_BYTES ||
-        !from_hex(part[3], given, sizeof given)) {
+        part[2].n == 0 || part[2].n > 2 * sizeof name || !gy_unhex(part[2], name, part[2].n / 2) ||
+        !gy_unhex(part[3], given, MAC_BYTES)) {
         return refuse("is not one", err);
     }
     if (!gy_path_exists(key_path)) {

@@ -169,12 +169,40 @@ static void test_base64(void **state)
     }
 }
 
+static void hex_is_read_as_it_is_written(void **state)
+{
+    unsigned char raw[3] = {0x00, 0x7f, 0xfe}, back[3];
+    char hex[7];
+    (void)state;
+    gy_hex(raw, sizeof raw, hex);
+    assert_true(gy_is_hex(gy_str_c(hex), 6));
+    assert_true(gy_unhex(gy_str_c(hex), back, sizeof back));
+    assert_memory_equal(raw, back, sizeof raw);
+    static const char *const bad[] = {"",       "007ff",  "007ffe0",  "007FFE",
+                                      "00 ffe", "00gffe", "007ff\xe9"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_false(gy_is_hex(gy_str_c(bad[i]), 6));
+        assert_false(gy_unhex(gy_str_c(bad[i]), back, sizeof back));
+    }
+    assert_false(gy_is_hex(gy_str_n("007f\0e", 6), 6));
+    assert_int_equal(gy_hex_digit('F'), 15);
+    assert_int_equal(gy_hex_digit('f'), 15);
+    assert_int_equal(gy_hex_digit('9'), 9);
+    assert_int_equal(gy_hex_digit('g'), -1);
+    assert_int_equal(gy_hex_digit('/'), -1);
+    assert_int_equal(gy_hex_digit('\x01'), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_digests),     cmocka_unit_test(test_streaming_starts_anew),
-        cmocka_unit_test(test_file_digest), cmocka_unit_test(test_torture),
-        cmocka_unit_test(test_hmac),        cmocka_unit_test(test_crc32c),
+        cmocka_unit_test(hex_is_read_as_it_is_written),
+        cmocka_unit_test(test_digests),
+        cmocka_unit_test(test_streaming_starts_anew),
+        cmocka_unit_test(test_file_digest),
+        cmocka_unit_test(test_torture),
+        cmocka_unit_test(test_hmac),
+        cmocka_unit_test(test_crc32c),
         cmocka_unit_test(test_base64),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
