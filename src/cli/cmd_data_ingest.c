@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gyre data ingest: files of records become a dataset version. Computed here, on local files; what
+ * is remembered goes through the routes. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "cli/dataset_put.h"
+#include "cli/schema_of.h"
+
+struct ingest_opts {
+    const char *data_loc, *file_name, *output_path, *dlq, *log_level, *schema, *max_dead, *name,
+        *environment, *delimiter, *format, *on_duplicate;
+};
+
+/* The input files: the arguments, or --file-name; in --data-loc unless absolute. */
+static gy_status pick_files(struct gy_cli *cli, const struct ingest_opts *o,
+                            const char *const **ret, size_t *ret_n, struct gy_err *err)
+{
+    if (cli->argc > 0 && o->file_name) {
+        return gy_err_set(err, GY_E_USAGE, "the file is given twice: as FILE and by --file-name");
+    }
+    size_t n = o->file_name ? 1 : (size_t)cli->argc;
+    if (n == 0) {
+        (void)gy_err_set(err, GY_E_USAGE, "no file given");
+        return gy_err_hint(err, "gyre data ingest FILE..., or --data-loc DIR --file-name FILE");
+    }
+    const char **files = gy_arena_calloc(&cli->arena, n, sizeof *files);
+    for (size_t i = 0; files && i < n; i++) {
+        char path[GY_MAX_PATH];
+        files[i] = o->file_name ? o->file_name : cli->argv[i];
+        if (o->data_loc && files[i][0] != '/') {
+            GY_TRY(gy_path_join(path, sizeof path, o->data_loc, files[i], err));
+            files[i] = gy_arena_strdup(&cli->arena, gy_str_c(path));
+        }
+        if (!files[i]) {
+            files = NULL;
+        } else if (strlen(files[i]) >= GY_MAX_PATH) {
+            return gy_err_set(err, GY_E_TOOBIG, "the path is too long");
+        }
+    }
+    *ret = files;
+    *ret_n = n;
+    return files ? GY_OK : gy_err_set(err, GY_E_NOMEM, "out of memory");
+}
+
+/* "data/raw/patients.csv" names the dataset "patients". */
+static struct gy_str name_of_file(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    struct gy_str name = gy_str_c(slash ? slash + 1 : path);
+    size_t dot = gy_str_find(name, '.');
+    return dot == SIZE_MAX || dot == 0 ? name : gy_str_sub(name, 0, dot);
+}
+
+static gy_status parse_delimiter(const char *text, char *ret, struct gy_err *err)
+{
+    *ret = 0;
+    if (!text || strcmp(text, "auto") == 0) {
+        return GY_OK;
+    }
+    if (strcmp(text, "tab") == 0 || strcmp(text, "\\t") == 0) {
+        *ret = '\t';
+    } else if (text[0] && !text[1]) {
+        *ret = text[0];
+    } else {
+        return gy_err_set(err, GY_E_USAGE, "--delimiter takes , ; | tab or auto");
+    }
+    return GY_OK;
+}
+
+/* DEBUG, INFO, WARNING, ERROR, CRITICAL too, as other ingest tools spell levels. */
+static gy_status set_log_level(const char *level, struct gy_err *err)
+{
+    static const char *const same[][2] = {{"DEBUG", "debug"},
+                                          {"INFO", "info"},
+                                          {"WARNING", "warn"},
+                                          {"ERROR", "error"},
+                                          {"CRITICAL", "error"}};
+    if (!level) {
+        return GY_OK;
+    }
+    for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
+        if (gy_str_ieq(gy_str_c(level), gy_str_c(same[i][0]))) {
+            level = same[i][1];
+        }
+    }
+    return gy_log_setup(gy_str_c(level), err);
+}
+
+static gy_status print_ingest_json(const struct gy_cli *cli, const struct gy_ingest_result *r,
+                                   struct gy_str name, int64_t version, bool is_new,
+                                   const char *dlq, struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
+    gy_buf_init(&out, 64 * GY_KIB);
+    struct gy_jw w;
+    gy_jw_init(&w, &out);
+    gy_jw_obj(&w);
+    gy_jw_kv_i64(&w, "read", r->read);
+    gy_jw_kv_i64(&w, "accepted", r->accepted);
+    gy_jw_kv_i64(&w, "dead", r->dead);
+    gy_jw_kv_i64(&w, "replaced", r->replaced);
+    gy_jw_kv_i64(&w, "unknown_keys", r->unknown_keys);
+    gy_jw_kv_i64(&w, "unclosed", r->unclosed);
+    gy_jw_kv_str(&w, "dataset", name);
+    gy_jw_kv_i64(&w, "version", version);
+    gy_jw_kv_bool(&w, "new", is_new);
+    gy_jw_kv_strc(&w, "sha256", r->sha256);
+    gy_jw_kv_strc(&w, "md5", r->md5);
+    gy_jw_kv_strc(&w, "path", r->path);
+    gy_jw_kv_i64(&w, "size", r->size_bytes);
+    gy_jw_kv_strc(&w, "source_sha256", r->source_sha256);
+    gy_jw_kv_i64(&w, "source_bytes", r->source_bytes);
+    gy_jw_kv_strc(&w, "dlq", dlq);
+    gy_jw_kv_f64(&w, "seconds", r->seconds);
+    gy_jw_key(&w, "codes");
+    gy_jw_obj(&w);
+    for (int code = 0; code < GY_DEAD_N; code++) {
+        if (r->codes[code] > 0) {
+            gy_jw_kv_i64(&w, gy_dead_name((enum gy_dead_code)code), r->codes[code]);
+        }
+    }
+    gy_jw_obj_end(&w);
+    gy_jw_obj_end(&w);
+    return gy_cli_print_json(cli, &out, err);
+}
+
+static void say_ingest(const struct gy_cli *cli, const struct gy_ingest_result *r,
+                       struct gy_str name, int64_t version, bool is_new, const char *dlq)
+{
+    gy_cli_say(cli, "%lld read, %lld accepted, %lld dead", (long long)r->read,
+               (long long)r->accepted, (long long)r->dead);
+    if (r->replaced > 0) {
+        gy_cli_say(cli, ", %lld replaced", (long long)r->replaced);
+    }
+    gy_cli_say(cli, " in %.2f s\n", r->seconds);
+    for (int code = 0; code < GY_DEAD_N; code++) {
+        if (r->codes[code] > 0) {
+            gy_cli_say(cli, "  %-8s %lld\n", gy_dead_name((enum gy_dead_code)code),
+                       (long long)r->codes[code]);
+        }
+    }
+    if (r->dead > 0) {
+        gy_cli_say(cli, "  why, record by record: gyre dlq list --dlq %s\n", dlq);
+    }
+    gy_cli_say(cli, "%s: dataset %" GY_STR_F "@%lld%s\n  sha256 %s\n  md5    %s\n", r->path,
+               GY_STR_A(name), (long long)version, is_new ? "" : " (known already: same bytes)",
+               r->sha256, r->md5);
+}
+
+static void show_progress(void *ctx, int64_t bytes)
+{
+    gy_progress_at(ctx, bytes);
+}
+
+static gy_status read_ingest_opts(const struct ingest_opts *o, struct gy_ingest_options *to,
+                                  struct gy_err *err)
+{
+    GY_TRY(parse_delimiter(o->delimiter, &to->delimiter, err));
+    GY_TRY(gy_ingest_parse_format(gy_str_c(o->format), &to->format, err));
+    GY_TRY(gy_ingest_parse_on_duplicate(gy_str_c(o->on_duplicate), &to->on_duplicate, err));
+    return o->max_dead ? gy_ingest_parse_max_dead(gy_str_c(o->max_dead), to, err) : GY_OK;
+}
+
+/* What a person should know besides the counts. */
+static void note_ingest(const struct gy_cli *cli, const struct gy_ingest_result *r)
+{
+    if (r->unknown_keys > 0) {
+        gy_cli_note(cli, "keys that the schema does not know were left out: %s\n", r->unknown);
+    }
+    if (r->unclosed > 0) {
+        gy_cli_note(cli, "the JSON array never ends: the file may have been cut off\n");
+    }
+}
+
+static gy_status run_ingest(struct gy_cli *cli, void *opts, struct gy_err *err)
+{
+    const struct ingest_opts *o = opts;
+    const char *const *files = NULL;
+    size_t n = 0;
+    GY_AUTO(gy_schema_free) struct gy_schema *schema = NULL;
+    GY_TRY(set_log_level(o->log_level, err));
+    GY_TRY(pick_files(cli, o, &files, &n, err));
+    struct gy_progress progress;
+    struct gy_ingest_options options = {.path = files[0],
+                                        .more = files + 1,
+                                        .n_more = n - 1,
+                                        .out_dir = o->output_path,
+                                        .dlq = o->dlq,
+                                        .environment = gy_str_c(o->environment),
+                                        .max_dead = -1,
+                                        .max_dead_share = -1,
+                                        .progress = show_progress,
+                                        .progress_ctx = &progress};
+    GY_TRY(read_ingest_opts(o, &options, err));
+    GY_TRY(gy_cli_schema_find(cli, o->schema, files[0], true, options.format, &schema, err));
+    options.schema = schema;
+    struct gy_ingest_result r;
+    int64_t bytes = 0;
+    for (size_t i = 0; i < n; i++) {
+        bytes += gy_file_size(files[i]);
+    }
+    gy_progress_start(&progress, cli, "ingest", bytes);
+    gy_status status = gy_ingest(&options, &r, err);
+    gy_progress_end(&progress);
+    GY_TRY(status);
+    note_ingest(cli, &r);
+    struct gy_str name = o->name ? gy_str_c(o->name) : name_of_file(files[0]);
+    int64_t version = 0;
+    bool is_new = false;
+    const struct gy_cli_dataset dataset = {.result = &r,
+                                           .path = r.path,
+                                           .name = name,
+                                           .schema = schema,
+                                           .source = gy_str_c(files[0]),
+                                           .source_sha256 = r.source_sha256};
+    GY_TRY(gy_cli_dataset_put(cli, &dataset, &version, &is_new, err));
+    if (cli->json) {
+        return print_ingest_json(cli, &r, name, version, is_new, o->dlq, err);
+    }
+    say_ingest(cli, &r, name, version, is_new, o->dlq);
+    return GY_OK;
+}
+
+static const struct gy_opt ingest_opts[] = {
+    {"data-loc", 0, GY_OPT_STR, offsetof(struct ingest_opts, data_loc), "DIR", NULL,
+     "folder of the file"},
+    {"file-name", 0, GY_OPT_STR, offsetof(struct ingest_opts, file_name), "FILE", NULL,
+     "the file in it (or give FILE)"},
+    {"output-path", 'o', GY_OPT_STR, offsetof(struct ingest_opts, output_path), "DIR", "data",
+     "folder that gets data.csv"},
+    {"dlq", 0, GY_OPT_STR, offsetof(struct ingest_opts, dlq), "FILE", "./dlq.log",
+     "refused records are appended here"},
+    {"schema", 0, GY_OPT_STR, offsetof(struct ingest_opts, schema), "FILE", NULL,
+     "default: the project's schema.yaml, else inferred"},
+    {"environment", 0, GY_OPT_STR, offsetof(struct ingest_opts, environment), "NAME", NULL,
+     "columns with not_in: [NAME] may be absent"},
+    {"max-dead", 0, GY_OPT_STR, offsetof(struct ingest_opts, max_dead), "N|P%", NULL,
+     "fail when more records are dead"},
+    {"name", 0, GY_OPT_STR, offsetof(struct ingest_opts, name), "DATASET", NULL,
+     "default: the file's name"},
+    {"delimiter", 0, GY_OPT_STR, offsetof(struct ingest_opts, delimiter), "CHAR", "auto",
+     ", ; | tab or auto"},
+    {"format", 0, GY_OPT_STR, offsetof(struct ingest_opts, format), "NAME", "auto",
+     "csv, json (an array), jsonl (a line a record), or auto: by name and content"},
+    {"on-duplicate", 0, GY_OPT_STR, offsetof(struct ingest_opts, on_duplicate), "WHAT", "dead",
+     "of a unique column: dead, or keep the last or the first and count the others"},
+    {"log-level", 0, GY_OPT_STR, offsetof(struct ingest_opts, log_level), "LEVEL", NULL,
+     "debug, info, warning, error"},
+};
+
+static const struct gy_verb verbs[] = {
+    {.noun = "data",
+     .verb = "ingest",
+     .args = "[FILE...]",
+     .max_args = -1,
+     .summary = "check files of records, keep the good ones as a dataset version",
+     .details =
+         "Records that break the schema are appended to the log of dead letters, with every\n"
+         "reason; accepted + dead = read, always. DIR/data.csv is canonical: the same\n"
+         "records give the same bytes, from CSV, JSON arrays or JSONL, one file or several.\n"
+         "JSON keys that the schema does not know are left out and counted. Dead records alone\n"
+         "do not fail the command, unless --max-dead is passed.",
+     .examples = "  gyre data ingest patients.csv --schema schema.yaml\n"
+                 "  gyre data ingest march.csv april.jsonl --on-duplicate last\n"
+                 "  gyre data ingest --data-loc raw --file-name patients.csv --output-path data "
+                 "--dlq dlq.log",
+     .opts = ingest_opts,
+     .n_opts = sizeof ingest_opts / sizeof ingest_opts[0],
+     .opts_bytes = sizeof(struct ingest_opts),
+     .run = run_ingest},
+};
+
+const struct gy_verb_table gy_cmd_data_ingest = GY_VERB_TABLE(verbs);
