@@ -153,6 +153,24 @@ static gy_status read_flag(const struct loading *l, const struct gy_yaml_node *m
     return GY_OK;
 }
 
+/* A size that images are to have. */
+static gy_status read_size(const struct loading *l, const struct gy_yaml_node *map, const char *key,
+                           enum gy_type type, int max, int *ret, struct gy_err *err)
+{
+    const struct gy_yaml_node *node = gy_yaml_get(map, key);
+    if (!node) {
+        return GY_OK;
+    }
+    if (type != GY_TYPE_IMAGE) {
+        return gy_yaml_err(l->yaml, node, err, "%s is for columns of type image", key);
+    }
+    if (node->kind != GY_YAML_INT || node->f < 1 || node->f > max) {
+        return gy_yaml_err(l->yaml, node, err, "%s: a number from 1 to %d is wanted", key, max);
+    }
+    *ret = (int)node->f;
+    return GY_OK;
+}
+
 static gy_status read_bound(const struct loading *l, const struct gy_yaml_node *map,
                             const char *key, enum gy_type type, bool *ret_has, double *ret,
                             struct gy_err *err)
@@ -195,8 +213,9 @@ static gy_status read_values(const struct loading *l, const struct gy_yaml_node 
 static gy_status read_column(const struct loading *l, const struct gy_yaml_node *node,
                              struct gy_column *c, struct gy_err *err)
 {
-    static const char *const keys[] = {"name",     "type",   "unit", "min",    "max", "values",
-                                       "required", "unique", "role", "not_in", NULL};
+    static const char *const keys[] = {"name",   "type",   "unit",     "min",    "max",
+                                       "width",  "height", "channels", "values", "required",
+                                       "unique", "role",   "not_in",   NULL};
     if (node->kind != GY_YAML_MAP) {
         return gy_yaml_err(l->yaml, node, err, "a column is a map with name and type");
     }
@@ -240,6 +259,9 @@ static gy_status read_column(const struct loading *l, const struct gy_yaml_node 
     if (c->has_min && c->has_max && c->min > c->max) {
         return gy_yaml_err(l->yaml, node, err, "column '%s': min is above max", c->name.p);
     }
+    GY_TRY(read_size(l, node, "width", c->type, GY_SCHEMA_MAX_SIDE, &c->width, err));
+    GY_TRY(read_size(l, node, "height", c->type, GY_SCHEMA_MAX_SIDE, &c->height, err));
+    GY_TRY(read_size(l, node, "channels", c->type, 4, &c->channels, err));
     at = gy_yaml_get(node, "values");
     if (at) {
         GY_TRY(read_values(l, at, c, err));
@@ -363,6 +385,14 @@ gy_status gy_schema_find(const char *dir, char ret_path[GY_MAX_PATH], struct gy_
 
 /* ---- writing ---- */
 
+/* The n-th size that images of the column are to have; NULL: no more. */
+static const char *image_size(const struct gy_column *c, size_t n, int *ret)
+{
+    static const char *const keys[] = {"width", "height", "channels", NULL};
+    *ret = n == 0 ? c->width : n == 1 ? c->height : c->channels;
+    return keys[n];
+}
+
 static void json_texts(struct gy_jw *w, const char *key, const struct gy_str *texts, size_t n)
 {
     gy_jw_key(w, key);
@@ -386,6 +416,13 @@ static void json_column(struct gy_jw *w, const struct gy_column *c)
     }
     if (c->has_max) {
         gy_jw_kv_f64(w, "max", c->max);
+    }
+    const char *key;
+    int size;
+    for (size_t i = 0; (key = image_size(c, i, &size)); i++) {
+        if (size) {
+            gy_jw_kv_i64(w, key, size);
+        }
     }
     if (c->n_values) {
         json_texts(w, "values", c->values, c->n_values);
@@ -452,6 +489,13 @@ void gy_schema_yaml(const struct gy_schema *s, struct gy_buf *out)
         if (c->has_max) {
             (void)gy_fmt_f64_trim(c->max, number);
             gy_buf_addf(out, "    max: %s\n", number);
+        }
+        const char *key;
+        int size;
+        for (size_t k = 0; (key = image_size(c, k, &size)); k++) {
+            if (size) {
+                gy_buf_addf(out, "    %s: %d\n", key, size);
+            }
         }
         if (c->n_values) {
             gy_buf_addc(out, "    ");

@@ -18,7 +18,9 @@
  *           zone: dates and local times stay as they are ("T" put in), times with a zone become
  *           UTC "2011-01-01T05:00:00Z"
  *   string  any UTF-8, as it is
- *   image   a file's path relative to the folder of the data file, as it is; the file must be there
+ *   image   a file's path relative to the folder of the data file, as it is; the file must be
+ *           there, be a whole PNG or JPEG, and have the size that width and height (pixels) and
+ *           channels (1 grey, 2 grey and alpha, 3 colours, 4 with alpha) ask for, where given
  * Blanks around a value count only for string. min and max are inclusive, for int and float. */
 #ifndef GY_DATA_SCHEMA_H
 #define GY_DATA_SCHEMA_H
@@ -30,6 +32,7 @@
 
 #define GY_SCHEMA_MAX_VALUES 10000 /* values of one column */
 #define GY_SCHEMA_MAX_MISSING 32
+#define GY_SCHEMA_MAX_SIDE 65535 /* of an image, in pixels */
 
 enum gy_type {
     GY_TYPE_INT,
@@ -61,7 +64,8 @@ struct gy_column {
     bool unique;        /* no value twice among the accepted records */
     bool has_min, has_max;
     double min, max;
-    struct gy_str *values; /* the allowed ones, as canonical text; n_values 0: any */
+    int width, height, channels; /* of images, as they are wanted; 0: any */
+    struct gy_str *values;       /* the allowed ones, as canonical text; n_values 0: any */
     size_t n_values;
     struct gy_str *not_in; /* environments where the column may be absent */
     size_t n_not_in;

@@ -101,6 +101,30 @@ static void test_round_trips(void **state)
     assert_string_equal(again.p, json.p);
 }
 
+static void test_image_sizes(void **state)
+{
+    (void)state;
+    GY_AUTO(gy_schema_free)
+    struct gy_schema *s =
+        parse("columns: [{name: a, type: image, width: 300, height: 200, channels: 3}, "
+              "{name: b, type: image, channels: 1}, {name: c, type: image}]");
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf yaml, json;
+    gy_buf_init(&yaml, GY_MIB);
+    gy_buf_init(&json, GY_MIB);
+    gy_schema_yaml(s, &yaml);
+    gy_schema_json(s, &json);
+    GY_AUTO(gy_schema_free) struct gy_schema *from_yaml = parse(yaml.p);
+    GY_AUTO(gy_schema_free) struct gy_schema *from_json = parse(json.p);
+    const struct gy_schema *all[] = {s, from_yaml, from_json};
+    for (size_t i = 0; i < 3; i++) {
+        const struct gy_column *c = all[i]->columns;
+        assert_true(c[0].width == 300 && c[0].height == 200 && c[0].channels == 3);
+        assert_true(c[1].width == 0 && c[1].height == 0 && c[1].channels == 1);
+        assert_true(c[2].width == 0 && c[2].height == 0 && c[2].channels == 0);
+    }
+    assert_null(strstr(json.p, "\"width\":0"));
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -116,6 +140,11 @@ static void test_refusals(void **state)
          "did you mean 'label'?"},
         {"columns: [{name: a, type: sound}]", "unknown type 'sound'", "one of int"},
         {"columns: [{name: a, type: image, min: 3}]", "min is for columns of type int", ""},
+        {"columns: [{name: a, type: string, width: 3}]", "width is for columns of type image", ""},
+        {"columns: [{name: a, type: image, height: 0}]", "height: a number from 1 to 65535", ""},
+        {"columns: [{name: a, type: image, width: 65536}]", "width: a number from 1 to 65535", ""},
+        {"columns: [{name: a, type: image, width: 2.5}]", "width: a number from 1 to 65535", ""},
+        {"columns: [{name: a, type: image, channels: 5}]", "channels: a number from 1 to 4", ""},
         {"columns: []", "a list of 1 to", ""},
         {"columns: [{name: a}]", "a column needs name and type", ""},
         {"columns: [a]", "a column is a map", ""},
@@ -245,10 +274,15 @@ static void test_every_allocation_may_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parse),       cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_round_trips), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_infer),       cmocka_unit_test(test_infer_most),
-        cmocka_unit_test(test_find),        cmocka_unit_test(test_every_allocation_may_fail),
+        cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_round_trips),
+        cmocka_unit_test(test_image_sizes),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_infer),
+        cmocka_unit_test(test_infer_most),
+        cmocka_unit_test(test_find),
+        cmocka_unit_test(test_every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
