@@ -17,11 +17,22 @@ void gy_dlq_init(struct gy_dlq *d, const char *path)
 {
     *d = (struct gy_dlq){.path = path};
     gy_buf_init(&d->pending, GY_GIB);
+    gy_buf_init(&d->header, GY_DLQ_MAX_HEADER);
 }
 
 void gy_dlq_done(struct gy_dlq *d)
 {
     gy_buf_done(&d->pending);
+    gy_buf_done(&d->header);
+}
+
+void gy_dlq_header(struct gy_dlq *d, struct gy_str header, char delimiter)
+{
+    gy_buf_reset(&d->header);
+    if (header.p && header.n < GY_DLQ_MAX_HEADER) {
+        gy_buf_add(&d->header, header);
+    }
+    d->delimiter = delimiter;
 }
 
 /* The folder of the log. */
@@ -151,6 +162,10 @@ gy_status gy_dlq_add(struct gy_dlq *d, struct gy_str file, const struct gy_csv_i
             GY_TRY(copy_base64(d, item, source_fd, err));
         }
         gy_buf_add_char(&d->pending, '"');
+    }
+    if (d->header.n > 0 && d->header.failed == GY_OK) {
+        gy_jw_kv_str(&w, "header", gy_buf_str(&d->header));
+        gy_jw_kv_str(&w, "delimiter", gy_str_n(&d->delimiter, 1));
     }
     gy_jw_obj_end(&w);
     gy_buf_add_char(&d->pending, '\n');

@@ -4,7 +4,9 @@
  * where "data" is the record as it stood in the file (without its line end), or "data_b64" its
  * bytes in base64 when they are not UTF-8 or longer than csv.record_max. (offset, length) is the
  * same place in the file. "row" is the 0-based index of the record among the records of the file.
- * "column" is the first one at fault, null when the record as a whole is.
+ * "column" is the first one at fault, null when the record as a whole is. Records of CSV files also
+ * have "header" and "delimiter" (unless the header line is longer than GY_DLQ_MAX_HEADER): what
+ * gyre dlq replay reads them by.
  * Appending is durable (fsync) and never rewrites: a second ingest of the same file appends the
  * same letters again with a later time. A torn last line (crash, full disk) is closed first, so
  * that it spoils no later one. Not thread safe; one owner; several processes may append whole
@@ -22,12 +24,20 @@ struct gy_dlq {
     const char *path;
     struct gy_buf pending;
     int64_t letters;
+    struct gy_buf header; /* of the file at hand; empty: none, or too long */
+    char delimiter;
 };
+
+#define GY_DLQ_MAX_HEADER (8 * GY_KIB) /* a longer header line is left out of letters */
 
 /* path is kept, not copied; nothing is opened or made before the first letter. */
 void gy_dlq_init(struct gy_dlq *d, const char *path);
 void gy_dlq_done(struct gy_dlq *d); /* drops what was not flushed */
 GY_DEFINE_AUTO_DONE(struct gy_dlq, gy_dlq_done);
+
+/* The letters from here on are records of a CSV file with this header line (copied), so that they
+ * can be read without the file; absent: of a file without one (JSON). */
+void gy_dlq_header(struct gy_dlq *d, struct gy_str header, char delimiter);
 
 /* Add one letter. file is the name it is known by; source_fd gives the bytes of a record whose raw
  * is absent (pread). Fails: NOMEM, IO, NOSPACE, DENIED. */

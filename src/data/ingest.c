@@ -244,6 +244,7 @@ static gy_status take_csv(struct ingest *g, struct gy_err *err)
             header = true;
             g->r->delimiter = gy_csv_delimiter(g->csv);
             g->r->header_bytes += item.size_bytes;
+            gy_dlq_header(&g->dlq, item.raw, g->r->delimiter);
             GY_TRY(take_header(g, &item, err));
             break;
         case GY_CSV_RECORD: {
@@ -273,6 +274,7 @@ static gy_status take_json(struct ingest *g, struct gy_err *err)
     }
     const struct gy_csv_field *header = gy_jsonfields_header(g->fields, &n);
     GY_TRY(map_header(g, header, n, err));
+    gy_dlq_header(&g->dlq, GY_STR_NULL, 0);
     for (;;) {
         struct gy_csv_item item;
         const struct gy_value *values = NULL;

@@ -106,6 +106,8 @@ static struct gy_ingest_result ingest(const char *file)
     return r;
 }
 
+#define HEADED ",\"header\":\"s;id;x\",\"delimiter\":\";\""
+
 static void test_small_file(void **state)
 {
     (void)state;
@@ -134,14 +136,14 @@ static void test_small_file(void **state)
         "{\"time\":\"2025-11-21T01:31:57.123456Z\",\"file\":\"a.csv\",\"row\":1,\"offset\":27,"
         "\"length\":6,\"codes\":[\"RANGE\",\"UNIQUE\"],\"column\":\"x\",\"error\":\"x: 11 is above "
         "the maximum 10; id: '1' was in an accepted record before\",\"trace\":null,\"data\":"
-        "\"z;1;11\"}\n"
+        "\"z;1;11\"" HEADED "}\n"
         "{\"time\":\"2025-11-21T01:31:57.123456Z\",\"file\":\"a.csv\",\"row\":2,\"offset\":35,"
         "\"length\":5,\"codes\":[\"UTF8\"],\"column\":\"s\",\"error\":\"s: not UTF-8\",\"trace\":"
-        "null,\"data_b64\":\"cf87Mjs=\"}\n"
+        "null,\"data_b64\":\"cf87Mjs=\"" HEADED "}\n"
         "{\"time\":\"2025-11-21T01:31:57.123456Z\",\"file\":\"a.csv\",\"row\":3,\"offset\":42,"
         "\"length\":9,\"codes\":[\"QUOTE\"],\"column\":null,\"error\":\"a quoted field never ends "
         "well: no delimiter, newline or end behind "
-        "it\",\"trace\":null,\"data\":\"\\\"open;3;1\"}\n");
+        "it\",\"trace\":null,\"data\":\"\\\"open;3;1\"" HEADED "}\n");
     char sha256[GY_SHA256_HEX], md5[GY_MD5_HEX];
     int64_t size = 0;
     assert_int_equal(gy_file_digest(in_dir("out/data.csv"), sha256, md5, &size, NULL), GY_OK);
