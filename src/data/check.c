@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/yaml.h"
+#include "data/image.h"
 #include "data/unique.h"
 
 #define MAX_QUOTED 40 /* bytes of a value that a reason shows */
@@ -394,33 +395,36 @@ static bool fits(enum gy_type type, enum gy_value_kind kind)
     return false;
 }
 
-static void check_file(const struct gy_checker *c, const struct target *t, struct gy_reasons *r)
+/* The file that an image column names. Fails: IO, NOMEM, when nothing can be said of it. */
+static gy_status check_file(const struct gy_checker *c, const struct target *t,
+                            struct gy_reasons *r, struct gy_err *err)
 {
-    char name[GY_MAX_PATH], path[GY_MAX_PATH];
-    const struct gy_str text = t->text;
-    bool there = text.n < sizeof name && gy_path_check_relative(text, NULL) == GY_OK;
-    if (there) {
-        memcpy(name, text.p, text.n);
-        name[text.n] = '\0';
-        there = gy_path_join(path, sizeof path, c->folder, name, NULL) == GY_OK &&
-                gy_file_size(path) >= 0;
+    static const enum gy_dead_code codes[] = {[GY_IMAGE_NO_FILE] = GY_DEAD_FILE,
+                                              [GY_IMAGE_BROKEN] = GY_DEAD_IMAGE,
+                                              [GY_IMAGE_SIZE] = GY_DEAD_SIZE};
+    enum gy_image_fault fault;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf why;
+    gy_buf_init(&why, GY_REASONS_MAX_TEXT);
+    GY_TRY(gy_image_check(c->folder, t->text, t->column, &fault, &why, err));
+    if (fault != GY_IMAGE_FINE) {
+        struct gy_buf *b = reason(r, codes[fault], t->column);
+        show(b, t->text);
+        gy_buf_add_char(b, ' ');
+        gy_buf_add(b, gy_buf_str(&why));
     }
-    if (!there) {
-        struct gy_buf *b = reason(r, GY_DEAD_FILE, t->column);
-        show(b, text);
-        gy_buf_addc(b, " is no file beside the data");
-    }
+    return GY_OK;
 }
 
 /* The canonical text of one value into t->text; reasons when it is refused. */
-static void check_value(const struct gy_checker *c, struct target *t, struct gy_str text,
-                        enum gy_value_kind kind, bool utf8, struct gy_reasons *r)
+static gy_status check_value(const struct gy_checker *c, struct target *t, struct gy_str text,
+                             enum gy_value_kind kind, bool utf8, struct gy_reasons *r,
+                             struct gy_err *err)
 {
     const struct gy_column *column = t->column;
     t->text = GY_STR("");
     if (!utf8 && !gy_str_is_utf8(text)) {
         gy_buf_addc(reason(r, GY_DEAD_UTF8, column), "not UTF-8");
-        return;
+        return GY_OK;
     }
     struct gy_str bare = text;
     if (column->type != GY_TYPE_STRING && text.n > 0 &&
@@ -432,7 +436,7 @@ static void check_value(const struct gy_checker *c, struct target *t, struct gy_
         if (column->required) {
             gy_buf_addc(reason(r, GY_DEAD_REQUIRED, column), "the value is missing");
         }
-        return;
+        return GY_OK;
     }
     double number;
     if (!fits(column->type, kind) ||
@@ -440,7 +444,7 @@ static void check_value(const struct gy_checker *c, struct target *t, struct gy_
         struct gy_buf *b = reason(r, GY_DEAD_TYPE, column);
         show(b, text);
         gy_buf_addf(b, " is not of type %s", gy_type_name(column->type));
-        return;
+        return GY_OK;
     }
     check_range(column, number, r);
     if (column->n_values && !is_allowed(t, t->text)) {
@@ -448,9 +452,7 @@ static void check_value(const struct gy_checker *c, struct target *t, struct gy_
         show(b, t->text);
         gy_buf_addc(b, " is not one of the allowed values");
     }
-    if (column->type == GY_TYPE_IMAGE && c->folder) {
-        check_file(c, t, r);
-    }
+    return column->type == GY_TYPE_IMAGE && c->folder ? check_file(c, t, r, err) : GY_OK;
 }
 
 /* Last of all, so that the look-up had time to arrive. */
@@ -532,7 +534,7 @@ static gy_status check_fields(struct gy_checker *c, size_t raw_bytes, bool utf8,
                 return no_memory(err);
             }
         }
-        check_value(c, t, text, kind, utf8, r);
+        GY_TRY(check_value(c, t, text, kind, utf8, r, err));
         if (i) {
             *to++ = ',';
         }

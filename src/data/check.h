@@ -20,10 +20,14 @@
  * VALUES    a value is none of the allowed ones
  * UNIQUE    a value was in an accepted record before
  * JSON      not JSON, no object, or an object with a key twice
- * FILE      an image's file is not there */
+ * FILE      an image's file is not there
+ * IMAGE     it is there, but no PNG or JPEG that can be decoded
+ * SIZE      it has not the width, height or channels that the column wants */
 #define GY_DEAD_CODES(X) \
     X(FIELDS)            \
-    X(QUOTE) X(TOOLONG) X(UTF8) X(TYPE) X(RANGE) X(REQUIRED) X(VALUES) X(UNIQUE) X(JSON) X(FILE)
+    X(QUOTE)             \
+    X(TOOLONG)           \
+    X(UTF8) X(TYPE) X(RANGE) X(REQUIRED) X(VALUES) X(UNIQUE) X(JSON) X(FILE) X(IMAGE) X(SIZE)
 enum gy_dead_code {
 #define X(name) GY_DEAD_##name,
     GY_DEAD_CODES(X)

@@ -8,50 +8,12 @@ import support
 SCHEMA = """columns:
   - {name: compound_id, type: int, required: true, unique: true, role: id}
   - {name: num_rings, type: int, required: true, role: label}
-  - {name: image, type: image, required: true}
 """
 VITALS = support.ROOT / "examples" / "sepsis" / "schema.yaml"
 
 
 def letters(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def compounds(folder):
-    """102 records in the shape of the compound demo's file, made here: one image lacks, one id has a wrong key."""
-    (folder / "images").mkdir(parents=True)
-    records = []
-    for i in range(102):
-        record = {"compound_id": 1000 + i, "smiles": "C1CC1", "molecular_weight": 42.1 + i, "num_rings": float(1 + i % 5),
-                  "image": f"images/{1000 + i}.png", "assay_results": [{"result_id": i, "operator": "<", "value": 2.5}] * (i % 3)}
-        (folder / record["image"]).write_bytes(b"\x89PNG")
-        records.append(record)
-    records[1]["image"] = "images/missing_image.png"
-    records[2]["missing_key"] = records[2].pop("compound_id")
-    (folder / "compounds.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(records, indent=2).encode())
-    return records
-
-
-def test_compounds_with_the_flags_of_the_reference_tool(tmp_path):
-    records = compounds(tmp_path / "raw-data")
-    (tmp_path / "schema.yaml").write_text(SCHEMA)
-    args = ("data", "ingest", "--data_loc", "raw-data", "--file_name", "compounds.json", "--output_path", "out", "--dlq", "dlq.log",
-            "--log_level", "INFO")
-    done = support.run_gyre(*args, cwd=tmp_path)
-    assert done.returncode == 0 and "102 read, 100 accepted, 2 dead" in done.stdout
-    assert "left out: smiles (102), molecular_weight (102), assay_results (102), missing_key (1)" in done.stderr
-    good = [r for i, r in enumerate(records) if i not in (1, 2)]
-    rows = (tmp_path / "out" / "data.csv").read_text().splitlines()
-    assert rows == ["compound_id,num_rings,image"] + [f"{r['compound_id']},{r['num_rings']:.0f},{r['image']}" for r in good]
-    source = (tmp_path / "raw-data" / "compounds.json").read_bytes()
-    dead = letters(tmp_path / "dlq.log")
-    assert [(d["row"], d["codes"], d["column"]) for d in dead] == [(1, ["FILE"], "image"), (2, ["REQUIRED"], "compound_id")]
-    for letter in dead:
-        assert source[letter["offset"]:letter["offset"] + letter["length"]].decode() == letter["data"]
-        assert json.loads(letter["data"]) == records[letter["row"]]
-    # A second run appends the same letters again and gives the same version.
-    again = support.run_json(*args, cwd=tmp_path)
-    assert again["new"] is False and again["unknown_keys"] == 102 * 3 + 1 and len(letters(tmp_path / "dlq.log")) == 4
 
 
 def test_a_second_file_that_is_not_there_leaves_no_letters(tmp_path):
@@ -86,7 +48,7 @@ def test_damaged_elements_cost_themselves(tmp_path):
            400: good[400].replace("1,", '"1",')}
     text = "[" + ",\n".join(bad.get(i, g) for i, g in enumerate(good)) + "]"
     (tmp_path / "a.json").write_text(text)
-    (tmp_path / "schema.yaml").write_text(SCHEMA.replace("  - {name: image, type: image, required: true}\n", ""))
+    (tmp_path / "schema.yaml").write_text(SCHEMA)
     answer = support.run_json("data", "ingest", "a.json", cwd=tmp_path)
     assert (answer["read"], answer["accepted"], answer["dead"]) == (500, 495, 5)
     assert answer["codes"] == {"JSON": 4, "TYPE": 1}

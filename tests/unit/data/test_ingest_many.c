@@ -3,6 +3,7 @@
 #include "../unit.h"
 
 #include "data/ingest.h"
+#include "pictures.h"
 
 static const char SCHEMA[] = "columns:\n"
                              "  - {name: id, type: int, required: true, unique: true, role: id}\n"
@@ -221,20 +222,30 @@ static void test_images(void **state)
     assert_status(GY_OK,
                   gy_schema_parse(GY_STR("columns:\n"
                                          "  - {name: id, type: int, required: true}\n"
-                                         "  - {name: image, type: image, required: true}\n"),
+                                         "  - {name: image, type: image, width: 4, "
+                                         "required: true}\n"),
                                   "s", &g_schema, &err),
                   err);
     assert_int_equal(gy_dir_make(in_dir("images"), NULL), GY_OK);
-    put("images/1.png", "x");
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf png;
+    gy_buf_init(&png, GY_MIB);
+    picture_png(&(struct picture){.width = 4, .height = 4, .channels = 1}, &png);
+    assert_status(GY_OK, gy_file_write(in_dir("images/1.png"), gy_buf_str(&png), 0644, &err), err);
+    gy_buf_reset(&png);
+    picture_png(&(struct picture){.width = 5, .height = 4, .channels = 1}, &png);
+    assert_status(GY_OK, gy_file_write(in_dir("images/5.png"), gy_buf_str(&png), 0644, &err), err);
     put("secret", "x");
     put("a.json", "[{\"id\":1,\"image\":\"images/1.png\"},{\"id\":2,\"image\":\"images/2.png\"},"
                   "{\"id\":3,\"image\":\"\"},{\"id\":4,\"image\":\"images/../secret\"},"
-                  "{\"id\":5,\"image\":\"images\"},{\"image\":\"images/1.png\"}]");
+                  "{\"id\":5,\"image\":\"images\"},{\"image\":\"images/1.png\"},"
+                  "{\"id\":6,\"image\":\"secret\"},{\"id\":7,\"image\":\"images/5.png\"}]");
     const char *const file = "a.json";
     struct gy_ingest_result r = ingest(GY_DUPLICATE_DEAD, &file, 1);
     assert_int_equal(r.accepted, 1);
     assert_int_equal(r.codes[GY_DEAD_FILE], 3);
     assert_int_equal(r.codes[GY_DEAD_REQUIRED], 2);
+    assert_int_equal(r.codes[GY_DEAD_IMAGE], 1);
+    assert_int_equal(r.codes[GY_DEAD_SIZE], 1);
     check_out("id,image\n1,images/1.png\n");
     gy_schema_free(g_schema);
     g_schema = NULL;
