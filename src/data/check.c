@@ -23,6 +23,7 @@ struct target {
     struct gy_buf kept; /* unique: the value of the record at hand, to remember once accepted */
     struct gy_str text; /* canonical value of the record at hand; empty: missing */
     char number[GY_VALUE_TEXT];
+    struct gy_buf joined; /* of a list */
 };
 
 struct gy_checker {
@@ -34,7 +35,7 @@ struct gy_checker {
     struct gy_buf scratch;
     struct gy_str environment;
     const char *folder;
-    bool any_unique, allow_repeated;
+    bool any_unique, any_list, allow_repeated;
     bool missing_starts[256]; /* first bytes of the missing markers */
 };
 
@@ -132,7 +133,9 @@ static gy_status add_target(struct gy_checker *c, const struct gy_column *column
     t->column = column;
     t->field = field;
     gy_map_init(&t->values, GY_SCHEMA_MAX_VALUES);
+    c->any_list = c->any_list || column->list.p;
     gy_buf_init(&t->kept, GY_MAX_CSV_RECORD);
+    gy_buf_init(&t->joined, 8 * GY_MAX_CSV_RECORD); /* a canonical number may be longer */
     for (size_t i = 0; column->n_values > FEW_VALUES && i < column->n_values; i++) {
         GY_TRY(gy_map_put(&t->values, column->values[i], &column->values[i], err));
     }
@@ -143,7 +146,7 @@ static gy_status add_target(struct gy_checker *c, const struct gy_column *column
 static gy_status wants(const struct gy_checker *c, const struct gy_column *column, bool there,
                        bool *ret, struct gy_err *err)
 {
-    *ret = there || gy_column_in(column, c->environment);
+    *ret = there || (gy_column_in(column, c->environment) && !gy_column_optional(column));
     if (there || !*ret || !column->required) {
         return GY_OK;
     }
@@ -221,6 +224,7 @@ gy_status gy_checker_new(const struct gy_schema *schema, struct gy_str environme
                          const struct gy_csv_field *header, size_t n_header,
                          struct gy_checker **ret, struct gy_err *err)
 {
+    GY_TRY(gy_schema_check_environment(schema, environment, err));
     GY_AUTO(gy_checker_free) struct gy_checker *c = gy_calloc(1, sizeof *c);
     if (!c) {
         return no_memory(err);
@@ -280,6 +284,7 @@ void gy_checker_free(struct gy_checker *c)
     for (size_t i = 0; i < c->n_targets; i++) {
         gy_map_done(&c->targets[i].values);
         gy_buf_done(&c->targets[i].kept);
+        gy_buf_done(&c->targets[i].joined);
         gy_unique_done(c->targets[i].unique);
         gy_free(c->targets[i].unique);
     }
@@ -415,6 +420,59 @@ static gy_status check_file(const struct gy_checker *c, const struct target *t,
     return GY_OK;
 }
 
+/* One value: its canonical text, or the reasons against it. False: it is not of the type. */
+static bool check_one(struct target *t, struct gy_str text, enum gy_value_kind kind,
+                      struct gy_str *ret, struct gy_reasons *r)
+{
+    const struct gy_column *column = t->column;
+    double number;
+    if (!fits(column->type, kind) || !gy_column_canonical(column, text, t->number, ret, &number)) {
+        struct gy_buf *b = reason(r, GY_DEAD_TYPE, column);
+        show(b, text);
+        if (column->type == GY_TYPE_TIME && gy_time_lacks_zone(text)) {
+            gy_buf_addc(b, " says no zone, and the schema names none");
+        } else {
+            gy_buf_addf(b, " is not of type %s", gy_type_name(column->type));
+        }
+        return false;
+    }
+    check_range(column, number, r);
+    if (column->n_values && column->min_domain_mass >= 1 && !is_allowed(t, *ret)) {
+        struct gy_buf *b = reason(r, GY_DEAD_VALUES, column);
+        show(b, *ret);
+        gy_buf_addc(b, " is not one of the allowed values");
+    }
+    return true;
+}
+
+/* Values between separators, each of them checked; their canonical texts, put together again. */
+static void check_list(const struct gy_checker *c, struct target *t, struct gy_str text,
+                       enum gy_value_kind kind, struct gy_reasons *r)
+{
+    const struct gy_column *column = t->column;
+    int64_t n = 0;
+    gy_buf_reset(&t->joined);
+    for (struct gy_str rest = text; rest.p; n++) {
+        size_t at = gy_str_find(rest, column->list.p[0]);
+        struct gy_str item = gy_str_trim(gy_str_sub(rest, 0, at)), canonical = GY_STR("");
+        rest = at == SIZE_MAX ? GY_STR_NULL : gy_str_sub(rest, at + 1, SIZE_MAX);
+        if (gy_schema_is_missing(c->schema, item)) {
+            gy_buf_addc(reason(r, GY_DEAD_REQUIRED, column), "a value of the list is missing");
+        } else {
+            (void)check_one(t, item, kind, &canonical, r); /* the reasons tell */
+        }
+        if (n > 0) {
+            gy_buf_add(&t->joined, column->list);
+        }
+        gy_buf_add(&t->joined, canonical);
+    }
+    t->text = gy_buf_str(&t->joined);
+    if (n < column->min_values || (column->max_values >= 0 && n > column->max_values)) {
+        gy_buf_addf(reason(r, GY_DEAD_VALUES, column), "%lld values in the list, %s wanted",
+                    (long long)n, n < column->min_values ? "more are" : "fewer are");
+    }
+}
+
 /* The canonical text of one value into t->text; reasons when it is refused. */
 static gy_status check_value(const struct gy_checker *c, struct target *t, struct gy_str text,
                              enum gy_value_kind kind, bool utf8, struct gy_reasons *r,
@@ -438,19 +496,12 @@ static gy_status check_value(const struct gy_checker *c, struct target *t, struc
         }
         return GY_OK;
     }
-    double number;
-    if (!fits(column->type, kind) ||
-        !gy_value_canonical(column->type, text, t->number, &t->text, &number)) {
-        struct gy_buf *b = reason(r, GY_DEAD_TYPE, column);
-        show(b, text);
-        gy_buf_addf(b, " is not of type %s", gy_type_name(column->type));
-        return GY_OK;
+    if (column->list.p) {
+        check_list(c, t, bare, kind, r);
+        return gy_buf_check(&t->joined, "the values of a list", err);
     }
-    check_range(column, number, r);
-    if (column->n_values && !is_allowed(t, t->text)) {
-        struct gy_buf *b = reason(r, GY_DEAD_VALUES, column);
-        show(b, t->text);
-        gy_buf_addc(b, " is not one of the allowed values");
+    if (!check_one(t, text, kind, &t->text, r)) {
+        return GY_OK;
     }
     return column->type == GY_TYPE_IMAGE && c->folder ? check_file(c, t, r, err) : GY_OK;
 }
@@ -515,7 +566,9 @@ static char *put_string(char *to, struct gy_str text)
 static gy_status check_fields(struct gy_checker *c, size_t raw_bytes, bool utf8, struct gy_buf *out,
                               struct gy_reasons *r, struct gy_err *err)
 {
-    char *const line = gy_buf_reserve(out, 2 * raw_bytes + c->n_targets * (GY_VALUE_TEXT + 3) + 3);
+    /* Quotes double; a value of a list grows fivefold at most ("0;" to "false;"). */
+    const size_t grown = (c->any_list ? 8 : 2) * raw_bytes;
+    char *const line = gy_buf_reserve(out, grown + c->n_targets * (GY_VALUE_TEXT + 3) + 3);
     if (!line) {
         return gy_buf_check(out, "the canonical records", err);
     }

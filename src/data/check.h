@@ -51,7 +51,8 @@ struct gy_checker;
 
 /* schema must outlive the checker. header: the fields of the header line. environment: absent for
  * all columns. Fails: SCHEMA (a header field that the schema does not know, one that is there
- * twice, a required column that is not there), NOMEM, TOOBIG. */
+ * twice, a required column that is not there), INVALID (an environment that the schema does not
+ * list), NOMEM, TOOBIG. */
 GY_CHECKED gy_status gy_checker_new(const struct gy_schema *schema, struct gy_str environment,
                                     const struct gy_csv_field *header, size_t n_header,
                                     struct gy_checker **ret, struct gy_err *err);

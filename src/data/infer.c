@@ -18,6 +18,7 @@ struct guess {
     int64_t n, bad[GY_TYPE_TIME + 1]; /* values, and those that are not of a type */
     bool points, digits;              /* a value has a point; one is a bare 0 or 1 */
     bool missing, repeated, named_id;
+    bool local;              /* a time without a zone */
     struct gy_unique values; /* of a column whose name says id */
 };
 
@@ -103,6 +104,7 @@ static gy_status take_value(struct inferring *g, struct guess *guess, struct gy_
                 !gy_value_canonical((enum gy_type)type, text, out, &canonical, &number);
         }
     }
+    guess->local = guess->local || (guess->bad[GY_TYPE_TIME] == 0 && gy_time_lacks_zone(bare));
     /* 5.0 reads as an int, but a column that writes points means floats. */
     guess->points = guess->points || gy_str_find(bare, '.') != SIZE_MAX;
     /* A column of 0 and 1 is a count or a class; only words make a bool. */
@@ -168,7 +170,11 @@ static gy_status to_schema(const struct inferring *g, struct gy_schema **ret, st
         has_id = has_id || id;
         gy_jw_obj(&w);
         gy_jw_kv_str(&w, "name", g->names[i]);
-        gy_jw_kv_strc(&w, "type", gy_type_name(type_of(guess, g->tolerance)));
+        enum gy_type type = type_of(guess, g->tolerance);
+        gy_jw_kv_strc(&w, "type", gy_type_name(type));
+        if (type == GY_TYPE_TIME && guess->local) {
+            gy_jw_kv_strc(&w, "zone", "none"); /* which one, only a person can say */
+        }
         if (id) {
             gy_jw_kv_strc(&w, "role", "id");
         }

@@ -153,6 +153,18 @@ static bool bool_canonical(struct gy_str s, struct gy_str *ret, double *ret_num)
     return true;
 }
 
+/* Without needless zeros behind the point. */
+static struct gy_str utc_text(int64_t us, char out[GY_VALUE_TEXT])
+{
+    size_t n = gy_time_iso(us, out);
+    while (n > 2 && out[n - 2] == '0' && memchr(out, '.', n)) { /* before the Z */
+        n--;
+    }
+    n -= out[n - 2] == '.' ? 1 : 0;
+    out[n - 1] = 'Z';
+    return gy_str_n(out, n);
+}
+
 static bool time_canonical(struct gy_str s, char out[GY_VALUE_TEXT], struct gy_str *ret)
 {
     const size_t date = 10; /* YYYY-MM-DD */
@@ -168,13 +180,7 @@ static bool time_canonical(struct gy_str s, char out[GY_VALUE_TEXT], struct gy_s
         return gy_time_parse_iso(gy_str_n(text, date + 10), &us, NULL) == GY_OK;
     }
     if (gy_time_parse_iso(s, &us, NULL) == GY_OK) {
-        size_t n = gy_time_iso(us, out);
-        while (n > 2 && out[n - 2] == '0' && memchr(out, '.', n)) { /* before the Z */
-            n--;
-        }
-        n -= out[n - 2] == '.' ? 1 : 0;
-        out[n - 1] = 'Z';
-        *ret = gy_str_n(out, n);
+        *ret = utc_text(us, out);
         return true;
     }
     memcpy(out, s.p, s.n);
@@ -184,6 +190,42 @@ static bool time_canonical(struct gy_str s, char out[GY_VALUE_TEXT], struct gy_s
     }
     out[date] = 'T';
     *ret = gy_str_n(out, s.n);
+    return true;
+}
+
+bool gy_time_lacks_zone(struct gy_str text)
+{
+    char out[GY_VALUE_TEXT];
+    struct gy_str canonical;
+    text = trim_blanks(text);
+    return text.n > 10 && time_canonical(text, out, &canonical) &&
+           canonical.p[canonical.n - 1] != 'Z';
+}
+
+bool gy_column_canonical(const struct gy_column *c, struct gy_str text, char out[GY_VALUE_TEXT],
+                         struct gy_str *ret, double *ret_num)
+{
+    if (!gy_value_canonical(c->type, text, out, ret, ret_num)) {
+        return false;
+    }
+    const size_t date = 10; /* a day needs no zone */
+    if (c->type != GY_TYPE_TIME || ret->n == date || ret->p[ret->n - 1] == 'Z') {
+        return true;
+    }
+    if (!c->clock) {
+        return c->zone.p != NULL; /* "none" */
+    }
+    char local[GY_VALUE_TEXT];
+    int64_t us = 0;
+    memcpy(local, ret->p, ret->n); /* of time_canonical: well below GY_VALUE_TEXT - 1 */
+    local[ret->n] = 'Z';
+    if (gy_time_parse_iso(gy_str_n(local, ret->n + 1), &us, NULL) != GY_OK) {
+        return false;
+    }
+    const int64_t second = 1000000;
+    int64_t micro = us % second < 0 ? us % second + second : us % second;
+    us = gy_zone_to_utc(c->clock, (us - micro) / second) * second + micro;
+    *ret = utc_text(us, out);
     return true;
 }
 

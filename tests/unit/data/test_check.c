@@ -65,15 +65,20 @@ static gy_status run(const char *schema_text, const char *environment, const cha
     }
 }
 
-static void check(const char *csv, const char *want)
+static void check_by(const char *schema, const char *environment, const char *csv, const char *want)
 {
     GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
     struct gy_err err = GY_ERR_INIT;
     gy_buf_init(&out, GY_MIB);
-    if (run(SCHEMA, NULL, csv, &out, &err) != GY_OK) {
+    if (run(schema, environment, csv, &out, &err) != GY_OK) {
         fail_msg("%s", err.msg);
     }
     assert_string_equal(out.p, want);
+}
+
+static void check(const char *csv, const char *want)
+{
+    check_by(SCHEMA, NULL, csv, want);
 }
 
 static void test_canonical(void **state)
@@ -124,6 +129,56 @@ static void test_each_code(void **state)
     line[139] = '\0';
     (void)snprintf(csv, sizeof csv, "id,Temp,note,ward,y\n%s\n", line);
     check(csv, "id,Temp,note,ward,y\n!TOOLONG@- a line of 139 bytes\n");
+}
+
+static void test_lists(void **state)
+{
+    (void)state;
+    static const char schema[] =
+        "columns:\n"
+        "  - {name: n, type: int, min: 0, list: ';', value_count: {min: 2, max: 3}}\n"
+        "  - {name: tag, type: string, values: [a, b], list: '|'}\n"
+        "  - {name: ok, type: bool, list: ' '}\n"
+        "missing: ['', NaN]\n";
+    check_by(schema, NULL, "n,tag,ok\n1.0; 02 ;3,a|b|a,0 1 true\n,,\n1;2,b,\n",
+             "n,tag,ok\n1;2;3,a|b|a,false true true\n,,\n1;2,b,\n");
+    check_by(
+        schema, NULL, "n,tag\n1,a\n1;2;3;4,a\n1;x;-1,c|a\n1;;2,\n",
+        "n,tag,ok\n"
+        "!VALUES@n n: 1 values in the list, more are wanted\n"
+        "!VALUES@n n: 4 values in the list, fewer are wanted\n"
+        "!TYPE!RANGE!VALUES@n n: 'x' is not of type int; n: -1 is below the minimum 0; tag: 'c' "
+        "is not one of the allowed values\n"
+        "!REQUIRED@n n: a value of the list is missing\n");
+}
+
+static void test_domains_and_lifecycles(void **state)
+{
+    (void)state;
+    /* Below 1 the table is judged, not the record. */
+    check_by("columns: [{name: a, type: string, values: [x], min_domain_mass: 0.9}]", NULL,
+             "a\nx\ny\n", "a\nx\ny\n");
+    check_by("columns: [{name: a, type: int}, {name: b, type: int, required: true, lifecycle: "
+             "planned}]",
+             NULL, "a\n1\n", "a\n1\n");
+    check_by("columns: [{name: a, type: int}, {name: b, type: int, required: true, in: [TRAIN]}]",
+             "SERVE", "a\n1\n", "a\n1\n");
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
+    struct gy_err err = GY_ERR_INIT;
+    gy_buf_init(&out, GY_MIB);
+    assert_int_equal(run("columns: [{name: a, type: int}]\nenvironments: [TRAIN]\n", "SERVE",
+                         "a\n1\n", &out, &err),
+                     GY_E_INVALID);
+}
+
+static void test_times_say_their_zone(void **state)
+{
+    (void)state;
+    check_by("columns: [{name: t, type: time}, {name: u, type: time, zone: '-01:00'}]", NULL,
+             "t,u\n2011-01-01,2011-01-01 05:00:00\n2011-01-01 05:00:00,\n2011-13-01,\n",
+             "t,u\n2011-01-01,2011-01-01T06:00:00Z\n"
+             "!TYPE@t t: '2011-01-01 05:00:00' says no zone, and the schema names none\n"
+             "!TYPE@t t: '2011-13-01' is not of type time\n");
 }
 
 static void test_unique(void **state)
@@ -303,6 +358,9 @@ static void test_unique_set_survives_failure(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_domains_and_lifecycles),
+        cmocka_unit_test(test_times_say_their_zone),
         cmocka_unit_test(test_canonical),
         cmocka_unit_test(test_each_code),
         cmocka_unit_test(test_unique),

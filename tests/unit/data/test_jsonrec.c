@@ -141,7 +141,7 @@ static const char SCHEMA[] = "columns:\n"
                              "  - {name: x, type: float}\n"
                              "  - {name: b, type: bool}\n"
                              "  - {name: s, type: string}\n"
-                             "  - {name: t, type: time}\n"
+                             "  - {name: t, type: time, zone: none}\n"
                              "  - {name: y, type: int, required: true, not_in: [SERVING]}\n";
 
 /* The canonical line of one record, or its codes and reason. */

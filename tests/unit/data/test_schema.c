@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -271,18 +272,161 @@ static void test_every_allocation_may_fail(void **state)
     }
 }
 
+/* ---- what a table is held against ---- */
+
+static const char TABLE[] =
+    "columns:\n"
+    "  - {name: t, type: time, zone: '+02:00', role: event_time}\n"
+    "  - {name: l, type: time, zone: none}\n"
+    "  - {name: tags, type: string, values: [a, b], list: ';', value_count: {min: 1, max: 2},\n"
+    "     min_domain_mass: 0.5, distinct: {min: 1, max: 9}, drift: {infinity_norm: 0.25}}\n"
+    "  - {name: code, type: int, categorical: true, in: [TRAINING], lifecycle: beta,\n"
+    "     skew: {infinity_norm: 0.1, jensen_shannon_divergence: 0.2,\n"
+    "            normalized_abs_difference: 0.3}}\n"
+    "  - {name: x, type: float, min_fraction: 0.9, min_count: 7, lifecycle: alpha,\n"
+    "     severity: {FLOAT_TYPE_HAS_NAN: IGNORE}}\n"
+    "environments: [TRAINING, SERVING]\n"
+    "rows: {min: 3, max: 9, drift: {min_fraction: 0.5, max_fraction: 2}}\n"
+    "severity: {SCHEMA_NEW_COLUMN: WARNING, FLOAT_TYPE_HAS_NAN: WARNING}\n";
+
+static void check_table(const struct gy_schema *s)
+{
+    const struct gy_column *t = &s->columns[0], *tags = &s->columns[2], *code = &s->columns[3],
+                           *x = &s->columns[4];
+    assert_non_null(t->clock);
+    assert_true(gy_str_eqc(s->columns[1].zone, "none") && !s->columns[1].clock);
+    assert_true(gy_str_eqc(tags->list, ";") && tags->min_values == 1 && tags->max_values == 2);
+    assert_true(tags->min_domain_mass == 0.5 && tags->min_distinct == 1 && tags->max_distinct == 9);
+    assert_true(tags->drift.infinity_norm == 0.25 && isnan(tags->drift.jensen_shannon) &&
+                isnan(tags->skew.infinity_norm));
+    assert_true(code->categorical && code->lifecycle == GY_LIFECYCLE_BETA);
+    assert_true(code->skew.infinity_norm == 0.1 && code->skew.jensen_shannon == 0.2 &&
+                code->skew.normalized_abs_difference == 0.3);
+    assert_true(gy_column_in(code, GY_STR("TRAINING")) && gy_column_in(code, GY_STR_NULL));
+    assert_false(gy_column_in(code, GY_STR("SERVING")));
+    assert_true(x->min_fraction == 0.9 && x->min_count == 7 && gy_column_optional(x));
+    assert_true(x->min_domain_mass == 1 && x->max_distinct == -1 && x->max_values == -1);
+    assert_true(s->min_rows == 3 && s->max_rows == 9 && s->min_rows_drift == 0.5 &&
+                s->max_rows_drift == 2);
+    assert_int_equal(gy_schema_severity(s, x, GY_ANOMALY_FLOAT_TYPE_HAS_NAN), GY_SEVERITY_IGNORE);
+    assert_int_equal(gy_schema_severity(s, t, GY_ANOMALY_FLOAT_TYPE_HAS_NAN), GY_SEVERITY_WARNING);
+    assert_int_equal(gy_schema_severity(s, NULL, GY_ANOMALY_SCHEMA_NEW_COLUMN),
+                     GY_SEVERITY_WARNING);
+    assert_int_equal(gy_schema_severity(s, x, GY_ANOMALY_INT_TYPE_BIG_INT), GY_SEVERITY_ERROR);
+    assert_int_equal(gy_schema_check_environment(s, GY_STR("SERVING"), NULL), GY_OK);
+    assert_int_equal(gy_schema_check_environment(s, GY_STR_NULL, NULL), GY_OK);
+    assert_int_equal(gy_schema_check_environment(s, GY_STR("serving"), NULL), GY_E_INVALID);
+}
+
+static void test_table_keys(void **state)
+{
+    (void)state;
+    GY_AUTO(gy_schema_free) struct gy_schema *s = parse(TABLE);
+    check_table(s);
+    for (int yaml = 0; yaml < 2; yaml++) { /* what is written reads back as the same */
+        GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
+        gy_buf_init(&text, 64 * GY_KIB);
+        if (yaml) {
+            gy_schema_yaml(s, &text);
+        } else {
+            gy_schema_json(s, &text);
+        }
+        GY_AUTO(gy_schema_free) struct gy_schema *again = parse(text.p);
+        check_table(again);
+    }
+}
+
+static void test_table_keys_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *column, *say;
+    } bad[] = {
+        {"type: float, drift: {infinity_norm: 0.1}", "infinity_norm is of categories"},
+        {"type: int, drift: {normalized_abs_difference: 0.1}",
+         "is of categories, and 'a' is a int"},
+        {"type: int, drift: {infinity: 0.1}", "unknown key 'infinity'"},
+        {"type: int, drift: {jensen_shannon_divergence: 2}", "a number from 0 to 1"},
+        {"type: int, drift: 0.1", "drift: a map"},
+        {"type: float, categorical: true", "categorical is for ints"},
+        {"type: string, zone: UTC", "for columns of type time"},
+        {"type: time, zone: Europe/Nowhere", "is no time zone"},
+        {"type: string, value_count: {min: 1}", "value_count is for columns with list"},
+        {"type: string, list: '\"'", "one character"},
+        {"type: string, list: ';;'", "one character"},
+        {"type: string, list: ';', value_count: {min: 3, max: 1}", "min is above max"},
+        {"type: string, min_domain_mass: 0.5", "min_domain_mass is for values"},
+        {"type: string, min_fraction: 1.5", "a number from 0 to 1"},
+        {"type: string, min_count: -1", "a whole number"},
+        {"type: string, lifecycle: retired", "unknown lifecycle 'retired'"},
+        {"type: string, severity: {NO_SUCH: ERROR}", "is no kind of anomaly"},
+        {"type: string, severity: {SCHEMA_NEW_COLUMN: fatal}", "unknown severity 'fatal'"},
+        {"type: string, in: [TEST]", "is none of the schema's environments"},
+        {"type: string, not_in: [TEST]", "is none of the schema's environments"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char text[512];
+        struct gy_schema *s = NULL;
+        struct gy_err err = GY_ERR_INIT;
+        (void)snprintf(text, sizeof text, "columns: [{name: a, %s}]\nenvironments: [TRAINING]\n",
+                       bad[i].column);
+        assert_int_equal(gy_schema_parse(gy_str_c(text), "schema.yaml", &s, &err), GY_E_INVALID);
+        if (!strstr(err.msg, bad[i].say)) {
+            fail_msg("%s: '%s' does not say '%s'", bad[i].column, err.msg, bad[i].say);
+        }
+    }
+}
+
+static void test_zones(void **state)
+{
+    (void)state;
+    GY_AUTO(gy_schema_free)
+    struct gy_schema *s =
+        parse("columns: [{name: bare, type: time}, {name: none, type: time, zone: none},"
+              " {name: east, type: time, zone: '+02:00'}]");
+    static const struct {
+        const char *text, *bare, *none, *east; /* NULL: refused */
+    } cases[] = {
+        {"2011-01-01", "2011-01-01", "2011-01-01", "2011-01-01"},
+        {"2011-01-01T05:00:00Z", "2011-01-01T05:00:00Z", "2011-01-01T05:00:00Z",
+         "2011-01-01T05:00:00Z"},
+        {"2011-01-01 05:00:00", NULL, "2011-01-01T05:00:00", "2011-01-01T03:00:00Z"},
+        {"2011-01-01T05:00:00.250", NULL, "2011-01-01T05:00:00.250", "2011-01-01T03:00:00.25Z"},
+        {"1969-12-31T23:59:59.5", NULL, "1969-12-31T23:59:59.5", "1969-12-31T21:59:59.5Z"},
+        {"2011-01-01 05:00:00+01:00", "2011-01-01T04:00:00Z", "2011-01-01T04:00:00Z",
+         "2011-01-01T04:00:00Z"},
+        {"yesterday", NULL, NULL, NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *wanted[] = {cases[i].bare, cases[i].none, cases[i].east};
+        for (size_t c = 0; c < 3; c++) {
+            char out[GY_VALUE_TEXT];
+            struct gy_str canonical = GY_STR_NULL;
+            double number;
+            bool good = gy_column_canonical(&s->columns[c], gy_str_c(cases[i].text), out,
+                                            &canonical, &number);
+            assert_int_equal(good, wanted[c] != NULL);
+            if (good && !gy_str_eqc(canonical, wanted[c])) {
+                fail_msg("%s: %.*s, not %s", cases[i].text, (int)canonical.n, canonical.p,
+                         wanted[c]);
+            }
+        }
+    }
+    assert_true(gy_time_lacks_zone(GY_STR(" 2011-01-01 05:00:00 ")));
+    assert_false(gy_time_lacks_zone(GY_STR("2011-01-01")));
+    assert_false(gy_time_lacks_zone(GY_STR("2011-01-01T05:00:00Z")));
+    assert_false(gy_time_lacks_zone(GY_STR("2011-01-01 05:00:99x")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parse),
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_round_trips),
-        cmocka_unit_test(test_image_sizes),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_infer),
-        cmocka_unit_test(test_infer_most),
-        cmocka_unit_test(test_find),
-        cmocka_unit_test(test_every_allocation_may_fail),
+        cmocka_unit_test(test_table_keys),  cmocka_unit_test(test_table_keys_refused),
+        cmocka_unit_test(test_zones),       cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_defaults),    cmocka_unit_test(test_round_trips),
+        cmocka_unit_test(test_image_sizes), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_infer),       cmocka_unit_test(test_infer_most),
+        cmocka_unit_test(test_find),        cmocka_unit_test(test_every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
