@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gyre data ingest: files of records become a dataset version. Computed here, on local files; what
  * is remembered goes through the routes. */
-#include <errno.h>
 #include <stdlib.h>
 
 #include "base/file.h"
@@ -14,10 +13,11 @@ struct ingest_opts {
         *environment, *delimiter, *format, *on_duplicate;
 };
 
-/* The input files: the arguments, or --file-name; in --data-loc unless absolute. */
-static gy_status pick_files(struct gy_cli *cli, const struct ingest_opts *o,
-                            const char *const **ret, size_t *ret_n, struct gy_err *err)
+/* The sources: the arguments, or --file-name; in --data-loc unless absolute. */
+static gy_status pick_sources(struct gy_cli *cli, const struct ingest_opts *o,
+                              struct gy_source_list *ret, struct gy_err *err)
 {
+    char output[GY_MAX_PATH];
     if (cli->argc > 0 && o->file_name) {
         return gy_err_set(err, GY_E_USAGE, "the file is given twice: as FILE and by --file-name");
     }
@@ -26,23 +26,20 @@ static gy_status pick_files(struct gy_cli *cli, const struct ingest_opts *o,
         (void)gy_err_set(err, GY_E_USAGE, "no file given");
         return gy_err_hint(err, "gyre data ingest FILE..., or --data-loc DIR --file-name FILE");
     }
-    const char **files = gy_arena_calloc(&cli->arena, n, sizeof *files);
-    for (size_t i = 0; files && i < n; i++) {
+    GY_TRY(gy_path_join(output, sizeof output, o->output_path, "data.csv", err));
+    for (size_t i = 0; i < n; i++) {
         char path[GY_MAX_PATH];
-        files[i] = o->file_name ? o->file_name : cli->argv[i];
-        if (o->data_loc && files[i][0] != '/') {
-            GY_TRY(gy_path_join(path, sizeof path, o->data_loc, files[i], err));
-            files[i] = gy_arena_strdup(&cli->arena, gy_str_c(path));
-        }
-        if (!files[i]) {
-            files = NULL;
-        } else if (strlen(files[i]) >= GY_MAX_PATH) {
+        const char *name = o->file_name ? o->file_name : cli->argv[i];
+        if (strlen(name) >= GY_MAX_PATH) {
             return gy_err_set(err, GY_E_TOOBIG, "the path is too long");
         }
+        if (o->data_loc && name[0] != '/' && strcmp(name, "-") != 0) {
+            GY_TRY(gy_path_join(path, sizeof path, o->data_loc, name, err));
+            name = path;
+        }
+        GY_TRY(gy_source_list_add_path(ret, name, output, err));
     }
-    *ret = files;
-    *ret_n = n;
-    return files ? GY_OK : gy_err_set(err, GY_E_NOMEM, "out of memory");
+    return GY_OK;
 }
 
 /* "data/raw/patients.csv" names the dataset "patients". */
@@ -155,11 +152,15 @@ static void show_progress(void *ctx, int64_t bytes)
     gy_progress_at(ctx, bytes);
 }
 
-static gy_status read_ingest_opts(const struct ingest_opts *o, struct gy_ingest_options *to,
-                                  struct gy_err *err)
+static gy_status read_ingest_opts(const struct ingest_opts *o, const struct gy_source_list *sources,
+                                  struct gy_ingest_options *to, struct gy_err *err)
 {
+    enum gy_ingest_format format = GY_INGEST_AUTO;
     GY_TRY(parse_delimiter(o->delimiter, &to->delimiter, err));
-    GY_TRY(gy_ingest_parse_format(gy_str_c(o->format), &to->format, err));
+    GY_TRY(gy_ingest_parse_format(gy_str_c(o->format), &format, err));
+    for (size_t i = 0; format != GY_INGEST_AUTO && i < sources->n; i++) {
+        sources->items[i]->format = format;
+    }
     GY_TRY(gy_ingest_parse_on_duplicate(gy_str_c(o->on_duplicate), &to->on_duplicate, err));
     return o->max_dead ? gy_ingest_parse_max_dead(gy_str_c(o->max_dead), to, err) : GY_OK;
 }
@@ -178,15 +179,13 @@ static void note_ingest(const struct gy_cli *cli, const struct gy_ingest_result 
 static gy_status run_ingest(struct gy_cli *cli, void *opts, struct gy_err *err)
 {
     const struct ingest_opts *o = opts;
-    const char *const *files = NULL;
-    size_t n = 0;
+    GY_AUTO_DONE(gy_source_list_done) struct gy_source_list sources = {0};
     GY_AUTO(gy_schema_free) struct gy_schema *schema = NULL;
     GY_TRY(set_log_level(o->log_level, err));
-    GY_TRY(pick_files(cli, o, &files, &n, err));
+    GY_TRY(pick_sources(cli, o, &sources, err));
     struct gy_progress progress;
-    struct gy_ingest_options options = {.path = files[0],
-                                        .more = files + 1,
-                                        .n_more = n - 1,
+    struct gy_ingest_options options = {.sources = sources.items,
+                                        .n_sources = sources.n,
                                         .out_dir = o->output_path,
                                         .dlq = o->dlq,
                                         .environment = gy_str_c(o->environment),
@@ -194,27 +193,28 @@ static gy_status run_ingest(struct gy_cli *cli, void *opts, struct gy_err *err)
                                         .max_dead_share = -1,
                                         .progress = show_progress,
                                         .progress_ctx = &progress};
-    GY_TRY(read_ingest_opts(o, &options, err));
-    GY_TRY(gy_cli_schema_find(cli, o->schema, files[0], true, options.format, &schema, err));
+    GY_TRY(read_ingest_opts(o, &sources, &options, err));
+    GY_TRY(gy_cli_schema_find_source(cli, o->schema, sources.items[0], &schema, err));
     options.schema = schema;
     struct gy_ingest_result r;
     int64_t bytes = 0;
-    for (size_t i = 0; i < n; i++) {
-        bytes += gy_file_size(files[i]);
+    for (size_t i = 0; i < sources.n; i++) {
+        int64_t size = sources.items[i]->size_bytes;
+        bytes = size < 0 || bytes < 0 ? -1 : bytes + size;
     }
     gy_progress_start(&progress, cli, "ingest", bytes);
     gy_status status = gy_ingest(&options, &r, err);
     gy_progress_end(&progress);
     GY_TRY(status);
     note_ingest(cli, &r);
-    struct gy_str name = o->name ? gy_str_c(o->name) : name_of_file(files[0]);
+    struct gy_str name = o->name ? gy_str_c(o->name) : name_of_file(sources.items[0]->name);
     int64_t version = 0;
     bool is_new = false;
     const struct gy_cli_dataset dataset = {.result = &r,
                                            .path = r.path,
                                            .name = name,
                                            .schema = schema,
-                                           .source = gy_str_c(files[0]),
+                                           .source = gy_str_c(sources.items[0]->name),
                                            .source_sha256 = r.source_sha256};
     GY_TRY(gy_cli_dataset_put(cli, &dataset, &version, &is_new, err));
     if (cli->json) {
@@ -254,16 +254,19 @@ static const struct gy_opt ingest_opts[] = {
 static const struct gy_verb verbs[] = {
     {.noun = "data",
      .verb = "ingest",
-     .args = "[FILE...]",
+     .args = "[FILE|DIR|-...]",
      .max_args = -1,
      .summary = "check files of records, keep the good ones as a dataset version",
      .details =
          "Records that break the schema are appended to the log of dead letters, with every\n"
          "reason; accepted + dead = read, always. DIR/data.csv is canonical: the same\n"
          "records give the same bytes, from CSV, JSON arrays or JSONL, one file or several.\n"
+         "A folder means the data files in it, sorted; - is standard input; gzip and zstd are\n"
+         "unpacked, whatever the name.\n"
          "JSON keys that the schema does not know are left out and counted. Dead records alone\n"
          "do not fail the command, unless --max-dead is passed.",
      .examples = "  gyre data ingest patients.csv --schema schema.yaml\n"
+                 "  gyre data ingest raw/ --name patients\n"
                  "  gyre data ingest march.csv april.jsonl --on-duplicate last\n"
                  "  gyre data ingest --data-loc raw --file-name patients.csv --output-path data "
                  "--dlq dlq.log",

@@ -374,8 +374,11 @@ static gy_status make_file(struct export *x, struct gy_err *err)
     if (unlink(x->dlq) != 0 && errno != ENOENT) { /* of the table before, which this one replaces */
         return gy_err_sys(err, errno, "removing '%s'", x->dlq);
     }
-    const struct gy_ingest_options options = {.path = raw,
-                                              .file = out,
+    GY_AUTO(gy_source_free) struct gy_source *source = NULL;
+    GY_TRY(gy_source_file(raw, out, &source, err));
+    source->format = GY_INGEST_CSV;
+    const struct gy_ingest_options options = {.sources = &source,
+                                              .n_sources = 1,
                                               .out_dir = x->dir,
                                               .dlq = x->dlq,
                                               .schema = x->schema,

@@ -1,52 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/schema_of.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
-
 #include "data/jsonfields.h"
+#include "data/source.h"
 
 #define INFER_BYTES (4 * GY_MIB) /* of a file without schema.yaml that its types are told from */
+
+gy_status gy_cli_schema_infer_source(struct gy_source *source, struct gy_schema **ret,
+                                     struct gy_err *err)
+{
+    struct gy_str head;
+    bool whole = false;
+    enum gy_ingest_format format = GY_INGEST_AUTO;
+    GY_TRY(gy_source_format(source, &format, err));
+    GY_TRY(gy_source_head(source, INFER_BYTES, &head, &whole, err));
+    gy_status status = format == GY_INGEST_CSV
+                           ? gy_schema_infer(head, whole, ret, err)
+                           : gy_schema_infer_json(head, format == GY_INGEST_JSONL, whole, ret, err);
+    return status == GY_OK ? GY_OK : gy_err_wrap(err, "'%s'", source->name);
+}
+
+/* The one source that path names. */
+static gy_status open_path(const char *path, enum gy_ingest_format format,
+                           struct gy_source_list *list, struct gy_err *err)
+{
+    GY_TRY(gy_source_list_add_path(list, path, NULL, err));
+    list->items[0]->format = format != GY_INGEST_AUTO ? format : list->items[0]->format;
+    return GY_OK;
+}
 
 gy_status gy_cli_schema_infer(const char *path, enum gy_ingest_format format,
                               struct gy_schema **ret, struct gy_err *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return gy_err_sys(err, errno, "opening '%s'", path);
-    }
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf head;
-    gy_buf_init(&head, INFER_BYTES);
-    gy_status status = GY_OK;
-    bool whole = false;
-    while (status == GY_OK && !whole && head.n < INFER_BYTES) {
-        char *room = gy_buf_reserve(&head, INFER_BYTES - head.n);
-        ssize_t n = room ? read(fd, room, INFER_BYTES - head.n) : 0;
-        if (!room || (n < 0 && errno != EINTR)) {
-            status = room ? gy_err_sys(err, errno, "reading '%s'", path)
-                          : gy_buf_check(&head, "the file's head", err);
-        } else if (n >= 0) {
-            gy_buf_commit(&head, (size_t)n);
-            whole = n == 0;
-        }
-    }
-    (void)close(fd);
-    GY_TRY(status);
-    if (format == GY_INGEST_AUTO) {
-        format = gy_ingest_format_of(path, gy_buf_str(&head));
-    }
-    status =
-        format == GY_INGEST_CSV
-            ? gy_schema_infer(gy_buf_str(&head), whole, ret, err)
-            : gy_schema_infer_json(gy_buf_str(&head), format == GY_INGEST_JSONL, whole, ret, err);
-    return status == GY_OK ? GY_OK : gy_err_wrap(err, "'%s'", path);
+    GY_AUTO_DONE(gy_source_list_done) struct gy_source_list list = {0};
+    GY_TRY(open_path(path, format, &list, err));
+    return gy_cli_schema_infer_source(list.items[0], ret, err);
 }
 
-/* --schema, else the project's schema.yaml, else (may_infer) told from the data. */
-gy_status gy_cli_schema_find(const struct gy_cli *cli, const char *given, const char *file,
-                             bool may_infer, enum gy_ingest_format format, struct gy_schema **ret,
-                             struct gy_err *err)
+gy_status gy_cli_schema_find_source(const struct gy_cli *cli, const char *given,
+                                    struct gy_source *source, struct gy_schema **ret,
+                                    struct gy_err *err)
 {
     char path[GY_MAX_PATH];
     if (given) {
@@ -57,12 +50,23 @@ gy_status gy_cli_schema_find(const struct gy_cli *cli, const char *given, const 
         gy_cli_note(cli, "schema: %s\n", path);
         return gy_schema_read(path, ret, err);
     }
-    if (!may_infer) {
+    if (!source) {
         (void)gy_err_set(err, lookup.code, "%s", lookup.msg);
         return gy_err_hint(err, "--schema FILE names one");
     }
     gy_cli_note(
         cli, "schema: none found; types are inferred from '%s', nothing is required or bounded\n",
-        file);
-    return gy_cli_schema_infer(file, format, ret, err);
+        source->name);
+    return gy_cli_schema_infer_source(source, ret, err);
+}
+
+gy_status gy_cli_schema_find(const struct gy_cli *cli, const char *given, const char *file,
+                             bool may_infer, enum gy_ingest_format format, struct gy_schema **ret,
+                             struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_source_list_done) struct gy_source_list list = {0};
+    if (may_infer) {
+        GY_TRY(open_path(file, format, &list, err));
+    }
+    return gy_cli_schema_find_source(cli, given, may_infer ? list.items[0] : NULL, ret, err);
 }

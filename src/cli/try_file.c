@@ -214,8 +214,11 @@ static gy_status load_sound(struct gy_try *t, const char *raw, struct gy_err *er
     GY_TRY(gy_dir_make(dir, err));
     GY_TRY(gy_path_join(dlq, sizeof dlq, dir, "dlq.log", err));
     gy_progress_start(&t->bar, t->cli, "    reading", gy_file_size(raw));
-    const struct gy_ingest_options o = {.path = raw,
-                                        .file = t->file,
+    GY_AUTO(gy_source_free) struct gy_source *source = NULL;
+    GY_TRY(gy_source_file(raw, t->file, &source, err));
+    source->format = GY_INGEST_CSV;
+    const struct gy_ingest_options o = {.sources = &source,
+                                        .n_sources = 1,
                                         .out_dir = dir,
                                         .dlq = dlq,
                                         .schema = t->schema,

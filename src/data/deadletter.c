@@ -84,7 +84,8 @@ static void add_base64(struct gy_buf *out, struct gy_str bytes)
     }
 }
 
-/* Copy a record that was too long to be kept from the file into the log, piece by piece. */
+/* Copy a record that was too long to be kept from where it was put aside into the log, piece by
+ * piece. */
 static gy_status copy_base64(struct gy_dlq *d, const struct gy_csv_item *item, int fd,
                              struct gy_err *err)
 {
@@ -92,7 +93,7 @@ static gy_status copy_base64(struct gy_dlq *d, const struct gy_csv_item *item, i
     if (!piece) {
         return gy_err_set(err, GY_E_NOMEM, "out of memory for a dead letter");
     }
-    off_t at = (off_t)(item->offset + item->skip);
+    off_t at = 0;
     for (int64_t left = item->length; left > 0;) {
         size_t want = left < (int64_t)COPY_BYTES ? (size_t)left : COPY_BYTES;
         size_t got = 0;
@@ -141,7 +142,7 @@ static void add_head(struct gy_jw *w, struct gy_str file, const struct gy_csv_it
 }
 
 gy_status gy_dlq_add(struct gy_dlq *d, struct gy_str file, const struct gy_csv_item *item,
-                     const struct gy_reasons *reasons, int source_fd, struct gy_err *err)
+                     const struct gy_reasons *reasons, int long_fd, struct gy_err *err)
 {
     if (d->letters == 0) {
         GY_TRY(make_folder(d, err));
@@ -159,7 +160,7 @@ gy_status gy_dlq_add(struct gy_dlq *d, struct gy_str file, const struct gy_csv_i
         if (item->raw.p) {
             add_base64(&d->pending, item->raw);
         } else {
-            GY_TRY(copy_base64(d, item, source_fd, err));
+            GY_TRY(copy_base64(d, item, long_fd, err));
         }
         gy_buf_add_char(&d->pending, '"');
     }

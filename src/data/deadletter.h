@@ -39,11 +39,11 @@ GY_DEFINE_AUTO_DONE(struct gy_dlq, gy_dlq_done);
  * can be read without the file; absent: of a file without one (JSON). */
 void gy_dlq_header(struct gy_dlq *d, struct gy_str header, char delimiter);
 
-/* Add one letter. file is the name it is known by; source_fd gives the bytes of a record whose raw
- * is absent (pread). Fails: NOMEM, IO, NOSPACE, DENIED. */
+/* Add one letter. file is the name it is known by; long_fd holds the bytes of a record whose raw is
+ * absent, from its start (pread). Fails: NOMEM, IO, NOSPACE, DENIED. */
 GY_CHECKED gy_status gy_dlq_add(struct gy_dlq *d, struct gy_str file,
                                 const struct gy_csv_item *item, const struct gy_reasons *reasons,
-                                int source_fd, struct gy_err *err);
+                                int long_fd, struct gy_err *err);
 /* Make all letters durable. */
 GY_CHECKED gy_status gy_dlq_flush(struct gy_dlq *d, struct gy_err *err);
 

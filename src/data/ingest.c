@@ -16,15 +16,23 @@
 #include "net/call.h"
 
 #define OUT_FLUSH_BYTES (256 * GY_KIB)
-#define HEAD_BYTES 512 /* what a format is told from */
 
-/* The files as they are read: counted and digested. */
+/* The sources as they are read: counted and digested. */
 struct source {
     struct gy_reader reader;
-    int fd;
-    const char *path; /* of the file at hand */
+    struct gy_reader *in;
+    struct gy_source *at; /* the one at hand */
     struct gy_hash *sha256;
     const struct gy_ingest_options *o;
+    int64_t bytes;       /* unpacked */
+    int64_t done_before; /* of the sources before, as they lie there */
+};
+
+/* The bytes of a record that is too long to be kept, in a file without a name. */
+struct spill {
+    struct gy_spill to;
+    const char *dir;
+    int fd;
     int64_t bytes;
 };
 
@@ -39,7 +47,7 @@ struct ingest {
     struct gy_latest latest;
     int spool; /* on_duplicate last: the lines before it is known which stay; else -1 */
     int64_t spooled;
-    char folder[GY_MAX_PATH]; /* of the file at hand */
+    struct spill spill;
     struct gy_reasons reasons;
     struct gy_dlq dlq;
     struct gy_buf out; /* canonical lines that are not written yet */
@@ -52,19 +60,12 @@ static gy_status source_read(struct gy_reader *self, char *buf, size_t n, size_t
                              struct gy_err *err)
 {
     struct source *s = (struct source *)(void *)self;
-    ssize_t got;
-    do {
-        got = read(s->fd, buf, n);
-    } while (got < 0 && errno == EINTR);
-    if (got < 0) {
-        return gy_err_sys(err, errno, "reading '%s'", s->path);
-    }
-    gy_hash_add(s->sha256, gy_str_n(buf, (size_t)got));
-    s->bytes += got;
+    GY_TRY(s->in->read(s->in, buf, n, ret_n, err));
+    gy_hash_add(s->sha256, gy_str_n(buf, *ret_n));
+    s->bytes += (int64_t)*ret_n;
     if (s->o->progress) {
-        s->o->progress(s->o->progress_ctx, s->bytes);
+        s->o->progress(s->o->progress_ctx, s->done_before + s->at->done_bytes);
     }
-    *ret_n = (size_t)got;
     return GY_OK;
 }
 
@@ -78,16 +79,58 @@ static gy_status write_out(struct ingest *g, struct gy_str bytes, struct gy_err 
     return GY_OK;
 }
 
-static gy_status write_spool(struct ingest *g, struct gy_str bytes, struct gy_err *err)
+/* A file without a name in dir: gone when this process is. */
+static gy_status open_nameless(const char *dir, int *ret, struct gy_err *err)
+{
+    *ret = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (*ret < 0) { /* not every file system has such files */
+        char path[GY_MAX_PATH];
+        GY_TRY(gy_path_join(path, sizeof path, dir, ".data.csv.XXXXXX", err));
+        *ret = mkostemp(path, O_CLOEXEC);
+        if (*ret >= 0) {
+            (void)unlink(path);
+        }
+    }
+    return *ret < 0 ? gy_err_sys(err, errno, "writing in '%s'", dir) : GY_OK;
+}
+
+static gy_status write_nameless(int fd, struct gy_str bytes, const char *dir, struct gy_err *err)
 {
     while (bytes.n > 0) {
-        ssize_t n = write(g->spool, bytes.p, bytes.n);
+        ssize_t n = write(fd, bytes.p, bytes.n);
         if (n < 0 && errno != EINTR) {
-            return gy_err_sys(err, errno, "writing beside '%s'", g->r->path);
+            return gy_err_sys(err, errno, "writing in '%s'", dir);
         }
         bytes = gy_str_sub(bytes, n > 0 ? (size_t)n : 0, SIZE_MAX);
-        g->spooled += n > 0 ? n : 0;
     }
+    return GY_OK;
+}
+
+static gy_status spill_write(struct gy_spill *self, struct gy_str bytes, struct gy_err *err)
+{
+    struct spill *s = (struct spill *)(void *)self;
+    if (s->fd < 0) {
+        GY_TRY(open_nameless(s->dir, &s->fd, err));
+    }
+    GY_TRY(write_nameless(s->fd, bytes, s->dir, err));
+    s->bytes += (int64_t)bytes.n;
+    return GY_OK;
+}
+
+/* The record is done with. */
+static gy_status empty_spill(struct spill *s, struct gy_err *err)
+{
+    if (s->bytes > 0 && (ftruncate(s->fd, 0) != 0 || lseek(s->fd, 0, SEEK_SET) != 0)) {
+        return gy_err_sys(err, errno, "writing in '%s'", s->dir);
+    }
+    s->bytes = 0;
+    return GY_OK;
+}
+
+static gy_status write_spool(struct ingest *g, struct gy_str bytes, struct gy_err *err)
+{
+    GY_TRY(write_nameless(g->spool, bytes, g->o->out_dir, err));
+    g->spooled += (int64_t)bytes.n;
     return GY_OK;
 }
 
@@ -98,21 +141,6 @@ static gy_status flush_out(struct ingest *g, struct gy_err *err)
     GY_TRY(g->spool < 0 ? write_out(g, bytes, err) : write_spool(g, bytes, err));
     gy_buf_reset(&g->out);
     return GY_OK;
-}
-
-/* A file without a name, in the folder of data.csv: gone when this process is. */
-static gy_status open_spool(struct ingest *g, struct gy_err *err)
-{
-    g->spool = open(g->o->out_dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (g->spool < 0) { /* not every file system has such files */
-        char path[GY_MAX_PATH];
-        GY_TRY(gy_path_join(path, sizeof path, g->o->out_dir, ".data.csv.XXXXXX", err));
-        g->spool = mkostemp(path, O_CLOEXEC);
-        if (g->spool >= 0) {
-            (void)unlink(path);
-        }
-    }
-    return g->spool < 0 ? gy_err_sys(err, errno, "writing beside '%s'", g->r->path) : GY_OK;
 }
 
 /* The spooled lines that nothing replaced become data.csv. */
@@ -153,10 +181,10 @@ static gy_status map_header(struct ingest *g, const struct gy_csv_field *header,
                            ? gy_checker_new(o->schema, o->environment, header, n, &g->checker, err)
                            : gy_checker_next_file(g->checker, header, n, err);
     if (status != GY_OK) {
-        (void)gy_err_wrap(err, "'%s'", g->source.path);
+        (void)gy_err_wrap(err, "'%s'", g->source.at->name);
         return status;
     }
-    gy_checker_folder(g->checker, g->folder);
+    gy_checker_folder(g->checker, g->source.at->folder);
     gy_checker_refuse_repeated(g->checker, o->on_duplicate == GY_DUPLICATE_DEAD);
     if (!first) {
         return GY_OK;
@@ -168,7 +196,7 @@ static gy_status map_header(struct ingest *g, const struct gy_csv_field *header,
 static gy_status take_header(struct ingest *g, const struct gy_csv_item *item, struct gy_err *err)
 {
     if (item->fault != GY_CSV_FINE || !gy_str_is_utf8(item->raw)) {
-        return gy_err_set(err, GY_E_PARSE, "'%s': the header line is %s", g->source.path,
+        return gy_err_set(err, GY_E_PARSE, "'%s': the header line is %s", g->source.at->name,
                           item->fault == GY_CSV_QUOTE     ? "broken: a quoted name never ends well"
                           : item->fault == GY_CSV_TOOLONG ? "too long"
                                                           : "not UTF-8");
@@ -223,9 +251,8 @@ static gy_status take_checked(struct ingest *g, const struct gy_csv_item *item, 
     for (int code = 0; code < GY_DEAD_N; code++) {
         r->codes[code] += (g->reasons.codes >> code) & 1;
     }
-    bool named = g->o->file && g->source.path == g->o->path;
-    struct gy_str file = gy_str_c(named ? g->o->file : g->source.path);
-    return gy_dlq_add(&g->dlq, file, item, &g->reasons, g->source.fd, err);
+    GY_TRY(gy_dlq_add(&g->dlq, gy_str_c(g->source.at->name), item, &g->reasons, g->spill.fd, err));
+    return empty_spill(&g->spill, err);
 }
 
 static gy_status take_csv(struct ingest *g, struct gy_err *err)
@@ -261,7 +288,8 @@ static gy_status take_csv(struct ingest *g, struct gy_err *err)
         }
     }
     if (!header && !had) {
-        return gy_err_set(err, GY_E_PARSE, "'%s' is empty: not even a header line", g->source.path);
+        return gy_err_set(err, GY_E_PARSE, "'%s' is empty: not even a header line",
+                          g->source.at->name);
     }
     return GY_OK;
 }
@@ -282,7 +310,7 @@ static gy_status take_json(struct ingest *g, struct gy_err *err)
         bool more = false;
         gy_status status = gy_jsonrec_next(g->json, &item, &more, err);
         if (status != GY_OK) {
-            (void)gy_err_wrap(err, "'%s'", g->source.path);
+            (void)gy_err_wrap(err, "'%s'", g->source.at->name);
             return status;
         }
         if (!more) {
@@ -291,6 +319,7 @@ static gy_status take_json(struct ingest *g, struct gy_err *err)
         }
         if (item.kind == GY_CSV_BLANK) {
             g->r->blank_bytes += item.size_bytes;
+            GY_TRY(empty_spill(&g->spill, err));
             continue;
         }
         g->r->record_bytes += item.size_bytes;
@@ -302,38 +331,15 @@ static gy_status take_json(struct ingest *g, struct gy_err *err)
     }
 }
 
-static gy_status name_folder(struct ingest *g, struct gy_err *err)
-{
-    const char *slash = strrchr(g->source.path, '/');
-    size_t n = slash ? (size_t)(slash - g->source.path) + 1 : 0;
-    if (n >= sizeof g->folder) {
-        return gy_err_set(err, GY_E_TOOBIG, "the path is too long");
-    }
-    memcpy(g->folder, n ? g->source.path : ".", n ? n : 1);
-    g->folder[n ? n : 1] = '\0';
-    return GY_OK;
-}
-
-static gy_status take_file(struct ingest *g, const char *path, struct gy_err *err)
+static gy_status take_source(struct ingest *g, struct gy_source *s, struct gy_err *err)
 {
     const struct gy_ingest_options *o = g->o;
-    char head[HEAD_BYTES];
-    g->source.path = path;
-    GY_TRY(name_folder(g, err));
-    if (g->source.fd >= 0) {
-        (void)close(g->source.fd);
-    }
-    g->source.fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (g->source.fd < 0) {
-        return gy_err_sys(err, errno, "opening '%s'", path);
-    }
-    ssize_t n = pread(g->source.fd, head, sizeof head, 0); /* a pipe has none: its name tells */
-    enum gy_ingest_format format = o->format;
-    if (format == GY_INGEST_AUTO) {
-        format = gy_ingest_format_of(path, gy_str_n(head, n > 0 ? (size_t)n : 0));
-    }
+    enum gy_ingest_format format = GY_INGEST_AUTO;
+    g->source.at = s;
+    GY_TRY(gy_source_format(s, &format, err));
+    GY_TRY(gy_source_open(s, &g->source.in, err));
     if (format == GY_INGEST_CSV) {
-        struct gy_csv_options csv = {o->delimiter, o->record_max, o->chunk_bytes};
+        struct gy_csv_options csv = {o->delimiter, o->record_max, o->chunk_bytes, &g->spill.to};
         gy_csv_free(GY_TAKE(g->csv));
         GY_TRY(gy_csv_open(&g->source.reader, &csv, &g->csv, err));
         return take_csv(g, err);
@@ -341,7 +347,8 @@ static gy_status take_file(struct ingest *g, const char *path, struct gy_err *er
     struct gy_jsonrec_options json = {.shape = format == GY_INGEST_JSONL ? GY_JSONREC_LINES
                                                                          : GY_JSONREC_ARRAY,
                                       .record_max = o->record_max,
-                                      .chunk_bytes = o->chunk_bytes};
+                                      .chunk_bytes = o->chunk_bytes,
+                                      .spill = &g->spill.to};
     gy_jsonrec_free(GY_TAKE(g->json));
     GY_TRY(gy_jsonrec_open(&g->source.reader, &json, &g->json, err));
     return take_json(g, err);
@@ -349,9 +356,12 @@ static gy_status take_file(struct ingest *g, const char *path, struct gy_err *er
 
 static gy_status take_all(struct ingest *g, struct gy_err *err)
 {
-    GY_TRY(take_file(g, g->o->path, err));
-    for (size_t i = 0; i < g->o->n_more; i++) {
-        GY_TRY(take_file(g, g->o->more[i], err));
+    for (size_t i = 0; i < g->o->n_sources; i++) {
+        struct gy_source *s = g->o->sources[i];
+        gy_status status = take_source(g, s, err);
+        g->source.done_before += s->done_bytes;
+        gy_source_close(s);
+        GY_TRY(status);
     }
     return GY_OK;
 }
@@ -428,18 +438,16 @@ static gy_status run(struct ingest *g, struct gy_err *err)
     GY_TRY(gy_hash_new(GY_HASH_SHA256, &g->source.sha256, err));
     GY_TRY(gy_hash_new(GY_HASH_SHA256, &g->sha256, err));
     GY_TRY(gy_hash_new(GY_HASH_MD5, &g->md5, err));
-    for (size_t i = 0; i <= o->n_more; i++) { /* before anything is made, or a letter is written */
-        const char *path = i == 0 ? o->path : o->more[i - 1];
-        if (access(path, R_OK) != 0) {
-            return gy_err_sys(err, errno, "opening '%s'", path);
-        }
+    for (size_t i = 0; i < o->n_sources; i++) { /* before anything is made, or a letter written */
+        struct gy_source *s = o->sources[i];
+        GY_TRY(s->ops->check ? s->ops->check(s, err) : GY_OK);
     }
     GY_TRY(check_duplicates(o, err));
     GY_TRY(gy_dir_make(o->out_dir, err));
     GY_TRY(gy_path_join(r->path, sizeof r->path, o->out_dir, "data.csv", err));
     GY_TRY(gy_file_writer_open(r->path, 0666, &g->writer, err));
     if (o->on_duplicate == GY_DUPLICATE_LAST) {
-        GY_TRY(open_spool(g, err));
+        GY_TRY(open_nameless(o->out_dir, &g->spool, err));
     }
     GY_TRY(take_all(g, err));
     tell_unknown(g);
@@ -463,7 +471,8 @@ gy_status gy_ingest(const struct gy_ingest_options *o, struct gy_ingest_result *
     const int64_t start = gy_mono_ns();
     *ret = (struct gy_ingest_result){.delimiter = o->delimiter};
     struct ingest g = {.o = o, .r = ret, .spool = -1};
-    g.source = (struct source){.reader = {source_read, -1}, .fd = -1, .path = o->path, .o = o};
+    g.source = (struct source){.reader = {source_read, -1}, .o = o};
+    g.spill = (struct spill){{spill_write}, o->out_dir, -1, 0};
     gy_latest_init(&g.latest);
     gy_reasons_init(&g.reasons);
     gy_dlq_init(&g.dlq, o->dlq);
@@ -482,8 +491,11 @@ gy_status gy_ingest(const struct gy_ingest_options *o, struct gy_ingest_result *
     gy_dlq_done(&g.dlq);
     gy_reasons_done(&g.reasons);
     gy_free(g.header);
-    if (g.source.fd >= 0) {
-        (void)close(g.source.fd);
+    for (size_t i = 0; i < o->n_sources; i++) {
+        gy_source_close(o->sources[i]);
+    }
+    if (g.spill.fd >= 0) {
+        (void)close(g.spill.fd);
     }
     if (g.spool >= 0) {
         (void)close(g.spool);
@@ -510,26 +522,6 @@ gy_status gy_ingest_parse_max_dead(struct gy_str text, struct gy_ingest_options 
     return gy_err_set(err, GY_E_INVALID, "--max-dead: a number or a share such as 2%% is wanted");
 }
 
-gy_status gy_ingest_parse_format(struct gy_str text, enum gy_ingest_format *ret, struct gy_err *err)
-{
-    static const struct {
-        const char *name;
-        enum gy_ingest_format format;
-    } known[] = {{"auto", GY_INGEST_AUTO},
-                 {"csv", GY_INGEST_CSV},
-                 {"json", GY_INGEST_JSON},
-                 {"jsonl", GY_INGEST_JSONL},
-                 {"ndjson", GY_INGEST_JSONL}};
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        if (gy_str_eqc(text, known[i].name)) {
-            *ret = known[i].format;
-            return GY_OK;
-        }
-    }
-    (void)gy_err_set(err, GY_E_INVALID, "'%" GY_STR_F "' is not a format", GY_STR_A(text));
-    return gy_err_hint(err, "auto, csv, json or jsonl");
-}
-
 gy_status gy_ingest_parse_on_duplicate(struct gy_str text, enum gy_on_duplicate *ret,
                                        struct gy_err *err)
 {
@@ -543,29 +535,4 @@ gy_status gy_ingest_parse_on_duplicate(struct gy_str text, enum gy_on_duplicate 
     (void)gy_err_set(err, GY_E_INVALID, "'%" GY_STR_F "': what becomes of duplicates?",
                      GY_STR_A(text));
     return gy_err_hint(err, "dead, last or first");
-}
-
-enum gy_ingest_format gy_ingest_format_of(const char *path, struct gy_str head)
-{
-    static const struct {
-        const char *ending;
-        enum gy_ingest_format format;
-    } known[] = {{".csv", GY_INGEST_CSV},
-                 {".tsv", GY_INGEST_CSV},
-                 {".json", GY_INGEST_JSON},
-                 {".jsonl", GY_INGEST_JSONL},
-                 {".ndjson", GY_INGEST_JSONL}};
-    const char *dot = strrchr(path, '.');
-    for (size_t i = 0; dot && i < sizeof known / sizeof known[0]; i++) {
-        if (gy_str_ieq(gy_str_c(dot), gy_str_c(known[i].ending))) {
-            return known[i].format;
-        }
-    }
-    if (gy_str_starts(head, GY_STR("\xef\xbb\xbf"))) {
-        head = gy_str_sub(head, 3, SIZE_MAX);
-    }
-    head = gy_str_trim(head);
-    return gy_str_starts(head, GY_STR("["))   ? GY_INGEST_JSON
-           : gy_str_starts(head, GY_STR("{")) ? GY_INGEST_JSONL
-                                              : GY_INGEST_CSV;
 }

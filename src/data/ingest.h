@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gy_ingest: files of records (CSV, JSON, JSONL) become OUT/data.csv, canonical (schema order, RFC
- * 4180, LF, the value texts of schema.h, missing = empty), and its refused records become dead
+/* gy_ingest: sources of records (CSV, JSON, JSONL) become OUT/data.csv, canonical (schema order,
+ * RFC 4180, LF, the value texts of schema.h, missing = empty), and its refused records become dead
  * letters. The same records give the same bytes, whatever the input's format, column order,
  * delimiter, line ends and number spelling; the dataset version is the digest of those bytes.
  * Conservation, asserted on every run (a violation is CORRUPT, and data.csv is not replaced):
@@ -15,21 +15,15 @@
 
 #include "base/hash.h"
 #include "data/deadletter.h"
-
-/* How a file is read. AUTO: by its name (.csv .tsv .json .jsonl .ndjson), else JSON when its first
- * byte that is not blank is '[', JSONL when it is '{', and CSV. */
-enum gy_ingest_format { GY_INGEST_AUTO, GY_INGEST_CSV, GY_INGEST_JSON, GY_INGEST_JSONL };
+#include "data/source.h"
 
 /* What becomes of records that repeat the value of the schema's one unique column: all but the
  * first are dead; or the last one is kept, or the first, and the others are counted as replaced. */
 enum gy_on_duplicate { GY_DUPLICATE_DEAD, GY_DUPLICATE_LAST, GY_DUPLICATE_FIRST };
 
 struct gy_ingest_options {
-    const char *path;        /* of the file */
-    const char *file;        /* the name that dead letters give; NULL: path */
-    const char *const *more; /* paths of further files, read after it into the same data.csv */
-    size_t n_more;
-    enum gy_ingest_format format;
+    struct gy_source *const *sources; /* read one after the other; closed at the end */
+    size_t n_sources;                 /* at least 1 */
     enum gy_on_duplicate on_duplicate;
     const char *out_dir; /* made when absent */
     const char *dlq;     /* path of the log of dead letters */
@@ -39,7 +33,8 @@ struct gy_ingest_options {
     int64_t max_dead;               /* more dead records fail the run; -1: any number */
     double max_dead_share;          /* the same as a share of what was read, 0..1; negative: any */
     size_t record_max, chunk_bytes; /* 0: the defaults of records.h */
-    void (*progress)(void *ctx, int64_t bytes_done); /* may be NULL; a call for some 256 KiB */
+    /* May be NULL; a call for some 256 KiB. bytes_done is of the sources as they lie there. */
+    void (*progress)(void *ctx, int64_t bytes_done);
     void *progress_ctx;
 };
 
@@ -56,13 +51,14 @@ struct gy_ingest_result {
     char delimiter;
     char path[GY_MAX_PATH]; /* OUT/data.csv */
     char sha256[GY_SHA256_HEX], md5[GY_MD5_HEX];
-    char source_sha256[GY_SHA256_HEX]; /* of all files, one after the other */
+    char source_sha256[GY_SHA256_HEX]; /* of all files, unpacked, one after the other */
 };
 
-/* Fails: NOTFOUND, DENIED, IO, NOSPACE; PARSE (no header line, or a broken one; no JSON); INVALID
- * (on_duplicate without one unique column); SCHEMA (columns, as gy_checker_new, or not those of the
- * file before; or more dead records than allowed: then the counts in ret are right, the
- * letters are written and data.csv is not replaced); CORRUPT (conservation violated); NOMEM,
+/* Fails: NOTFOUND, DENIED, IO, NOSPACE, CONFLICT (a file changed while it was read) and whatever
+ * else a source fails with; PARSE (no header line, or a broken one; no JSON; packed data damaged);
+ * INVALID (on_duplicate without one unique column); SCHEMA (columns, as gy_checker_new, or not
+ * those of the file before; or more dead records than allowed: then the counts in ret are right,
+ * the letters are written and data.csv is not replaced); CORRUPT (conservation violated); NOMEM,
  * TOOBIG. */
 GY_CHECKED gy_status gy_ingest(const struct gy_ingest_options *o, struct gy_ingest_result *ret,
                                struct gy_err *err);
@@ -70,12 +66,7 @@ GY_CHECKED gy_status gy_ingest(const struct gy_ingest_options *o, struct gy_inge
 GY_CHECKED gy_status gy_ingest_parse_max_dead(struct gy_str text, struct gy_ingest_options *o,
                                               struct gy_err *err);
 
-/* "auto", "csv", "json", "jsonl", "ndjson" and "dead", "last", "first". Fail: INVALID. */
-GY_CHECKED gy_status gy_ingest_parse_format(struct gy_str text, enum gy_ingest_format *ret,
-                                            struct gy_err *err);
+/* "dead", "last", "first". Fails: INVALID. */
 GY_CHECKED gy_status gy_ingest_parse_on_duplicate(struct gy_str text, enum gy_on_duplicate *ret,
                                                   struct gy_err *err);
-/* AUTO resolved: by the name, else by the first bytes. */
-enum gy_ingest_format gy_ingest_format_of(const char *path, struct gy_str head);
-
 #endif

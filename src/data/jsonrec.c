@@ -38,7 +38,9 @@ struct gy_jsonrec {
     int64_t base; /* file offset of buf[0] */
     int64_t keep; /* bytes before it may be dropped */
     int64_t pos;  /* file offset of the next item */
+    int64_t item; /* where the element at hand starts; NOWHERE between elements */
     int64_t rows;
+    struct gy_spill *spill;
     bool eof, started, array, closed;
 };
 
@@ -50,6 +52,8 @@ gy_status gy_jsonrec_open(struct gy_reader *in, const struct gy_jsonrec_options 
         return gy_err_set(err, GY_E_NOMEM, "opening a JSON reader");
     }
     j->in = in;
+    j->item = NOWHERE;
+    j->spill = o->spill;
     j->shape = o->shape;
     j->record_max = o->record_max ? o->record_max : GY_MAX_CSV_RECORD;
     j->chunk = o->chunk_bytes ? o->chunk_bytes : DEFAULT_CHUNK;
@@ -75,10 +79,21 @@ bool gy_jsonrec_unclosed(const struct gy_jsonrec *j)
     return j->array && !j->closed;
 }
 
+/* The bytes of the element at hand up to `to` that are still here will not be. */
+static gy_status spill(struct gy_jsonrec *j, int64_t to, struct gy_err *err)
+{
+    int64_t from = j->item > j->base ? j->item : j->base;
+    if (!j->spill || j->item == NOWHERE || from >= to) {
+        return GY_OK;
+    }
+    return j->spill->write(j->spill, gy_str_n(j->buf + (from - j->base), (size_t)(to - from)), err);
+}
+
 static gy_status fill(struct gy_jsonrec *j, struct gy_err *err)
 {
     size_t room = j->cap - j->len, used = (size_t)(j->keep - j->base);
     if (used > 0 && (room < j->chunk || used >= j->len - used)) {
+        GY_TRY(spill(j, j->keep, err));
         memmove(j->buf, j->buf + used, j->len - used);
         j->base = j->keep;
         j->len -= used;
@@ -327,7 +342,8 @@ static gy_status scan_element(struct gy_jsonrec *j, struct element *e, int64_t *
 }
 
 /* The item [from, end) of the fault; raw is there unless it is too long. */
-static void finish(struct gy_jsonrec *j, int64_t from, int64_t end, struct gy_csv_item *ret)
+static gy_status finish(struct gy_jsonrec *j, int64_t from, int64_t end, struct gy_csv_item *ret,
+                        struct gy_err *err)
 {
     ret->kind = GY_CSV_RECORD;
     ret->row = j->rows++;
@@ -335,6 +351,7 @@ static void finish(struct gy_jsonrec *j, int64_t from, int64_t end, struct gy_cs
     ret->length = end - from;
     if (ret->length > (int64_t)j->record_max) {
         ret->fault = ret->fault == GY_CSV_FINE ? GY_CSV_TOOLONG : ret->fault;
+        GY_TRY(spill(j, end, err));
     } else {
         struct gy_str raw = gy_str_n(j->buf + (from - j->base), (size_t)ret->length);
         while (raw.n > 0 && is_blank(raw.p[raw.n - 1])) {
@@ -343,7 +360,9 @@ static void finish(struct gy_jsonrec *j, int64_t from, int64_t end, struct gy_cs
         ret->raw = raw;
         ret->length = (int64_t)raw.n;
     }
+    j->item = NOWHERE;
     j->pos = end;
+    return GY_OK;
 }
 
 /* ---- what stands between elements ---- */
@@ -416,6 +435,7 @@ static gy_status next_element(struct gy_jsonrec *j, struct gy_csv_item *ret, boo
         return GY_OK;
     }
     struct element e = {from, NOWHERE};
+    j->item = from;
     if (j->closed) { /* behind the array: nothing may stand there */
         j->closed = false;
         ret->fault = GY_CSV_SYNTAX;
@@ -423,8 +443,7 @@ static gy_status next_element(struct gy_jsonrec *j, struct gy_csv_item *ret, boo
     } else {
         GY_TRY(scan_element(j, &e, &end, &ret->fault, err));
     }
-    finish(j, from, end, ret);
-    return GY_OK;
+    return finish(j, from, end, ret, err);
 }
 
 /* ---- lines ---- */
@@ -445,6 +464,7 @@ static gy_status next_line(struct gy_jsonrec *j, struct gy_csv_item *ret, bool *
     }
     *ret = (struct gy_csv_item){.row = -1, .offset = j->pos, .skip = skip};
     const struct element e = {j->pos + skip, NOWHERE};
+    j->item = e.from;
     int64_t pos = e.from;
     for (;;) { /* the line's end; what is buffered is searched at once */
         drop(j, &e, pos, NOWHERE);
@@ -465,12 +485,13 @@ static gy_status next_line(struct gy_jsonrec *j, struct gy_csv_item *ret, bool *
         }
     }
     if (blank) {
+        j->item = NOWHERE;
         ret->kind = GY_CSV_BLANK;
         ret->size_bytes = pos + (there ? 1 : 0) - ret->offset;
         j->pos = ret->offset + ret->size_bytes;
         return GY_OK;
     }
-    finish(j, e.from, pos, ret);
+    GY_TRY(finish(j, e.from, pos, ret, err));
     j->pos += there ? 1 : 0;
     ret->size_bytes = j->pos - ret->offset;
     return GY_OK;

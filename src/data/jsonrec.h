@@ -27,8 +27,9 @@ enum gy_jsonrec_shape { GY_JSONREC_ARRAY, GY_JSONREC_LINES };
 
 struct gy_jsonrec_options {
     enum gy_jsonrec_shape shape;
-    size_t record_max;  /* 0: GY_MAX_CSV_RECORD */
-    size_t chunk_bytes; /* asked from the reader at once; 0: 256 KiB */
+    size_t record_max;      /* 0: GY_MAX_CSV_RECORD */
+    size_t chunk_bytes;     /* asked from the reader at once; 0: 256 KiB */
+    struct gy_spill *spill; /* as in gy_csv_options */
 };
 
 /* in must outlive the reader. Fails: NOMEM. */

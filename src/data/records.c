@@ -35,6 +35,7 @@ struct gy_csv {
     int64_t rows;
     bool eof, header_seen, bom_checked;
     struct memo memo;
+    struct gy_spill *spill;
 };
 
 gy_status gy_csv_open(struct gy_reader *in, const struct gy_csv_options *o, struct gy_csv **ret,
@@ -49,6 +50,7 @@ gy_status gy_csv_open(struct gy_reader *in, const struct gy_csv_options *o, stru
         return gy_err_set(err, GY_E_NOMEM, "opening a CSV reader");
     }
     c->in = in;
+    c->spill = o ? o->spill : NULL;
     c->delimiter = delimiter;
     c->record_max = o && o->record_max ? o->record_max : GY_MAX_CSV_RECORD;
     c->chunk = o && o->chunk_bytes ? o->chunk_bytes : DEFAULT_CHUNK;
@@ -271,6 +273,11 @@ static gy_status scan_quotes(struct gy_csv *c, int64_t from, int64_t line_end, i
     return GY_OK;
 }
 
+static gy_status spill(struct gy_csv *c, const char *p, size_t n, struct gy_err *err)
+{
+    return c->spill && n > 0 ? c->spill->write(c->spill, gy_str_n(p, n), err) : GY_OK;
+}
+
 /* Drop a line that does not fit: everything from c->pos up to its newline, without keeping it. What
  * fitted stands before c->pos. */
 static gy_status skip_line(struct gy_csv *c, int64_t *ret_end, bool *ret_cr, struct gy_err *err)
@@ -284,6 +291,7 @@ static gy_status skip_line(struct gy_csv *c, int64_t *ret_end, bool *ret_cr, str
         if (before > 0) {
             cr = p[before - 1] == '\r';
         }
+        GY_TRY(spill(c, p, before, err));
         c->pos += (int64_t)before;
         if (hit || c->eof) {
             *ret_end = c->pos;
@@ -372,6 +380,7 @@ gy_status gy_csv_next(struct gy_csv *c, struct gy_csv_item *ret, bool *ret_more,
     }
     bool cr = false;
     if (oversize) {
+        GY_TRY(spill(c, at(c, from), (size_t)(end - from), err));
         c->pos = end;
         GY_TRY(skip_line(c, &end, &cr, err));
     } else {

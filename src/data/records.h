@@ -27,9 +27,16 @@ struct gy_csv;
 #define GY_CSV_SNIFF_BYTES (64 * GY_KIB) /* how much of the file the delimiter is guessed from */
 
 struct gy_csv_options {
-    char delimiter;     /* ',' ';' '\t' '|'; 0: sniffed from the first line */
-    size_t record_max;  /* 0: GY_MAX_CSV_RECORD */
-    size_t chunk_bytes; /* asked from the reader at once; 0: 256 KiB */
+    char delimiter;         /* ',' ';' '\t' '|'; 0: sniffed from the first line */
+    size_t record_max;      /* 0: GY_MAX_CSV_RECORD */
+    size_t chunk_bytes;     /* asked from the reader at once; 0: 256 KiB */
+    struct gy_spill *spill; /* gets the bytes of records whose raw is absent; NULL: they are lost */
+};
+
+/* Where the content of a record goes that is too long to be kept, in order and piece by piece,
+ * before the item is given (a line end of two bytes may come with it: item.length counts). */
+struct gy_spill {
+    gy_status (*write)(struct gy_spill *self, struct gy_str bytes, struct gy_err *err);
 };
 
 enum gy_csv_kind { GY_CSV_HEADER, GY_CSV_RECORD, GY_CSV_BLANK };

@@ -224,7 +224,7 @@ def test_bad_input_to_status(tmp_path):
         (["nowhere.csv"], 4, "nowhere.csv"),
         (["empty.csv"], 16, "header"),
         (["open.csv"], 16, "header"),
-        (["dir"], 11, "dir"),
+        (["dir"], 4, "no data file in the folder"),
         ([], 2, "no file given"),
         (["ok.csv", "--file-name", "ok.csv"], 2, "twice"),
         (["ok.csv", "--delimiter", "::"], 2, "--delimiter"),

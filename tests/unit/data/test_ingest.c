@@ -27,6 +27,7 @@ static const char SCHEMA[] = "columns:\n"
 
 static char g_dir[64];
 static struct gy_schema *g_schema;
+static struct gy_source_list g_sources; /* what options() made last */
 
 static const char *in_dir(const char *name)
 {
@@ -49,6 +50,7 @@ static int tear_down(void **state)
 {
     (void)state;
     gy_schema_free(g_schema);
+    gy_source_list_done(&g_sources);
     gy_time_set_fake(0);
     return gy_dir_remove(g_dir, NULL) == GY_OK ? 0 : -1;
 }
@@ -79,8 +81,12 @@ static void check_file(const char *name, const char *want)
 
 static struct gy_ingest_options options(const char *file)
 {
-    return (struct gy_ingest_options){.path = in_dir(file),
-                                      .file = file,
+    struct gy_source *s = NULL;
+    gy_source_list_done(&g_sources);
+    assert_int_equal(gy_source_file(in_dir(file), file, &s, NULL), GY_OK);
+    assert_int_equal(gy_source_list_add(&g_sources, s, NULL), GY_OK);
+    return (struct gy_ingest_options){.sources = g_sources.items,
+                                      .n_sources = 1,
                                       .out_dir = in_dir("out"),
                                       .dlq = in_dir("dlq.log"),
                                       .schema = g_schema,

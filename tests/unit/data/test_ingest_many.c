@@ -69,18 +69,17 @@ static void fresh(void)
 static gy_status run(enum gy_on_duplicate what, const char *const *files, size_t n,
                      struct gy_ingest_result *r, struct gy_err *err)
 {
-    char paths[4][128];
-    const char *more[4];
+    GY_AUTO_DONE(gy_source_list_done) struct gy_source_list sources = {0};
     for (size_t i = 0; i < n; i++) {
-        (void)snprintf(paths[i], sizeof paths[i], "%s/%s", g_dir, files[i]);
-        more[i] = paths[i];
+        char path[128];
+        (void)snprintf(path, sizeof path, "%s/%s", g_dir, files[i]);
+        GY_TRY(gy_source_list_add_path(&sources, path, NULL, err));
     }
     char out[128], dlq[128];
     (void)snprintf(out, sizeof out, "%s/out", g_dir);
     (void)snprintf(dlq, sizeof dlq, "%s/dlq.log", g_dir);
-    struct gy_ingest_options o = {.path = paths[0],
-                                  .more = more + 1,
-                                  .n_more = n - 1,
+    struct gy_ingest_options o = {.sources = sources.items,
+                                  .n_sources = n,
                                   .on_duplicate = what,
                                   .out_dir = out,
                                   .dlq = dlq,
