@@ -136,6 +136,15 @@ make_s3_server() {
     deps/s3-server.sh 2>"$STATE/s3-server.log" || say "$(cat "$STATE/s3-server.log"): the tests of S3 will be skipped"
 }
 
+# SQL needs DuckDB's library, which comes out of an npm package; all else works without it. $@: for deps/duckdb.sh.
+fetch_duckdb() {
+    if deps/duckdb.sh "$@" 2>"$STATE/duckdb.log"; then
+        KILOBYTES=$((KILOBYTES + $(awk '{ kb += $1 } END { printf "%d", kb }' .deps/duckdb/.kilobytes)))
+    else
+        say "$(cat "$STATE/duckdb.log"): 'gyre data query' will say so too"
+    fi
+}
+
 report() {
     local ms=$((($(date +%s%N) - START) / 1000000))
     say "$(awk -v kb=$KILOBYTES -v ms=$ms 'BEGIN { printf "%.1f MB fetched, %.1f minutes (%.1f s)", kb / 1000, ms / 60000, ms / 1000 }')"
@@ -155,6 +164,7 @@ case $verb in
 build)
     [ $# = 0 ] || die "build takes no arguments (try -h)"
     prepare build
+    fetch_duckdb
     build
     report
     say "built: build/gyre"
@@ -174,6 +184,10 @@ test)
     *) die "test takes nothing or --all (try -h)" ;;
     esac
     prepare build test
+    if ! command -v npm >/dev/null && [ ! -e .deps/lib/libduckdb.so ]; then
+        apt_install npm && echo npm >>"$STATE/installed-packages" || true
+    fi
+    fetch_duckdb --header
     make_s3_server & # both wait for the network more than for the machine
     make_venv
     wait
