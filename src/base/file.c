@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -279,19 +280,137 @@ gy_status gy_file_write(const char *path, struct gy_str bytes, mode_t mode, stru
     return gy_file_writer_commit(w, NULL, err);
 }
 
+struct gy_file_appender {
+    int fd;
+    int64_t size; /* before */
+    bool committed;
+    char path[GY_MAX_PATH];
+};
+
+/* Open the file that has the name once the lock is held: while it was waited for, another one may
+ * have been put in its place. */
+static gy_status open_locked(struct gy_file_appender *a, mode_t mode, struct gy_err *err)
+{
+    for (;;) {
+        struct stat mine, named;
+        a->fd = faulted("open", a->path)
+                    ? -1
+                    : open(a->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, mode);
+        if (a->fd < 0) {
+            return gy_err_sys(err, errno, "can not open %s", a->path);
+        }
+        while (flock(a->fd, LOCK_EX) != 0 && errno == EINTR) {
+        }
+        /* A file system without locks is no reason to lose what is to be written. */
+        if (fstat(a->fd, &mine) != 0) {
+            return gy_err_sys(err, errno, "can not open %s", a->path);
+        }
+        if (stat(a->path, &named) == 0 && mine.st_dev == named.st_dev &&
+            mine.st_ino == named.st_ino) {
+            a->size = mine.st_size;
+            return GY_OK;
+        }
+        close_quietly(a->fd);
+    }
+}
+
+gy_status gy_file_appender_open(const char *path, mode_t mode, struct gy_file_appender **ret,
+                                struct gy_err *err)
+{
+    char last = '\n';
+    GY_AUTO(gy_file_appender_free) struct gy_file_appender *a = gy_calloc(1, sizeof *a);
+    if (!a) {
+        return gy_err_set(err, GY_E_NOMEM, "out of memory writing %s", path);
+    }
+    a->fd = -1;
+    if (strlen(path) >= sizeof a->path) {
+        return gy_err_set(err, GY_E_TOOBIG, "path is longer than %d bytes", GY_MAX_PATH);
+    }
+    memcpy(a->path, path, strlen(path) + 1);
+    GY_TRY(open_locked(a, mode, err));
+    if (a->size > 0) {
+        GY_TRY(gy_fd_read_at(a->fd, path, &last, 1, a->size - 1, err));
+    }
+    if (last != '\n') {
+        GY_TRY(write_all(a->fd, path, "\n", 1, err));
+    }
+    *ret = GY_TAKE(a);
+    return GY_OK;
+}
+
+gy_status gy_file_appender_write(struct gy_file_appender *a, struct gy_str bytes,
+                                 struct gy_err *err)
+{
+    return write_all(a->fd, a->path, bytes.p, bytes.n, err);
+}
+
+gy_status gy_file_appender_commit(struct gy_file_appender *a, struct gy_err *err)
+{
+    GY_TRY(sync_fd(a->fd, a->path, err));
+    a->committed = true;
+    return GY_OK;
+}
+
+void gy_file_appender_free(struct gy_file_appender *a)
+{
+    if (!a) {
+        return;
+    }
+    if (a->fd >= 0 && !a->committed && ftruncate(a->fd, a->size) != 0) {
+        /* Lines of a run that failed stay: they are true all the same. */
+    }
+    close_quietly(a->fd);
+    gy_free(a);
+}
+
 gy_status gy_file_append(const char *path, struct gy_str bytes, mode_t mode, struct gy_err *err)
 {
-    int fd =
-        faulted("open", path) ? -1 : open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, mode);
+    GY_AUTO(gy_file_appender_free) struct gy_file_appender *a = NULL;
+    GY_TRY(gy_file_appender_open(path, mode, &a, err));
+    GY_TRY(gy_file_appender_write(a, bytes, err));
+    return gy_file_appender_commit(a, err);
+}
+
+gy_status gy_file_aside(const char *dir, int *ret_fd, struct gy_err *err)
+{
+    if (faulted("open", dir)) {
+        return gy_err_sys(err, errno, "can not put anything aside in %s", dir);
+    }
+    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0) { /* not every file system has such files */
+        char path[GY_MAX_PATH];
+        GY_TRY(gy_path_join(path, sizeof path, dir, ".aside-XXXXXX", err));
+        fd = mkostemp(path, O_CLOEXEC);
+        if (fd >= 0) {
+            (void)unlink(path); /* a leftover is only clutter */
+        }
+    }
     if (fd < 0) {
-        return gy_err_sys(err, errno, "can not open %s", path);
+        return gy_err_sys(err, errno, "can not put anything aside in %s", dir);
     }
-    gy_status status = write_all(fd, path, bytes.p, bytes.n, err);
-    if (status == GY_OK) {
-        status = sync_fd(fd, path, err);
+    *ret_fd = fd;
+    return GY_OK;
+}
+
+gy_status gy_fd_write(int fd, const char *name, struct gy_str bytes, struct gy_err *err)
+{
+    return write_all(fd, name, bytes.p, bytes.n, err);
+}
+
+gy_status gy_fd_read_at(int fd, const char *name, char *buf, size_t n, int64_t offset,
+                        struct gy_err *err)
+{
+    for (size_t got = 0; got < n;) {
+        ssize_t more = pread(fd, buf + got, n - got, offset + (off_t)got);
+        if (more < 0 && errno == EINTR) {
+            continue;
+        }
+        if (more <= 0) {
+            return gy_err_sys(err, more < 0 ? errno : EIO, "can not read %s", name);
+        }
+        got += (size_t)more;
     }
-    close_quietly(fd);
-    return status;
+    return GY_OK;
 }
 
 gy_status gy_dir_make(const char *path, struct gy_err *err)

@@ -30,10 +30,30 @@ GY_CHECKED gy_status gy_file_writer_commit(struct gy_file_writer *w, const char 
 void gy_file_writer_free(struct gy_file_writer *w);
 GY_DEFINE_AUTO(struct gy_file_writer *, gy_file_writer_free);
 
-/* Open for appending (made with mode when absent); write all of bytes; fsync. For logs that must
- * survive: dead letters. */
+/* Append to a log of lines that must survive, all or nothing: open locks it (flock; others of Gyre
+ * wait) and makes it with mode when absent; a torn last line, of a writer that was killed, is
+ * closed first; commit makes durable what was written; free without commit takes it back. One
+ * owner. */
+struct gy_file_appender;
+GY_CHECKED gy_status gy_file_appender_open(const char *path, mode_t mode,
+                                           struct gy_file_appender **ret, struct gy_err *err);
+GY_CHECKED gy_status gy_file_appender_write(struct gy_file_appender *a, struct gy_str bytes,
+                                            struct gy_err *err);
+GY_CHECKED gy_status gy_file_appender_commit(struct gy_file_appender *a, struct gy_err *err);
+void gy_file_appender_free(struct gy_file_appender *a);
+GY_DEFINE_AUTO(struct gy_file_appender *, gy_file_appender_free);
+/* The same in one call. */
 GY_CHECKED gy_status gy_file_append(const char *path, struct gy_str bytes, mode_t mode,
                                     struct gy_err *err);
+
+/* A file without a name in the folder dir, for what is put aside and read back: gone when it is
+ * closed, or the process ends. */
+GY_CHECKED gy_status gy_file_aside(const char *dir, int *ret_fd, struct gy_err *err);
+/* Write all of bytes where fd stands; name is for messages. */
+GY_CHECKED gy_status gy_fd_write(int fd, const char *name, struct gy_str bytes, struct gy_err *err);
+/* Read exactly n bytes at offset. Fails: IO (they are not there, too). */
+GY_CHECKED gy_status gy_fd_read_at(int fd, const char *name, char *buf, size_t n, int64_t offset,
+                                   struct gy_err *err);
 
 GY_CHECKED gy_status
 gy_dir_make(const char *path, struct gy_err *err); /* mkdir -p, 0777 & ~umask; existing is fine */

@@ -13,9 +13,21 @@
 
 #define COPY_BYTES (192 * GY_KIB) /* a multiple of 3: base64 pieces join without padding */
 
+/* A letter starts so; the digest is put in when it is known, which is when its source has been
+ * read.
+ */
+static const char START[] = "{\"source\":\"";
+enum { DIGEST_AT = sizeof START - 1, DIGEST_END = DIGEST_AT + GY_SHA256_HEX - 1 };
+
+/* The letters of one source. */
+struct gy_dlq_part {
+    int64_t end; /* of its bytes among all */
+    char sha256[GY_SHA256_HEX];
+};
+
 void gy_dlq_init(struct gy_dlq *d, const char *path)
 {
-    *d = (struct gy_dlq){.path = path};
+    *d = (struct gy_dlq){.path = path, .aside = -1};
     gy_buf_init(&d->pending, GY_GIB);
     gy_buf_init(&d->header, GY_DLQ_MAX_HEADER);
 }
@@ -24,6 +36,12 @@ void gy_dlq_done(struct gy_dlq *d)
 {
     gy_buf_done(&d->pending);
     gy_buf_done(&d->header);
+    gy_free(d->parts);
+    d->parts = NULL;
+    if (d->aside >= 0) {
+        (void)close(d->aside);
+        d->aside = -1;
+    }
 }
 
 void gy_dlq_header(struct gy_dlq *d, struct gy_str header, char delimiter)
@@ -35,43 +53,100 @@ void gy_dlq_header(struct gy_dlq *d, struct gy_str header, char delimiter)
     d->delimiter = delimiter;
 }
 
-/* The folder of the log. */
-static gy_status make_folder(const struct gy_dlq *d, struct gy_err *err)
-{
-    char dir[GY_MAX_PATH];
-    const char *slash = strrchr(d->path, '/');
-    size_t n = slash ? (size_t)(slash - d->path) : 0;
-    if (n == 0 || n >= sizeof dir) {
-        return GY_OK; /* here, the root, or too long: opening tells */
-    }
-    memcpy(dir, d->path, n);
-    dir[n] = '\0';
-    return gy_dir_make(dir, err);
-}
-
-/* A log that ends in the middle of a line gets its newline. */
-static gy_status close_torn_line(struct gy_dlq *d, struct gy_err *err)
-{
-    int fd = open(d->path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return errno == ENOENT ? GY_OK : gy_err_sys(err, errno, "opening '%s'", d->path);
-    }
-    char last = '\n';
-    off_t size = lseek(fd, 0, SEEK_END);
-    bool torn = size > 0 && pread(fd, &last, 1, size - 1) == 1 && last != '\n';
-    (void)close(fd);
-    return torn ? gy_file_append(d->path, GY_STR("\n"), 0666, err) : GY_OK;
-}
-
-gy_status gy_dlq_flush(struct gy_dlq *d, struct gy_err *err)
+static gy_status put_aside(struct gy_dlq *d, struct gy_err *err)
 {
     GY_TRY(gy_buf_check(&d->pending, "the dead letters", err));
-    if (d->pending.n == 0) {
-        return GY_OK;
+    if (d->aside < 0) {
+        char dir[GY_MAX_PATH];
+        const char *slash = strrchr(d->path, '/');
+        size_t n = slash ? (size_t)(slash - d->path) + 1 : 0;
+        if (n >= sizeof dir) {
+            return gy_err_set(err, GY_E_TOOBIG, "the path is too long");
+        }
+        memcpy(dir, n ? d->path : ".", n ? n : 1);
+        dir[n ? n : 1] = '\0';
+        GY_TRY(gy_dir_make_for(d->path, err));
+        GY_TRY(gy_file_aside(dir, &d->aside, err));
     }
-    GY_TRY(gy_file_append(d->path, gy_buf_str(&d->pending), 0666, err));
+    GY_TRY(gy_fd_write(d->aside, d->path, gy_buf_str(&d->pending), err));
+    d->bytes += (int64_t)d->pending.n;
     gy_buf_reset(&d->pending);
     return GY_OK;
+}
+
+gy_status gy_dlq_end_source(struct gy_dlq *d, const char *sha256, struct gy_err *err)
+{
+    const int64_t end = d->bytes + (int64_t)d->pending.n;
+    if (end == (d->n_parts ? d->parts[d->n_parts - 1].end : 0)) {
+        return GY_OK;
+    }
+    if (d->n_parts == d->cap_parts) {
+        size_t cap = d->cap_parts ? 2 * d->cap_parts : 4;
+        struct gy_dlq_part *parts = gy_reallocarray(d->parts, cap, sizeof *parts);
+        if (!parts) {
+            return gy_err_set(err, GY_E_NOMEM, "out of memory for the dead letters");
+        }
+        d->parts = parts;
+        d->cap_parts = cap;
+    }
+    struct gy_dlq_part *part = &d->parts[d->n_parts++];
+    part->end = end;
+    memcpy(part->sha256, sha256, sizeof part->sha256);
+    return GY_OK;
+}
+
+/* Put the digest into the letters of a piece of the log. *at: the place in its line where the piece
+ * starts, then where it ends. */
+static void put_digest(char *p, size_t n, const char *sha256, size_t *at)
+{
+    for (size_t i = 0; i < n;) {
+        for (size_t k = *at > DIGEST_AT ? *at : DIGEST_AT; k < DIGEST_END && i + k - *at < n; k++) {
+            p[i + k - *at] = sha256[k - DIGEST_AT];
+        }
+        const char *nl = memchr(p + i, '\n', n - i);
+        *at = nl ? 0 : *at + (n - i);
+        i = nl ? (size_t)(nl - p) + 1 : n;
+    }
+}
+
+static gy_status copy_letters(struct gy_dlq *d, struct gy_file_appender *log, struct gy_err *err)
+{
+    GY_AUTO(gy_free) char *piece = d->aside < 0 ? NULL : gy_malloc(COPY_BYTES);
+    if (d->aside >= 0 && !piece) {
+        return gy_err_set(err, GY_E_NOMEM, "out of memory for the dead letters");
+    }
+    int64_t pos = 0;
+    for (size_t i = 0; i < d->n_parts; i++) {
+        size_t at = 0;
+        while (pos < d->parts[i].end) {
+            int64_t left = d->parts[i].end - pos;
+            size_t n = left < (int64_t)COPY_BYTES ? (size_t)left : COPY_BYTES;
+            char *p = piece ? piece : d->pending.p + pos;
+            if (piece) {
+                GY_TRY(gy_fd_read_at(d->aside, d->path, p, n, pos, err));
+            }
+            put_digest(p, n, d->parts[i].sha256, &at);
+            GY_TRY(gy_file_appender_write(log, gy_str_n(p, n), err));
+            pos += (int64_t)n;
+        }
+    }
+    return GY_OK;
+}
+
+gy_status gy_dlq_commit(struct gy_dlq *d, struct gy_err *err)
+{
+    GY_TRY(gy_buf_check(&d->pending, "the dead letters", err));
+    if (d->n_parts == 0) {
+        return GY_OK;
+    }
+    if (d->aside >= 0) {
+        GY_TRY(put_aside(d, err));
+    }
+    GY_AUTO(gy_file_appender_free) struct gy_file_appender *log = NULL;
+    GY_TRY(gy_dir_make_for(d->path, err));
+    GY_TRY(gy_file_appender_open(d->path, 0666, &log, err));
+    GY_TRY(copy_letters(d, log, err));
+    return gy_file_appender_commit(log, err);
 }
 
 static void add_base64(struct gy_buf *out, struct gy_str bytes)
@@ -93,25 +168,15 @@ static gy_status copy_base64(struct gy_dlq *d, const struct gy_csv_item *item, i
     if (!piece) {
         return gy_err_set(err, GY_E_NOMEM, "out of memory for a dead letter");
     }
-    off_t at = 0;
+    int64_t at = 0;
     for (int64_t left = item->length; left > 0;) {
-        size_t want = left < (int64_t)COPY_BYTES ? (size_t)left : COPY_BYTES;
-        size_t got = 0;
-        while (got < want) {
-            ssize_t n = pread(fd, piece + got, want - got, at + (off_t)got);
-            if (n < 0 && errno == EINTR) {
-                continue;
-            }
-            if (n <= 0) {
-                return gy_err_sys(err, n < 0 ? errno : EIO, "reading a refused record again");
-            }
-            got += (size_t)n;
-        }
-        add_base64(&d->pending, gy_str_n(piece, got));
-        at += (off_t)got;
-        left -= (int64_t)got;
+        size_t n = left < (int64_t)COPY_BYTES ? (size_t)left : COPY_BYTES;
+        GY_TRY(gy_fd_read_at(fd, "a refused record", piece, n, at, err));
+        add_base64(&d->pending, gy_str_n(piece, n));
+        at += (int64_t)n;
+        left -= (int64_t)n;
         if (d->pending.n >= GY_DLQ_FLUSH_BYTES) {
-            GY_TRY(gy_dlq_flush(d, err));
+            GY_TRY(put_aside(d, err));
         }
     }
     return GY_OK;
@@ -120,9 +185,12 @@ static gy_status copy_base64(struct gy_dlq *d, const struct gy_csv_item *item, i
 static void add_head(struct gy_jw *w, struct gy_str file, const struct gy_csv_item *item,
                      const struct gy_reasons *reasons)
 {
+    static const char unknown[GY_SHA256_HEX] =
+        "0000000000000000000000000000000000000000000000000000000000000000";
     char time[32];
     size_t n = gy_time_iso(gy_now_us(), time);
     gy_jw_obj(w);
+    gy_jw_kv_str(w, "source", gy_str_c(unknown)); /* as START says */
     gy_jw_kv_str(w, "time", gy_str_n(time, n));
     gy_jw_kv_str(w, "file", file);
     gy_jw_kv_i64(w, "row", item->row);
@@ -144,10 +212,6 @@ static void add_head(struct gy_jw *w, struct gy_str file, const struct gy_csv_it
 gy_status gy_dlq_add(struct gy_dlq *d, struct gy_str file, const struct gy_csv_item *item,
                      const struct gy_reasons *reasons, int long_fd, struct gy_err *err)
 {
-    if (d->letters == 0) {
-        GY_TRY(make_folder(d, err));
-        GY_TRY(close_torn_line(d, err));
-    }
     struct gy_jw w;
     gy_jw_init(&w, &d->pending);
     add_head(&w, file, item, reasons);
@@ -172,7 +236,7 @@ gy_status gy_dlq_add(struct gy_dlq *d, struct gy_str file, const struct gy_csv_i
     gy_buf_add_char(&d->pending, '\n');
     d->letters++;
     GY_TRY(gy_buf_check(&d->pending, "the dead letters", err));
-    return d->pending.n >= GY_DLQ_FLUSH_BYTES ? gy_dlq_flush(d, err) : GY_OK;
+    return d->pending.n >= GY_DLQ_FLUSH_BYTES ? put_aside(d, err) : GY_OK;
 }
 
 static bool give_line(struct gy_str line, int64_t number, gy_dlq_fn fn, void *ctx)

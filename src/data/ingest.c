@@ -21,8 +21,9 @@
 struct source {
     struct gy_reader reader;
     struct gy_reader *in;
-    struct gy_source *at; /* the one at hand */
-    struct gy_hash *sha256;
+    struct gy_source *at;   /* the one at hand */
+    struct gy_hash *sha256; /* of all */
+    struct gy_hash *one;    /* of the one at hand; NULL: there is only one */
     const struct gy_ingest_options *o;
     int64_t bytes;       /* unpacked */
     int64_t done_before; /* of the sources before, as they lie there */
@@ -62,6 +63,9 @@ static gy_status source_read(struct gy_reader *self, char *buf, size_t n, size_t
     struct source *s = (struct source *)(void *)self;
     GY_TRY(s->in->read(s->in, buf, n, ret_n, err));
     gy_hash_add(s->sha256, gy_str_n(buf, *ret_n));
+    if (s->one) {
+        gy_hash_add(s->one, gy_str_n(buf, *ret_n));
+    }
     s->bytes += (int64_t)*ret_n;
     if (s->o->progress) {
         s->o->progress(s->o->progress_ctx, s->done_before + s->at->done_bytes);
@@ -79,40 +83,13 @@ static gy_status write_out(struct ingest *g, struct gy_str bytes, struct gy_err 
     return GY_OK;
 }
 
-/* A file without a name in dir: gone when this process is. */
-static gy_status open_nameless(const char *dir, int *ret, struct gy_err *err)
-{
-    *ret = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (*ret < 0) { /* not every file system has such files */
-        char path[GY_MAX_PATH];
-        GY_TRY(gy_path_join(path, sizeof path, dir, ".data.csv.XXXXXX", err));
-        *ret = mkostemp(path, O_CLOEXEC);
-        if (*ret >= 0) {
-            (void)unlink(path);
-        }
-    }
-    return *ret < 0 ? gy_err_sys(err, errno, "writing in '%s'", dir) : GY_OK;
-}
-
-static gy_status write_nameless(int fd, struct gy_str bytes, const char *dir, struct gy_err *err)
-{
-    while (bytes.n > 0) {
-        ssize_t n = write(fd, bytes.p, bytes.n);
-        if (n < 0 && errno != EINTR) {
-            return gy_err_sys(err, errno, "writing in '%s'", dir);
-        }
-        bytes = gy_str_sub(bytes, n > 0 ? (size_t)n : 0, SIZE_MAX);
-    }
-    return GY_OK;
-}
-
 static gy_status spill_write(struct gy_spill *self, struct gy_str bytes, struct gy_err *err)
 {
     struct spill *s = (struct spill *)(void *)self;
     if (s->fd < 0) {
-        GY_TRY(open_nameless(s->dir, &s->fd, err));
+        GY_TRY(gy_file_aside(s->dir, &s->fd, err));
     }
-    GY_TRY(write_nameless(s->fd, bytes, s->dir, err));
+    GY_TRY(gy_fd_write(s->fd, s->dir, bytes, err));
     s->bytes += (int64_t)bytes.n;
     return GY_OK;
 }
@@ -129,7 +106,7 @@ static gy_status empty_spill(struct spill *s, struct gy_err *err)
 
 static gy_status write_spool(struct ingest *g, struct gy_str bytes, struct gy_err *err)
 {
-    GY_TRY(write_nameless(g->spool, bytes, g->o->out_dir, err));
+    GY_TRY(gy_fd_write(g->spool, g->o->out_dir, bytes, err));
     g->spooled += (int64_t)bytes.n;
     return GY_OK;
 }
@@ -157,16 +134,10 @@ static gy_status copy_spool(struct ingest *g, struct gy_err *err)
         while (kept.bytes > 0) {
             size_t want =
                 kept.bytes < (int64_t)OUT_FLUSH_BYTES ? (size_t)kept.bytes : OUT_FLUSH_BYTES;
-            ssize_t n = pread(g->spool, piece, want, kept.offset);
-            if (n < 0 && errno == EINTR) {
-                continue;
-            }
-            if (n <= 0) {
-                return gy_err_sys(err, n < 0 ? errno : EIO, "reading records back");
-            }
-            GY_TRY(write_out(g, gy_str_n(piece, (size_t)n), err));
-            kept.offset += n;
-            kept.bytes -= n;
+            GY_TRY(gy_fd_read_at(g->spool, g->o->out_dir, piece, want, kept.offset, err));
+            GY_TRY(write_out(g, gy_str_n(piece, want), err));
+            kept.offset += (int64_t)want;
+            kept.bytes -= (int64_t)want;
         }
     }
     return GY_OK;
@@ -362,8 +333,15 @@ static gy_status take_all(struct ingest *g, struct gy_err *err)
         g->source.done_before += s->done_bytes;
         gy_source_close(s);
         GY_TRY(status);
+        if (g->source.one) {
+            char hex[GY_SHA256_HEX];
+            gy_hash_hex(g->source.one, hex);
+            GY_TRY(gy_dlq_end_source(&g->dlq, hex, err));
+        }
     }
-    return GY_OK;
+    gy_hash_hex(g->source.sha256, g->r->source_sha256);
+    return gy_dlq_end_source(&g->dlq, g->r->source_sha256,
+                             err); /* has nothing to do after several */
 }
 
 /* What was in the files and not in the schema, for people. */
@@ -436,6 +414,9 @@ static gy_status run(struct ingest *g, struct gy_err *err)
     const struct gy_ingest_options *o = g->o;
     struct gy_ingest_result *r = g->r;
     GY_TRY(gy_hash_new(GY_HASH_SHA256, &g->source.sha256, err));
+    if (o->n_sources > 1) {
+        GY_TRY(gy_hash_new(GY_HASH_SHA256, &g->source.one, err));
+    }
     GY_TRY(gy_hash_new(GY_HASH_SHA256, &g->sha256, err));
     GY_TRY(gy_hash_new(GY_HASH_MD5, &g->md5, err));
     for (size_t i = 0; i < o->n_sources; i++) { /* before anything is made, or a letter written */
@@ -447,7 +428,7 @@ static gy_status run(struct ingest *g, struct gy_err *err)
     GY_TRY(gy_path_join(r->path, sizeof r->path, o->out_dir, "data.csv", err));
     GY_TRY(gy_file_writer_open(r->path, 0666, &g->writer, err));
     if (o->on_duplicate == GY_DUPLICATE_LAST) {
-        GY_TRY(open_nameless(o->out_dir, &g->spool, err));
+        GY_TRY(gy_file_aside(o->out_dir, &g->spool, err));
     }
     GY_TRY(take_all(g, err));
     tell_unknown(g);
@@ -455,10 +436,9 @@ static gy_status run(struct ingest *g, struct gy_err *err)
     if (g->spool >= 0) {
         GY_TRY(copy_spool(g, err));
     }
-    GY_TRY(gy_dlq_flush(&g->dlq, err));
     r->source_bytes = g->source.bytes;
     GY_TRY(check_conservation(g, err));
-    gy_hash_hex(g->source.sha256, r->source_sha256);
+    GY_TRY(gy_dlq_commit(&g->dlq, err));
     gy_hash_hex(g->sha256, r->sha256);
     gy_hash_hex(g->md5, r->md5);
     GY_TRY(check_max_dead(g, err));
@@ -485,6 +465,7 @@ gy_status gy_ingest(const struct gy_ingest_options *o, struct gy_ingest_result *
     gy_latest_done(&g.latest);
     gy_file_writer_free(g.writer);
     gy_hash_free(g.source.sha256);
+    gy_hash_free(g.source.one);
     gy_hash_free(g.sha256);
     gy_hash_free(g.md5);
     gy_buf_done(&g.out);

@@ -6,10 +6,10 @@
  * Conservation, asserted on every run (a violation is CORRUPT, and data.csv is not replaced):
  * accepted + dead + replaced == read (replaced is 0 unless on_duplicate says otherwise), and header
  * + records + blank lines == the bytes of the files. data.csv is replaced atomically and last: a
- * failed run leaves the old one. Dead letters are made durable before; a second run of the same
- * file therefore gives the same data.csv and appends its dead letters again. Constant memory
- * (csv.record_max and buffers) besides the values of unique columns. Not thread safe; runs on the
- * caller's thread. */
+ * failed run leaves the old one. The dead letters of a run are appended before that, all together
+ * or none; a second run of the same file gives the same data.csv and appends its letters again.
+ * Constant memory (csv.record_max and buffers) besides the values of unique columns. Not thread
+ * safe; runs on the caller's thread. */
 #ifndef GY_DATA_INGEST_H
 #define GY_DATA_INGEST_H
 

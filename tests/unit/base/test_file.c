@@ -62,8 +62,8 @@ static void test_write_and_read(void **state)
     struct stat st;
     assert_int_equal(stat(g_path, &st), 0);
     assert_int_equal(st.st_mode & 0137, 0);
-    assert_status(GY_OK, gy_file_append(g_path, GY_STR("+three"), 0600, &err), err);
-    assert_content(g_path, "two+three");
+    assert_status(GY_OK, gy_file_append(g_path, GY_STR("+three\n"), 0600, &err), err);
+    assert_content(g_path, "two\n+three\n"); /* the torn line was closed */
 }
 
 static void test_read_ceiling(void **state)

@@ -166,6 +166,70 @@ static void test_duplicates(void **state)
     check_out("id,x,s,y\n1,1,,\n2,2,,\n3,3,,\n4,4,,\n");
 }
 
+struct by_source {
+    char digests[2][GY_SHA256_HEX];
+    int64_t letters, next_row[2];
+};
+
+static bool check_source(void *ctx, int64_t number, struct gy_str line, yyjson_val *letter)
+{
+    struct by_source *b = ctx;
+    (void)number;
+    (void)line;
+    struct gy_str file = gy_json_str(letter, "file");
+    int which = gy_str_ends(file, GY_STR("many2.csv"));
+    assert_str(gy_json_str(letter, "source"), b->digests[which]);
+    assert_int_equal(gy_json_i64(letter, "row", -1), b->next_row[which]++);
+    b->letters++;
+    return true;
+}
+
+/* More letters than are kept in memory, of two files: each names the bytes of its own. */
+static void test_letters_name_their_source(void **state)
+{
+    (void)state;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
+    gy_buf_init(&text, GY_GIB);
+    static const char *const files[] = {"many1.csv", "many2.csv"};
+    struct by_source b = {.letters = 0};
+    for (int f = 0; f < 2; f++) {
+        int64_t size = 0;
+        char path[128];
+        gy_buf_reset(&text);
+        gy_buf_addc(&text, "id,x,s,y\n");
+        for (int i = 0; i < 3000; i++) {
+            gy_buf_addf(
+                &text, "%d,none,%.*s,\n", i, i % 97 * (f + 1),
+                "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+                "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+                "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+        }
+        put(files[f], text.p);
+        (void)snprintf(path, sizeof path, "%s/%s", g_dir, files[f]);
+        assert_int_equal(gy_file_digest(path, b.digests[f], NULL, &size, NULL), GY_OK);
+    }
+    (void)ingest(GY_DUPLICATE_DEAD, files, 2);
+    char log[128];
+    (void)snprintf(log, sizeof log, "%s/dlq.log", g_dir);
+    assert_int_equal(gy_dlq_each(log, check_source, &b, NULL), GY_OK);
+    assert_int_equal(b.letters, 6000);
+}
+
+/* A run that fails leaves the log as it was, however many letters it had. */
+static void test_a_failed_run_writes_no_letters(void **state)
+{
+    (void)state;
+    char log[128];
+    struct gy_ingest_result r;
+    struct gy_err err = GY_ERR_INIT;
+    static const char *const files[] = {"many1.csv", "other.csv"};
+    (void)snprintf(log, sizeof log, "%s/dlq.log", g_dir);
+    fresh();
+    put("other.csv", "id,unknown\n1,2\n");
+    assert_status(GY_E_SCHEMA, run(GY_DUPLICATE_DEAD, files, 2, &r, &err), err);
+    assert_false(gy_path_exists(log));
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -294,6 +358,8 @@ int main(void)
         cmocka_unit_test(test_formats_give_the_same_bytes),
         cmocka_unit_test(test_several_files),
         cmocka_unit_test(test_duplicates),
+        cmocka_unit_test(test_letters_name_their_source),
+        cmocka_unit_test(test_a_failed_run_writes_no_letters),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_cut_off),
         cmocka_unit_test(test_images),
