@@ -7,10 +7,12 @@
 #include "base/log.h"
 #include "cli/dataset_put.h"
 #include "cli/schema_of.h"
+#include "cli/source_from.h"
 
 struct ingest_opts {
     const char *data_loc, *file_name, *output_path, *dlq, *log_level, *schema, *max_dead, *name,
         *environment, *delimiter, *format, *on_duplicate;
+    struct gy_cli_from from;
 };
 
 /* The sources: the arguments, or --file-name; in --data-loc unless absolute. */
@@ -18,6 +20,16 @@ static gy_status pick_sources(struct gy_cli *cli, const struct ingest_opts *o,
                               struct gy_source_list *ret, struct gy_err *err)
 {
     char output[GY_MAX_PATH];
+    if (o->from.url && (cli->argc > 0 || o->file_name || o->data_loc)) {
+        return gy_err_set(err, GY_E_USAGE, "a source is given twice: as a file and by --from");
+    }
+    if (o->from.url && !o->name) {
+        (void)gy_err_set(err, GY_E_USAGE, "--from needs a name for the dataset");
+        return gy_err_hint(err, "--name DATASET");
+    }
+    if (o->from.url || o->from.query) {
+        return gy_cli_source_from(cli, &o->from, ret, err);
+    }
     if (cli->argc > 0 && o->file_name) {
         return gy_err_set(err, GY_E_USAGE, "the file is given twice: as FILE and by --file-name");
     }
@@ -225,6 +237,10 @@ static gy_status run_ingest(struct gy_cli *cli, void *opts, struct gy_err *err)
 }
 
 static const struct gy_opt ingest_opts[] = {
+    {"from", 0, GY_OPT_STR, offsetof(struct ingest_opts, from.url), "URL", NULL,
+     "postgresql://USER@HOST/DB with --query, instead of files"},
+    {"query", 0, GY_OPT_STR, offsetof(struct ingest_opts, from.query), "SQL", NULL,
+     "one SELECT; its rows are the records"},
     {"data-loc", 0, GY_OPT_STR, offsetof(struct ingest_opts, data_loc), "DIR", NULL,
      "folder of the file"},
     {"file-name", 0, GY_OPT_STR, offsetof(struct ingest_opts, file_name), "FILE", NULL,

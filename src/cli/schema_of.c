@@ -12,6 +12,10 @@ gy_status gy_cli_schema_infer_source(struct gy_source *source, struct gy_schema 
     struct gy_str head;
     bool whole = false;
     enum gy_ingest_format format = GY_INGEST_AUTO;
+    GY_TRY(gy_source_schema(source, ret, err));
+    if (*ret) {
+        return GY_OK;
+    }
     GY_TRY(gy_source_format(source, &format, err));
     GY_TRY(gy_source_head(source, INFER_BYTES, &head, &whole, err));
     gy_status status = format == GY_INGEST_CSV

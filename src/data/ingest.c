@@ -280,10 +280,10 @@ static gy_status take_json(struct ingest *g, struct gy_err *err)
         size_t start = g->out.n;
         bool more = false;
         gy_status status = gy_jsonrec_next(g->json, &item, &more, err);
-        if (status != GY_OK) {
+        if (status == GY_E_PARSE) { /* what a source fails with names it already */
             (void)gy_err_wrap(err, "'%s'", g->source.at->name);
-            return status;
         }
+        GY_TRY(status);
         if (!more) {
             g->r->unclosed += gy_jsonrec_unclosed(g->json) ? 1 : 0;
             return GY_OK;

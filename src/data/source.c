@@ -118,6 +118,12 @@ void gy_source_free(struct gy_source *s)
     }
 }
 
+gy_status gy_source_schema(struct gy_source *s, struct gy_schema **ret, struct gy_err *err)
+{
+    *ret = NULL;
+    return s->ops->schema ? s->ops->schema(s, ret, err) : GY_OK;
+}
+
 /* ---- formats ---- */
 
 static const struct {

@@ -16,6 +16,7 @@
 #include "base/limits.h"
 
 struct gy_reader; /* net/call.h */
+struct gy_schema; /* data/schema.h */
 struct gy_source;
 struct gy_source_stream; /* source.c */
 
@@ -35,6 +36,8 @@ struct gy_source_ops {
      * made. */
     gy_status (*check)(struct gy_source *s, struct gy_err *err);
     void (*free)(struct gy_source *s); /* the whole object; closed before */
+    /* MAY be NULL. The columns, where they are known without looking at records. */
+    gy_status (*schema)(struct gy_source *s, struct gy_schema **ret, struct gy_err *err);
 };
 
 struct gy_source {
@@ -61,6 +64,10 @@ GY_CHECKED gy_status gy_source_head(struct gy_source *s, size_t max, struct gy_s
                                     bool *ret_whole, struct gy_err *err);
 /* The format, AUTO resolved (opens the source for that when its name does not tell). */
 GY_CHECKED gy_status gy_source_format(struct gy_source *s, enum gy_ingest_format *ret,
+                                      struct gy_err *err);
+
+/* What columns it has: *ret NULL when only its records can tell. Fails: as ops->open. */
+GY_CHECKED gy_status gy_source_schema(struct gy_source *s, struct gy_schema **ret,
                                       struct gy_err *err);
 
 /* AUTO resolved: by the name, else by the first (unpacked) bytes. */

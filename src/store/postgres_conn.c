@@ -119,8 +119,9 @@ static gy_status explain_connect(struct gy_pg_conn *c, struct gy_err *err)
                      : strstr(message, "does not exist") ? GY_E_NOTFOUND
                                                          : GY_E_UNAVAILABLE;
     gy_err_set(err, code, "the database does not take the connection: %s", text);
-    return gy_err_hint(err, "is it up, and are user, password, host, port and database of --store "
-                            "or GYRE_STORE_URL right?");
+    return gy_err_hint(err,
+                       "is it up, and are user, password, host, port and database of %s right?",
+                       c->foreign ? "--from" : "--store or GYRE_STORE_URL");
 }
 
 static gy_status check_server(struct gy_pg_conn *c, struct gy_err *err)
@@ -131,7 +132,7 @@ static gy_status check_server(struct gy_pg_conn *c, struct gy_err *err)
         return gy_err_set(err, GY_E_VERSION, "the database is PostgreSQL %d, at least %d is needed",
                           version / 10000, MIN_SERVER / 10000);
     }
-    if (!encoding || strcmp(encoding, "UTF8") != 0) {
+    if (!c->foreign && (!encoding || strcmp(encoding, "UTF8") != 0)) {
         gy_err_set(err, GY_E_INVALID, "the database keeps its text as %s, not as UTF8",
                    encoding ? encoding : "?");
         return gy_err_hint(err, "CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0");
@@ -149,10 +150,20 @@ static const char session_sql[] =
     "PREPARE gyre_lock AS SELECT pg_advisory_xact_lock(1735225957, "
     "hashtext(COALESCE(current_schema(), '')))";
 
+/* So that the same values have the same texts, whatever is usual there. */
+static const char foreign_sql[] =
+    "SET client_min_messages TO warning; SET standard_conforming_strings TO on; "
+    "SET TimeZone TO 'UTC'; SET DateStyle TO 'ISO, YMD'; SET IntervalStyle TO 'iso_8601'; "
+    "SET extra_float_digits TO 1; SET bytea_output TO 'hex'; SET lc_monetary TO 'C'";
+
 static gy_status begin_session(struct gy_pg_conn *c, struct gy_err *err)
 {
     char sql[sizeof session_sql + 16];
-    (void)snprintf(sql, sizeof sql, session_sql, c->busy_timeout_ms);
+    if (c->foreign) {
+        (void)snprintf(sql, sizeof sql, "%s", foreign_sql);
+    } else {
+        (void)snprintf(sql, sizeof sql, session_sql, c->busy_timeout_ms);
+    }
     (void)c->lib->set_notice_receiver(c->pq, ignore_notice, NULL);
     GY_TRY(check_server(c, err));
     struct gy_pq_result *r = c->lib->exec(c->pq, sql);
@@ -161,7 +172,7 @@ static gy_status begin_session(struct gy_pg_conn *c, struct gy_err *err)
         status = gy_pg_fail(c, r, "setting up the connection", err);
     }
     c->lib->clear(r);
-    if (status == GY_OK && !c->lib->enter_pipeline(c->pq)) {
+    if (status == GY_OK && !c->foreign && !c->lib->enter_pipeline(c->pq)) {
         status = gy_pg_fail(c, NULL, "setting up the connection", err);
     }
     return status;
@@ -225,8 +236,8 @@ static gy_status read_url(struct gy_pg_conn *c, struct gy_err *err)
     return status;
 }
 
-gy_status gy_pg_connect(const struct gy_sql_config *cfg, struct gy_pg_conn **ret,
-                        struct gy_err *err)
+static gy_status connect_to(struct gy_str url, int busy_timeout_ms, bool foreign,
+                            struct gy_pg_conn **ret, struct gy_err *err)
 {
     const struct gy_pq_lib *lib = NULL;
     GY_TRY(gy_pq_load(&lib, err));
@@ -235,9 +246,10 @@ gy_status gy_pg_connect(const struct gy_sql_config *cfg, struct gy_pg_conn **ret
         return gy_err_set(err, GY_E_NOMEM, "opening the database");
     }
     c->lib = lib;
-    c->busy_timeout_ms = cfg->busy_timeout_ms;
+    c->busy_timeout_ms = busy_timeout_ms;
+    c->foreign = foreign;
     gy_arena_init(&c->arena, 64 * GY_KIB);
-    c->url = gy_strndup(cfg->location.p, cfg->location.n);
+    c->url = gy_strndup(url.p, url.n);
     gy_status status = c->url ? read_url(c, err) : gy_err_set(err, GY_E_NOMEM, "reading a URL");
     if (status == GY_OK) {
         status = gy_pg_reconnect(c, err);
@@ -248,6 +260,17 @@ gy_status gy_pg_connect(const struct gy_sql_config *cfg, struct gy_pg_conn **ret
     }
     *ret = c;
     return GY_OK;
+}
+
+gy_status gy_pg_connect(const struct gy_sql_config *cfg, struct gy_pg_conn **ret,
+                        struct gy_err *err)
+{
+    return connect_to(cfg->location, cfg->busy_timeout_ms, false, ret, err);
+}
+
+gy_status gy_pg_connect_foreign(const char *url, struct gy_pg_conn **ret, struct gy_err *err)
+{
+    return connect_to(gy_str_c(url), 0, true, ret, err);
 }
 
 void gy_pg_disconnect(struct gy_pg_conn *c)

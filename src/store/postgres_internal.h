@@ -52,6 +52,7 @@ struct gy_pg_conn {
     char *url;
     char *password; /* of the URL, never to be shown; NULL: it has none */
     int busy_timeout_ms;
+    bool foreign;   /* somebody's database, that is only read (postgres_rows.h): no pipeline */
     unsigned epoch; /* counts the connections */
     uint64_t n_names;
     const char *deferred[GY_PG_MAX_DEFERRED];
@@ -125,6 +126,9 @@ struct gy_pg_stmt {
  * such database), VERSION (too old), NOMEM. */
 GY_CHECKED gy_status gy_pg_connect(const struct gy_sql_config *cfg, struct gy_pg_conn **ret,
                                    struct gy_err *err);
+/* The same for somebody's database, of any encoding, that is asked plain queries only. */
+GY_CHECKED gy_status gy_pg_connect_foreign(const char *url, struct gy_pg_conn **ret,
+                                           struct gy_err *err);
 void gy_pg_disconnect(struct gy_pg_conn *c);
 /* Open again when it was lost and no transaction is open. */
 GY_CHECKED gy_status gy_pg_ready(struct gy_pg_conn *c, struct gy_err *err);

@@ -39,6 +39,7 @@ gy_status gy_pq_load(const struct gy_pq_lib **ret, struct gy_err *err)
         SYMBOL("PQclear", clear),
         SYMBOL("PQntuples", n_tuples),
         SYMBOL("PQnfields", n_fields),
+        SYMBOL("PQfname", field_name),
         SYMBOL("PQftype", field_type),
         SYMBOL("PQgetisnull", is_null),
         SYMBOL("PQgetlength", get_length),

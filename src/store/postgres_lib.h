@@ -66,6 +66,7 @@ struct gy_pq_lib {
     void (*clear)(struct gy_pq_result *r);
     int (*n_tuples)(const struct gy_pq_result *r);
     int (*n_fields)(const struct gy_pq_result *r);
+    char *(*field_name)(const struct gy_pq_result *r, int field);
     unsigned (*field_type)(const struct gy_pq_result *r, int field);
     int (*is_null)(const struct gy_pq_result *r, int row, int field);
     int (*get_length)(const struct gy_pq_result *r, int row, int field);
