@@ -429,7 +429,7 @@ static gy_status run_run(struct gy_cli *cli, void *opts, struct gy_err *err)
     GY_TRY(gy_project_find(NULL, dir, err));
     GY_TRY(gy_project_load(dir, &project, err));
     GY_TRY(gy_flow_load(dir, &flow, err));
-    GY_TRY(gy_flow_code_revision(dir, revision, err));
+    GY_TRY(gy_git_revision(dir, revision, err));
     GY_TRY(gy_new_id(call.id, err));
     GY_TRY(choose_home(cli, dir, err));
     GY_TRY(gy_cli_home(cli, &home, err));

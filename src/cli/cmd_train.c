@@ -304,7 +304,7 @@ static gy_status name_code(struct gy_cli *cli, char revision[GY_CODE_REVISION + 
     if (is_told) {
         (void)snprintf(revision, GY_CODE_REVISION + 1, "%s", told);
     } else {
-        GY_TRY(gy_flow_code_revision(".", revision, err));
+        GY_TRY(gy_git_revision(".", revision, err));
     }
     /* Without git the commit can still be read. */
     if (strcmp(revision, "unversioned") == 0 && !gy_code_revision(".", revision)) {

@@ -14,7 +14,7 @@
 #define GY_FLOW_PATCH_H
 
 #include "base/limits.h"
-#include "flow/git.h"
+#include "data/git.h"
 
 #define GY_PATCH_MAX_BYTES (16 * GY_MIB) /* of the whole text */
 #define GY_PATCH_MAX_FILE (256 * 1024)   /* of an untracked file, bytes */
@@ -26,7 +26,7 @@ struct gy_patch {
     size_t n_binary;  /* files that are only named */
     size_t n_omitted; /* files that were left out */
 };
-/* revision: as gy_flow_code_revision gave it; without "+dirty" nothing happens. Fails: TOOBIG (the
+/* revision: as gy_git_revision gave it; without "+dirty" nothing happens. Fails: TOOBIG (the
  * changes are more than the text may be), IO, NOMEM, FAILED (git did not answer). */
 GY_CHECKED gy_status gy_flow_code_patch(const char *dir, const char *revision, struct gy_buf *out,
                                         struct gy_patch *ret, struct gy_err *err);

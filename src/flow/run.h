@@ -11,7 +11,7 @@
 
 #include <signal.h>
 
-#include "flow/git.h"
+#include "data/git.h"
 #include "flow/lock.h"
 
 enum gy_step_status {

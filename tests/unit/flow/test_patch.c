@@ -84,7 +84,7 @@ static struct gy_patch make(const struct fixture *f, const char *sub, struct gy_
     struct gy_err err = GY_ERR_INIT;
     (void)snprintf(dir, sizeof dir, "%s/%s", f->tree, sub);
     gy_buf_init(out, GY_PATCH_MAX_BYTES);
-    assert_status(GY_OK, gy_flow_code_revision(dir, revision, &err), err);
+    assert_status(GY_OK, gy_git_revision(dir, revision, &err), err);
     assert_status(GY_OK, gy_flow_code_patch(dir, revision, out, &p, &err), err);
     return p;
 }
@@ -251,7 +251,7 @@ static void test_too_much_is_refused(void **state)
     struct gy_err err = GY_ERR_INIT;
     put(f->tree, "train.py", GY_STR("print(1)\nprint(2)\nprint(3)\n"));
     gy_buf_init(&patch, 64);
-    assert_status(GY_OK, gy_flow_code_revision(f->tree, revision, &err), err);
+    assert_status(GY_OK, gy_git_revision(f->tree, revision, &err), err);
     assert_int_equal(gy_flow_code_patch(f->tree, revision, &patch, &p, &err), GY_E_TOOBIG);
 }
 

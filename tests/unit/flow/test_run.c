@@ -390,7 +390,7 @@ static void test_code_revision(void **state)
     char rev[GY_CODE_REVISION];
     char command[512];
     struct gy_err err = GY_ERR_INIT;
-    assert_status(GY_OK, gy_flow_code_revision(g_dir, rev, &err), err);
+    assert_status(GY_OK, gy_git_revision(g_dir, rev, &err), err);
     assert_string_equal(rev, "unversioned");
     (void)snprintf(command, sizeof command,
                    "cd %s && git init -q . && echo 1 > f && git add f && "
@@ -399,14 +399,14 @@ static void test_code_revision(void **state)
     if (system(command) != 0) { /* NOLINT(cert-env33-c): a test's own fixed command */
         skip();
     }
-    assert_status(GY_OK, gy_flow_code_revision(g_dir, rev, &err), err);
+    assert_status(GY_OK, gy_git_revision(g_dir, rev, &err), err);
     assert_int_equal(strspn(rev, "0123456789abcdef"), 40);
     assert_int_equal(strlen(rev), 40);
     put("untracked", "x");
-    assert_status(GY_OK, gy_flow_code_revision(g_dir, rev, &err), err);
+    assert_status(GY_OK, gy_git_revision(g_dir, rev, &err), err);
     assert_int_equal(strlen(rev), 40);
     put("f", "2\n");
-    assert_status(GY_OK, gy_flow_code_revision(g_dir, rev, &err), err);
+    assert_status(GY_OK, gy_git_revision(g_dir, rev, &err), err);
     assert_string_equal(rev + 40, "+dirty");
     GY_AUTO_DONE(gy_buf_done) struct gy_buf b;
     gy_buf_init(&b, 1000);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which code this is: asked of git itself, so that worktrees, submodules and packed refs are git's
  * business. */
-#ifndef GY_FLOW_GIT_H
-#define GY_FLOW_GIT_H
+#ifndef GY_DATA_GIT_H
+#define GY_DATA_GIT_H
 
 #include "base/buf.h"
 
@@ -14,8 +14,8 @@ GY_CHECKED gy_status gy_git(const char *dir, const char *const *argv, struct gy_
                             int *ret_code, struct gy_err *err);
 /* "<40 hex digits>", with "+dirty" when tracked files differ from it, or "unversioned" without a
  * repository, a commit or git. Fails: NOMEM. */
-GY_CHECKED gy_status gy_flow_code_revision(const char *dir, char ret[GY_CODE_REVISION],
-                                           struct gy_err *err);
+GY_CHECKED gy_status gy_git_revision(const char *dir, char ret[GY_CODE_REVISION],
+                                     struct gy_err *err);
 /* Append "/name" to the .gitignore beside full (relative to dir) unless git ignores it already;
  * nothing without a repository. As DVC does for outputs it keeps. Fails: IO, DENIED, NOMEM. */
 GY_CHECKED gy_status gy_git_ignore(const char *dir, struct gy_str full, struct gy_err *err);

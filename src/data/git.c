@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "flow/git.h"
+#include "data/git.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -53,7 +53,7 @@ static gy_status git(const char *dir, const char *const *argv, struct gy_buf *ou
     return status;
 }
 
-gy_status gy_flow_code_revision(const char *dir, char ret[GY_CODE_REVISION], struct gy_err *err)
+gy_status gy_git_revision(const char *dir, char ret[GY_CODE_REVISION], struct gy_err *err)
 {
     static const char *const head[] = {"git", "rev-parse", "--verify", "--quiet", "HEAD", NULL};
     static const char *const changes[] = {"git", "status", "--porcelain", "--untracked-files=no",
