@@ -383,7 +383,7 @@ static bool is_allowed(const struct target *t, struct gy_str text)
 }
 
 /* Does a value that the file wrote so fit the type? */
-static bool fits(enum gy_type type, enum gy_value_kind kind)
+bool gy_value_fits(enum gy_type type, enum gy_value_kind kind)
 {
     switch (kind) {
     case GY_VALUE_PLAIN:
@@ -426,7 +426,8 @@ static bool check_one(struct target *t, struct gy_str text, enum gy_value_kind k
 {
     const struct gy_column *column = t->column;
     double number;
-    if (!fits(column->type, kind) || !gy_column_canonical(column, text, t->number, ret, &number)) {
+    if (!gy_value_fits(column->type, kind) ||
+        !gy_column_canonical(column, text, t->number, ret, &number)) {
         struct gy_buf *b = reason(r, GY_DEAD_TYPE, column);
         show(b, text);
         if (column->type == GY_TYPE_TIME && gy_time_lacks_zone(text)) {

@@ -79,6 +79,8 @@ struct gy_value {
     struct gy_str text; /* absent or empty: missing */
     enum gy_value_kind kind;
 };
+/* May a value of this kind stand in a column of this type? */
+bool gy_value_fits(enum gy_type type, enum gy_value_kind kind);
 /* The same for values (one a field of the header) of a record of raw_bytes bytes of UTF-8. The
  * values' texts add up to at most raw_bytes. */
 GY_CHECKED gy_status gy_checker_values(struct gy_checker *c, const struct gy_value *values,

@@ -10,14 +10,19 @@
 
 #include "base/json.h"
 #include "data/schema.h"
+#include "data/source.h"
 
 #define GY_STATISTICS_FORMAT "gyre.statistics/1"
 #define GY_STATISTICS_MAX_BYTES (256 * GY_MIB)
-#define GY_STATISTICS_QUANTILES 11    /* 0 %, 10 %, ... 100 % */
-#define GY_STATISTICS_BINS 20         /* of a histogram, of equal width from min to max */
-#define GY_STATISTICS_MAX_TOP 1000    /* values that are kept with their counts */
-#define GY_STATISTICS_EXACT 100000    /* different values of a column that are counted exactly */
-#define GY_STATISTICS_MAX_NUMBERS 200 /* columns that correlations are told of */
+#define GY_STATISTICS_QUANTILES 11 /* 0 %, 10 %, ... 100 % */
+#define GY_STATISTICS_BINS 20      /* of a histogram, of equal width from min to max */
+#define GY_STATISTICS_MAX_TOP 1000 /* values that are kept with their counts */
+#define GY_STATISTICS_EXACT 100000 /* different values of a column that are counted exactly */
+#define GY_STATISTICS_ALL_EXACT                                                         \
+    ((size_t)16000000)                   /* over all columns: wide tables get less each \
+                                          */
+#define GY_STATISTICS_EXACT_ROWS 1000000 /* different rows that are counted exactly */
+#define GY_STATISTICS_MAX_NUMBERS 200    /* columns that correlations are told of */
 
 struct gy_statistics_value {
     struct gy_str value; /* canonical text (schema.h) */
@@ -32,20 +37,29 @@ struct gy_statistics_column {
     int64_t missing; /* rows that have none; count + missing + invalid = rows */
     int64_t invalid; /* rows whose value is not of the type */
     int64_t distinct;
-    bool distinct_exact; /* else estimated (HyperLogLog, Flajolet et al. 2007: within 2 % for 2 of
-                            3) */
-    /* The most frequent values, by count, then by text; all of them when top_is_all. */
+    bool distinct_exact; /* else estimated (HyperLogLog: within 0.8 % for 2 of 3). A column of
+                            numbers that ascend or descend row by row is exact, too */
+    /* The most frequent values, by count, then by text; all of them when top_is_all. With more than
+     * GY_STATISTICS_EXACT different values a count may be up to top_short_by too low; values that
+     * are not more frequent than that are left out (tally.h). Texts longer than GY_TALLY_MAX_TEXT
+     * are cut. */
     const struct gy_statistics_value *top;
     size_t n_top;
     bool top_is_all;
-    /* Of int, float and bool (0 and 1), and of time (seconds since 1970, UTC when without a zone):
-     * else all NaN. */
+    int64_t top_short_by;
+    /* Of a column of lists (schema.h): the values above and in top are those in the lists. */
+    bool list;
+    int64_t n_values, min_values, max_values; /* in all lists, in the shortest, in the longest */
+    /* Of int, float and bool (0 and 1), and of time (seconds since 1970, UTC when without a zone),
+     * but for lists: else all NaN. */
     bool numeric;
     double mean, sd; /* sd: of a sample (n - 1); NaN below two values */
     double min, max;
     int64_t zeros, negative;
+    /* Exact (with numpy's linear interpolation) and counted when distinct_exact by counting; else
+     * from a sketch, whose ranks are off by at most 0.3 % for 10 million values (sketch.h). */
     double quantiles[GY_STATISTICS_QUANTILES];
-    int64_t bins[GY_STATISTICS_BINS]; /* from min to max; the last one holds max */
+    int64_t bins[GY_STATISTICS_BINS]; /* from min to max; the last one holds max; sum: count */
     /* Of texts: in bytes */
     double mean_length;
     int64_t max_length;
@@ -53,7 +67,10 @@ struct gy_statistics_column {
 
 struct gy_statistics {
     int64_t rows;
-    struct gy_statistics_column *columns; /* in the order of the table */
+    int64_t broken; /* of these: not a value can be told; invalid in every column */
+    int64_t distinct_rows;
+    bool distinct_rows_exact;             /* else estimated, as above */
+    struct gy_statistics_column *columns; /* in the order of the file */
     size_t n_columns;
     /* Pearson's r of the first n_numbers numeric columns (indices in numbers), over the rows where
      * both have a value: n_numbers x n_numbers, row by row; NaN where there is no spread. */
@@ -65,18 +82,25 @@ struct gy_statistics {
 
 struct gy_statistics_options {
     const struct gy_schema *schema; /* NULL: told from the head of the file */
-    struct gy_str environment;
-    char delimiter;                                  /* 0: sniffed */
-    unsigned threads;                                /* 0: one a core */
+    char delimiter;                 /* of CSV; 0: sniffed */
+    unsigned threads;               /* 0: one a core; the result does not depend on it */
     void (*progress)(void *ctx, int64_t bytes_done); /* MAY be NULL */
     void *progress_ctx;
 };
 
-/* Of a CSV file. Values that are not of their column's type are counted as invalid; a record with
- * another number of fields or a broken quote counts as invalid in every column. Fails: NOTFOUND,
- * DENIED, IO, PARSE, SCHEMA, NOMEM. */
+/* Of a file of CSV, JSON or JSONL, packed or not (source.h). The columns are those of a CSV file's
+ * header, each with the type and role that the schema gives it; the type of a column that the
+ * schema does not know is told from the head of the file. (Columns of the schema that the file does
+ * not have are not there.) Of JSON they are the schema's columns, or the keys in the head of the
+ * file. Values that are not of their column's type count as invalid, a record with another number
+ * of fields, a broken quote or broken JSON as invalid in every column. Fails: NOTFOUND, DENIED, IO,
+ * PARSE, SCHEMA (a column twice), TOOBIG, NOMEM. */
 GY_CHECKED gy_status gy_statistics_file(const char *path, const struct gy_statistics_options *o,
                                         struct gy_statistics **ret, struct gy_err *err);
+/* The same of any source, which is closed afterwards. Fails also: as its reading does. */
+GY_CHECKED gy_status gy_statistics_source(struct gy_source *source,
+                                          const struct gy_statistics_options *o,
+                                          struct gy_statistics **ret, struct gy_err *err);
 void gy_statistics_free(struct gy_statistics *s);
 GY_DEFINE_AUTO(struct gy_statistics *, gy_statistics_free);
 
