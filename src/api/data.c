@@ -1,24 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Routes of the room data: objects (bytes by their SHA-256) and datasets (names with versions).
+/* Routes of the room data: objects (bytes by their SHA-256) and datasets (names with versions);
+ * data_tags.c, data_ingest.c and data_letters.c have the others of datasets.
  *   POST /objects                                body: the bytes      -> 201 {"sha256","size"}
  *   GET  /objects/{sha256}                                            -> the bytes
  *   POST /datasets {name,sha256,md5,size,rows,read,accepted,dead,schema,source,source_sha256}
  *                                          -> 201 (200: known already) {name,version,sha256,new}
- *   GET  /datasets                   -> {"datasets":[...]}, every version, without its schema
+ *   GET  /datasets  ?deleted=true    -> {"datasets":[...]}, every version, without its schema
  *   GET  /datasets?sha256=                         -> the newest version with these bytes, or none
- *   GET  /datasets/{name}                          -> {"name","versions":[...]}
- *   GET  /datasets/{name}/versions/{version}       -> one with its schema; "latest": the newest */
+ *   GET  /datasets/{name}  ?deleted=true      -> {"name","description","versions":[...]}
+ *   GET  /datasets/{name}/versions/{version}       -> one with its schema; {version} is a number, a
+ *                                                     tag, or "latest"
+ *   GET  /datasets/{name}/versions/{version}/schema, /data (Range, If-None-Match) */
 #include <stdio.h>
 #include <unistd.h>
 
-#include "api/app.h"
-#include "api/body.h"
-#include "base/json.h"
-#include "base/limits.h"
-#include "data/dataset.h"
+#include "api/data_internal.h"
+#include "net/file_answer.h"
 #include "track/artifacts.h"
 
-#define MAX_OBJECT_BYTES ((int64_t)(64 * GY_GIB))
 #define BASE "/api/gyre/v1"
 
 static gy_status post_object(void *ctx, struct gy_request *req, struct gy_reply *reply,
@@ -29,7 +28,7 @@ static gy_status post_object(void *ctx, struct gy_request *req, struct gy_reply 
     struct gy_reader *body = req->body ? req->body : gy_mem_reader_init(&none, GY_STR(""));
     char sha256[GY_SHA256_HEX];
     int64_t size = 0;
-    GY_TRY(gy_objects_put_reader(app->objects, body, MAX_OBJECT_BYTES, sha256, &size, err));
+    GY_TRY(gy_objects_put_reader(app->objects, body, GY_MAX_OBJECT_BYTES, sha256, &size, err));
     GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
     gy_buf_init(&out, GY_KIB);
     struct gy_jw w;
@@ -89,8 +88,8 @@ static gy_status get_object(void *ctx, struct gy_request *req, struct gy_reply *
 
 /* ---- datasets ---- */
 
-/* Members of an open object. */
-static void write_version(struct gy_jw *w, const struct gy_dataset_version *v)
+void gy_api_write_version(struct gy_jw *w, const struct gy_dataset_version *v,
+                          const struct gy_dataset_tag *tags, size_t n_tags)
 {
     gy_jw_kv_str(w, "name", v->name);
     gy_jw_kv_i64(w, "version", v->version);
@@ -103,24 +102,47 @@ static void write_version(struct gy_jw *w, const struct gy_dataset_version *v)
     gy_jw_kv_i64(w, "dead", v->dead);
     gy_jw_kv_str(w, "source", v->source);
     gy_jw_kv_str(w, "source_sha256", v->source_sha256);
+    gy_jw_kv_str(w, "statistics_sha256", v->statistics_sha256);
+    if (v->base_version) {
+        gy_jw_kv_i64(w, "base_version", v->base_version);
+    }
     gy_jw_kv_str(w, "actor", v->actor);
     gy_api_kv_time(w, "created", v->created_us);
+    if (v->deleted_us) {
+        gy_api_kv_time(w, "deleted", v->deleted_us);
+    }
+    if (v->gone_us) {
+        gy_api_kv_time(w, "gone", v->gone_us);
+    }
+    gy_jw_key(w, "tags");
+    gy_jw_arr(w);
+    for (size_t i = 0; i < n_tags; i++) {
+        if (tags[i].version == v->version && gy_str_eq(tags[i].name, v->name)) {
+            gy_jw_str(w, tags[i].tag);
+        }
+    }
+    gy_jw_arr_end(w);
 }
 
-static gy_status check_name(struct gy_str name, struct gy_err *err)
+gy_status gy_api_query_flag(const struct gy_request *req, const char *key, bool *ret,
+                            struct gy_err *err)
 {
-    bool good = name.n > 0 && name.n <= GY_MAX_NAME && gy_str_is_utf8(name);
-    for (size_t i = 0; good && i < name.n; i++) {
-        good = (unsigned char)name.p[i] > ' ' && !strchr("/@:%?#\"'\\", name.p[i]) &&
-               name.p[i] != 0x7f;
-    }
-    if (!good) {
-        (void)gy_err_set(err, GY_E_INVALID, "'%" GY_STR_F "' can not name a dataset",
-                         GY_STR_A(name));
-        return gy_err_hint(err, "1 to %d bytes, no blanks, none of / @ : %% ? # quotes",
-                           GY_MAX_NAME);
-    }
-    return GY_OK;
+    struct gy_str text = gy_req_query(req, key);
+    *ret = gy_str_eqc(text, "true") || gy_str_eqc(text, "1");
+    return *ret || !text.p || gy_str_eqc(text, "false") || gy_str_eqc(text, "0")
+               ? GY_OK
+               : gy_err_set(err, GY_E_INVALID, "'%s' is true or false", key);
+}
+
+gy_status gy_api_query_number(const struct gy_request *req, const char *key, int64_t absent,
+                              int64_t least, int64_t most, int64_t *ret, struct gy_err *err)
+{
+    struct gy_str text = gy_req_query(req, key);
+    *ret = absent;
+    return !text.p || gy_parse_i64(text, least, most, ret, NULL) == GY_OK
+               ? GY_OK
+               : gy_err_set(err, GY_E_INVALID, "'%s' is a number from %lld to %lld", key,
+                            (long long)least, (long long)most);
 }
 
 /* The body of POST /datasets. Views into root, but for the schema (into json). */
@@ -137,7 +159,7 @@ static gy_status read_version(yyjson_val *root, struct gy_buf *json, struct gy_d
     v->rows = gy_json_i64(root, "rows", v->accepted);
     GY_TRY(gy_api_text(root, "source", GY_MAX_PATH, &v->source, err));
     GY_TRY(gy_api_text(root, "source_sha256", GY_MAX_NAME, &v->source_sha256, err));
-    GY_TRY(check_name(v->name, err));
+    GY_TRY(gy_dataset_check_name(v->name, err));
     if (!gy_is_hex(v->sha256, 64) || !gy_is_hex(v->md5, 32) ||
         (v->source_sha256.p && !gy_is_hex(v->source_sha256, 64))) {
         return gy_err_set(err, GY_E_INVALID,
@@ -219,17 +241,17 @@ static gy_status post_dataset(void *ctx, struct gy_request *req, struct gy_reply
 
 struct list_call {
     struct gy_str name, sha256; /* absent: any */
+    bool deleted;
     struct gy_arena *arena;
     struct gy_dataset_version *list;
-    size_t n;
+    struct gy_dataset_tag *tags;
+    size_t n, n_tags;
+    struct gy_str description;
 };
 
-static gy_status list_closure(struct gy_db *db, void *ctx, struct gy_err *err)
+/* The newest version of these bytes, or none. */
+static gy_status list_bytes(struct gy_db *db, struct list_call *c, struct gy_err *err)
 {
-    struct list_call *c = ctx;
-    if (!c->sha256.p) {
-        return gy_dataset_list(db, c->name, c->arena, &c->list, &c->n, err);
-    }
     struct gy_err why = GY_ERR_INIT;
     char *ref = gy_arena_printf(c->arena, "sha256:%" GY_STR_F, GY_STR_A(c->sha256));
     c->list = gy_arena_calloc(c->arena, 1, sizeof *c->list);
@@ -240,6 +262,20 @@ static gy_status list_closure(struct gy_db *db, void *ctx, struct gy_err *err)
     c->n = status == GY_OK;
     return status == GY_OK || status == GY_E_NOTFOUND ? GY_OK
                                                       : gy_err_set(err, status, "%s", why.msg);
+}
+
+static gy_status list_closure(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    struct list_call *c = ctx;
+    if (c->sha256.p) {
+        GY_TRY(list_bytes(db, c, err));
+    } else {
+        GY_TRY(gy_dataset_list(db, c->name, c->deleted, c->arena, &c->list, &c->n, err));
+    }
+    if (c->name.p) {
+        GY_TRY(gy_dataset_description(db, c->name, c->arena, &c->description, err));
+    }
+    return gy_dataset_tags(db, c->name, c->arena, &c->tags, &c->n_tags, err);
 }
 
 /* GET /datasets, GET /datasets?sha256= and GET /datasets/{name}. */
@@ -253,6 +289,7 @@ static gy_status get_datasets(void *ctx, struct gy_request *req, struct gy_reply
     if (call.sha256.p && (call.name.p || !gy_is_hex(call.sha256, 64))) {
         return gy_err_set(err, GY_E_INVALID, "'sha256' is 64 lower-case hex digits, for all names");
     }
+    GY_TRY(gy_api_query_flag(req, "deleted", &call.deleted, err));
     GY_TRY(gy_store_read(app->store, list_closure, &call, err));
     if (call.name.p && call.n == 0) {
         return gy_err_set(err, GY_E_NOTFOUND, "no dataset '%" GY_STR_F "'", GY_STR_A(call.name));
@@ -264,12 +301,13 @@ static gy_status get_datasets(void *ctx, struct gy_request *req, struct gy_reply
     gy_jw_obj(&w);
     if (call.name.p) {
         gy_jw_kv_str(&w, "name", call.name);
+        gy_jw_kv_str(&w, "description", call.description);
     }
     gy_jw_key(&w, call.name.p ? "versions" : "datasets");
     gy_jw_arr(&w);
     for (size_t i = 0; i < call.n; i++) {
         gy_jw_obj(&w);
-        write_version(&w, &call.list[i]);
+        gy_api_write_version(&w, &call.list[i], call.tags, call.n_tags);
         gy_jw_obj_end(&w);
     }
     gy_jw_arr_end(&w);
@@ -277,39 +315,67 @@ static gy_status get_datasets(void *ctx, struct gy_request *req, struct gy_reply
     return gy_reply_json(reply, 200, &out, err);
 }
 
+/* ---- one version ---- */
+
 struct resolve_call {
     struct gy_str ref;
     struct gy_arena *arena;
     struct gy_dataset_version v;
+    struct gy_dataset_tag *tags;
+    size_t n_tags;
 };
 
 static gy_status resolve_closure(struct gy_db *db, void *ctx, struct gy_err *err)
 {
     struct resolve_call *c = ctx;
-    return gy_dataset_resolve(db, c->ref, c->arena, &c->v, err);
+    GY_TRY(gy_dataset_resolve(db, c->ref, c->arena, &c->v, err));
+    return gy_dataset_tags(db, c->v.name, c->arena, &c->tags, &c->n_tags, err);
+}
+
+static gy_status resolve(struct gy_app *app, struct gy_request *req, struct resolve_call *call,
+                         struct gy_err *err)
+{
+    struct gy_str name = gy_req_param(req, "name"), version = gy_req_param(req, "version");
+    GY_TRY(gy_dataset_check_name(name, err));
+    char *ref =
+        gy_arena_printf(req->arena, "%" GY_STR_F "@%" GY_STR_F, GY_STR_A(name), GY_STR_A(version));
+    if (!ref) {
+        return gy_err_set(err, GY_E_NOMEM, "out of memory");
+    }
+    *call = (struct resolve_call){.ref = gy_str_c(ref), .arena = req->arena};
+    return gy_store_read(app->store, resolve_closure, call, err);
+}
+
+gy_status gy_api_dataset_of(struct gy_app *app, struct gy_request *req,
+                            struct gy_dataset_version *ret, struct gy_err *err)
+{
+    struct resolve_call call;
+    GY_TRY(resolve(app, req, &call, err));
+    *ret = call.v;
+    return GY_OK;
+}
+
+gy_status gy_api_dataset_number(struct gy_request *req, struct gy_str *ret_name,
+                                int64_t *ret_version, struct gy_err *err)
+{
+    *ret_name = gy_req_param(req, "name");
+    GY_TRY(gy_dataset_check_name(*ret_name, err));
+    return gy_parse_i64(gy_req_param(req, "version"), 1, INT64_MAX, ret_version, NULL) == GY_OK
+               ? GY_OK
+               : gy_err_set(err, GY_E_INVALID, "the version is its number here");
 }
 
 static gy_status get_version(void *ctx, struct gy_request *req, struct gy_reply *reply,
                              struct gy_err *err)
 {
-    struct gy_app *app = ctx;
-    struct gy_str name = gy_req_param(req, "name"), version = gy_req_param(req, "version");
-    GY_TRY(check_name(name, err));
-    char *ref = gy_str_eqc(version, "latest")
-                    ? gy_arena_strdup(req->arena, name)
-                    : gy_arena_printf(req->arena, "%" GY_STR_F "@%" GY_STR_F, GY_STR_A(name),
-                                      GY_STR_A(version));
-    if (!ref) {
-        return gy_err_set(err, GY_E_NOMEM, "out of memory");
-    }
-    struct resolve_call call = {.ref = gy_str_c(ref), .arena = req->arena};
-    GY_TRY(gy_store_read(app->store, resolve_closure, &call, err));
+    struct resolve_call call;
+    GY_TRY(resolve(ctx, req, &call, err));
     GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
     gy_buf_init(&out, GY_MAX_REPLY);
     struct gy_jw w;
     gy_jw_init(&w, &out);
     gy_jw_obj(&w);
-    write_version(&w, &call.v);
+    gy_api_write_version(&w, &call.v, call.tags, call.n_tags);
     gy_jw_key(&w, "schema");
     if (call.v.schema_json.p) {
         gy_jw_raw(&w, call.v.schema_json);
@@ -320,17 +386,78 @@ static gy_status get_version(void *ctx, struct gy_request *req, struct gy_reply 
     return gy_reply_json(reply, 200, &out, err);
 }
 
+static gy_status get_schema(void *ctx, struct gy_request *req, struct gy_reply *reply,
+                            struct gy_err *err)
+{
+    struct gy_dataset_version v;
+    GY_TRY(gy_api_dataset_of(ctx, req, &v, err));
+    return v.schema_json.p ? gy_reply_send(reply, 200, "application/json", v.schema_json, err)
+                           : gy_err_set(err, GY_E_NOTFOUND, "%" GY_STR_F "@%lld has no schema",
+                                        GY_STR_A(v.name), (long long)v.version);
+}
+
+struct data_file {
+    struct gy_app *app;
+    char sha256[GY_SHA256_HEX];
+};
+
+static gy_status open_data(void *ctx, int *ret_fd, int64_t *ret_size, struct gy_err *err)
+{
+    struct data_file *f = ctx;
+    gy_status status = gy_objects_open_fd(f->app->objects, f->sha256, ret_fd, ret_size, err);
+    /* The version is there: to a client this must not be a 404. */
+    return status == GY_E_NOTFOUND
+               ? gy_err_set(err, GY_E_CORRUPT, "the bytes of the dataset are missing: object %s",
+                            f->sha256)
+               : status;
+}
+
+/* The bytes, or a part of them. */
+static gy_status get_data(void *ctx, struct gy_request *req, struct gy_reply *reply,
+                          struct gy_err *err)
+{
+    struct gy_dataset_version v;
+    GY_TRY(gy_api_dataset_of(ctx, req, &v, err));
+    struct data_file f = {.app = ctx};
+    if (v.gone_us || v.sha256.n != sizeof f.sha256 - 1) {
+        return gy_err_set(err, GY_E_NOTFOUND, "the bytes of %" GY_STR_F "@%lld were given up",
+                          GY_STR_A(v.name), (long long)v.version);
+    }
+    memcpy(f.sha256, v.sha256.p, v.sha256.n);
+    char *name = gy_arena_printf(req->arena, "%" GY_STR_F "-%lld.csv", GY_STR_A(v.name),
+                                 (long long)v.version);
+    if (!name) {
+        return gy_err_set(err, GY_E_NOMEM, "out of memory");
+    }
+    struct gy_file_answer answer = {.open = open_data,
+                                    .ctx = &f,
+                                    .size_bytes = v.size_bytes,
+                                    .etag = v.sha256,
+                                    .content_type = GY_STR("text/csv"),
+                                    .name = gy_str_c(name)};
+    return gy_file_answer(req, reply, &answer, err);
+}
+
 static const struct gy_route routes[] = {
     {"POST", BASE "/objects", post_object, NULL, SIZE_MAX, "Store bytes; named by their SHA-256",
      GY_ACCESS_DEFAULT, GY_ROUTE_BULK | GY_ROUTE_SCOPED},
     {"GET", BASE "/objects/{sha256}", get_object, NULL, 0, "The bytes of an object",
      GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED},
-    {"POST", BASE "/datasets", post_dataset, NULL, 0, "Register a dataset version"},
+    {"POST", BASE "/datasets", post_dataset, NULL, 0, "Register a dataset version",
+     GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED},
     {"GET", BASE "/datasets", get_datasets, NULL, 0,
-     "All dataset versions, or (sha256) the newest with these bytes"},
-    {"GET", BASE "/datasets/{name}", get_datasets, NULL, 0, "The versions of a dataset"},
+     "All dataset versions, or (sha256) the newest with these bytes, or (deleted) the deleted ones",
+     GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED},
+    {"GET", BASE "/datasets/{name}", get_datasets, NULL, 0,
+     "The versions of a dataset and what is said of it", GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED},
     {"GET", BASE "/datasets/{name}/versions/{version}", get_version, NULL, 0,
-     "One dataset version; 'latest' is the newest"},
+     "One dataset version, by number or tag; 'latest' is the newest", GY_ACCESS_DEFAULT,
+     GY_ROUTE_SCOPED},
+    {"GET", BASE "/datasets/{name}/versions/{version}/schema", get_schema, NULL, 0,
+     "The schema of a dataset version", GY_ACCESS_DEFAULT, GY_ROUTE_SCOPED},
+    {"GET", BASE "/datasets/{name}/versions/{version}/data", get_data, NULL, 0,
+     "The bytes of a dataset version; Range gives a part of them", GY_ACCESS_DEFAULT,
+     GY_ROUTE_SCOPED},
 };
 
 gy_status gy_api_data_add(struct gy_router *r, struct gy_app *app, struct gy_err *err)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* POST /api/gyre/v1/gc {"apply": false, "older_than_s": 2592000, "grace_s": 86400}
- * What was deleted so long ago goes for good (track/purge.h, of the request's workspace), then the
+ * What was deleted so long ago goes for good (track/purge.h, data/dataset.h, of the request's
+ * workspace), then the
  * objects that no table of any workspace names and that nobody has put within the grace. Without
  * "apply" nothing changes: the answer says what would go. Objects of what would be purged are
  * counted under "artifact_bytes"; "objects" are those that are not named now. */
@@ -9,6 +10,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/time.h"
+#include "data/dataset.h"
 #include "serve/refs.h"
 #include "store/actor.h"
 #include "track/purge.h"
@@ -26,12 +28,14 @@ struct gc {
     int64_t before_us, grace_us;
     struct gy_purge_counts counts;
     struct gy_refs refs;
+    int64_t datasets, dataset_bytes; /* versions */
     int64_t objects, bytes, young, stale;
 };
 
 static gy_status plan(struct gy_db *db, void *ctx, struct gy_err *err)
 {
     struct gc *g = ctx;
+    GY_TRY(gy_dataset_purge_plan(db, g->before_us, &g->datasets, &g->dataset_bytes, err));
     return gy_purge_plan(db, g->before_us, &g->counts, err);
 }
 
@@ -39,6 +43,15 @@ static gy_status purge_step(struct gy_db *db, void *ctx, struct gy_err *err)
 {
     struct gc *g = ctx;
     return gy_purge_some(db, g->before_us, STEP, g->actor, &g->counts, &g->more, err);
+}
+
+static gy_status purge_datasets(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    struct gc *g = ctx;
+    int64_t n = 0;
+    GY_TRY(gy_dataset_purge_some(db, g->before_us, STEP, g->actor, &n, err));
+    g->more = n == STEP;
+    return GY_OK;
 }
 
 static gy_status read_refs(struct gy_db *db, void *ctx, struct gy_err *err)
@@ -86,6 +99,9 @@ static gy_status collect(struct gc *g, struct gy_err *err)
                 g->counts = before;
                 return status;
             }
+        } while (g->more);
+        do {
+            GY_TRY(gy_store_write(g->app->store, purge_datasets, g, err));
         } while (g->more);
     }
     return sweep(g, err);
@@ -136,6 +152,8 @@ static gy_status post_gc(void *ctx, struct gy_request *req, struct gy_reply *rep
     gy_jw_kv_i64(&w, "runs", g.counts.runs);
     gy_jw_kv_i64(&w, "logged_models", g.counts.logged_models);
     gy_jw_kv_i64(&w, "experiments", g.counts.experiments);
+    gy_jw_kv_i64(&w, "dataset_versions", g.datasets);
+    gy_jw_kv_i64(&w, "dataset_bytes", g.dataset_bytes);
     gy_jw_kv_i64(&w, "kept", g.counts.kept);
     gy_jw_kv_i64(&w, "artifacts", g.counts.artifacts);
     gy_jw_kv_i64(&w, "artifact_bytes", g.counts.artifact_bytes);

@@ -114,6 +114,9 @@ extern const struct gy_verb_table gy_cmd_user;           /* cmd_user.c: user, wo
 extern const struct gy_verb_table gy_cmd_token;          /* cmd_token.c */
 extern const struct gy_verb_table gy_cmd_audit;          /* cmd_audit.c */
 
+/* cmd_data_registry.c: tag, untag, describe, lineage, delete */
+extern const struct gy_verb_table gy_cmd_data_registry;
+
 extern const struct gy_verb_table gy_cmd_feedback; /* cmd_feedback.c */
 extern const struct gy_verb_table gy_cmd_watch;    /* cmd_watch.c: watch apply, status, ... */
 extern const struct gy_verb_table gy_cmd_watch_performance; /* cmd_watch_performance.c */

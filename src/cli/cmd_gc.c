@@ -22,6 +22,13 @@ static void say(struct gy_cli *cli, yyjson_val *r, bool done)
                (long long)gy_json_i64(r, "experiments", 0));
     gy_cli_say(cli, " (%lld artifacts, %s)\n", (long long)gy_json_i64(r, "artifacts", 0),
                gy_cli_bytes(gy_json_i64(r, "artifact_bytes", 0), artifacts));
+    if (gy_json_i64(r, "dataset_versions", 0)) {
+        char datasets[32];
+        gy_cli_say(cli, "%s the bytes of %lld dataset versions that were deleted (%s)\n",
+                   done ? "gave up" : "would give up",
+                   (long long)gy_json_i64(r, "dataset_versions", 0),
+                   gy_cli_bytes(gy_json_i64(r, "dataset_bytes", 0), datasets));
+    }
     gy_cli_say(cli, "%s %lld objects that nothing names (%s)\n", done ? "removed" : "would remove",
                (long long)gy_json_i64(r, "objects", 0),
                gy_cli_bytes(gy_json_i64(r, "object_bytes", 0), objects));

@@ -75,16 +75,26 @@ gy_status gy_cli_dataset_path(const char *ref, struct gy_buf *out, struct gy_err
     struct gy_str name, version;
     (void)gy_str_cut(gy_str_c(ref), '@', &name, &version);
     if (name.n == 0) {
-        return gy_err_set(err, GY_E_USAGE, "'%s' names no dataset: want NAME or NAME@VERSION", ref);
-    }
-    if (gy_str_starts(version, GY_STR("v"))) {
-        version = gy_str_sub(version, 1, SIZE_MAX);
+        return gy_err_set(err, GY_E_USAGE,
+                          "'%s' names no dataset: want NAME, NAME@VERSION or NAME@TAG", ref);
     }
     gy_buf_addc(out, "/api/gyre/v1/datasets/");
     gy_url_encode(out, name, false);
     gy_buf_addc(out, "/versions/");
     gy_url_encode(out, version.p ? version : GY_STR("latest"), false);
     return gy_buf_check(out, "the name of a dataset", err);
+}
+
+bool gy_cli_is_dataset_ref(const char *arg)
+{
+    char dvc[GY_MAX_PATH];
+    struct gy_str name, version;
+    if (!gy_str_cut(gy_str_c(arg), '@', &name, &version) || name.n == 0 || version.n == 0 ||
+        strchr(arg, '/') || gy_path_exists(arg)) {
+        return false;
+    }
+    int n = snprintf(dvc, sizeof dvc, "%s.dvc", arg);
+    return n < 0 || (size_t)n >= sizeof dvc || !gy_path_exists(dvc);
 }
 
 static gy_status open_dataset(struct gy_cli *cli, const char *what, struct gy_cli_table *ret,

@@ -23,8 +23,11 @@ GY_DEFINE_AUTO_DONE(struct gy_cli_table, gy_cli_table_done);
 GY_CHECKED gy_status gy_cli_table_open(struct gy_cli *cli, const char *what,
                                        const char *schema_path, struct gy_cli_table *ret,
                                        struct gy_err *err);
-/* The route of a dataset version named "name", "name@3" or "name@v3", added to out. Fails: USAGE.
- */
+/* Does an argument mean a registered dataset ("name@3", "name@v1.0"), rather than a path? It does
+ * when it has '@', no '/', and neither such a file nor its .dvc file is there. */
+bool gy_cli_is_dataset_ref(const char *arg);
+/* The route of a dataset version named "name", "name@3", "name@v3" or "name@TAG", added to out.
+ * Fails: USAGE. */
 GY_CHECKED gy_status gy_cli_dataset_path(const char *ref, struct gy_buf *out, struct gy_err *err);
 /* "name@3": the newest registered version with these bytes; absent when there is none. In
  * cli->arena. Fails as the transport does. */

@@ -137,9 +137,6 @@ static gy_status find_dataset(struct gy_db *db, void *ctx, struct gy_err *err)
     struct gy_err why = GY_ERR_INIT;
     struct gy_str sha256 = gy_found_tag(f, "gyre.data_sha256");
     struct gy_str name = gy_found_tag(f, "gyre.dataset");
-    if (!is_default(db)) {
-        return GY_OK;
-    }
     if (sha256.n == 0) {
         sha256 = gy_json_str(gy_json_get(yyjson_doc_get_root(f->model), "data"), "sha256");
     }

@@ -9,6 +9,7 @@
 #include "base/time.h"
 #include "store/events.h"
 #include "store/lineage.h"
+#include "store/scope.h"
 #include "track/runs.h"
 
 struct node {
@@ -109,8 +110,9 @@ static gy_status add_file_edge(struct edges *e, struct gy_str sha256)
     if (sha256.n != 64) {
         return gy_err_set(e->err, GY_E_INVALID, "a sha256 has 64 hex digits");
     }
-    GY_TRY(gy_db_get_i64(e->db, "SELECT 1 FROM dataset_versions WHERE sha256=? LIMIT 1",
-                         GY_VALS(gy_vs(sha256)), &known, &one, e->err));
+    GY_TRY(gy_db_get_i64(
+        e->db, "SELECT 1 FROM dataset_versions WHERE sha256=? AND workspace_id=? LIMIT 1",
+        GY_VALS(gy_vs(sha256), gy_vs(gy_db_workspace(e->db))), &known, &one, e->err));
     return add_edge(e, known ? node_of(&data, "data", sha256, GY_STR_NULL)
                              : node_of(&file, "file", sha256, GY_STR_NULL));
 }

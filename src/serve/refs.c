@@ -6,36 +6,47 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-/* Columns that hold the names of objects. The queries below are made of these. */
-#define OBJECTS(X)                  \
-    X("dataset_versions", "sha256") \
-    X("artifacts", "sha256")        \
-    X("model_version_files", "sha256")
+/* Columns that hold the names of objects, and of which rows; the queries below are made of these. A
+ * dataset version whose bytes were given up keeps its digest. */
+#define OBJECTS(X)                                          \
+    X("dataset_versions", "sha256", " AND gone_us IS NULL") \
+    X("dataset_versions", "statistics_sha256", "")          \
+    X("artifacts", "sha256", "")                            \
+    X("model_version_files", "sha256", "")
 
 /* Of what is not finished: kept while it is there, but no backup needs it, and its objects may go
  * before its rows do. */
-#define UNFINISHED(X) X("upload_parts", "sha256")
+#define UNFINISHED(X) X("upload_parts", "sha256", "")
 
 /* Digests of other things: packages, rows a gate judged, files as they were before ingest, tokens.
  */
-#define OTHERS(X)                          \
-    X("dataset_versions", "source_sha256") \
-    X("verdicts", "data_sha256")           \
-    X("uploads", "sha256")                 \
-    X("tokens", "sha256")                  \
-    X("schema_migrations", "sha256")
+#define OTHERS(X)                              \
+    X("dataset_versions", "source_sha256", "") \
+    X("verdicts", "data_sha256", "")           \
+    X("uploads", "sha256", "")                 \
+    X("tokens", "sha256", "")                  \
+    X("schema_migrations", "sha256", "")
 
 struct column {
     const char *table, *column;
 };
-#define ENTRY(t, c) {t, c},
+#define ENTRY(t, c, rows) {t, c},
 static const struct column objects[] = {OBJECTS(ENTRY) UNFINISHED(ENTRY)};
 static const struct column others[] = {OTHERS(ENTRY)};
 #undef ENTRY
 
-/* UNION takes each name once; an empty start keeps the macro simple. */
-#define SELECT(t, c) " UNION SELECT " c " FROM " t " WHERE " c " IS NOT NULL"
+/* A saved database (serve/archive.h) is read as the program left it that saved it; before this
+ * migration no bytes were given up, and there were no statistics. */
+#define GIVING_UP 19
+#define OBJECTS_BEFORE(X)               \
+    X("dataset_versions", "sha256", "") \
+    X("model_version_files", "sha256", "")
+
+/* UNION takes each name once; the start names artifacts. */
+#define SELECT(t, c, rows) " UNION SELECT " c " FROM " t " WHERE " c " IS NOT NULL" rows
 static const char finished[] = "SELECT sha256 FROM artifacts" OBJECTS(SELECT) " ORDER BY 1";
+static const char finished_before[] =
+    "SELECT sha256 FROM artifacts" OBJECTS_BEFORE(SELECT) " ORDER BY 1";
 static const char all[] =
     "SELECT sha256 FROM artifacts" OBJECTS(SELECT) UNFINISHED(SELECT) " ORDER BY 1";
 #undef SELECT
@@ -61,7 +72,12 @@ gy_status gy_refs_each(struct gy_db *db, bool unfinished, gy_ref_fn fn, void *ct
                        struct gy_err *err)
 {
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
-    GY_TRY(gy_db_query(db, unfinished ? all : finished, GY_NO_VALS, &st, err));
+    int64_t schema = 0;
+    bool found = false;
+    GY_TRY(gy_db_get_i64(db, "SELECT MAX(number) FROM schema_migrations", GY_NO_VALS, &found,
+                         &schema, err));
+    const char *sql = unfinished ? all : schema < GIVING_UP ? finished_before : finished;
+    GY_TRY(gy_db_query(db, sql, GY_NO_VALS, &st, err));
     for (bool row = true;;) {
         GY_TRY(gy_stmt_step(st, &row, err));
         if (!row) {

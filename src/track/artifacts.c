@@ -301,13 +301,15 @@ gy_status gy_artifact_object_readable(struct gy_db *db, struct gy_str sha256, bo
     GY_TRY(gy_db_get_i64(db,
                          "SELECT 1 FROM artifacts WHERE sha256 = ? AND workspace_id = ? UNION ALL "
                          "SELECT 1 FROM dataset_versions WHERE sha256 = ? AND workspace_id = ? "
-                         "LIMIT 1",
-                         GY_VALS(sha, ws, sha, ws), &own, &one, err));
+                         "UNION ALL SELECT 1 FROM dataset_versions WHERE statistics_sha256 = ? "
+                         "AND workspace_id = ? LIMIT 1",
+                         GY_VALS(sha, ws, sha, ws, sha, ws), &own, &one, err));
     GY_TRY(gy_db_get_i64(db,
                          "SELECT 1 FROM artifacts WHERE sha256 = ? AND workspace_id <> ? UNION ALL "
                          "SELECT 1 FROM dataset_versions WHERE sha256 = ? AND workspace_id <> ? "
-                         "LIMIT 1",
-                         GY_VALS(sha, ws, sha, ws), &theirs, &one, err));
+                         "UNION ALL SELECT 1 FROM dataset_versions WHERE statistics_sha256 = ? "
+                         "AND workspace_id <> ? LIMIT 1",
+                         GY_VALS(sha, ws, sha, ws, sha, ws), &theirs, &one, err));
     GY_TRY(gy_db_get_i64(db, "SELECT 1 FROM upload_parts WHERE sha256 = ? LIMIT 1", GY_VALS(sha),
                          &part, &one, err));
     *ret = own || (!theirs && !part);

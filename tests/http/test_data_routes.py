@@ -98,7 +98,7 @@ def test_bad_input_to_status_and_code(server):
         assert (got, answer["code"]) == (status, code), (body if len(str(body)) < 400 else "long", answer)
     assert call(server, "GET", "/datasets/bad")[0] == 404
     assert call(server, "GET", "/datasets/bad/versions/1")[0] == 404
-    assert call(server, "GET", "/datasets/bad/versions/x")[0] == 400
+    assert call(server, "GET", "/datasets/bad/versions/a%20b")[0] == 400
     assert call(server, "GET", "/datasets/bad/versions/0")[0] == 400
     assert call(server, "DELETE", "/datasets")[0] == 405
 

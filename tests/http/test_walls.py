@@ -5,6 +5,7 @@ Every route of the OpenAPI document that works in workspaces is asked by somebod
 team-a has: its ids, names and paths. What can not be known carries the word SECRET, and must not come back; and afterwards
 team-a finds its own as it was. The same requests by team-a itself are the control: there the word does come back."""
 
+import hashlib
 import http.client
 import json
 import re
@@ -94,8 +95,15 @@ def known(ada):
     comment = ada.must("POST", f"{API}/comments", {"subject": f"run:{run_id}", "text": f"{WORD} comment"})
     ada.must("POST", f"{API}/usecases", {"name": "theirs", "owner": "a", "purpose": f"{WORD} purpose", "risk_class": "low",
                                         "success_metric": {"name": "m", "min": 0.8}})
+    data = f"a\n{WORD}\n".encode()
+    sha = ada.must("POST", f"{API}/objects", data)["sha256"]
+    ada.must("POST", f"{API}/datasets", {"name": "theirs", "sha256": sha, "md5": hashlib.md5(data).hexdigest(), "size": len(data), "rows": 1,
+                                         "read": 1, "accepted": 1, "dead": 0, "source": f"{WORD} file",
+                                         "schema": {"columns": [{"name": WORD, "type": "string"}]}})
+    ada.must("PATCH", f"{API}/datasets/theirs", {"description": f"{WORD} description"})
+    ada.must("PUT", f"{API}/datasets/theirs/tags/t", {"version": 1, "reason": f"{WORD} reason"})
     upload = ada.must("POST", f"{L}/mpu/create/{root_path}/big.bin", {"path": "big.bin", "num_parts": 2})
-    return {"experiment": experiment, "run": run_id, "model": logged["model_id"], "name": "theirs", "comment": str(comment.get("id")),
+    return {"experiment": experiment, "run": run_id, "model": logged["model_id"], "name": "theirs", "comment": str(comment.get("id")), "sha": sha,
             "root": root_path, "logged_root": logged_path, "upload": upload["upload_id"], "source": run["artifact_uri"] + "/model"}
 
 
@@ -112,7 +120,7 @@ def operations(server):
 
 def paths_of(path, k):
     """The address of what team-a has: more than one where a parameter can mean several things."""
-    values = {"model_id": [k["model"]], "name": [k["name"]], "version": ["1"], "key": ["t"], "model": [k["name"]], "part": ["1"],
+    values = {"sha256": [k["sha"]], "tag": ["t"], "model_id": [k["model"]], "name": [k["name"]], "version": ["1"], "key": ["t"], "model": [k["name"]], "part": ["1"],
               "id": [k["comment"], k["upload"]], "path": [f"{k['root']}/notes.txt", f"{k['logged_root']}/notes.txt", f"{k['root']}/big.bin",
                                                          k["root"], f"workspaces/team-a/{k['root']}/notes.txt"]}
     made = [path]
@@ -128,7 +136,7 @@ def arguments(k):
               "metric_key": "m", "key": "t", "value": "eve was here", "max_results": 100, "experiment": k["experiment"], "run": k["run"],
               "model": k["name"], "subject": f"run:{k['run']}", "ref": f"models:/{k['name']}@champion", "upload_id": k["upload"],
               "stage": "Archived", "new_name": "stolen", "description": "eve was here", "status": "FAILED", "text": "eve was here",
-              "text2": "x", "timestamp": 9, "step": 9, "source": k["source"], "allow_deleted": "true", "start_time": 1, "limit": 100}
+              "text2": "x", "sha256": k["sha"], "timestamp": 9, "step": 9, "source": k["source"], "allow_deleted": "true", "start_time": 1, "limit": 100}
     more = {"metrics": [{"key": "m", "value": 9, "timestamp": 9, "step": 9}], "params": [{"key": "q", "value": "eve"}],
             "tags": [{"key": "t", "value": "eve was here"}], "reason": "eve",
             "datasets": [{"dataset": {"name": "e", "digest": "e", "source_type": "e", "source": "e"}}],
@@ -167,7 +175,8 @@ def picture(ada, k):
                  f"{M}/logged-models/{k['model']}", f"{M}/registered-models/get?name={k['name']}", f"{M}/model-versions/get?name={k['name']}&version=1",
                  f"{M}/registered-models/alias?name={k['name']}&alias=champion", f"{API}/comments/{k['comment']}", f"{API}/usecases/{k['name']}",
                  f"{API}/models/{k['name']}/aliases", f"{API}/models/{k['name']}/history", f"{API}/export/runs?experiment={k['experiment']}",
-                 f"{API}/lineage?node=run:{k['run']}"):
+                 f"{API}/lineage?node=run:{k['run']}", f"{API}/datasets", f"{API}/datasets/{k['name']}", f"{API}/datasets/{k['name']}/tags",
+                 f"{API}/datasets/{k['name']}/versions/1/data", f"{API}/datasets/{k['name']}/versions/t"):
         found[path] = ada.ask("GET", path)
     return found
 
@@ -204,7 +213,10 @@ def test_the_same_requests_by_those_inside(server, ada, known):
               "/mlflow/model-versions/get", "/mlflow/model-versions/search", "/mlflow/logged-models/{model_id}", "/mlflow/logged-models/search",
               "/mlflow/logged-models/{model_id}/artifacts/files", "/mlflow/experiments/search-datasets",
               f"{API}/events", f"{API}/lineage", f"{API}/comments", f"{API}/usecases", f"{API}/usecases/{{name}}",
-              f"{API}/models/{{name}}/history", f"{API}/export/runs", f"{API}/export/experiments", f"{API}/export/registry"}
+              f"{API}/models/{{name}}/history", f"{API}/export/runs", f"{API}/export/experiments", f"{API}/export/registry",
+              f"{API}/datasets", f"{API}/datasets/{{name}}", f"{API}/datasets/{{name}}/tags", f"{API}/datasets/{{name}}/versions/{{version}}",
+              f"{API}/datasets/{{name}}/versions/{{version}}/data", f"{API}/datasets/{{name}}/versions/{{version}}/schema",
+              f"{API}/objects/{{sha256}}"}
     assert wanted - open_ones == set(), wanted - open_ones
 
 
