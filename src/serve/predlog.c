@@ -57,6 +57,7 @@ struct gy_predlog {
     bool stop, syncer_stop;
     uint64_t flush_asked, flush_done;
     uint64_t sync_asked, sync_done;
+    uint64_t rotate_asked, rotate_done;
     gy_status failed; /* of the last drain or sync; GY_OK again when one succeeds */
     struct gy_err failure;
     gy_status sync_failed;    /* of the last sync */
@@ -177,6 +178,25 @@ gy_status gy_predlog_flush(struct gy_predlog *l, bool durable, struct gy_err *er
         }
     }
     gy_status st = l->failed == GY_OK && durable ? l->sync_failed : l->failed;
+    if (st != GY_OK && err) {
+        *err = l->failure;
+    }
+    pthread_mutex_unlock(&l->mu);
+    return st;
+}
+
+gy_status gy_predlog_rotate(struct gy_predlog *l, struct gy_err *err)
+{
+    pthread_mutex_lock(&l->mu);
+    uint64_t mine = ++l->rotate_asked;
+    pthread_cond_signal(&l->flusher_wakes);
+    while (l->rotate_done < mine && !l->stop) {
+        pthread_cond_wait(&l->done, &l->mu);
+    }
+    while (l->failed == GY_OK && l->n_full > 0 && !l->stop) {
+        pthread_cond_wait(&l->done, &l->mu); /* for the indexes */
+    }
+    gy_status st = l->failed;
     if (st != GY_OK && err) {
         *err = l->failure;
     }
@@ -354,6 +374,18 @@ static gy_status drain_all(struct gy_predlog *l, struct gy_err *err)
     return first;
 }
 
+/* The flusher's: every open segment that has records is full from now on. */
+static gy_status rotate_all(struct gy_predlog *l, struct gy_err *err)
+{
+    for (size_t i = 0; i < l->n_streams; i++) {
+        struct stream *s = &l->streams[i];
+        if (s->fd >= 0 && s->bytes > GY_SEGMENT_HEADER) {
+            GY_TRY(close_segment(l, s, err));
+        }
+    }
+    return GY_OK;
+}
+
 static void *flusher_main(void *arg)
 {
     struct gy_predlog *l = arg;
@@ -361,14 +393,20 @@ static void *flusher_main(void *arg)
     for (bool last = false; !last;) {
         last = l->stop;
         uint64_t asked = l->flush_asked;
+        uint64_t rotate = l->rotate_asked;
+        bool rotates = rotate != l->rotate_done;
         pthread_mutex_unlock(&l->mu);
         struct gy_err err = GY_ERR_INIT;
         gy_status st = drain_all(l, &err);
+        if (st == GY_OK && rotates) {
+            st = rotate_all(l, &err);
+        }
         pthread_mutex_lock(&l->mu);
         note_result(l, &l->failed, st, &err);
         l->flush_done = asked;
+        l->rotate_done = rotate;
         pthread_cond_broadcast(&l->done);
-        if (!l->stop && l->flush_asked == asked) {
+        if (!l->stop && l->flush_asked == asked && l->rotate_asked == rotate) {
             struct timespec until;
             deadline_in(tick_ms(l), &until);
             (void)pthread_cond_timedwait(&l->flusher_wakes, &l->mu, &until);
@@ -475,6 +513,7 @@ static void *syncer_main(void *arg)
         l->sync_done = asked;
         pthread_cond_broadcast(&l->done);
         seal_full(l);
+        pthread_cond_broadcast(&l->done); /* who rotates waits for the indexes too */
     }
     pthread_mutex_unlock(&l->mu);
     return NULL;

@@ -47,6 +47,10 @@ bool gy_predlog_waits(const struct gy_predlog *l); /* sync_ms 0: loops must not 
  * append_wait. */
 GY_CHECKED gy_status gy_predlog_flush(struct gy_predlog *l, bool durable, struct gy_err *err);
 
+/* Everything appended before this call is in sealed segments: the open ones are closed, and what
+ * comes next begins new ones. Fails as append_wait. */
+GY_CHECKED gy_status gy_predlog_rotate(struct gy_predlog *l, struct gy_err *err);
+
 struct gy_predlog_stats {
     uint64_t appended_bytes; /* moved into segments by this process */
     uint64_t refused;        /* full rings: refused or dropped */

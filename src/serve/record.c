@@ -9,6 +9,9 @@
 #define FRAME_HEADER 8
 #define FIXED_BYTES 72
 #define RECORD_VERSION 1
+#define ERASED_VERSION 2 /* payload[1] says which: */
+#define ERASED_GAP 1
+#define ERASED_NOTE 2
 #define FLAG_RULES 1
 #define FLAG_SHADOW 2
 #define RULE_BYTES 8
@@ -147,7 +150,8 @@ size_t gy_frame_resync(const char *bytes, size_t n, size_t at)
      * step. */
     for (; at + FRAME_HEADER + FIXED_BYTES <= n; at += 8) {
         size_t got;
-        if (bytes[at + FRAME_HEADER] == RECORD_VERSION &&
+        char version = bytes[at + FRAME_HEADER];
+        if ((version == RECORD_VERSION || version == ERASED_VERSION) &&
             gy_frame_look(bytes, n, at, &got) == GY_FRAME_GOOD) {
             return at;
         }
@@ -159,6 +163,80 @@ void gy_record_peek(const char *frame, unsigned char ret_id[16], uint64_t *ret_s
 {
     memcpy(ret_seq, frame + FRAME_HEADER + 8, 8);
     memcpy(ret_id, frame + FRAME_HEADER + 16, 16);
+}
+
+enum gy_frame_kind gy_frame_kind(const char *frame)
+{
+    const char *p = frame + FRAME_HEADER;
+    return p[0] != ERASED_VERSION ? GY_FRAME_RECORD
+           : p[1] == ERASED_GAP   ? GY_FRAME_GAP
+                                  : GY_FRAME_NOTE;
+}
+
+void gy_frame_seal(char *frame)
+{
+    uint32_t length;
+    memcpy(&length, frame, 4);
+    uint32_t crc = gy_crc32c(0, frame + FRAME_HEADER, length);
+    memcpy(frame + 4, &crc, 4);
+}
+
+void gy_frame_make_gap(char *frame, const unsigned char erasure[16], int64_t now_us)
+{
+    char *p = frame + FRAME_HEADER;
+    uint32_t length;
+    memcpy(&length, frame, 4);
+    p[0] = ERASED_VERSION;
+    p[1] = ERASED_GAP;
+    memset(p + 2, 0, 6); /* status, latency */
+    memcpy(p + 32, &now_us, 8);
+    memcpy(p + 56, erasure, 16);
+    memset(p + FIXED_BYTES, 0, length - FIXED_BYTES);
+    gy_frame_seal(frame);
+}
+
+size_t gy_frame_note_bytes(size_t n_body)
+{
+    return FRAME_HEADER + FIXED_BYTES + n_body;
+}
+
+void gy_frame_write_note(char *to, const unsigned char erasure[16], int64_t now_us,
+                         uint32_t n_items, struct gy_str body)
+{
+    char *p = to + FRAME_HEADER;
+    uint32_t length = (uint32_t)(FIXED_BYTES + body.n);
+    memset(to, 0, FRAME_HEADER + FIXED_BYTES);
+    memcpy(to, &length, 4);
+    p[0] = ERASED_VERSION;
+    p[1] = ERASED_NOTE;
+    memcpy(p + 32, &now_us, 8);
+    memcpy(p + 48, &n_items, 4);
+    memcpy(p + 56, erasure, 16);
+    memcpy(p + FIXED_BYTES, body.p, body.n);
+    gy_frame_seal(to);
+}
+
+struct gy_str gy_frame_note_body(const char *frame, uint32_t *ret_n_items)
+{
+    uint32_t length;
+    memcpy(&length, frame, 4);
+    memcpy(ret_n_items, frame + FRAME_HEADER + 48, 4);
+    return gy_str_n(frame + FRAME_HEADER + FIXED_BYTES, length - FIXED_BYTES);
+}
+
+static void read_gap(const char *p, struct gy_record *ret)
+{
+    struct gy_record r = {
+        .gap = true, .endpoint = GY_STR(""), .model_version = GY_STR(""), .request_id = GY_STR("")};
+    memcpy(&r.seq, p + 8, 8);
+    memcpy(r.id, p + 16, 16);
+    memcpy(&r.time_us, p + 32, 8);
+    memcpy(&r.revision, p + 40, 4);
+    memcpy(&r.first_row, p + 44, 4);
+    memcpy(&r.n_rows, p + 48, 4);
+    memcpy(&r.total_rows, p + 52, 4);
+    memcpy(r.erasure, p + 56, 16);
+    *ret = r;
 }
 
 static gy_status copy_arrays(const char *p, struct gy_arena *a, bool has_rules, bool has_shadow,
@@ -184,6 +262,10 @@ gy_status gy_record_read(const char *frame, size_t n, struct gy_arena *a, struct
                          struct gy_err *err)
 {
     const char *p = frame + FRAME_HEADER;
+    if (n >= FRAME_HEADER + FIXED_BYTES && gy_frame_kind(frame) == GY_FRAME_GAP) {
+        read_gap(p, ret);
+        return GY_OK;
+    }
     if (n < FRAME_HEADER + FIXED_BYTES || p[0] != RECORD_VERSION) {
         return gy_err_set(err, GY_E_CORRUPT, "a record of the prediction log has version %d",
                           n > FRAME_HEADER ? p[0] : -1);

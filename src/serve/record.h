@@ -32,6 +32,10 @@ struct gy_record {
     struct gy_str shadow_version;
     uint16_t n_shadow;    /* values a row, laid out as outputs */
     const double *shadow; /* n_rows x n_shadow */
+    /* The record was erased (gap.h): of the above only seq, id, revision and the counts of rows are
+     * left, and time_us is when. */
+    bool gap;
+    unsigned char erasure[16];
 };
 
 /* Bytes of the frame (header included, a multiple of 8). */
@@ -59,6 +63,21 @@ GY_CHECKED gy_status gy_record_read(const char *frame, size_t n, struct gy_arena
                                     struct gy_record *ret, struct gy_err *err);
 /* Only what an index needs. */
 void gy_record_peek(const char *frame, unsigned char ret_id[16], uint64_t *ret_seq);
+
+/* What a good frame is. NOTE is no record: it signs what was erased, and readers pass over it. */
+enum gy_frame_kind { GY_FRAME_RECORD, GY_FRAME_GAP, GY_FRAME_NOTE };
+enum gy_frame_kind gy_frame_kind(const char *frame);
+/* Turn the frame of a record into a gap of the same length: its number, its prediction id, its
+ * revision and its counts of rows stay, everything else becomes zeros. */
+void gy_frame_make_gap(char *frame, const unsigned char erasure[16], int64_t now_us);
+/* Write a note: header, fixed fields (n_items, erasure, time) and `body`, a multiple of 8 bytes.
+ * Room: gy_frame_note_bytes. */
+size_t gy_frame_note_bytes(size_t n_body);
+void gy_frame_write_note(char *to, const unsigned char erasure[16], int64_t now_us,
+                         uint32_t n_items, struct gy_str body);
+struct gy_str gy_frame_note_body(const char *frame, uint32_t *ret_n_items);
+/* The checksum of a frame whose payload was changed. */
+void gy_frame_seal(char *frame);
 
 /* ---- segment files ---- */
 #define GY_SEGMENT_HEADER 64

@@ -27,7 +27,8 @@ struct header {
     char pad0[24];
     _Atomic uint64_t head;
     char pad1[56];
-    _Atomic uint64_t tail;
+    _Atomic uint64_t tail;  /* what comes before is in a segment */
+    _Atomic uint64_t wiped; /* and what comes before this is zeros, free for the producer */
 };
 
 struct gy_ring {
@@ -35,7 +36,7 @@ struct gy_ring {
     char *data;
     uint64_t capacity;
     uint64_t head;      /* the producer's own copy */
-    uint64_t tail_seen; /* by the producer; re-read only when it looks full */
+    uint64_t free_seen; /* by the producer; re-read only when it looks full */
     uint64_t seq;
     uint64_t wrap_skip; /* the consumer's: bytes to skip after the run it peeked at */
 };
@@ -155,11 +156,11 @@ uint32_t gy_ring_number(const struct gy_ring *r)
 
 static bool room(struct gy_ring *ring, uint64_t bytes)
 {
-    if (ring->head + bytes - ring->tail_seen <= ring->capacity) {
+    if (ring->head + bytes - ring->free_seen <= ring->capacity) {
         return true;
     }
-    ring->tail_seen = atomic_load_explicit(&ring->header->tail, memory_order_acquire);
-    return ring->head + bytes - ring->tail_seen <= ring->capacity;
+    ring->free_seen = atomic_load_explicit(&ring->header->wiped, memory_order_acquire);
+    return ring->head + bytes - ring->free_seen <= ring->capacity;
 }
 
 bool gy_ring_has_room(struct gy_ring *ring, size_t n_bytes, size_t max_frame)
@@ -204,8 +205,9 @@ const char *gy_ring_peek(struct gy_ring *ring, size_t *ret_n)
     uint64_t mask = ring->capacity - 1;
     ring->wrap_skip = 0;
     if (tail < head && frame_bytes(ring->data + (tail & mask)) == 0) {
-        tail += ring->capacity - (tail & mask); /* a wrap mark at the very tail */
-        atomic_store_explicit(&ring->header->tail, tail, memory_order_release);
+        ring->wrap_skip = ring->capacity - (tail & mask); /* a wrap mark at the very tail */
+        gy_ring_consume(ring, 0);
+        tail = atomic_load_explicit(&ring->header->tail, memory_order_relaxed);
     }
     uint64_t at = tail;
     while (at < head) {
@@ -226,7 +228,12 @@ const char *gy_ring_peek(struct gy_ring *ring, size_t *ret_n)
 void gy_ring_consume(struct gy_ring *ring, size_t n)
 {
     uint64_t tail = atomic_load_explicit(&ring->header->tail, memory_order_relaxed);
-    atomic_store_explicit(&ring->header->tail, tail + n + ring->wrap_skip, memory_order_release);
+    uint64_t end = tail + n + ring->wrap_skip;
+    /* First consumed, then zeros: a process that dies between the two leaves no frames that look
+     * damaged, and what was erased in the segments does not live on here. */
+    atomic_store_explicit(&ring->header->tail, end, memory_order_release);
+    memset(ring->data + (tail & (ring->capacity - 1)), 0, end - tail);
+    atomic_store_explicit(&ring->header->wiped, end, memory_order_release);
     ring->wrap_skip = 0;
 }
 

@@ -84,6 +84,10 @@ static bool next_frame(const struct mapped *m, size_t *at, size_t *ret_bytes, ui
     for (;;) {
         switch (gy_frame_look(m->p, m->n, *at, ret_bytes)) {
         case GY_FRAME_GOOD:
+            if (gy_frame_kind(m->p + *at) == GY_FRAME_NOTE) {
+                *at += *ret_bytes;
+                continue;
+            }
             return true;
         case GY_FRAME_END:
         case GY_FRAME_WRAP:
@@ -382,7 +386,9 @@ gy_status gy_segment_each(const char *path, gy_record_fn fn, void *ctx, struct g
         struct gy_record r;
         gy_arena_reset(&a);
         GY_TRY(gy_record_read(m.p + at, bytes, &a, &r, err));
-        GY_TRY(fn(ctx, &r, err));
+        if (!r.gap) {
+            GY_TRY(fn(ctx, &r, err));
+        }
         at += bytes;
     }
     return GY_OK;

@@ -422,7 +422,7 @@ static gy_status find_frame(struct gy_log_cursor *c, struct stream *s, struct gy
         case GY_FRAME_GOOD:
             s->resyncing = false;
             gy_record_peek(s->buffer + s->at, s->head_id, &s->head_seq);
-            if (s->head_seq > s->seq) {
+            if (s->head_seq > s->seq && gy_frame_kind(s->buffer + s->at) != GY_FRAME_NOTE) {
                 s->frame = bytes;
             } else {
                 s->at += bytes;
@@ -469,13 +469,15 @@ static gy_status give(struct gy_log_cursor *c, struct stream *s, gy_tail_fn fn, 
     /* Room for the mark before fn has done what can not be undone. */
     GY_TRY(gy_log_marks_set(&c->marks, s->boot, s->ring, s->seq, 0, err));
     gy_status st = gy_record_read(s->buffer + s->at, s->frame, &c->arena, &r, err);
-    *ret_given = st == GY_OK;
+    *ret_given = st == GY_OK && !r.gap;
     if (st == GY_E_CORRUPT) {
         c->stats.bad++; /* its checksum is right and its content is not: of another version */
     } else {
         GY_TRY(st);
-        GY_TRY(fn(ctx, &place, &r, err));
-        c->stats.records++;
+        if (!r.gap) { /* an erased record is passed over, and no hole */
+            GY_TRY(fn(ctx, &place, &r, err));
+            c->stats.records++;
+        }
         c->stats.holes += s->seq && s->head_seq > s->seq + 1 ? s->head_seq - s->seq - 1 : 0;
     }
     s->seq = s->head_seq;
