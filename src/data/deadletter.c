@@ -239,6 +239,11 @@ gy_status gy_dlq_add(struct gy_dlq *d, struct gy_str file, const struct gy_csv_i
     return d->pending.n >= GY_DLQ_FLUSH_BYTES ? put_aside(d, err) : GY_OK;
 }
 
+bool gy_dlq_is_note(yyjson_val *letter)
+{
+    return gy_json_get(letter, "erased") && !gy_json_get(letter, "codes");
+}
+
 static bool give_line(struct gy_str line, int64_t number, gy_dlq_fn fn, void *ctx)
 {
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;

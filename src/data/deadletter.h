@@ -57,6 +57,9 @@ GY_CHECKED gy_status gy_dlq_end_source(struct gy_dlq *d, const char *sha256, str
  * was then. */
 GY_CHECKED gy_status gy_dlq_commit(struct gy_dlq *d, struct gy_err *err);
 
+/* Is this line no letter but a note of what was erased (data/subject_table.h)? */
+bool gy_dlq_is_note(yyjson_val *letter);
+
 /* Read a log back, line by line: fn gets the line's 0-based number, its text and its JSON (NULL
  * when the line is no letter); it ends the walk by returning false. Fails: NOTFOUND, IO, TOOBIG,
  * NOMEM. */
