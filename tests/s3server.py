@@ -16,6 +16,8 @@ request has .method, .path, .query, .n (its number, from 1), .headers.
 """
 
 import email.utils
+import hashlib
+import hmac
 import http.client
 import http.server
 import os
@@ -25,6 +27,7 @@ import subprocess
 import threading
 import time
 import types
+import urllib.parse
 
 import support
 
@@ -85,6 +88,25 @@ class S3Server:
     def bucket(self, name):
         (self.folder / name).mkdir()
         return name
+
+    def put(self, bucket, key, data):
+        """An object as a client puts it: with an ETag, which a file laid into the folder has not."""
+        host, path = f"127.0.0.1:{self.port}", f"/{bucket}/" + urllib.parse.quote(key)
+        digest, now = hashlib.sha256(data).hexdigest(), time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        scope = f"{now[:8]}/us-east-1/s3/aws4_request"
+        names = "host;x-amz-content-sha256;x-amz-date"
+        canonical = f"PUT\n{path}\n\nhost:{host}\nx-amz-content-sha256:{digest}\nx-amz-date:{now}\n\n{names}\n{digest}"
+        to_sign = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+        secret = b"AWS4" + SECRET.encode()
+        for part in scope.split("/"):
+            secret = hmac.digest(secret, part.encode(), "sha256")
+        signature = hmac.digest(secret, to_sign.encode(), "sha256").hex()
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection.request("PUT", path, data, {"x-amz-content-sha256": digest, "x-amz-date": now, "Authorization":
+                           f"AWS4-HMAC-SHA256 Credential={ACCESS}/{scope}, SignedHeaders={names}, Signature={signature}"})
+        answer = connection.getresponse()
+        assert answer.status == 200, answer.read()
+        connection.close()
 
     def objects(self, bucket, prefix=""):
         """Keys and sizes of what is visible; what the server keeps for itself (.sgwtmp) is not."""

@@ -17,10 +17,11 @@ struct ingest_opts {
 
 /* The sources: the arguments, or --file-name; in --data-loc unless absolute. */
 static gy_status pick_sources(struct gy_cli *cli, const struct ingest_opts *o,
-                              struct gy_source_list *ret, struct gy_err *err)
+                              struct gy_cli_origin *origin, struct gy_source_list *ret,
+                              struct gy_err *err)
 {
     char output[GY_MAX_PATH];
-    if (o->from.url && (cli->argc > 0 || o->file_name || o->data_loc)) {
+    if (o->from.url && (cli->argc > 0 || o->file_name)) {
         return gy_err_set(err, GY_E_USAGE, "a source is given twice: as a file and by --from");
     }
     if (o->from.url && !o->name) {
@@ -28,7 +29,7 @@ static gy_status pick_sources(struct gy_cli *cli, const struct ingest_opts *o,
         return gy_err_hint(err, "--name DATASET");
     }
     if (o->from.url || o->from.query) {
-        return gy_cli_source_from(cli, &o->from, ret, err);
+        return gy_cli_source_from(cli, &o->from, origin, ret, err);
     }
     if (cli->argc > 0 && o->file_name) {
         return gy_err_set(err, GY_E_USAGE, "the file is given twice: as FILE and by --file-name");
@@ -188,13 +189,34 @@ static void note_ingest(const struct gy_cli *cli, const struct gy_ingest_result 
     }
 }
 
+/* Images are looked for in a folder: a source that has none must be told one. */
+static gy_status place_images(const struct gy_schema *schema, const char *folder,
+                              const struct gy_source_list *sources, struct gy_err *err)
+{
+    const struct gy_column *image = NULL;
+    for (size_t i = 0; i < schema->n_columns; i++) {
+        image = schema->columns[i].type == GY_TYPE_IMAGE ? &schema->columns[i] : image;
+    }
+    for (size_t i = 0; image && i < sources->n; i++) {
+        if (!sources->items[i]->folder && folder) {
+            sources->items[i]->folder = folder;
+        } else if (!sources->items[i]->folder) {
+            (void)gy_err_set(err, GY_E_USAGE, "where are the images of column '%s'?",
+                             image->name.p);
+            return gy_err_hint(err, "--data-loc DIR says which folder their paths begin in");
+        }
+    }
+    return GY_OK;
+}
+
 static gy_status run_ingest(struct gy_cli *cli, void *opts, struct gy_err *err)
 {
     const struct ingest_opts *o = opts;
+    GY_AUTO_DONE(gy_cli_origin_done) struct gy_cli_origin origin = {0};
     GY_AUTO_DONE(gy_source_list_done) struct gy_source_list sources = {0};
     GY_AUTO(gy_schema_free) struct gy_schema *schema = NULL;
     GY_TRY(set_log_level(o->log_level, err));
-    GY_TRY(pick_sources(cli, o, &sources, err));
+    GY_TRY(pick_sources(cli, o, &origin, &sources, err));
     struct gy_progress progress;
     struct gy_ingest_options options = {.sources = sources.items,
                                         .n_sources = sources.n,
@@ -207,6 +229,7 @@ static gy_status run_ingest(struct gy_cli *cli, void *opts, struct gy_err *err)
                                         .progress_ctx = &progress};
     GY_TRY(read_ingest_opts(o, &sources, &options, err));
     GY_TRY(gy_cli_schema_find_source(cli, o->schema, sources.items[0], &schema, err));
+    GY_TRY(place_images(schema, o->data_loc, &sources, err));
     options.schema = schema;
     struct gy_ingest_result r;
     int64_t bytes = 0;
@@ -238,11 +261,11 @@ static gy_status run_ingest(struct gy_cli *cli, void *opts, struct gy_err *err)
 
 static const struct gy_opt ingest_opts[] = {
     {"from", 0, GY_OPT_STR, offsetof(struct ingest_opts, from.url), "URL", NULL,
-     "postgresql://USER@HOST/DB with --query, instead of files"},
+     "postgresql://USER@HOST/DB with --query, or s3://BUCKET/PREFIX/, instead of files"},
     {"query", 0, GY_OPT_STR, offsetof(struct ingest_opts, from.query), "SQL", NULL,
      "one SELECT; its rows are the records"},
     {"data-loc", 0, GY_OPT_STR, offsetof(struct ingest_opts, data_loc), "DIR", NULL,
-     "folder of the file"},
+     "folder of the file; of its images when they come from elsewhere"},
     {"file-name", 0, GY_OPT_STR, offsetof(struct ingest_opts, file_name), "FILE", NULL,
      "the file in it (or give FILE)"},
     {"output-path", 'o', GY_OPT_STR, offsetof(struct ingest_opts, output_path), "DIR", "data",

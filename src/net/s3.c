@@ -102,6 +102,10 @@ static gy_status to_sink(struct s3_answer *a, struct gy_str bytes, struct gy_err
     size_t skip = a->skip_bytes < (int64_t)bytes.n ? (size_t)a->skip_bytes : bytes.n;
     a->skip_bytes -= (int64_t)skip;
     bytes = gy_str_sub(bytes, skip, SIZE_MAX);
+    if (a->range_last >= 0) { /* from a server that does not know ranges comes more */
+        int64_t left = a->range_last + 1 - a->range_first - a->sunk_bytes;
+        bytes = gy_str_sub(bytes, 0, left > 0 ? (size_t)left : 0);
+    }
     gy_status status = bytes.n ? a->sink(a->sink_ctx, bytes, err) : GY_OK;
     a->sink_failed = status != GY_OK;
     a->sunk_bytes += status == GY_OK ? (int64_t)bytes.n : 0;
@@ -129,7 +133,7 @@ static const struct gy_reply_ops answer_ops = {answer_begin, answer_write, answe
 
 void gy_s3_answer_init(struct s3_answer *a)
 {
-    *a = (struct s3_answer){.reply = {.ops = &answer_ops}};
+    *a = (struct s3_answer){.reply = {.ops = &answer_ops}, .range_last = -1};
     gy_buf_init(&a->body, GY_S3_MAX_ANSWER);
 }
 
@@ -142,7 +146,7 @@ static void answer_reset(struct s3_answer *a)
 {
     a->reply.begun = a->reply.ended = false;
     a->status = 0;
-    a->range_wanted = a->sunk_bytes;
+    a->range_wanted = a->range_first + a->sunk_bytes;
     a->size_bytes = a->range_from = a->modified_us = a->date_us = -1;
     a->etag[0] = a->bucket_region[0] = a->error_code[0] = a->error_message[0] = '\0';
     gy_buf_reset(&a->body);
@@ -242,8 +246,9 @@ struct header_text {
 };
 
 /* Fill req's headers and sign. */
-static gy_status sign_request(struct gy_s3 *s3, const struct s3_request *rq, int64_t from,
-                              struct gy_request *req, struct header_text *t, struct gy_err *err)
+static gy_status sign_request(struct gy_s3 *s3, const struct s3_request *rq,
+                              const struct s3_answer *a, struct gy_request *req,
+                              struct header_text *t, struct gy_err *err)
 {
     const char *sha = rq->body ? rq->body->sha256 : EMPTY_SHA256;
     struct gy_s3_signing s = {&s3->keys, s3->region, "s3", gy_now_us() + atomic_load(&s3->skew_us)};
@@ -255,9 +260,13 @@ static gy_status sign_request(struct gy_s3 *s3, const struct s3_request *rq, int
     if (s3->keys.token[0]) {
         *h++ = (struct gy_header){GY_STR("x-amz-security-token"), gy_str_c(s3->keys.token)};
     }
-    if (from > 0) {
-        int n = snprintf(t->range, sizeof t->range, "bytes=%lld-", (long long)from);
-        *h++ = (struct gy_header){GY_STR("Range"), gy_str_n(t->range, (size_t)n)};
+    if (a->range_wanted > 0 || a->range_last >= 0) {
+        (void)snprintf(t->range, sizeof t->range, "bytes=%lld-", (long long)a->range_wanted);
+        if (a->range_last >= 0) {
+            size_t n = strlen(t->range);
+            (void)snprintf(t->range + n, sizeof t->range - n, "%lld", (long long)a->range_last);
+        }
+        *h++ = (struct gy_header){GY_STR("Range"), gy_str_c(t->range)};
     }
     for (size_t i = 0; i < rq->n_headers; i++) {
         *h++ = rq->headers[i];
@@ -283,10 +292,10 @@ static gy_status send_signed(struct gy_s3 *s3, const struct s3_request *rq, stru
         body.reader.size_bytes = rq->body->size_bytes;
         req.body = &body.reader;
     }
-    GY_TRY(sign_request(s3, rq, a->range_wanted, &req, t, err));
+    GY_TRY(sign_request(s3, rq, a, &req, t, err));
     atomic_fetch_add(&s3->requests, 1);
     gy_status status = gy_call(s3->caller, &req, &a->reply, err);
-    int64_t got = (int64_t)a->body.n + a->sunk_bytes - a->range_wanted;
+    int64_t got = (int64_t)a->body.n + a->range_first + a->sunk_bytes - a->range_wanted;
     atomic_fetch_add(&s3->received_bytes, got);
     atomic_store(&s3->up, a->status > 0 && a->status < 500);
     return status;
@@ -331,6 +340,7 @@ static const struct meaning meanings[] = {
      "there is no such bucket: make it, or give another one with --objects"},
     {"NoSuchKey", GY_E_NOTFOUND, false, NULL},
     {"NoSuchUpload", GY_E_NOTFOUND, false, NULL},
+    {"PreconditionFailed", GY_E_CONFLICT, false, NULL},
     {"AuthorizationHeaderMalformed", GY_E_INVALID, false, CHECK_REGION},
     {"PermanentRedirect", GY_E_INVALID, false, CHECK_REGION},
     {"TemporaryRedirect", GY_E_INVALID, false, CHECK_REGION},
@@ -434,7 +444,7 @@ static gy_status try_once(struct gy_s3 *s3, const struct s3_request *rq, struct 
     if (a->status >= 200 && a->status < 300 && !a->error_code[0]) {
         return GY_OK;
     }
-    if (a->status == 416 && a->range_wanted > 0) {
+    if (a->status == 416 && a->range_wanted > a->range_first) {
         return GY_OK; /* what broke off had been all */
     }
     struct meaning m = meaning_of(a);
@@ -498,7 +508,7 @@ gy_status gy_s3_perform(struct gy_s3 *s3, const struct s3_request *rq, struct s3
             atomic_fetch_add(&s3->retries, 1);
             continue;
         }
-        if (a->sunk_bytes > a->range_wanted) {
+        if (a->range_first + a->sunk_bytes > a->range_wanted) {
             next = 2;
         }
         if (!again || next > GY_S3_TRIES) {

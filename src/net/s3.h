@@ -75,6 +75,13 @@ typedef gy_status (*gy_s3_sink_fn)(void *ctx, struct gy_str bytes, struct gy_err
 GY_CHECKED gy_status gy_s3_get(struct gy_s3 *s3, const char *key, gy_s3_sink_fn fn, void *ctx,
                                struct gy_err *err);
 
+/* The same for n_bytes > 0 from offset on, fewer only where the object ends. etag: as a listing
+ * gave it, MAY be NULL. CONFLICT: the object has another one by now (what fn was given is worth
+ * nothing). INVALID: offset is behind its end. */
+GY_CHECKED gy_status gy_s3_get_range(struct gy_s3 *s3, const char *key, const char *etag,
+                                     int64_t offset, int64_t n_bytes, gy_s3_sink_fn fn, void *ctx,
+                                     struct gy_err *err);
+
 /* NOTFOUND: no such key. */
 GY_CHECKED gy_status gy_s3_head(struct gy_s3 *s3, const char *key, int64_t *ret_size,
                                 int64_t *ret_modified_us, struct gy_err *err);
@@ -89,6 +96,15 @@ typedef gy_status (*gy_s3_key_fn)(void *ctx, const char *key, int64_t size_bytes
                                   int64_t modified_us, struct gy_err *err);
 GY_CHECKED gy_status gy_s3_list(struct gy_s3 *s3, const char *prefix, gy_s3_key_fn fn, void *ctx,
                                 struct gy_err *err);
+
+struct gy_s3_object {
+    const char *key, *etag; /* etag: with its quotes, as If-Match wants it; "" when none was told */
+    int64_t size_bytes, modified_us;
+};
+/* The same with what tells one content of a key from another. */
+typedef gy_status (*gy_s3_object_fn)(void *ctx, const struct gy_s3_object *o, struct gy_err *err);
+GY_CHECKED gy_status gy_s3_list_objects(struct gy_s3 *s3, const char *prefix, gy_s3_object_fn fn,
+                                        void *ctx, struct gy_err *err);
 
 /* Multipart uploads that were begun and neither completed nor aborted; fn may abort them. */
 typedef gy_status (*gy_s3_upload_fn)(void *ctx, const char *key, const char *upload_id,

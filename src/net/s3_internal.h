@@ -53,6 +53,8 @@ struct s3_answer {
     char error_message[200];
     gy_s3_sink_fn sink;
     void *sink_ctx;
+    int64_t range_first;  /* of the object: where the sink begins */
+    int64_t range_last;   /* and ends; -1: at its end */
     int64_t range_wanted; /* where the body is to begin: the sink has what comes before */
     int64_t skip_bytes;   /* of the body, from a server that does not know ranges */
     int64_t sunk_bytes;

@@ -76,6 +76,32 @@ gy_status gy_s3_get(struct gy_s3 *s3, const char *key, gy_s3_sink_fn fn, void *c
     return simple(s3, "GET", key, GY_STR_NULL, &a, err);
 }
 
+gy_status gy_s3_get_range(struct gy_s3 *s3, const char *key, const char *etag, int64_t offset,
+                          int64_t n_bytes, gy_s3_sink_fn fn, void *ctx, struct gy_err *err)
+{
+    char name[GY_S3_MAX_NAME + 80];
+    GY_REQUIRE(offset >= 0 && n_bytes > 0);
+    GY_AUTO_DONE(gy_s3_answer_done) struct s3_answer a;
+    gy_s3_answer_init(&a);
+    a.sink = fn;
+    a.sink_ctx = ctx;
+    a.range_first = offset;
+    a.range_last = offset + n_bytes - 1;
+    struct s3_request rq = {.method = "GET", .key = key};
+    if (etag) {
+        rq.headers[rq.n_headers++] = (struct gy_header){GY_STR("If-Match"), gy_str_c(etag)};
+    }
+    gy_status status = gy_s3_perform(s3, &rq, &a, err);
+    /* Not every server knows If-Match. */
+    if (status == GY_E_CONFLICT ||
+        (status == GY_OK && etag && a.etag[0] && strcmp(etag, a.etag) != 0)) {
+        (void)gy_err_set(err, GY_E_CONFLICT, "%.300s is another object by now",
+                         gy_s3_name(s3, key, name));
+        return gy_err_hint(err, "it was replaced while it was read: try again");
+    }
+    return status;
+}
+
 /* ---- listings ---- */
 
 /* A page of keys or uploads, as it is read. Both listings have the same shape. */
@@ -91,6 +117,7 @@ struct page {
     bool truncated;
     gy_s3_key_fn key_fn;
     gy_s3_upload_fn upload_fn;
+    gy_s3_object_fn object_fn;
     void *ctx;
 };
 
@@ -106,8 +133,11 @@ static gy_status copy_text(struct gy_str text, char *out, size_t out_size, struc
 
 static gy_status end_item(struct page *p, struct gy_err *err)
 {
-    gy_status status = p->key_fn ? p->key_fn(p->ctx, p->item_key, p->item_size, p->item_time, err)
-                                 : p->upload_fn(p->ctx, p->item_key, p->item_id, p->item_time, err);
+    const struct gy_s3_object object = {p->item_key, p->item_id, p->item_size, p->item_time};
+    gy_status status = p->object_fn ? p->object_fn(p->ctx, &object, err)
+                       : p->key_fn
+                           ? p->key_fn(p->ctx, p->item_key, p->item_size, p->item_time, err)
+                           : p->upload_fn(p->ctx, p->item_key, p->item_id, p->item_time, err);
     p->item_key[0] = p->item_id[0] = '\0';
     p->item_size = p->item_time = 0;
     return status;
@@ -191,19 +221,31 @@ static gy_status each_page(struct gy_s3 *s3, const char *prefix, struct page *p,
     return GY_OK;
 }
 
+static const struct page of_objects = {.ask = "list-type=2&max-keys",
+                                       .ask_next = "&continuation-token=",
+                                       .item = "ListBucketResult/Contents",
+                                       .key = "ListBucketResult/Contents/Key",
+                                       .id = "ListBucketResult/Contents/ETag",
+                                       .size = "ListBucketResult/Contents/Size",
+                                       .time = "ListBucketResult/Contents/LastModified",
+                                       .next = "ListBucketResult/NextContinuationToken",
+                                       .more = "ListBucketResult/IsTruncated"};
+
 gy_status gy_s3_list(struct gy_s3 *s3, const char *prefix, gy_s3_key_fn fn, void *ctx,
                      struct gy_err *err)
 {
-    struct page p = {.ask = "list-type=2&max-keys",
-                     .ask_next = "&continuation-token=",
-                     .item = "ListBucketResult/Contents",
-                     .key = "ListBucketResult/Contents/Key",
-                     .size = "ListBucketResult/Contents/Size",
-                     .time = "ListBucketResult/Contents/LastModified",
-                     .next = "ListBucketResult/NextContinuationToken",
-                     .more = "ListBucketResult/IsTruncated",
-                     .key_fn = fn,
-                     .ctx = ctx};
+    struct page p = of_objects;
+    p.key_fn = fn;
+    p.ctx = ctx;
+    return each_page(s3, prefix, &p, err);
+}
+
+gy_status gy_s3_list_objects(struct gy_s3 *s3, const char *prefix, gy_s3_object_fn fn, void *ctx,
+                             struct gy_err *err)
+{
+    struct page p = of_objects;
+    p.object_fn = fn;
+    p.ctx = ctx;
     return each_page(s3, prefix, &p, err);
 }
 

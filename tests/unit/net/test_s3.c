@@ -445,6 +445,48 @@ static void a_broken_download_goes_on_where_it_was(void **state)
     close_peer(&p);
 }
 
+static void a_range_goes_on_where_it_broke(void **state)
+{
+    (void)state;
+    const struct step steps[] = {
+        {.status = 206,
+         .headers = "Content-Range: bytes 3-7/10|ETag: \"e\"",
+         .body = "34567",
+         .cut = 2},
+        STEP(.status = 206, .headers = "Content-Range: bytes 5-7/10|ETag: \"e\"", .body = "567"),
+        STEP(.status = 200, .body = "0123456789"), /* knows no ranges */
+        STEP(.status = 412, .body = ERROR_XML("PreconditionFailed", "No.")),
+        STEP(.status = 206, .headers = "Content-Range: bytes 0-0/10|ETag: \"f\"", .body = "x"),
+        STEP(.status = 416, .body = ERROR_XML("InvalidRange", "No.")),
+        STEP(.status = 404, .body = ERROR_XML("NoSuchKey", "No.")),
+        STEP(.status = 206, .headers = "Content-Range: bytes 8-9/10",
+             .body = "<Error><Code>x</Code></Error>"),
+        END};
+    struct peer p;
+    struct gy_err err = GY_ERR_INIT;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf got;
+    gy_buf_init(&got, GY_MIB);
+    open_peer(&p, steps);
+    assert_int_equal(gy_s3_get_range(p.s3, "k", "\"e\"", 3, 5, collect, &got, NULL), GY_OK);
+    assert_string_equal(got.p, "34567");
+    assert_string_equal(p.seen[0], "GET /b-1/k bytes=3-7");
+    assert_string_equal(p.seen[1], "GET /b-1/k bytes=5-7");
+    assert_non_null(strstr(p.last_headers, "If-Match: \"e\"\n"));
+    gy_buf_reset(&got);
+    assert_int_equal(gy_s3_get_range(p.s3, "k", NULL, 0, 3, collect, &got, NULL), GY_OK);
+    assert_string_equal(got.p, "012");
+    assert_string_equal(p.seen[2], "GET /b-1/k bytes=0-2");
+    assert_int_equal(gy_s3_get_range(p.s3, "k", "\"e\"", 0, 1, collect, &got, &err), GY_E_CONFLICT);
+    assert_non_null(strstr(err.msg, "s3://b-1/k is another object by now"));
+    assert_int_equal(gy_s3_get_range(p.s3, "k", "\"e\"", 0, 1, collect, &got, NULL), GY_E_CONFLICT);
+    assert_int_equal(gy_s3_get_range(p.s3, "k", NULL, 99, 1, collect, &got, NULL), GY_E_INVALID);
+    assert_int_equal(gy_s3_get_range(p.s3, "k", NULL, 0, 1, collect, &got, NULL), GY_E_NOTFOUND);
+    gy_buf_reset(&got); /* data that look like an error are none */
+    assert_int_equal(gy_s3_get_range(p.s3, "k", NULL, 8, 100, collect, &got, NULL), GY_OK);
+    assert_string_equal(got.p, "<Error><Code>x</Code></Error>");
+    close_peer(&p);
+}
+
 static void a_download_without_headway_ends(void **state)
 {
     (void)state;
@@ -500,6 +542,31 @@ static gy_status note_upload(void *ctx, const char *key, const char *upload_id, 
 #define KEY(key, size)                                                                  \
     "<Contents><Key>" key "</Key><LastModified>2013-05-24T00:00:00.000Z</LastModified>" \
     "<ETag>&quot;x&quot;</ETag><Size>" size "</Size></Contents>"
+
+static gy_status note_object(void *ctx, const struct gy_s3_object *o, struct gy_err *err)
+{
+    (void)err;
+    gy_buf_addf(ctx, "%s %s %lld|", o->key, o->etag, (long long)o->size_bytes);
+    return GY_OK;
+}
+
+static void listings_tell_contents_apart(void **state)
+{
+    (void)state;
+    const struct step steps[] = {
+        STEP(.status = 200,
+             .body =
+                 "<ListBucketResult><Contents><Key>a</Key><ETag>&quot;e1&quot;</ETag><Size>5</Size>"
+                 "</Contents><Contents><Key>b</Key><Size>6</Size></Contents></ListBucketResult>"),
+        END};
+    struct peer p;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf got;
+    gy_buf_init(&got, GY_MIB);
+    open_peer(&p, steps);
+    assert_int_equal(gy_s3_list_objects(p.s3, "", note_object, &got, NULL), GY_OK);
+    assert_string_equal(got.p, "a \"e1\" 5|b  6|");
+    close_peer(&p);
+}
 
 static void listings_are_read_page_by_page(void **state)
 {
@@ -761,8 +828,10 @@ int main(void)
         cmocka_unit_test(what_is_refused_is_not_tried_again),
         cmocka_unit_test(a_wrong_clock_is_corrected_once),
         cmocka_unit_test(a_broken_download_goes_on_where_it_was),
+        cmocka_unit_test(a_range_goes_on_where_it_broke),
         cmocka_unit_test(a_download_without_headway_ends),
         cmocka_unit_test(a_failing_sink_ends_a_download),
+        cmocka_unit_test(listings_tell_contents_apart),
         cmocka_unit_test(listings_are_read_page_by_page),
         cmocka_unit_test(listings_that_make_no_sense_are_errors),
         cmocka_unit_test(a_large_file_goes_in_parts),
