@@ -45,6 +45,11 @@ struct gy_dvc_entry {
 
 struct gy_dvc_repo;
 
+/* "" or an MD5 in hex, with ".dir" or not, of either case; false (and ret empty) when it is
+ * neither.
+ */
+bool gy_dvc_oid_set(struct gy_dvc_oid *ret, struct gy_str hex, bool legacy);
+
 /* The repository that dir lies in. Fails: NOTFOUND (with a hint), PARSE (config), IO, NOMEM. */
 GY_CHECKED gy_status gy_dvc_repo_open(const char *dir, struct gy_dvc_repo **ret,
                                       struct gy_err *err);
@@ -77,10 +82,15 @@ GY_CHECKED gy_status gy_dvc_cache_path(const struct gy_dvc_repo *r, const struct
  * when right and removed when not, as DVC does. Thread safe. */
 GY_CHECKED gy_status gy_dvc_cache_has(const struct gy_dvc_repo *r, const struct gy_dvc_oid *oid,
                                       bool *ret, struct gy_err *err);
-/* Move the file at tmp (in the cache's file system; see gy_dvc_cache_tmp) into the cache as oid:
- * 0444, or as cache.shared says. It must have been checked to hold these bytes. Thread safe. */
-GY_CHECKED gy_status gy_dvc_cache_take(const struct gy_dvc_repo *r, const struct gy_dvc_oid *oid,
+/* Move the file at tmp (in the cache's file system; see gy_dvc_cache_tmp) into the cache as oid. It
+ * must have been checked to hold these bytes. Thread safe. */
+GY_CHECKED gy_status gy_dvc_cache_take(struct gy_dvc_repo *r, const struct gy_dvc_oid *oid,
                                        const char *tmp, struct gy_err *err);
+/* Make durable, in one go, what was taken since the last call, and let it be trusted: objects
+ * become 0444 after they are on disk, so that a power loss leaves nothing that is trusted and
+ * wrong. Up to 16 are synced one by one, more by one syncfs. To be called before a file that names
+ * them is written, and before a checkout; gy_dvc_repo_free does it, too. Fails: IO, NOSPACE. */
+GY_CHECKED gy_status gy_dvc_repo_settle(struct gy_dvc_repo *r, struct gy_err *err);
 /* A fresh name for such a file. Thread safe. */
 GY_CHECKED gy_status gy_dvc_cache_tmp(const struct gy_dvc_repo *r, char ret[GY_MAX_PATH],
                                       struct gy_err *err);
