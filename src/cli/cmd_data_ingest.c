@@ -64,22 +64,6 @@ static struct gy_str name_of_file(const char *path)
     return dot == SIZE_MAX || dot == 0 ? name : gy_str_sub(name, 0, dot);
 }
 
-static gy_status parse_delimiter(const char *text, char *ret, struct gy_err *err)
-{
-    *ret = 0;
-    if (!text || strcmp(text, "auto") == 0) {
-        return GY_OK;
-    }
-    if (strcmp(text, "tab") == 0 || strcmp(text, "\\t") == 0) {
-        *ret = '\t';
-    } else if (text[0] && !text[1]) {
-        *ret = text[0];
-    } else {
-        return gy_err_set(err, GY_E_USAGE, "--delimiter takes , ; | tab or auto");
-    }
-    return GY_OK;
-}
-
 /* DEBUG, INFO, WARNING, ERROR, CRITICAL too, as other ingest tools spell levels. */
 static gy_status set_log_level(const char *level, struct gy_err *err)
 {
@@ -169,7 +153,7 @@ static gy_status read_ingest_opts(const struct ingest_opts *o, const struct gy_s
                                   struct gy_ingest_options *to, struct gy_err *err)
 {
     enum gy_ingest_format format = GY_INGEST_AUTO;
-    GY_TRY(parse_delimiter(o->delimiter, &to->delimiter, err));
+    GY_TRY(gy_cli_delimiter(o->delimiter, &to->delimiter, err));
     GY_TRY(gy_ingest_parse_format(gy_str_c(o->format), &format, err));
     for (size_t i = 0; format != GY_INGEST_AUTO && i < sources->n; i++) {
         sources->items[i]->format = format;

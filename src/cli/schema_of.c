@@ -74,3 +74,19 @@ gy_status gy_cli_schema_find(const struct gy_cli *cli, const char *given, const 
     }
     return gy_cli_schema_find_source(cli, given, may_infer ? list.items[0] : NULL, ret, err);
 }
+
+gy_status gy_cli_delimiter(const char *text, char *ret, struct gy_err *err)
+{
+    *ret = 0;
+    if (!text || strcmp(text, "auto") == 0) {
+        return GY_OK;
+    }
+    if (strcmp(text, "tab") == 0 || strcmp(text, "\\t") == 0) {
+        *ret = '\t';
+    } else if (text[0] && !text[1]) {
+        *ret = text[0];
+    } else {
+        return gy_err_set(err, GY_E_USAGE, "--delimiter takes , ; | tab or auto");
+    }
+    return GY_OK;
+}

@@ -24,4 +24,7 @@ GY_CHECKED gy_status gy_cli_schema_find_source(const struct gy_cli *cli, const c
                                                struct gy_source *source, struct gy_schema **ret,
                                                struct gy_err *err);
 
+/* --delimiter: one character, "tab", or "auto" and NULL: 0, sniffed. Fails: USAGE. */
+GY_CHECKED gy_status gy_cli_delimiter(const char *text, char *ret, struct gy_err *err);
+
 #endif

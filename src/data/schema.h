@@ -175,6 +175,14 @@ enum gy_severity gy_schema_severity(const struct gy_schema *s, const struct gy_c
                                     enum gy_anomaly_kind kind);
 bool gy_schema_is_missing(const struct gy_schema *s, struct gy_str text);
 
+struct gy_statistics; /* data/statistics.h */
+/* What a table shows, as TFDV infers it: a column without gaps is required, others have a value at
+ * least once; ids that never come twice are unique; texts of few (max_domain) values that come
+ * again are a domain; with ranges, numbers keep to what was seen. Before s is shared. Fails:
+ * INVALID (max_domain), NOMEM. */
+GY_CHECKED gy_status gy_schema_tighten(struct gy_schema *s, const struct gy_statistics *statistics,
+                                       int64_t max_domain, bool ranges, struct gy_err *err);
+
 /* Append as one line of JSON / as a schema.yaml. Failures stick to out. */
 void gy_schema_json(const struct gy_schema *s, struct gy_buf *out);
 void gy_schema_yaml(const struct gy_schema *s, struct gy_buf *out);
