@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "data/duck_internal.h"
+#include "data/duck_sql.h"
 
 #define LIB gy_duck_lib()
 #define MIN_THREADS 1
@@ -387,63 +388,90 @@ static gy_status execute(struct gy_duck_rows *r, struct gy_err *err)
                : failed(r->duck, LIB->result_error(&r->result), err);
 }
 
-static gy_status run_all(struct gy_duck *d, duckdb_extracted_statements all, idx_t n,
-                         const struct gy_duck_param *params, size_t n_params,
-                         struct gy_duck_rows **ret, struct gy_err *err)
+/* One statement, whose text ends in NUL. */
+static gy_status run_one(struct gy_duck *d, const char *sql, const struct gy_duck_param *params,
+                         size_t n_params, struct gy_duck_rows **ret, struct gy_err *err)
 {
-    for (idx_t i = 0; i < n; i++) {
-        const bool last = i + 1 == n;
+    duckdb_extracted_statements all = NULL;
+    const idx_t n = LIB->extract_statements(d->connection, sql, &all);
+    const char *why = LIB->extract_statements_error(all);
+    gy_status status = GY_OK;
+    if (why) {
+        status = failed(d, why, err);
+    } else if (n != 1) { /* told apart otherwise than we do */
+        status = gy_err_set(err, GY_E_INVALID, "the SQL can not be taken apart into statements");
+    } else {
+        status = prepare(d, all, 0, ret, err);
+    }
+    LIB->destroy_extracted(&all);
+    GY_TRY(status);
+    GY_TRY(bind((*ret)->statement, params, n_params, err));
+    return execute(*ret, err);
+}
+
+static gy_status drain(struct gy_duck_rows *r, struct gy_err *err)
+{
+    for (size_t n = 1; n > 0;) {
+        GY_TRY(gy_duck_next(r, &n, err));
+    }
+    return GY_OK;
+}
+
+/* Behind its statement, `rest` holds no other one. */
+static bool is_last(struct gy_str rest)
+{
+    struct gy_str statement;
+    return !gy_duck_statement_next(&rest, &statement);
+}
+
+static gy_status run_all(struct gy_duck *d, struct gy_str sql, const struct gy_duck_param *params,
+                         size_t n_params, struct gy_duck_rows **ret, struct gy_err *err)
+{
+    struct gy_str rest = sql, statement;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
+    gy_buf_init(&text, GY_DUCK_MAX_SQL);
+    while (gy_duck_statement_next(&rest, &statement)) {
+        const bool last = is_last(rest);
         GY_AUTO(gy_duck_rows_free) struct gy_duck_rows *r = NULL;
-        GY_TRY(prepare(d, all, i, &r, err));
-        GY_TRY(bind(r->statement, params, last ? n_params : 0, err));
-        GY_TRY(execute(r, err));
+        gy_buf_reset(&text);
+        for (const char *c = sql.p; c < statement.p; c++) {
+            gy_buf_addc(&text, *c == '\n' ? "\n" : ""); /* so that messages name the right line */
+        }
+        gy_buf_add(&text, statement);
+        GY_TRY(gy_buf_check(&text, "the SQL", err));
+        if (d->before) {
+            GY_TRY(d->before(d->before_ctx, statement, err));
+        }
+        GY_TRY(run_one(d, text.p, params, last ? n_params : 0, &r, err));
         if (last) {
             *ret = GY_TAKE(r);
             return GY_OK;
         }
-        for (size_t rows = 1; rows > 0;) {
-            GY_TRY(gy_duck_next(r, &rows, err));
-        }
+        GY_TRY(drain(r, err));
     }
-    return GY_OK;
+    return gy_err_set(err, GY_E_INVALID, "there is no statement in the SQL");
 }
 
 gy_status gy_duck_query(struct gy_duck *d, struct gy_str sql, const struct gy_duck_param *params,
                         size_t n_params, struct gy_duck_rows **ret, struct gy_err *err)
 {
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf text; /* DuckDB wants a text that ends in NUL */
-    gy_buf_init(&text, GY_DUCK_MAX_SQL);
-    gy_buf_add(&text, sql);
-    GY_TRY(gy_buf_check(&text, "the SQL", err));
-    if (!gy_str_is_utf8(sql) || memchr(text.p, '\0', text.n)) {
+    if (sql.n > GY_DUCK_MAX_SQL) {
+        return gy_err_set(err, GY_E_TOOBIG, "the SQL is longer than %zu bytes", GY_DUCK_MAX_SQL);
+    }
+    if (!gy_str_is_utf8(sql) || gy_str_find(sql, '\0') != SIZE_MAX) {
         return gy_err_set(err, GY_E_INVALID, "the SQL is not UTF-8");
     }
     (void)pthread_mutex_lock(&d->lock);
     d->own = (struct gy_err)GY_ERR_INIT;
     (void)pthread_mutex_unlock(&d->lock);
-    duckdb_extracted_statements all = NULL;
-    const idx_t n = LIB->extract_statements(d->connection, text.p, &all);
-    const char *why = LIB->extract_statements_error(all);
-    gy_status status = GY_OK;
-    if (why) {
-        status = failed(d, why, err);
-    } else if (n == 0) {
-        status = gy_err_set(err, GY_E_INVALID, "there is no statement in the SQL");
-    } else {
-        status = run_all(d, all, n, params, n_params, ret, err);
-    }
-    LIB->destroy_extracted(&all);
-    return status;
+    return run_all(d, sql, params, n_params, ret, err);
 }
 
 gy_status gy_duck_run(struct gy_duck *d, struct gy_str sql, struct gy_err *err)
 {
     GY_AUTO(gy_duck_rows_free) struct gy_duck_rows *r = NULL;
     GY_TRY(gy_duck_query(d, sql, NULL, 0, &r, err));
-    for (size_t n = 1; n > 0;) {
-        GY_TRY(gy_duck_next(r, &n, err));
-    }
-    return GY_OK;
+    return drain(r, err);
 }
 
 size_t gy_duck_n_columns(const struct gy_duck_rows *r)

@@ -11,6 +11,9 @@
 struct gy_duck {
     duckdb_database database;
     duckdb_connection connection;
+    /* MAY be NULL. Called with each statement before it is parsed. */
+    gy_status (*before)(void *ctx, struct gy_str statement, struct gy_err *err);
+    void *before_ctx;
     pthread_mutex_t lock; /* guards own */
     struct gy_err own;    /* what failed in our own code while DuckDB ran it; OK: nothing */
 };

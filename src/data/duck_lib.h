@@ -69,15 +69,10 @@ GY_DUCK_HANDLE(table_function);
 GY_DUCK_HANDLE(bind_info);
 GY_DUCK_HANDLE(init_info);
 GY_DUCK_HANDLE(function_info);
-typedef struct _duckdb_replacement_scan_info {
-    void *internal_ptr;
-} * duckdb_replacement_scan_info;
 typedef void (*duckdb_delete_callback_t)(void *data);
 typedef void (*duckdb_table_function_bind_t)(duckdb_bind_info info);
 typedef void (*duckdb_table_function_init_t)(duckdb_init_info info);
 typedef void (*duckdb_table_function_t)(duckdb_function_info info, duckdb_data_chunk output);
-typedef void (*duckdb_replacement_callback_t)(duckdb_replacement_scan_info info,
-                                              const char *table_name, void *data);
 #endif
 
 /* Where things lie in what is passed by value or read in place (x86-64 and other LP64 machines). */
@@ -98,17 +93,19 @@ typedef void (*duckdb_replacement_callback_t)(duckdb_replacement_scan_info info,
 enum { GY_DUCK_SUCCESS = 0, GY_DUCK_INLINE_MAX = 12 };
 
 /* DUCKDB_TYPE_x and its number; those that a value can have. */
-#define GY_DUCK_TYPES(X)                                                                         \
-    X(BOOLEAN, 1)                                                                                \
-    X(TINYINT, 2)                                                                                \
-    X(SMALLINT, 3)                                                                               \
-    X(INTEGER, 4)                                                                                \
-    X(BIGINT, 5) X(UTINYINT, 6) X(USMALLINT, 7) X(UINTEGER, 8) X(UBIGINT, 9) X(FLOAT, 10)        \
-        X(DOUBLE, 11) X(TIMESTAMP, 12) X(DATE, 13) X(TIME, 14) X(INTERVAL, 15) X(HUGEINT, 16)    \
-            X(VARCHAR, 17) X(BLOB, 18) X(DECIMAL, 19) X(TIMESTAMP_S, 20) X(TIMESTAMP_MS, 21)     \
-                X(TIMESTAMP_NS, 22) X(ENUM, 23) X(LIST, 24) X(STRUCT, 25) X(MAP, 26) X(UUID, 27) \
-                    X(UNION, 28) X(BIT, 29) X(TIME_TZ, 30) X(TIMESTAMP_TZ, 31) X(UHUGEINT, 32)   \
-                        X(ARRAY, 33) X(BIGNUM, 35) X(SQLNULL, 36) X(TIME_NS, 39)
+#define GY_DUCK_TYPES(X)                                                                          \
+    X(BOOLEAN, 1)                                                                                 \
+    X(TINYINT, 2)                                                                                 \
+    X(SMALLINT, 3)                                                                                \
+    X(INTEGER, 4)                                                                                 \
+    X(BIGINT, 5)                                                                                  \
+    X(UTINYINT, 6)                                                                                \
+    X(USMALLINT, 7) X(UINTEGER, 8) X(UBIGINT, 9) X(FLOAT, 10) X(DOUBLE, 11) X(TIMESTAMP, 12)      \
+        X(DATE, 13) X(TIME, 14) X(INTERVAL, 15) X(HUGEINT, 16) X(VARCHAR, 17) X(BLOB, 18)         \
+            X(DECIMAL, 19) X(TIMESTAMP_S, 20) X(TIMESTAMP_MS, 21) X(TIMESTAMP_NS, 22) X(ENUM, 23) \
+                X(LIST, 24) X(STRUCT, 25) X(MAP, 26) X(UUID, 27) X(UNION, 28) X(BIT, 29)          \
+                    X(TIME_TZ, 30) X(TIMESTAMP_TZ, 31) X(UHUGEINT, 32) X(ARRAY, 33) X(BIGNUM, 35) \
+                        X(SQLNULL, 36) X(TIME_NS, 39)
 enum gy_duck_type {
 #define X(name, number) GY_DUCK_##name = (number),
     GY_DUCK_TYPES(X)
@@ -235,15 +232,7 @@ enum { GY_DUCK_RESULT_ROWS = 3 };
     X(void *, function_get_init_data, (duckdb_function_info info))                                \
     X(void *, function_get_local_init_data, (duckdb_function_info info))                          \
     X(void, function_set_error, (duckdb_function_info info, const char *error))                   \
-    X(void, add_replacement_scan,                                                                 \
-      (duckdb_database db, duckdb_replacement_callback_t replacement, void *extra_data,           \
-       duckdb_delete_callback_t delete_callback))                                                 \
-    X(void, replacement_scan_set_function_name,                                                   \
-      (duckdb_replacement_scan_info info, const char *function_name))                             \
-    X(void, replacement_scan_add_parameter,                                                       \
-      (duckdb_replacement_scan_info info, duckdb_value parameter))                                \
-    X(void, replacement_scan_set_error, (duckdb_replacement_scan_info info, const char *error))   \
-    X(duckdb_value, create_varchar_length, (const char *text, idx_t length))                      \
+    X(bool, is_null_value, (duckdb_value value))                                                  \
     X(void, destroy_value, (duckdb_value * value))                                                \
     X(char *, get_varchar, (duckdb_value value))                                                  \
     X(bool, get_bool, (duckdb_value val))
