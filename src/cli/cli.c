@@ -23,6 +23,7 @@ static const struct gy_verb_table *const g_tables[] = {
     &gy_cmd_data,
     &gy_cmd_data_schema,
     &gy_cmd_data_synth,
+    &gy_cmd_data_profile,
     &gy_cmd_data_remote,
     &gy_cmd_data_registry,
     &gy_cmd_dlq,

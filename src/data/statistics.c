@@ -116,34 +116,39 @@ void gy_statistics_json(const struct gy_statistics *s, struct gy_buf *out)
     struct gy_jw w;
     gy_jw_init(&w, out);
     gy_jw_obj(&w);
-    gy_jw_kv_strc(&w, "format", GY_STATISTICS_FORMAT);
-    gy_jw_kv_i64(&w, "rows", s->rows);
-    gy_jw_kv_i64(&w, "broken", s->broken);
-    gy_jw_kv_i64(&w, "distinct_rows", s->distinct_rows);
-    gy_jw_kv_bool(&w, "distinct_rows_exact", s->distinct_rows_exact);
-    gy_jw_key(&w, "columns");
-    gy_jw_arr(&w);
-    for (size_t i = 0; i < s->n_columns; i++) {
-        write_column(&w, &s->columns[i]);
-    }
-    gy_jw_arr_end(&w);
-    gy_jw_key(&w, "numbers"); /* names, since places mean nothing to people */
-    gy_jw_arr(&w);
-    for (size_t i = 0; i < s->n_numbers; i++) {
-        gy_jw_str(&w, s->columns[s->numbers[i]].name);
-    }
-    gy_jw_arr_end(&w);
-    gy_jw_key(&w, "correlations");
-    gy_jw_arr(&w);
-    for (size_t i = 0; i < s->n_numbers; i++) {
-        gy_jw_arr(&w);
-        for (size_t k = 0; k < s->n_numbers; k++) {
-            number(&w, s->correlations[i * s->n_numbers + k]);
-        }
-        gy_jw_arr_end(&w);
-    }
-    gy_jw_arr_end(&w);
+    gy_statistics_write(&w, s);
     gy_jw_obj_end(&w);
+}
+
+void gy_statistics_write(struct gy_jw *w, const struct gy_statistics *s)
+{
+    gy_jw_kv_strc(w, "format", GY_STATISTICS_FORMAT);
+    gy_jw_kv_i64(w, "rows", s->rows);
+    gy_jw_kv_i64(w, "broken", s->broken);
+    gy_jw_kv_i64(w, "distinct_rows", s->distinct_rows);
+    gy_jw_kv_bool(w, "distinct_rows_exact", s->distinct_rows_exact);
+    gy_jw_key(w, "columns");
+    gy_jw_arr(w);
+    for (size_t i = 0; i < s->n_columns; i++) {
+        write_column(w, &s->columns[i]);
+    }
+    gy_jw_arr_end(w);
+    gy_jw_key(w, "numbers"); /* names, since places mean nothing to people */
+    gy_jw_arr(w);
+    for (size_t i = 0; i < s->n_numbers; i++) {
+        gy_jw_str(w, s->columns[s->numbers[i]].name);
+    }
+    gy_jw_arr_end(w);
+    gy_jw_key(w, "correlations");
+    gy_jw_arr(w);
+    for (size_t i = 0; i < s->n_numbers; i++) {
+        gy_jw_arr(w);
+        for (size_t k = 0; k < s->n_numbers; k++) {
+            number(w, s->correlations[i * s->n_numbers + k]);
+        }
+        gy_jw_arr_end(w);
+    }
+    gy_jw_arr_end(w);
 }
 
 /* ---- reading ---- */

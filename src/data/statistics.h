@@ -111,6 +111,9 @@ const struct gy_statistics_column *gy_statistics_find(const struct gy_statistics
 /* As one JSON document, and back. Writing sticks failures to out. Fails: PARSE, CORRUPT, TOOBIG,
  * NOMEM. */
 void gy_statistics_json(const struct gy_statistics *s, struct gy_buf *out);
+/* The same as members of an open object, where others may follow: gy_statistics_parse passes over
+ * what it does not know. */
+void gy_statistics_write(struct gy_jw *w, const struct gy_statistics *s);
 GY_CHECKED gy_status gy_statistics_parse(struct gy_str json, struct gy_statistics **ret,
                                          struct gy_err *err);
 

@@ -16,6 +16,15 @@
 #define SERIES_W 1000.0
 #define SERIES_H 150.0
 #define SERIES_LEFT 44.0
+#define BARS_W 320.0
+#define BARS_LEFT 110.0
+#define BARS_RIGHT 60.0
+#define BAR_LINE 20.0
+#define HEAT_CELL 40.0
+#define HEAT_LEFT 110.0
+#define HEAT_BELOW 96.0
+#define HEAT_NUMBERS 16 /* with more columns the cells are too small for them */
+#define NAME_BYTES 17   /* of a name beside a chart */
 
 static void begin(struct gy_buf *b, double w, double h, struct gy_str label)
 {
@@ -52,7 +61,7 @@ static double tallest(const struct gy_svg_histogram *h)
 {
     double top = 0;
     for (size_t i = 0; i < h->n_bins; i++) {
-        top = isfinite(h->reference[i]) ? fmax(top, h->reference[i]) : top;
+        top = h->reference && isfinite(h->reference[i]) ? fmax(top, h->reference[i]) : top;
         top = isfinite(h->current[i]) ? fmax(top, h->current[i]) : top;
     }
     return top > 0 ? top : 1;
@@ -77,9 +86,12 @@ void gy_svg_histogram(struct gy_buf *b, const struct gy_svg_histogram *h)
     double top = tallest(h);
     begin(b, HISTOGRAM_W, HISTOGRAM_H + AXIS_H, h->label);
     if (h->n_bins > 0 && isfinite(h->low) && isfinite(h->high)) {
-        gy_buf_addc(b, "<path fill=\"var(--ref)\" fill-opacity=\".55\" d=\"");
-        steps(b, h->reference, h->n_bins, top, true);
-        gy_buf_addc(b, "\"/><path fill=\"var(--cur)\" fill-opacity=\".18\" stroke=\"var(--cur)\" "
+        if (h->reference) {
+            gy_buf_addc(b, "<path fill=\"var(--ref)\" fill-opacity=\".55\" d=\"");
+            steps(b, h->reference, h->n_bins, top, true);
+            gy_buf_addc(b, "\"/>");
+        }
+        gy_buf_addc(b, "<path fill=\"var(--cur)\" fill-opacity=\".18\" stroke=\"var(--cur)\" "
                        "stroke-width=\"1.8\" stroke-linejoin=\"round\" d=\"");
         steps(b, h->current, h->n_bins, top, false);
         gy_buf_addc(b, "\"/>");
@@ -209,6 +221,105 @@ void gy_svg_series(struct gy_buf *b, const struct gy_svg_series *s)
                     point_color(p->color));
         gy_html_text(b, p->title);
         gy_buf_addc(b, "</title></circle>");
+    }
+    gy_buf_addc(b, "</svg>");
+}
+
+/* ---- bars ---- */
+
+/* A name that fits, cut between characters. */
+static struct gy_str short_name(struct gy_str s, char out[32])
+{
+    if (s.n <= NAME_BYTES) {
+        return s;
+    }
+    size_t n = NAME_BYTES - 1;
+    while (n > 0 && ((unsigned char)s.p[n] & 0xc0) == 0x80) {
+        n--;
+    }
+    int written = snprintf(out, 32, "%.*s\xe2\x80\xa6", (int)n, s.p);
+    return gy_str_n(out, written < 0 ? 0 : (size_t)written);
+}
+
+static void bar(struct gy_buf *b, double y, double height, double share, double longest,
+                const char *color)
+{
+    if (isfinite(share) && share > 0) {
+        gy_buf_addf(b,
+                    "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" rx=\"2\" "
+                    "fill=\"%s\" fill-opacity=\".75\"/>",
+                    BARS_LEFT, y, fmax(share / longest * (BARS_W - BARS_LEFT - BARS_RIGHT), 1),
+                    height, color);
+    }
+}
+
+void gy_svg_bars(struct gy_buf *b, const struct gy_svg_bars *c)
+{
+    double longest = 0;
+    char name[32], number[32];
+    for (size_t i = 0; i < c->n; i++) {
+        longest = isfinite(c->items[i].share) ? fmax(longest, c->items[i].share) : longest;
+        longest = isfinite(c->items[i].reference) ? fmax(longest, c->items[i].reference) : longest;
+    }
+    longest = longest > 0 ? longest : 1;
+    begin(b, BARS_W, BAR_LINE * (double)c->n + 4, c->label);
+    for (size_t i = 0; i < c->n; i++) {
+        const struct gy_svg_bar *item = &c->items[i];
+        double y = BAR_LINE * (double)i + 4;
+        bool two = isfinite(item->reference);
+        text(b, BARS_LEFT - 8, y + 11, "end", "v", short_name(item->label, name));
+        bar(b, y, two ? 7 : 14, item->share, longest, "var(--cur)");
+        bar(b, y + 8, 7, item->reference, longest, "var(--ref)");
+        if (isfinite(item->share)) {
+            (void)snprintf(number, sizeof number, "%.1f %%", 100 * item->share);
+        } else {
+            (void)snprintf(number, sizeof number, "-");
+        }
+        text(b, BARS_W, y + 11, "end", "", item->note.n ? item->note : gy_str_c(number));
+    }
+    gy_buf_addc(b, "</svg>");
+}
+
+/* ---- heatmap ---- */
+
+static void heat_cell(struct gy_buf *b, const struct gy_svg_heatmap *h, size_t row, size_t column)
+{
+    double v = h->values[row * h->n + column];
+    double x = HEAT_LEFT + HEAT_CELL * (double)column, y = HEAT_CELL * (double)row;
+    char number[32];
+    if (!isfinite(v)) {
+        return;
+    }
+    gy_buf_addf(b,
+                "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\" "
+                "fill-opacity=\"%.2f\"><title>",
+                x, y, HEAT_CELL - 1, HEAT_CELL - 1, v < 0 ? "var(--bad)" : "var(--cur)",
+                fmin(fabs(v), 1) * 0.9);
+    gy_html_text(b, h->names[row]);
+    gy_buf_addc(b, ", ");
+    gy_html_text(b, h->names[column]);
+    gy_buf_addf(b, ": %.3f</title></rect>", v);
+    if (h->n <= HEAT_NUMBERS) {
+        (void)snprintf(number, sizeof number, "%.2f", v);
+        text(b, x + HEAT_CELL / 2, y + HEAT_CELL / 2 + 4, "middle", "v", gy_str_c(number));
+    }
+}
+
+void gy_svg_heatmap(struct gy_buf *b, const struct gy_svg_heatmap *h)
+{
+    char name[32];
+    double side = HEAT_CELL * (double)h->n;
+    begin(b, HEAT_LEFT + side, side + HEAT_BELOW, h->label);
+    for (size_t i = 0; i < h->n; i++) {
+        double middle = HEAT_CELL * ((double)i + 0.5);
+        text(b, HEAT_LEFT - 8, middle + 4, "end", "", short_name(h->names[i], name));
+        gy_buf_addf(b, "<g transform=\"translate(%.1f %.1f) rotate(-60)\">", HEAT_LEFT + middle + 4,
+                    side + 10);
+        text(b, 0, 0, "end", "", short_name(h->names[i], name));
+        gy_buf_addc(b, "</g>");
+        for (size_t k = 0; k < h->n; k++) {
+            heat_cell(b, h, i, k);
+        }
     }
     gy_buf_addc(b, "</svg>");
 }

@@ -7,8 +7,8 @@
 
 #include "base/buf.h"
 
-/* Two distributions over the same bins: what was expected as an area, what came as a line with an
- * area. Shares, not counts. */
+/* One or two distributions over the same bins: what was expected as an area (NULL: nothing was),
+ * what came as a line with an area. Shares, not counts. */
 struct gy_svg_histogram {
     struct gy_str label; /* for readers: "Temp" */
     double low, high;    /* of the axis */
@@ -46,5 +46,28 @@ struct gy_svg_series {
     struct gy_str first, last; /* what stands under the ends of the axis */
 };
 void gy_svg_series(struct gy_buf *b, const struct gy_svg_series *s);
+
+/* How much of each: bars to the right from the names on, each with a second one below it where
+ * there is another share. Shares of 1; the longest fills the width. */
+struct gy_svg_bar {
+    struct gy_str label, note; /* note: at the right end; MAY be absent */
+    double share, reference;   /* not finite: none */
+};
+struct gy_svg_bars {
+    struct gy_str label;
+    const struct gy_svg_bar *items;
+    size_t n;
+};
+void gy_svg_bars(struct gy_buf *b, const struct gy_svg_bars *c);
+
+/* A square of values from -1 to 1, row by row, with names at the left and below; what is not finite
+ * is left blank. */
+struct gy_svg_heatmap {
+    struct gy_str label;
+    const struct gy_str *names;
+    size_t n;
+    const double *values;
+};
+void gy_svg_heatmap(struct gy_buf *b, const struct gy_svg_heatmap *h);
 
 #endif

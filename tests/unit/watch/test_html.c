@@ -46,6 +46,17 @@ static void charts(struct gy_buf *b)
     const double some[4] = {0.1, NAN, 0.6, 0.3};
     const double none[4] = {0};
     const struct gy_svg_histogram h = {gy_str_c(nasty), -1, 3, some, none, 4};
+    const struct gy_svg_histogram alone = {GY_STR("x"), 0, 1, NULL, some, 4};
+    const struct gy_svg_bar bars[] = {{gy_str_c(nasty), gy_str_c(nasty), 0.5, NAN},
+                                      {GY_STR("ééééééééééééé"), GY_STR_NULL, NAN, 0.7}};
+    const struct gy_svg_bars list = {gy_str_c(nasty), bars, 2};
+    const struct gy_str names[] = {gy_str_c(nasty), GY_STR("b")};
+    const struct gy_svg_heatmap heat = {gy_str_c(nasty), names, 2, some};
+    const struct gy_svg_heatmap no_heat = {GY_STR("r"), names, 0, some};
+    gy_svg_histogram(b, &alone);
+    gy_svg_bars(b, &list);
+    gy_svg_heatmap(b, &heat);
+    gy_svg_heatmap(b, &no_heat);
     const struct gy_svg_histogram nothing = {GY_STR("x"), NAN, NAN, none, none, 4};
     const struct gy_svg_interval items[] = {
         {GY_STR("rule"), GY_STR_NULL, 0.5, 0.4, 0.6, 0},
