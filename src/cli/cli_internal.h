@@ -115,6 +115,9 @@ extern const struct gy_verb_table gy_cmd_user;           /* cmd_user.c: user, wo
 extern const struct gy_verb_table gy_cmd_token;          /* cmd_token.c */
 extern const struct gy_verb_table gy_cmd_audit;          /* cmd_audit.c */
 
+/* cmd_data_track.c: add, commit, status, unprotect, remove */
+extern const struct gy_verb_table gy_cmd_data_track;
+
 /* cmd_data_registry.c: tag, untag, describe, lineage, delete */
 extern const struct gy_verb_table gy_cmd_data_registry;
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gyre data list, show, checkout: dataset versions, through the routes. */
+/* gyre data list, show, checkout: dataset versions, through the routes; and what DVC tracks. */
 #include "base/file.h"
 #include "cli/ask.h"
 #include "cli/dataset_get.h"
+#include "cli/dvc_work.h"
 #include "cli/model_input.h"
 
 #define BASE "/api/gyre/v1"
@@ -119,11 +120,12 @@ static gy_status run_show(struct gy_cli *cli, void *opts, struct gy_err *err)
 
 struct checkout_opts {
     const char *output;
+    bool force, relink;
 };
 
-static gy_status run_checkout(struct gy_cli *cli, void *opts, struct gy_err *err)
+static gy_status checkout_dataset(struct gy_cli *cli, const struct checkout_opts *o,
+                                  struct gy_err *err)
 {
-    const struct checkout_opts *o = opts;
     GY_AUTO_DONE(gy_cli_answer_done) struct gy_cli_answer answer = {.doc = NULL};
     GY_TRY(gy_dir_make_for(o->output, err));
     GY_TRY(gy_cli_dataset_get(cli, cli->argv[0], o->output, &answer, err));
@@ -137,7 +139,31 @@ static gy_status run_checkout(struct gy_cli *cli, void *opts, struct gy_err *err
     return GY_OK;
 }
 
+/* "name@3" is a registered dataset; anything else what DVC tracks here; and a bare name that DVC
+ * does not know a dataset's newest version. */
+static gy_status run_checkout(struct gy_cli *cli, void *opts, struct gy_err *err)
+{
+    const struct checkout_opts *o = opts;
+    struct gy_err why = GY_ERR_INIT;
+    if (cli->argc == 1 && gy_cli_is_dataset_ref(cli->argv[0])) {
+        return checkout_dataset(cli, o, err);
+    }
+    gy_status status = gy_cli_dvc_checkout(cli, o->force, o->relink, &why);
+    if (status == GY_E_NOTFOUND && cli->argc == 1 && !strchr(cli->argv[0], '/') &&
+        !gy_path_exists(cli->argv[0]) && !gy_str_ends(gy_str_c(cli->argv[0]), GY_STR(".dvc"))) {
+        return checkout_dataset(cli, o, err);
+    }
+    if (status != GY_OK && err) {
+        *err = why;
+    }
+    return status;
+}
+
 static const struct gy_opt checkout_opts[] = {
+    {"force", 'f', GY_OPT_FLAG, offsetof(struct checkout_opts, force), NULL, NULL,
+     "tracked: replace files that no cache holds"},
+    {"relink", 0, GY_OPT_FLAG, offsetof(struct checkout_opts, relink), NULL, NULL,
+     "tracked: make links anew where they are not as cache.type says"},
     {"output", 'o', GY_OPT_STR, offsetof(struct checkout_opts, output), "FILE", "data.csv",
      "the file to write"},
 };
@@ -168,12 +194,14 @@ static const struct gy_verb verbs[] = {
      .run = run_show},
     {.noun = "data",
      .verb = "checkout",
-     .args = "NAME[@VERSION|@TAG]",
-     .min_args = 1,
-     .max_args = 1,
-     .summary = "write the bytes of a dataset version to a file",
-     .examples =
-         "  gyre data checkout sepsis@1 -o data.csv\n  gyre data checkout sepsis@v1.0 -o data.csv",
+     .args = "[NAME@VERSION | TARGET...]",
+     .max_args = -1,
+     .summary = "bring data here: a registered version into a file, or what DVC tracks",
+     .details = "NAME@VERSION or NAME@TAG: the bytes of a registered dataset, into --output.\n"
+                "TARGET: a .dvc file, a tracked path, a path inside or above one, a stage; none: "
+                "all of them.",
+     .examples = "  gyre data checkout sepsis@1 -o data.csv\n  gyre data checkout\n"
+                 "  gyre data checkout images.dvc",
      .opts = checkout_opts,
      .n_opts = sizeof checkout_opts / sizeof checkout_opts[0],
      .opts_bytes = sizeof(struct checkout_opts),

@@ -19,5 +19,10 @@ GY_CHECKED gy_status gy_git_revision(const char *dir, char ret[GY_CODE_REVISION]
 /* Append "/name" to the .gitignore beside full (relative to dir) unless git ignores it already;
  * nothing without a repository. As DVC does for outputs it keeps. Fails: IO, DENIED, NOMEM. */
 GY_CHECKED gy_status gy_git_ignore(const char *dir, struct gy_str full, struct gy_err *err);
+/* Take that line out again; a .gitignore that is empty then goes. Fails: IO, DENIED, NOMEM. */
+GY_CHECKED gy_status gy_git_unignore(const char *dir, struct gy_str full, struct gy_err *err);
+/* Is full, or anything in it, in git's index? Without a repository: no. Fails: IO, NOMEM. */
+GY_CHECKED gy_status gy_git_tracks(const char *dir, struct gy_str full, bool *ret,
+                                   struct gy_err *err);
 
 #endif

@@ -1,161 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "flow/lock.h"
 
-#include <math.h>
 #include <stdio.h>
 
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "data/dvc/yaml_out.h"
 
 #define MAX_LOCK (64 * GY_MIB)
-#define FOLD_AT 80 /* ruamel's line width */
 
 static gy_status no_memory(struct gy_err *err)
 {
     return gy_err_set(err, GY_E_NOMEM, "out of memory for dvc.lock");
-}
-
-static void indent(struct gy_buf *out, int n)
-{
-    for (int i = 0; i < n; i++) {
-        gy_buf_add_char(out, ' ');
-    }
-}
-
-/* ---- YAML as ruamel writes it for DVC ---- */
-
-static void add_scalar_node(struct gy_buf *out, const struct gy_yaml_node *n)
-{
-    char number[32];
-    switch (n->kind) {
-    case GY_YAML_NULL:
-        break; /* nothing behind the colon */
-    case GY_YAML_BOOL:
-        gy_buf_addc(out, n->b ? "true" : "false");
-        break;
-    case GY_YAML_INT:
-        gy_buf_addf(out, "%lld", (long long)n->i);
-        break;
-    case GY_YAML_FLOAT:
-        if (isfinite(n->f)) {
-            (void)gy_fmt_f64(n->f, number);
-            gy_buf_addc(out, number);
-        } else {
-            gy_buf_addc(out, isnan(n->f) ? ".nan" : n->f < 0 ? "-.inf" : ".inf");
-        }
-        break;
-    case GY_YAML_STR:
-        gy_yaml_add_scalar(out, n->text);
-        break;
-    case GY_YAML_SEQ:
-    case GY_YAML_MAP:
-        break; /* not scalars */
-    }
-}
-
-static void add_node(struct gy_buf *out, const struct gy_yaml_node *n, int depth);
-
-/* The entries of a map, the first one on the line we are on. */
-static void add_entries(struct gy_buf *out, const struct gy_yaml_node *map, int depth)
-{
-    for (size_t i = 0; i < map->n_items; i++) {
-        if (i > 0) {
-            indent(out, depth);
-        }
-        gy_yaml_add_scalar(out, map->keys[i]);
-        gy_buf_add_char(out, ':');
-        add_node(out, &map->items[i], depth);
-    }
-}
-
-/* A list below a key stands at the key's own column. */
-static void add_items(struct gy_buf *out, const struct gy_yaml_node *seq, int depth)
-{
-    for (size_t i = 0; i < seq->n_items; i++) {
-        const struct gy_yaml_node *item = &seq->items[i];
-        if (i > 0) {
-            indent(out, depth);
-        }
-        gy_buf_add_char(out, '-');
-        if (item->n_items > 0 && item->kind == GY_YAML_MAP) {
-            gy_buf_add_char(out, ' ');
-            add_entries(out, item, depth + 2);
-        } else if (item->n_items > 0 && item->kind == GY_YAML_SEQ) {
-            gy_buf_add_char(out, ' ');
-            add_items(out, item, depth + 2);
-        } else {
-            add_node(out, item, depth);
-        }
-    }
-}
-
-/* What follows "key:" or "-" at column `depth`, with the line's end. */
-static void add_node(struct gy_buf *out, const struct gy_yaml_node *n, int depth)
-{
-    if (n->kind == GY_YAML_MAP || n->kind == GY_YAML_SEQ) {
-        bool map = n->kind == GY_YAML_MAP;
-        if (n->n_items == 0) {
-            gy_buf_addc(out, map ? " {}\n" : " []\n");
-            return;
-        }
-        gy_buf_add_char(out, '\n');
-        indent(out, map ? depth + 2 : depth);
-        if (map) {
-            add_entries(out, n, depth + 2);
-        } else {
-            add_items(out, n, depth);
-        }
-        return;
-    }
-    if (n->kind != GY_YAML_NULL) {
-        gy_buf_add_char(out, ' ');
-    }
-    add_scalar_node(out, n);
-    gy_buf_add_char(out, '\n');
-}
-
-static size_t column_of(const struct gy_buf *out)
-{
-    size_t at = out->n;
-    while (at > 0 && out->p[at - 1] != '\n') {
-        at--;
-    }
-    return out->n - at;
-}
-
-/* A text value, folded like ruamel's write_plain: a word that would pass the 80th column starts a
- * new line, and the blank before it stays behind. Quoted texts are not folded: they read back the
- * same. */
-static void add_folded(struct gy_buf *out, struct gy_str text, int depth)
-{
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf plain;
-    gy_buf_init(&plain, MAX_LOCK);
-    gy_yaml_add_scalar(&plain, text);
-    if (plain.failed != GY_OK || plain.n == 0 || plain.p[0] == '"' || plain.p[0] == '\'' ||
-        gy_str_find_str(text, GY_STR("  ")) != SIZE_MAX) {
-        gy_yaml_add_scalar(out, text);
-        gy_buf_add_char(out, '\n');
-        return;
-    }
-    struct gy_str rest = text;
-    struct gy_str word;
-    bool first = true;
-    while (gy_str_next(&rest, ' ', &word)) {
-        if (!first && column_of(out) >= FOLD_AT) {
-            gy_buf_add_char(out, '\n');
-            indent(out, depth);
-        } else if (!first) {
-            gy_buf_add_char(out, ' ');
-        }
-        if (column_of(out) + word.n > FOLD_AT && column_of(out) > (size_t)depth) {
-            gy_buf_add_char(out, '\n');
-            indent(out, depth);
-        }
-        gy_buf_add(out, word);
-        first = false;
-    }
-    gy_buf_add_char(out, '\n');
 }
 
 static void add_entry(struct gy_buf *out, const struct gy_flow_entry *e)
@@ -183,7 +40,7 @@ static void add_stage(struct gy_buf *out, const struct gy_flow_stage *s,
         if (s->cmd_is_list) {
             gy_buf_addc(out, "    - ");
         }
-        add_folded(out, s->cmd[i], 6);
+        gy_dvc_yaml_folded(out, s->cmd[i], 6);
     }
     if (s->n_deps > 0) {
         gy_buf_addc(out, "    deps:\n");
@@ -296,7 +153,7 @@ static gy_status add_param(const struct gy_flow_stage *s, const struct gy_flow_p
     gy_buf_addc(out, "        ");
     gy_yaml_add_scalar(out, key);
     gy_buf_add_char(out, ':');
-    add_node(out, value, 8);
+    gy_dvc_yaml_node(out, value, 8);
     gy_jw_keys(w, key);
     json_node(w, value);
     return GY_OK;
@@ -482,7 +339,7 @@ static gy_status params_changed(const struct gy_yaml_node *params, struct gy_str
     gy_buf_init(&was, GY_MAX_YAML);
     if (params && params->kind == GY_YAML_MAP && params->n_items > 0) {
         gy_buf_addc(&was, "    params:");
-        add_node(&was, params, 4);
+        gy_dvc_yaml_node(&was, params, 4);
     }
     GY_TRY(gy_buf_check(&was, "the parameters", err));
     *ret = !gy_str_eq(gy_buf_str(&was), now);
@@ -538,15 +395,15 @@ static void add_locked_stage(struct gy_buf *out, struct gy_str name, const struc
         const struct gy_yaml_node *v = &n->items[i];
         if (gy_str_eqc(n->keys[i], "cmd") && v->kind == GY_YAML_STR) {
             gy_buf_add_char(out, ' ');
-            add_folded(out, v->text, 6);
+            gy_dvc_yaml_folded(out, v->text, 6);
         } else if (gy_str_eqc(n->keys[i], "cmd") && v->kind == GY_YAML_SEQ) {
             gy_buf_add_char(out, '\n');
             for (size_t k = 0; k < v->n_items; k++) {
                 gy_buf_addc(out, "    - ");
-                add_folded(out, v->items[k].text, 6);
+                gy_dvc_yaml_folded(out, v->items[k].text, 6);
             }
         } else {
-            add_node(out, v, 4);
+            gy_dvc_yaml_node(out, v, 4);
         }
     }
 }
@@ -575,7 +432,7 @@ gy_status gy_flow_lock_write(const char *dir, struct gy_flow_lock *l, const stru
         if (!gy_str_eqc(root->keys[i], "schema") && !gy_str_eqc(root->keys[i], "stages")) {
             gy_yaml_add_scalar(&out, root->keys[i]);
             gy_buf_add_char(&out, ':');
-            add_node(&out, &root->items[i], 0);
+            gy_dvc_yaml_node(&out, &root->items[i], 0);
         }
     }
     GY_TRY(gy_buf_check(&out, "dvc.lock", err));
