@@ -16,7 +16,7 @@
 /* A letter starts so; the digest is put in when it is known, which is when its source has been
  * read.
  */
-static const char START[] = "{\"source\":\"";
+#define START "{\"source\":\"" /* how a letter begins */
 enum { DIGEST_AT = sizeof START - 1, DIGEST_END = DIGEST_AT + GY_SHA256_HEX - 1 };
 
 /* The letters of one source. */

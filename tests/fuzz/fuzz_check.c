@@ -14,6 +14,10 @@ static const char SCHEMA[] = "columns:\n"
                              "  - {name: s, type: string}\n"
                              "  - {name: b, type: bool}\n"
                              "  - {name: t, type: time}\n"
+                             "  - {name: z, type: time, zone: '+02:00'}\n"
+                             "  - {name: n, type: time, zone: none}\n"
+                             "  - {name: l, type: float, list: ';', value_count: {max: 9}}\n"
+                             "  - {name: k, type: bool, list: ' '}\n"
                              "  - {name: v, type: string, values: [x, 'a,b'], required: true}\n"
                              "missing: ['', NaN, '?']\n";
 
@@ -23,7 +27,7 @@ static int64_t canonical(const struct gy_schema *schema, struct gy_str csv, stru
                          bool all_good)
 {
     struct slow_reader in = slow_reader(csv, 0);
-    struct gy_csv_options o = {.delimiter = ',', .record_max = all_good ? 4000 : 1000};
+    struct gy_csv_options o = {.delimiter = ',', .record_max = all_good ? 10000 : 1000};
     struct gy_csv_field fields[64];
     struct gy_reasons reasons;
     struct gy_csv *c = NULL;
