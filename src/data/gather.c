@@ -175,26 +175,6 @@ static bool is_marker(const struct gy_gather *g, struct gy_str bare)
     return false;
 }
 
-/* Seconds since 1970 of a canonical time; one without a zone is read as UTC. */
-static double time_number(struct gy_str canonical)
-{
-    char text[GY_VALUE_TEXT + 12];
-    int64_t us = 0;
-    size_t n = canonical.n;
-    memcpy(text, canonical.p, n);
-    if (n == 10) {
-        memcpy(text + n, "T00:00:00", 9);
-        n += 9;
-    }
-    if (text[n - 1] != 'Z') {
-        text[n++] = 'Z';
-    }
-    if (gy_time_parse_iso(gy_str_n(text, n), &us, NULL) != GY_OK) {
-        return NAN;
-    }
-    return (double)us / 1e6;
-}
-
 static bool canonical_of(const struct gather_column *c, struct gy_str text, char out[GY_VALUE_TEXT],
                          struct gy_str *ret, double *ret_num)
 {
@@ -202,47 +182,78 @@ static bool canonical_of(const struct gather_column *c, struct gy_str text, char
                      : gy_value_canonical(c->type, text, out, ret, ret_num);
 }
 
-static gy_status add_number(struct gy_gather *g, struct gather_column *c, struct gy_str text,
-                            struct gy_err *err)
+/* The key of a time: microseconds since 1970, one without a zone being read as UTC. False: not a
+ * time of this column. Most are written with their zone, and need no canonical text. */
+static bool time_key(const struct gather_column *c, struct gy_str text, uint64_t *ret)
+{
+    char out[GY_VALUE_TEXT], whole[GY_VALUE_TEXT + 16];
+    struct gy_str canonical;
+    double number;
+    int64_t us = 0;
+    if (text.n > 10 && gy_time_parse_iso(text, &us, NULL) == GY_OK) {
+        *ret = gy_tally_time(us, GATHER_ZONED);
+        return true;
+    }
+    if (!canonical_of(c, text, out, &canonical, &number)) {
+        return false;
+    }
+    size_t n = canonical.n;
+    unsigned form = n == 10 ? GATHER_DAY : canonical.p[n - 1] == 'Z' ? GATHER_ZONED : GATHER_LOCAL;
+    memcpy(whole, canonical.p, n);
+    if (form == GATHER_DAY) {
+        memcpy(whole + n, "T00:00:00", 9);
+        n += 9;
+    }
+    whole[n] = 'Z';
+    n += form == GATHER_ZONED ? 0 : 1;
+    if (gy_time_parse_iso(gy_str_n(whole, n), &us, NULL) != GY_OK) {
+        return false;
+    }
+    *ret = gy_tally_time(us, form);
+    return true;
+}
+
+/* The number of a value and its key in the tally. False: not of the column's type. */
+static bool number_key(const struct gather_column *c, struct gy_str text, double *ret,
+                       uint64_t *ret_key)
 {
     char out[GY_VALUE_TEXT];
     struct gy_str canonical = GY_STR_NULL;
-    double number = NAN;
+    if (c->type == GY_TYPE_TIME) {
+        bool fine = time_key(c, text, ret_key);
+        *ret = fine ? (double)gy_tally_time_us(*ret_key) / 1e6 : NAN;
+        return fine;
+    }
+    if (!gy_value_canonical(c->type, text, out, &canonical, ret)) {
+        return false;
+    }
+    if (c->type == GY_TYPE_FLOAT) {
+        *ret += 0.0; /* -0 */
+        memcpy(ret_key, ret, sizeof *ret);
+        return true;
+    }
+    int64_t whole = (int64_t)(fabs(*ret) < EXACT_INT ? *ret : 0);
+    bool fine = fabs(*ret) < EXACT_INT ||
+                gy_parse_i64(canonical, INT64_MIN, INT64_MAX, &whole, NULL) == GY_OK;
+    *ret_key = (uint64_t)whole;
+    return fine;
+}
+
+static void add_number(struct gy_gather *g, struct gather_column *c, struct gy_str text)
+{
     size_t at = c->slot * GY_GATHER_BLOCK + g->in_block;
-    g->values[at] = NAN;
     /* Most are numbers, so that is asked first; unless a marker looks like one. */
     bool marker = (text.n == 0 || g->missing_number) && is_marker(g, gy_str_trim(text));
-    if (marker || !canonical_of(c, text, out, &canonical, &number)) {
-        if (marker || is_marker(g, gy_str_trim(text))) {
-            c->missing++;
-        } else {
-            c->invalid++;
-        }
-        return GY_OK;
+    if (!marker && number_key(c, text, &g->values[at], &g->keys[at])) {
+        c->count++;
+        return;
     }
-    if (c->type == GY_TYPE_TIME) {
-        number = time_number(canonical);
-        if (isnan(number)) { /* a year or hour that only the grammar allows */
-            c->invalid++;
-            return GY_OK;
-        }
-        GY_TRY(gy_tally_add_text(&c->tally, canonical, number, err));
-    } else if (c->type == GY_TYPE_FLOAT) {
-        number += 0.0; /* -0 */
-        memcpy(&g->keys[at], &number, sizeof number);
+    g->values[at] = NAN;
+    if (marker || is_marker(g, gy_str_trim(text))) {
+        c->missing++;
     } else {
-        int64_t whole = 0;
-        if (fabs(number) < EXACT_INT) {
-            whole = (int64_t)number;
-        } else if (gy_parse_i64(canonical, INT64_MIN, INT64_MAX, &whole, NULL) != GY_OK) {
-            c->invalid++;
-            return GY_OK;
-        }
-        g->keys[at] = (uint64_t)whole;
+        c->invalid++;
     }
-    c->count++;
-    g->values[at] = number;
-    return GY_OK;
 }
 
 static gy_status add_text(struct gy_gather *g, struct gather_column *c, struct gy_str text,
@@ -260,7 +271,7 @@ static gy_status add_text(struct gy_gather *g, struct gather_column *c, struct g
     c->count++;
     c->length_sum += (int64_t)text.n;
     c->max_length = c->max_length < (int64_t)text.n ? (int64_t)text.n : c->max_length;
-    return gy_tally_add_text(&c->tally, text, NAN, err);
+    return gy_tally_add_text(&c->tally, text, err);
 }
 
 /* Values between separators: the row counts when all of them are of the type. */
@@ -288,7 +299,7 @@ static gy_status add_list(struct gy_gather *g, struct gather_column *c, struct g
         (void)canonical_of(c, gy_str_trim(item), out, &canonical, &number); /* it was just now */
         c->length_sum += (int64_t)canonical.n;
         c->max_length = c->max_length < (int64_t)canonical.n ? (int64_t)canonical.n : c->max_length;
-        GY_TRY(gy_tally_add_text(&c->tally, canonical, NAN, err));
+        GY_TRY(gy_tally_add_text(&c->tally, canonical, err));
     }
     c->count++;
     c->n_values += n;
@@ -300,9 +311,11 @@ static gy_status add_list(struct gy_gather *g, struct gather_column *c, struct g
 static gy_status add_value(struct gy_gather *g, struct gather_column *c, struct gy_str text,
                            bool utf8, struct gy_err *err)
 {
-    return c->list      ? add_list(g, c, text, utf8, err)
-           : c->numeric ? add_number(g, c, text, err)
-                        : add_text(g, c, text, utf8, err);
+    if (c->numeric) {
+        add_number(g, c, text);
+        return GY_OK;
+    }
+    return c->list ? add_list(g, c, text, utf8, err) : add_text(g, c, text, utf8, err);
 }
 
 static bool is_ascii(struct gy_str s)
@@ -433,6 +446,18 @@ static void merge_pair(struct pair *into, const struct pair *from)
     into->n = n;
 }
 
+static gy_status flush_keys(struct gy_gather *g, struct gather_column *c, const double *v,
+                            size_t rows, struct gy_err *err)
+{
+    uint64_t *keys = &g->keys[c->slot * GY_GATHER_BLOCK];
+    size_t n = 0;
+    for (size_t i = 0; i < rows; i++) {
+        keys[n] = keys[i];
+        n += isnan(v[i]) ? 0 : 1;
+    }
+    return gy_tally_add_all(&c->tally, keys, n, err);
+}
+
 /* The numbers of one column of the block. */
 static gy_status flush_column(struct gy_gather *g, struct gather_column *c, size_t rows,
                               struct gy_err *err)
@@ -484,13 +509,7 @@ static gy_status flush_column(struct gy_gather *g, struct gather_column *c, size
             to[i] = v[i] - b->mean;
         }
     }
-    const uint64_t *keys = &g->keys[c->slot * GY_GATHER_BLOCK];
-    for (size_t i = 0; c->type != GY_TYPE_TIME && i < rows; i++) {
-        if (!isnan(v[i])) {
-            GY_TRY(gy_tally_add(&c->tally, keys[i], err));
-        }
-    }
-    return GY_OK;
+    return flush_keys(g, c, v, rows, err);
 }
 
 /* Rows in which one of the two is missing are left out. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/time.h"
 #include "data/gather_internal.h"
 
 #define RESULT_MAX (1 * GY_GIB)
@@ -15,6 +16,26 @@ static gy_status no_memory(struct gy_err *err)
 }
 
 /* ---- top values ---- */
+
+/* As schema.h has it. */
+static struct gy_str time_text(uint64_t key, char out[GY_VALUE_TEXT])
+{
+    char iso[32];
+    struct gy_str text;
+    double number;
+    struct gy_str whole = gy_str_n(iso, gy_time_iso(gy_tally_time_us(key), iso));
+    if (!gy_value_canonical(GY_TYPE_TIME, whole, out, &text, &number)) {
+        return GY_STR(""); /* can not be: it is one */
+    }
+    switch (key & 3) {
+    case GATHER_DAY:
+        return gy_str_sub(text, 0, 10);
+    case GATHER_LOCAL:
+        return gy_str_sub(text, 0, text.n - 1);
+    default:
+        return text;
+    }
+}
 
 /* A view into the tally, or into out. */
 static struct gy_str value_text(const struct gather_column *c, size_t i, char out[GY_VALUE_TEXT])
@@ -32,17 +53,12 @@ static struct gy_str value_text(const struct gather_column *c, size_t i, char ou
     case GY_TYPE_FLOAT:
         return gy_str_n(out, gy_fmt_f64_trim(gy_tally_number(t, i), out));
     case GY_TYPE_TIME:
+        return time_text(t->entries[i].key, out);
     case GY_TYPE_STRING:
     case GY_TYPE_IMAGE:
         break;
     }
     return gy_tally_text(t, i);
-}
-
-static int by_count(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x < y) - (x > y);
 }
 
 static int by_count_then_text(const void *a, const void *b)
@@ -57,7 +73,7 @@ static int by_count_then_text(const void *a, const void *b)
 /* The count that a value must have to come into question. */
 static gy_status least_count(const struct gy_tally *t, int64_t *ret, struct gy_err *err)
 {
-    *ret = t->short_by + 1;
+    *ret = t->over ? t->short_by + 2 : 1; /* among very many, once is not frequent */
     if (t->n <= GY_STATISTICS_MAX_TOP) {
         return GY_OK;
     }
@@ -68,8 +84,7 @@ static gy_status least_count(const struct gy_tally *t, int64_t *ret, struct gy_e
     for (size_t i = 0; i < t->n; i++) {
         counts[i] = t->entries[i].count;
     }
-    qsort(counts, t->n, sizeof *counts, by_count);
-    int64_t last = counts[GY_STATISTICS_MAX_TOP - 1];
+    int64_t last = gy_count_select(counts, t->n, GY_STATISTICS_MAX_TOP - 1);
     *ret = *ret < last ? last : *ret;
     gy_free(counts);
     return GY_OK;

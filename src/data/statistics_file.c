@@ -13,9 +13,9 @@
 #include "net/call.h"
 
 #define HEAD_BYTES (4 * GY_MIB)  /* what types are told from, when no schema tells them */
-#define SHARD_BYTES (4 * GY_MIB) /* of records; the last one may pass it */
-#define SHARD_RECORDS 65536      /* at most; fewer than a gather counts exactly */
-#define SHARDS_A_THREAD 2
+#define SHARD_BYTES (1 * GY_MIB) /* of records; the last one may pass it */
+#define SHARD_RECORDS 16384      /* at most; fewer than a gather counts exactly */
+#define SHARDS_A_THREAD 4
 #define MAX_THREADS 64
 
 struct record {

@@ -2,15 +2,15 @@
 #include "data/tally.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 #include "base/limits.h"
 #include "base/mem.h"
 
 #define FIRST_SLOTS 64
 #define POOL_MAX (4 * GY_GIB)
-#define AHEAD 8 /* entries that a merge looks up in advance: the table is larger than the caches \
-                 */
+#define AHEAD                                                                          \
+    8 /* entries that a merge looks up in advance: the table is larger than the caches \
+       */
 
 /* Stafford's mix 13 of the finisher of MurmurHash3: every bit of the key moves half of the bits. */
 static uint64_t mix(uint64_t x)
@@ -51,7 +51,7 @@ uint64_t gy_tally_hash(struct gy_str s)
 
 static bool has_texts(const struct gy_tally *t)
 {
-    return t->kind == GY_TALLY_TEXT || t->kind == GY_TALLY_TIME;
+    return t->kind == GY_TALLY_TEXT;
 }
 
 static bool has_numbers(const struct gy_tally *t)
@@ -147,10 +147,31 @@ static struct gy_str kept(struct gy_str text)
     return text;
 }
 
-static int by_count(const void *a, const void *b)
+/* Hoare's selection, with three parts, since most counts are equal. */
+int64_t gy_count_select(int64_t *counts, size_t n, size_t k)
 {
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x < y) - (x > y);
+    size_t from = 0, to = n;
+    for (;;) {
+        int64_t pivot = counts[from + (to - from) / 2];
+        size_t more = from, at = from, less = to; /* larger, equal, not seen, smaller */
+        while (at < less) {
+            int64_t c = counts[at];
+            if (c > pivot) {
+                counts[at++] = counts[more];
+                counts[more++] = c;
+            } else if (c < pivot) {
+                counts[at] = counts[--less];
+                counts[less] = c;
+            } else {
+                at++;
+            }
+        }
+        if (k >= more && k < less) {
+            return pivot;
+        }
+        from = k < more ? from : less;
+        to = k < more ? more : to;
+    }
 }
 
 /* Move entry i to place k <= i. Its text goes to the end of a new pool. */
@@ -176,8 +197,7 @@ static gy_status give_up(struct gy_tally *t, struct gy_err *err)
     for (size_t i = 0; i < t->n; i++) {
         counts[i] = t->entries[i].count;
     }
-    qsort(counts, t->n, sizeof *counts, by_count);
-    int64_t less = counts[t->exact];
+    int64_t less = gy_count_select(counts, t->n, t->exact);
     gy_free(counts);
     struct gy_buf pool;
     gy_buf_init(&pool, POOL_MAX);
@@ -254,6 +274,21 @@ static gy_status find_or_make(struct gy_tally *t, uint64_t key, uint64_t m, int6
     return GY_OK;
 }
 
+static void fetch_slot(const struct gy_tally *t, uint64_t m)
+{
+    if (t->n_slots) {
+        __builtin_prefetch(&t->slots[m & (t->n_slots - 1)]);
+    }
+}
+
+static void fetch_entry(const struct gy_tally *t, uint64_t m)
+{
+    uint64_t slot = t->n_slots ? t->slots[m & (t->n_slots - 1)] : 0;
+    if (slot) {
+        __builtin_prefetch(&t->entries[(slot & UINT32_MAX) - 1], 1);
+    }
+}
+
 /* After an addition: too many different values? */
 static gy_status bound(struct gy_tally *t, struct gy_err *err)
 {
@@ -277,6 +312,9 @@ static double number_of(enum gy_tally_kind kind, uint64_t key)
         return (double)(int64_t)key;
     }
     memcpy(&v, &key, sizeof v);
+    if (kind == GY_TALLY_TIME) {
+        return (double)gy_tally_time_us(key) / 1e6;
+    }
     return kind == GY_TALLY_FLOAT ? v : NAN;
 }
 
@@ -294,21 +332,33 @@ gy_status gy_tally_add(struct gy_tally *t, uint64_t key, struct gy_err *err)
     return made ? bound(t, err) : GY_OK;
 }
 
-gy_status gy_tally_add_text(struct gy_tally *t, struct gy_str text, double number,
-                            struct gy_err *err)
+gy_status gy_tally_add_all(struct gy_tally *t, const uint64_t *keys, size_t n, struct gy_err *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (i + AHEAD < n) {
+            fetch_slot(t, mix(keys[i + AHEAD]));
+        }
+        if (i + AHEAD / 2 < n) {
+            fetch_entry(t, mix(keys[i + AHEAD / 2]));
+        }
+        GY_TRY(gy_tally_add(t, keys[i], err));
+    }
+    return GY_OK;
+}
+
+gy_status gy_tally_add_text(struct gy_tally *t, struct gy_str text, struct gy_err *err)
 {
     uint64_t key = gy_tally_hash(text), m = mix(key);
     bool made;
     if (t->over) {
-        GY_TRY(note_over(t, m, number, 1, err));
+        gy_hll_add(t->hll, m);
     }
     GY_TRY(find_or_make(t, key, m, 1, &made, err));
     if (!made) {
         return GY_OK;
     }
     struct gy_str keep = kept(text);
-    t->texts[t->n - 1] =
-        (struct gy_tally_text){t->pool.n, (uint32_t)keep.n, keep.n < text.n, number};
+    t->texts[t->n - 1] = (struct gy_tally_text){t->pool.n, (uint32_t)keep.n, keep.n < text.n};
     gy_buf_add(&t->pool, keep);
     GY_TRY(gy_buf_check(&t->pool, "the values of a column", err));
     return bound(t, err);
@@ -341,9 +391,11 @@ gy_status gy_tally_merge(struct gy_tally *into, const struct gy_tally *from, str
         into->short_by += from->short_by;
     }
     for (size_t i = 0; i < from->n; i++) {
-        if (i + AHEAD < from->n && into->n_slots) {
-            uint64_t m = mix(from->entries[i + AHEAD].key);
-            __builtin_prefetch(&into->slots[m & (into->n_slots - 1)]);
+        if (i + AHEAD < from->n) {
+            fetch_slot(into, mix(from->entries[i + AHEAD].key));
+        }
+        if (i + AHEAD / 2 < from->n) {
+            fetch_entry(into, mix(from->entries[i + AHEAD / 2].key));
         }
         if (into->over && !from->over) {
             GY_TRY(note_over(into, mix(from->entries[i].key), gy_tally_number(from, i),
@@ -363,7 +415,7 @@ int64_t gy_tally_distinct(const struct gy_tally *t)
 
 double gy_tally_number(const struct gy_tally *t, size_t i)
 {
-    return t->kind == GY_TALLY_TIME ? t->texts[i].number : number_of(t->kind, t->entries[i].key);
+    return number_of(t->kind, t->entries[i].key);
 }
 
 gy_status gy_tally_points(const struct gy_tally *t, struct gy_point **ret, size_t *ret_n,

@@ -18,7 +18,7 @@ enum gy_tally_kind {
     GY_TALLY_INT,   /* key: the int64 */
     GY_TALLY_FLOAT, /* key: the bits of the double; never -0 */
     GY_TALLY_TEXT,  /* key: gy_tally_hash of the text */
-    GY_TALLY_TIME,  /* the same, each with a number */
+    GY_TALLY_TIME,  /* key: gy_tally_time */
     GY_TALLY_HASH   /* key: a hash of what is only counted: nothing is kept when it is too much */
 };
 
@@ -30,14 +30,13 @@ struct gy_tally_text {
     uint64_t at; /* in the pool */
     uint32_t n;
     bool cut; /* longer than what is kept */
-    double number;
 };
 
 struct gy_tally {
     enum gy_tally_kind kind;
     size_t exact; /* different values that are counted exactly */
     struct gy_tally_entry *entries;
-    struct gy_tally_text *texts; /* of TEXT and TIME, one an entry */
+    struct gy_tally_text *texts; /* of TEXT, one an entry */
     size_t n, cap;
     uint64_t *slots; /* high half of the mixed key over index + 1; 0: free */
     size_t n_slots;
@@ -54,14 +53,27 @@ void gy_tally_done(struct gy_tally *t);
 void gy_tally_reset(struct gy_tally *t); /* as after init, memory kept */
 
 uint64_t gy_tally_hash(struct gy_str text);
-/* Add one of INT, FLOAT or HASH / of TEXT or TIME (number: of TIME). Fail: NOMEM, TOOBIG. */
+/* A time and how it was written (0 to 3), so that a day is not its midnight. */
+static inline uint64_t gy_tally_time(int64_t us, unsigned form)
+{
+    return (uint64_t)us << 2 | form;
+}
+static inline int64_t gy_tally_time_us(uint64_t key)
+{
+    return (int64_t)key >> 2;
+}
+/* Add one of any kind but TEXT / of TEXT. Fail: NOMEM, TOOBIG. */
 GY_CHECKED gy_status gy_tally_add(struct gy_tally *t, uint64_t key, struct gy_err *err);
-GY_CHECKED gy_status gy_tally_add_text(struct gy_tally *t, struct gy_str text, double number,
-                                       struct gy_err *err);
+GY_CHECKED gy_status gy_tally_add_text(struct gy_tally *t, struct gy_str text, struct gy_err *err);
+/* The same for many keys: what is far away in memory is fetched ahead. */
+GY_CHECKED gy_status gy_tally_add_all(struct gy_tally *t, const uint64_t *keys, size_t n,
+                                      struct gy_err *err);
 /* Both have the same kind and the same `exact`. Fails: NOMEM, TOOBIG; into is spoilt then. */
 GY_CHECKED gy_status gy_tally_merge(struct gy_tally *into, const struct gy_tally *from,
                                     struct gy_err *err);
 
+/* The k-th largest of n counts, from 0. Their order is lost. */
+int64_t gy_count_select(int64_t *counts, size_t n, size_t k);
 /* How many different values there were; exact unless t->over. */
 int64_t gy_tally_distinct(const struct gy_tally *t);
 /* The number of entry i; NaN for texts. */

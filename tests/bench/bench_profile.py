@@ -33,16 +33,16 @@ c.sql("create view t as select * from " + src)
 {work}
 """
 SUMMARIZE = 'print(len(c.sql("summarize t").fetchall()))'
-EQUAL = '''
+EQUAL = r'''
 n = {numbers!r}
 rest = ["flag", "word", "text", "at"]
 pairs = [(x, y) for i, x in enumerate(n) for y in n[i + 1:]]
 print(len(c.sql("summarize t").fetchall()))
-c.sql("select " + ", ".join([f"corr({{x}}, {{y}})" for x, y in pairs]
+c.sql("select " + ", ".join([f"corr(\"{{x}}\", \"{{y}}\")" for x, y in pairs]
     + [f"histogram({{x}}, range({{lo}}, {{hi}}, {{step}}))" for x, lo, hi, step in
        [("small", 0, 100, 5), ("grade", 0, 10, 1)]]
-    + [f"approx_top_k({{x}}, 1000)" for x in n + rest]
-    + [f"approx_quantile({{x}}, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])" for x in n]) + " from t").fetchall()
+    + [f"approx_top_k(\"{{x}}\", 1000)" for x in n + rest]
+    + [f"approx_quantile(\"{{x}}\", [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])" for x in n]) + " from t").fetchall()
 '''
 PANDAS = """
 import pandas, sys

@@ -285,9 +285,9 @@ static void test_long_texts_are_cut_between_characters_and_told_apart(void **sta
     memcpy(b, a, sizeof a);
     b[sizeof b - 1] = 'y';
     gy_tally_init(&t, GY_TALLY_TEXT, 100);
-    assert_int_equal(gy_tally_add_text(&t, gy_str_n(a, sizeof a), NAN, NULL), GY_OK);
-    assert_int_equal(gy_tally_add_text(&t, gy_str_n(b, sizeof b), NAN, NULL), GY_OK);
-    assert_int_equal(gy_tally_add_text(&t, gy_str_n(a, sizeof a), NAN, NULL), GY_OK);
+    assert_int_equal(gy_tally_add_text(&t, gy_str_n(a, sizeof a), NULL), GY_OK);
+    assert_int_equal(gy_tally_add_text(&t, gy_str_n(b, sizeof b), NULL), GY_OK);
+    assert_int_equal(gy_tally_add_text(&t, gy_str_n(a, sizeof a), NULL), GY_OK);
     assert_int_equal(gy_tally_distinct(&t), 2);
     assert_int_equal(t.entries[0].count, 2);
     assert_true(t.texts[0].cut);
@@ -314,31 +314,65 @@ static gy_status fill_tally(void *ctx, struct gy_err *err)
 {
     (void)ctx;
     struct gy_tally a, b;
-    gy_tally_init(&a, GY_TALLY_TIME, 20);
-    gy_tally_init(&b, GY_TALLY_TIME, 20);
+    gy_tally_init(&a, GY_TALLY_TEXT, 20);
+    gy_tally_init(&b, GY_TALLY_TEXT, 20);
     gy_status status = GY_OK;
     for (int i = 0; i < 100 && status == GY_OK; i++) {
         char text[16];
         int n = snprintf(text, sizeof text, "%d", i);
-        status = gy_tally_add_text(i % 3 ? &a : &b, gy_str_n(text, (size_t)n), i, err);
+        status = gy_tally_add_text(i % 3 ? &a : &b, gy_str_n(text, (size_t)n), err);
     }
     if (status == GY_OK) {
         status = gy_tally_merge(&a, &b, err);
-    }
-    if (status == GY_OK) {
-        struct gy_point *points = NULL;
-        size_t n = 0;
-        status = gy_tally_points(&a, &points, &n, err);
-        gy_free(points);
     }
     gy_tally_done(&a);
     gy_tally_done(&b);
     return status;
 }
 
+static gy_status fill_numbers(void *ctx, struct gy_err *err)
+{
+    (void)ctx;
+    struct gy_tally t;
+    struct gy_point *points = NULL;
+    size_t n = 0;
+    gy_tally_init(&t, GY_TALLY_INT, 20);
+    gy_status status = GY_OK;
+    for (uint64_t i = 0; i < 100 && status == GY_OK; i++) {
+        status = gy_tally_add(&t, i, err);
+    }
+    if (status == GY_OK) {
+        status = gy_tally_points(&t, &points, &n, err);
+    }
+    gy_free(points);
+    gy_tally_done(&t);
+    return status;
+}
+
+static void test_select(void **state)
+{
+    (void)state;
+    struct gy_rng r;
+    gy_rng_init(&r, 1);
+    for (int round = 0; round < 300; round++) {
+        int64_t a[50], b[50];
+        size_t n = 1 + gy_rng_below(&r, 50), k = gy_rng_below(&r, n), larger = 0, equal = 0;
+        for (size_t i = 0; i < n; i++) {
+            a[i] = b[i] = (int64_t)gy_rng_below(&r, 1 + gy_rng_below(&r, 60));
+        }
+        int64_t found = gy_count_select(a, n, k);
+        for (size_t i = 0; i < n; i++) {
+            larger += b[i] > found;
+            equal += b[i] == found;
+        }
+        assert_true(larger <= k && k < larger + equal);
+    }
+}
+
 static void test_no_memory(void **state)
 {
     (void)state;
+    torture(fill_numbers, NULL);
     torture(fill_tally, NULL);
 }
 
@@ -368,6 +402,7 @@ int main(void)
         cmocka_unit_test(test_frequent_values_survive),
         cmocka_unit_test(test_an_exact_and_a_full_tally_merge_both_ways),
         cmocka_unit_test(test_long_texts_are_cut_between_characters_and_told_apart),
+        cmocka_unit_test(test_select),
         cmocka_unit_test(test_hash_reads_every_byte),
         cmocka_unit_test(test_no_memory),
     };
