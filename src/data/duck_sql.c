@@ -162,8 +162,8 @@ static bool is_one_of(struct gy_str word, const char *const *list)
     return false;
 }
 
-static const char *const g_begin[] = {"FROM",    "JOIN",  "DESCRIBE", "SUMMARIZE", "PIVOT",
-                                      "UNPIVOT", "TABLE", "SHOW",     NULL};
+static const char *const g_begin[] = {"FROM",  "JOIN",    "DESCRIBE", "SUMMARIZE",
+                                      "PIVOT", "UNPIVOT", "SHOW",     NULL};
 static const char *const g_stop[] = {"WHERE",   "GROUP",  "ORDER",  "HAVING", "LIMIT", "SELECT",
                                      "UNION",   "EXCEPT", "WINDOW", "VALUES", "SET",   "OFFSET",
                                      "QUALIFY", "SAMPLE", "TO",     NULL};

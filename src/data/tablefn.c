@@ -158,7 +158,11 @@ static gy_status finish_bind(struct gy_tablefn_table *t, duckdb_bind_info info, 
     t->records = named_flag(info, "records");
     t->all_text = named_flag(info, "all_text");
     t->counted = named_flag(info, GY_TABLEFN_COUNTED);
-    GY_TRY(gy_source_list_add_path(&t->sources, t->path, NULL, err));
+    const bool input = strcmp(t->path, "-") == 0;
+    t->list = input ? &t->owner->input : &t->sources;
+    if (t->list->n == 0) {
+        GY_TRY(gy_source_list_add_path(t->list, t->path, NULL, err));
+    }
     GY_TRY(gy_tablefn_columns(t, err));
     add_columns(t, info);
     return GY_OK;
@@ -418,6 +422,7 @@ void gy_tablefn_free(struct gy_tablefn *t)
         gy_free(t->notes);
         t->notes = next;
     }
+    gy_source_list_done(&t->input);
     while (t->found) {
         struct gy_tablefn_found *next = t->found->next;
         gy_buf_done(&t->found->where.schema_json);

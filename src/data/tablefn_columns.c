@@ -168,7 +168,7 @@ static gy_status json_columns(struct gy_tablefn_table *t, struct gy_str head, bo
 
 gy_status gy_tablefn_columns(struct gy_tablefn_table *t, struct gy_err *err)
 {
-    struct gy_source *first = t->sources.items[0];
+    struct gy_source *first = t->list->items[0];
     struct gy_str head;
     bool whole = false;
     if (t->format == GY_INGEST_AUTO) {
@@ -177,7 +177,7 @@ gy_status gy_tablefn_columns(struct gy_tablefn_table *t, struct gy_err *err)
     GY_TRY(gy_source_head(first, SAMPLE_BYTES, &head, &whole, err));
     gy_status status = t->format == GY_INGEST_CSV ? csv_columns(t, head, whole, err)
                                                   : json_columns(t, head, whole, err);
-    if (status == GY_OK && strcmp(t->path, "-") != 0) {
+    if (status == GY_OK && t->list == &t->sources) {
         gy_source_close(first); /* a scan opens it again */
     }
     return status == GY_OK ? GY_OK : gy_err_wrap(err, "'%s'", first->name);

@@ -46,6 +46,8 @@ struct gy_tablefn {
     pthread_mutex_t lock;
     struct gy_tablefn_note *notes, **last;
     struct gy_tablefn_found *found;
+    struct gy_source_list input; /* standard input: its head is looked at by each bind, ... */
+    bool input_used;             /* ... but it is read once */
 };
 
 /* One table of a query: what was told at bind; read by any number of threads. */
@@ -53,8 +55,8 @@ struct gy_tablefn_table {
     struct gy_tablefn *owner;
     struct gy_tablefn_note *note;
     char *path;
-    bool stdin_used;
-    struct gy_source_list sources; /* as found at bind; a scan looks again, but for stdin */
+    struct gy_source_list sources; /* as found at bind; a scan looks again */
+    struct gy_source_list *list;   /* `sources`, or standard input of the owner */
     enum gy_ingest_format format;
     char delimiter;
     bool all_text, records, counted;

@@ -27,7 +27,7 @@ struct layout {
 /* What all threads of a scan share; the lock guards it. */
 struct scan {
     struct gy_tablefn_table *table;
-    struct gy_source_list sources; /* own ones, or those of the table */
+    struct gy_source_list sources; /* own ones, unless it is standard input */
     struct gy_source_list *list;
     pthread_mutex_t lock;
     size_t at; /* the source to open next, or open */
@@ -298,12 +298,12 @@ static gy_status init(struct gy_tablefn_table *t, duckdb_init_info info, struct 
         return no_memory(err);
     }
     GY_TRY(choose(s, info, err));
-    if (strcmp(t->path, "-") == 0) {
-        if (t->stdin_used) {
+    if (t->list != &t->sources) {
+        if (t->owner->input_used) {
             return gy_err_set(err, GY_E_UNSUPPORTED, "standard input can be read once only");
         }
-        t->stdin_used = true;
-        s->list = &t->sources;
+        t->owner->input_used = true;
+        s->list = t->list;
     } else {
         GY_TRY(gy_source_list_add_path(&s->sources, t->path, NULL, err));
         s->list = &s->sources;

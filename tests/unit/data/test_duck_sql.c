@@ -93,6 +93,7 @@ static void test_tables(void **state)
     check_tables("SUMMARIZE \"x.csv\"", "[x.csv]");
     check_tables("SELECT * FROM a LEFT JOIN LATERAL (SELECT * FROM b) ON true", "[a][b]");
     check_tables("SELECT * FROM 'it''s.csv' ORDER BY 'x.csv', 'y.csv'", "[it's.csv]");
+    check_tables("CREATE TABLE a AS SELECT * FROM b", "[b]");
     check_tables("SELECT * FROM", "");
     check_tables("SELECT ((((", "");
     check_tables("))))) FROM a", "[a]");
