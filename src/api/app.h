@@ -88,6 +88,8 @@ GY_CHECKED gy_status gy_api_data_add(struct gy_router *r, struct gy_app *app,
                                      struct gy_err *err); /* data.c */
 GY_CHECKED gy_status gy_api_data_tags_add(struct gy_router *r, struct gy_app *app,
                                           struct gy_err *err); /* data_tags.c */
+GY_CHECKED gy_status gy_api_data_taken_add(struct gy_router *r, struct gy_app *app,
+                                           struct gy_err *err); /* data_taken.c */
 GY_CHECKED gy_status gy_api_gate_add(struct gy_router *r, struct gy_app *app,
                                      struct gy_err *err); /* gate.c */
 GY_CHECKED gy_status gy_api_feedback_add(struct gy_router *r, struct gy_app *app,

@@ -3,7 +3,8 @@
  * data_tags.c, data_ingest.c and data_letters.c have the others of datasets.
  *   POST /objects                                body: the bytes      -> 201 {"sha256","size"}
  *   GET  /objects/{sha256}                                            -> the bytes
- *   POST /datasets {name,sha256,md5,size,rows,read,accepted,dead,schema,source,source_sha256}
+ *   POST /datasets {name,sha256,md5,size,rows,read,accepted,dead,schema,source,source_sha256,
+ *                   taken (data_taken.c)}
  *                                          -> 201 (200: known already) {name,version,sha256,new}
  *   GET  /datasets  ?deleted=true    -> {"datasets":[...]}, every version, without its schema
  *   GET  /datasets?sha256=                         -> the newest version with these bytes, or none
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include "api/data_internal.h"
+#include "api/data_taken.h"
 #include "net/file_answer.h"
 #include "track/artifacts.h"
 
@@ -186,6 +188,8 @@ static gy_status read_version(yyjson_val *root, struct gy_buf *json, struct gy_d
 
 struct add_call {
     struct gy_dataset_version v;
+    struct gy_taken_step step;
+    bool has_step;
     int64_t version;
     bool is_new;
 };
@@ -193,7 +197,14 @@ struct add_call {
 static gy_status add_closure(struct gy_db *db, void *ctx, struct gy_err *err)
 {
     struct add_call *c = ctx;
-    return gy_dataset_add(db, &c->v, &c->version, &c->is_new, err);
+    if (c->has_step) {
+        c->v.base_version = c->step.restart ? 0 : c->step.newest;
+        GY_TRY(gy_taken_begin(db, c->v.name, &c->step, err));
+    }
+    GY_TRY(gy_dataset_add(db, &c->v, &c->version, &c->is_new, err));
+    return c->has_step
+               ? gy_taken_end(db, c->v.name, &c->step, c->version, c->is_new, c->v.actor, err)
+               : GY_OK;
 }
 
 /* The bytes must be here before anything names them. */
@@ -223,6 +234,8 @@ static gy_status post_dataset(void *ctx, struct gy_request *req, struct gy_reply
     GY_TRY(gy_api_object(req, GY_MAX_JSON_BODY, &doc, err));
     struct add_call call = {0};
     GY_TRY(read_version(yyjson_doc_get_root(doc), &schema, &call.v, err));
+    GY_TRY(
+        gy_api_taken_read(yyjson_doc_get_root(doc), req->arena, &call.step, &call.has_step, err));
     call.v.actor = req->actor;
     GY_TRY(check_object(app, &call.v, err));
     GY_TRY(gy_store_write(app->store, add_closure, &call, err));

@@ -14,7 +14,8 @@
 struct file_reply {
     struct gy_reply reply;
     int status;
-    struct gy_file_writer *writer;
+    struct gy_file_writer *writer; /* NULL: into fd */
+    int fd;
     struct gy_hash *sha256;
     struct gy_buf problem; /* the head of an error's body */
 };
@@ -38,7 +39,8 @@ static gy_status file_write(struct gy_reply *self, struct gy_str bytes, struct g
         return GY_OK;
     }
     gy_hash_add(f->sha256, bytes);
-    return gy_file_writer_write(f->writer, bytes, err);
+    return f->writer ? gy_file_writer_write(f->writer, bytes, err)
+                     : gy_fd_write(f->fd, "a dataset version", bytes, err);
 }
 
 static gy_status file_end(struct gy_reply *self, struct gy_err *err)
@@ -50,14 +52,13 @@ static gy_status file_end(struct gy_reply *self, struct gy_err *err)
 
 static const struct gy_reply_ops FILE_OPS = {file_begin, file_write, file_end};
 
-static gy_status download_to(struct gy_cli *cli, struct gy_str sha256, struct file_reply *f,
-                             const char *to, struct gy_err *err)
+static gy_status download(struct gy_cli *cli, struct gy_str sha256, struct file_reply *f,
+                          struct gy_err *err)
 {
     struct gy_caller *caller = NULL;
     char path[128], digest[GY_SHA256_HEX];
     GY_TRY(gy_cli_caller(cli, &caller, err));
     GY_TRY(gy_hash_new(GY_HASH_SHA256, &f->sha256, err));
-    GY_TRY(gy_file_writer_open(to, 0666, &f->writer, err));
     (void)snprintf(path, sizeof path, BASE "/objects/%" GY_STR_F, GY_STR_A(sha256));
     struct gy_request req = {.method = GY_STR("GET"),
                              .path = gy_str_c(path),
@@ -73,7 +74,26 @@ static gy_status download_to(struct gy_cli *cli, struct gy_str sha256, struct fi
         return gy_err_set(err, GY_E_CORRUPT, "what arrived is %s, not %" GY_STR_F, digest,
                           GY_STR_A(sha256));
     }
+    return GY_OK;
+}
+
+static gy_status download_to(struct gy_cli *cli, struct gy_str sha256, struct file_reply *f,
+                             const char *to, struct gy_err *err)
+{
+    GY_TRY(gy_file_writer_open(to, 0666, &f->writer, err));
+    GY_TRY(download(cli, sha256, f, err));
     return gy_file_writer_commit(f->writer, NULL, err);
+}
+
+gy_status gy_cli_dataset_get_fd(struct gy_cli *cli, struct gy_str sha256, int fd,
+                                struct gy_err *err)
+{
+    struct file_reply f = {.reply = {.ops = &FILE_OPS}, .fd = fd};
+    gy_buf_init(&f.problem, GY_MIB);
+    gy_status status = download(cli, sha256, &f, err);
+    gy_hash_free(f.sha256);
+    gy_buf_done(&f.problem);
+    return status;
 }
 
 gy_status gy_cli_dataset_get(struct gy_cli *cli, const char *ref, const char *to,

@@ -12,4 +12,8 @@
 GY_CHECKED gy_status gy_cli_dataset_get(struct gy_cli *cli, const char *ref, const char *to,
                                         struct gy_cli_answer *ret, struct gy_err *err);
 
+/* The same bytes, written to an open file. Fails: CORRUPT, IO, NOSPACE, as the transport does. */
+GY_CHECKED gy_status gy_cli_dataset_get_fd(struct gy_cli *cli, struct gy_str sha256, int fd,
+                                           struct gy_err *err);
+
 #endif

@@ -55,6 +55,10 @@ static gy_status describe(const struct gy_cli_dataset *d, struct gy_buf *out, st
     gy_jw_raw(&w, gy_buf_str(&schema));
     gy_jw_kv_str(&w, "source", d->source);
     gy_jw_kv_strc(&w, "source_sha256", d->source_sha256);
+    if (d->taken.p) {
+        gy_jw_key(&w, "taken");
+        gy_jw_raw(&w, d->taken);
+    }
     gy_jw_obj_end(&w);
     return gy_buf_check(out, "the dataset's description", err);
 }

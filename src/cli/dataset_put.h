@@ -13,6 +13,7 @@ struct gy_cli_dataset {
     const struct gy_schema *schema;
     struct gy_str source;      /* what it came from, for people */
     const char *source_sha256; /* NULL: of no file */
+    struct gy_str taken;       /* the member "taken" (api/data_taken.c); absent: none */
 };
 /* Bytes first, then the name: a version never points at nothing. Fails: CORRUPT (the file is not
  * what the ingest wrote any more), as the transport does. */
