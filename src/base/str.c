@@ -136,6 +136,18 @@ static size_t utf8_len(const unsigned char *p, size_t n)
     return len;
 }
 
+struct gy_str gy_str_head(struct gy_str s, size_t max)
+{
+    if (!s.p || s.n <= max) {
+        return s;
+    }
+    size_t n = max;
+    while (n > 0 && ((unsigned char)s.p[n] & 0xc0) == 0x80) {
+        n--;
+    }
+    return gy_str_n(s.p, n);
+}
+
 bool gy_str_is_utf8(struct gy_str s)
 {
     const unsigned char *p = (const unsigned char *)s.p;

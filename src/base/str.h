@@ -54,6 +54,8 @@ bool gy_str_cut(struct gy_str s, char sep, struct gy_str *ret_head, struct gy_st
 /* The next sep-separated piece of *rest, which is advanced; false when *rest is absent (p == NULL).
  */
 bool gy_str_next(struct gy_str *rest, char sep, struct gy_str *ret_piece);
+/* The start of a UTF-8 text, at most max bytes, never a part of a character. A view. */
+struct gy_str gy_str_head(struct gy_str s, size_t max);
 bool gy_str_is_utf8(
     struct gy_str s); /* strict: no overlong forms, no surrogates, nothing above U+10FFFF */
 uint64_t gy_str_hash(struct gy_str s, uint64_t seed);

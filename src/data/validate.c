@@ -38,12 +38,9 @@ static gy_status note_in(struct gy_validation *v, struct gy_note *n, struct gy_s
     if (n->count < GY_VALIDATE_EXAMPLES) {
         GY_AUTO_DONE(gy_buf_done) struct gy_buf shown;
         gy_buf_init(&shown, 4 * MAX_SHOWN);
-        size_t cut = value.n > MAX_SHOWN ? MAX_SHOWN : value.n;
-        while (cut > 0 && cut < value.n && ((unsigned char)value.p[cut] & 0xc0) == 0x80) {
-            cut--; /* not inside a character */
-        }
-        gy_buf_add(&shown, gy_str_n(value.p, cut));
-        gy_buf_addc(&shown, cut < value.n ? "..." : "");
+        struct gy_str head = gy_str_head(value, MAX_SHOWN);
+        gy_buf_add(&shown, head);
+        gy_buf_addc(&shown, head.n < value.n ? "..." : "");
         struct gy_example *e = &n->examples[n->count];
         e->row = v->rows;
         e->value = gy_arena_str(&v->arena, gy_buf_str(&shown));

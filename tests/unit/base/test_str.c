@@ -248,9 +248,23 @@ static void test_fmt_f64_trim(void **state)
     assert_string_equal(text, "1e+16");
 }
 
+static void test_head(void **state)
+{
+    (void)state;
+    struct gy_str s = gy_str_c("a\xc3\xa9\xe2\x82\xac"); /* a, 2 bytes, 3 bytes */
+    static const size_t wanted[] = {0, 1, 1, 3, 3, 3, 6, 6};
+    for (size_t max = 0; max < sizeof wanted / sizeof wanted[0]; max++) {
+        assert_int_equal(gy_str_head(s, max).n, wanted[max]);
+        assert_ptr_equal(gy_str_head(s, max).p, s.p);
+    }
+    assert_null(gy_str_head(GY_STR_NULL, 3).p);
+    assert_int_equal(gy_str_head(gy_str_c("\x80\x80"), 1).n, 0); /* no character begins there */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_head),
         cmocka_unit_test(test_compare),
         cmocka_unit_test(test_pieces),
         cmocka_unit_test(test_cut_and_next),
