@@ -4,7 +4,7 @@
  *   POST /objects                                body: the bytes      -> 201 {"sha256","size"}
  *   GET  /objects/{sha256}                                            -> the bytes
  *   POST /datasets {name,sha256,md5,size,rows,read,accepted,dead,schema,source,source_sha256,
- *                   taken (data_taken.c)}
+ *                   base_version, taken (data_taken.c)}
  *                                          -> 201 (200: known already) {name,version,sha256,new}
  *   GET  /datasets  ?deleted=true    -> {"datasets":[...]}, every version, without its schema
  *   GET  /datasets?sha256=                         -> the newest version with these bytes, or none
@@ -159,6 +159,7 @@ static gy_status read_version(yyjson_val *root, struct gy_buf *json, struct gy_d
     GY_TRY(gy_json_need_i64(root, "accepted", &v->accepted, err));
     GY_TRY(gy_json_need_i64(root, "dead", &v->dead, err));
     v->rows = gy_json_i64(root, "rows", v->accepted);
+    v->base_version = gy_json_i64(root, "base_version", 0);
     GY_TRY(gy_api_text(root, "source", GY_MAX_PATH, &v->source, err));
     GY_TRY(gy_api_text(root, "source_sha256", GY_MAX_NAME, &v->source_sha256, err));
     GY_TRY(gy_dataset_check_name(v->name, err));
@@ -166,6 +167,9 @@ static gy_status read_version(yyjson_val *root, struct gy_buf *json, struct gy_d
         (v->source_sha256.p && !gy_is_hex(v->source_sha256, 64))) {
         return gy_err_set(err, GY_E_INVALID,
                           "sha256, md5 and source_sha256 are lower-case hex digests");
+    }
+    if (v->base_version < 0) {
+        return gy_err_set(err, GY_E_INVALID, "'base_version' is the number of a version");
     }
     if (v->read < 0 || v->accepted < 0 || v->dead < 0 || v->accepted > v->read ||
         v->dead != v->read - v->accepted || v->rows != v->accepted) {

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gyre dlq: what was refused, and why. Reads the log of dead letters that gyre data ingest wrote.
- */
-#include "cli/cli_internal.h"
+/* gyre dlq list, show: what was refused, why, and what became of it. Reads the log of dead letters
+ * that gyre data ingest wrote, and what gyre dlq replay remembers of them. */
+#include "cli/ask.h"
+#include "cli/dlq.h"
 #include "data/deadletter.h"
+#include "data/letter.h"
+#include "data/replaylog.h"
 
 struct list_opts {
-    const char *dlq, *code, *file;
+    const char *dlq, *code, *file, *state;
     int64_t limit;
 };
 
-enum { LIST_COLUMNS = 6, MAX_LISTED = 100000 };
+enum { LIST_COLUMNS = 7, MAX_LISTED = 100000 };
 
 static gy_status each(const char *dlq, gy_dlq_fn fn, void *ctx, struct gy_err *err)
 {
@@ -24,14 +27,16 @@ static gy_status each(const char *dlq, gy_dlq_fn fn, void *ctx, struct gy_err *e
 struct listing {
     struct gy_cli *cli;
     const struct list_opts *o;
+    struct gy_replay_marks marks;
     struct gy_buf json; /* the letters, joined by commas */
+    struct gy_buf scratch;
     struct gy_str *cells;
     size_t n, cap;
     int64_t matching, damaged;
     bool out_of_memory;
 };
 
-static bool has_code(yyjson_val *letter, const char *code)
+bool gy_cli_letter_has_code(yyjson_val *letter, const char *code)
 {
     yyjson_val *codes = gy_json_get(letter, "codes"), *c;
     size_t i, max;
@@ -66,37 +71,79 @@ static struct gy_str codes_cell(struct listing *l, yyjson_val *letter)
     return keep(l, gy_str_n(text, n));
 }
 
-/* The letter with its number before its own members. */
-static void add_json(struct listing *l, int64_t number, yyjson_val *letter)
+/* "replayed", "refused" (again, by a replay) or "dead". id "": the line holds no record. */
+static const char *state_of(const struct gy_replay_marks *marks, const char *id)
 {
-    struct gy_jw w;
+    const struct gy_replay_mark *mark = id[0] ? gy_replay_marks_find(marks, id) : NULL;
+    return !mark ? "dead" : mark->done ? "replayed" : "refused";
+}
+
+static void read_id(yyjson_val *letter, struct gy_buf *scratch, char id[GY_LETTER_ID])
+{
+    struct gy_letter l;
+    id[0] = '\0';
+    if (gy_letter_read(letter, scratch, &l, NULL) == GY_OK) {
+        memcpy(id, l.id, sizeof l.id);
+    }
+}
+
+/* The letter with its number, its id and what became of it before its own members. */
+static void write_letter(struct gy_jw *w, const struct gy_replay_marks *marks, int64_t number,
+                         const char *id, yyjson_val *letter)
+{
     size_t i, max;
     yyjson_val *key, *v;
+    const struct gy_replay_mark *mark = id[0] ? gy_replay_marks_find(marks, id) : NULL;
+    gy_jw_obj(w);
+    gy_jw_kv_i64(w, "number", number);
+    if (id[0]) {
+        gy_jw_kv_strc(w, "id", id);
+        gy_jw_kv_strc(w, "state", state_of(marks, id));
+    }
+    yyjson_obj_foreach(letter, i, max, key, v)
+    {
+        if (!yyjson_equals_str(key, "id")) {
+            gy_jw_keys(w, gy_json_val_str(key));
+            gy_jw_val(w, v);
+        }
+    }
+    if (mark && mark->codes.n > 0) {
+        gy_jw_key(w, "refused");
+        gy_jw_obj(w);
+        gy_jw_key(w, "codes");
+        gy_jw_raw(w, mark->codes);
+        gy_jw_kv_str(w, "error", mark->error);
+        gy_jw_obj_end(w);
+    }
+    gy_jw_obj_end(w);
+}
+
+static void add_json(struct listing *l, int64_t number, const char *id, yyjson_val *letter)
+{
+    struct gy_jw w;
     if (l->n++) {
         gy_buf_add_char(&l->json, ',');
     }
     gy_jw_init(&w, &l->json);
-    gy_jw_obj(&w);
-    gy_jw_kv_i64(&w, "number", number);
-    yyjson_obj_foreach(letter, i, max, key, v)
-    {
-        gy_jw_keys(&w, gy_json_val_str(key));
-        gy_jw_val(&w, v);
-    }
-    gy_jw_obj_end(&w);
+    write_letter(&w, &l->marks, number, id, letter);
 }
 
 static bool take_letter(void *ctx, int64_t number, struct gy_str line, yyjson_val *letter)
 {
     struct listing *l = ctx;
+    char id[GY_LETTER_ID];
     (void)line;
     if (!letter) {
         l->damaged++;
         return true;
     }
-    if ((l->o->code && !has_code(letter, l->o->code)) ||
+    if ((l->o->code && !gy_cli_letter_has_code(letter, l->o->code)) ||
         (l->o->file &&
          gy_str_find_str(gy_json_str(letter, "file"), gy_str_c(l->o->file)) == SIZE_MAX)) {
+        return true;
+    }
+    read_id(letter, &l->scratch, id);
+    if (l->o->state && strcmp(state_of(&l->marks, id), l->o->state) != 0) {
         return true;
     }
     l->matching++;
@@ -104,7 +151,7 @@ static bool take_letter(void *ctx, int64_t number, struct gy_str line, yyjson_va
         return true; /* counted all the same */
     }
     if (l->cli->json) {
-        add_json(l, number, letter);
+        add_json(l, number, id, letter);
         return true;
     }
     if (l->n == l->cap) {
@@ -128,6 +175,7 @@ static bool take_letter(void *ctx, int64_t number, struct gy_str line, yyjson_va
     row[3] = keep(l, gy_json_str(letter, "column"));
     row[4] = keep(l, gy_str_sub(gy_json_str(letter, "error"), 0, 80));
     row[5] = keep(l, gy_json_str(letter, "file"));
+    row[6] = gy_str_c(state_of(&l->marks, id));
     return !l->out_of_memory;
 }
 
@@ -145,15 +193,25 @@ static gy_status print_letters(struct listing *l, struct gy_err *err)
 
 static gy_status run_list(struct gy_cli *cli, void *opts, struct gy_err *err)
 {
-    static const char *const head[] = {"number", "row", "codes", "column", "error", "file"};
-    static const bool right[] = {true, true, false, false, false, false};
+    static const char *const head[] = {"number", "row",  "codes", "column",
+                                       "error",  "file", "state"};
+    static const bool right[] = {true, true, false, false, false, false, false};
     const struct list_opts *o = opts;
     if (o->limit < 1 || o->limit > MAX_LISTED) {
         return gy_err_set(err, GY_E_USAGE, "--limit takes 1 to %d", MAX_LISTED);
     }
+    if (o->state && strcmp(o->state, "dead") != 0 && strcmp(o->state, "replayed") != 0 &&
+        strcmp(o->state, "refused") != 0) {
+        return gy_err_set(err, GY_E_USAGE, "--state takes dead, refused or replayed");
+    }
     struct listing l = {.cli = cli, .o = o};
+    gy_replay_marks_init(&l.marks);
     gy_buf_init(&l.json, GY_MAX_REPLY);
-    gy_status status = each(o->dlq, take_letter, &l, err);
+    gy_buf_init(&l.scratch, GY_DLQ_MAX_LINE);
+    gy_status status = gy_replay_marks_read(o->dlq, &l.marks, err);
+    if (status == GY_OK) {
+        status = each(o->dlq, take_letter, &l, err);
+    }
     if (status == GY_OK && l.out_of_memory) {
         status = gy_err_set(err, GY_E_NOMEM, "out of memory for the letters");
     }
@@ -168,6 +226,8 @@ static gy_status run_list(struct gy_cli *cli, void *opts, struct gy_err *err)
         gy_cli_say(cli, "; one in full: gyre dlq show NUMBER\n");
     }
     gy_buf_done(&l.json);
+    gy_buf_done(&l.scratch);
+    gy_replay_marks_done(&l.marks);
     return status;
 }
 
@@ -178,6 +238,8 @@ static const struct gy_opt list_opts[] = {
      "only those with this code: FIELDS, QUOTE, TYPE, RANGE ..."},
     {"file", 0, GY_OPT_STR, offsetof(struct list_opts, file), "TEXT", NULL,
      "only those of files whose name has this text"},
+    {"state", 0, GY_OPT_STR, offsetof(struct list_opts, state), "STATE", NULL,
+     "only those that are dead, refused (again, by a replay) or replayed"},
     {"limit", 'n', GY_OPT_INT, offsetof(struct list_opts, limit), "N", "50", "at most so many"},
 };
 
@@ -187,25 +249,29 @@ struct show_opts {
 
 struct showing {
     struct gy_cli *cli;
-    int64_t wanted;
-    struct gy_buf text;
+    struct gy_replay_marks marks;
+    int64_t wanted; /* -1: by its id */
+    struct gy_buf text, scratch;
     bool found;
 };
 
 static bool find_letter(void *ctx, int64_t number, struct gy_str line, yyjson_val *letter)
 {
     struct showing *s = ctx;
-    if (number != s->wanted) {
+    struct gy_jw w;
+    char id[GY_LETTER_ID] = "";
+    (void)line;
+    if (letter && (s->wanted < 0 || number == s->wanted)) {
+        read_id(letter, &s->scratch, id);
+    }
+    if (s->wanted < 0 ? strcmp(id, s->cli->argv[0]) != 0 : number != s->wanted) {
         return true;
     }
     s->found = letter != NULL;
-    if (letter && s->cli->json) {
-        gy_buf_add(&s->text, line);
-    } else if (letter) {
-        struct gy_jw w;
+    if (letter) {
         gy_jw_init(&w, &s->text);
-        w.pretty = true;
-        gy_jw_val(&w, letter);
+        w.pretty = !s->cli->json;
+        write_letter(&w, &s->marks, number, id, letter);
     }
     return false;
 }
@@ -215,10 +281,19 @@ static gy_status run_show(struct gy_cli *cli, void *opts, struct gy_err *err)
     const struct show_opts *o = opts;
     struct showing s = {.cli = cli};
     if (gy_parse_i64(gy_str_c(cli->argv[0]), 0, INT64_MAX, &s.wanted, NULL) != GY_OK) {
-        return gy_err_set(err, GY_E_USAGE, "'%s' is not the number of a letter", cli->argv[0]);
+        s.wanted = -1;
+        if (!gy_letter_is_id(gy_str_c(cli->argv[0]))) {
+            return gy_err_set(err, GY_E_USAGE, "'%s' is neither the number nor the id of a letter",
+                              cli->argv[0]);
+        }
     }
+    gy_replay_marks_init(&s.marks);
     gy_buf_init(&s.text, 4 * GY_DLQ_MAX_LINE);
-    gy_status status = each(o->dlq, find_letter, &s, err);
+    gy_buf_init(&s.scratch, GY_DLQ_MAX_LINE);
+    gy_status status = gy_replay_marks_read(o->dlq, &s.marks, err);
+    if (status == GY_OK) {
+        status = each(o->dlq, find_letter, &s, err);
+    }
     if (status == GY_OK && !s.found) {
         status = gy_err_set(err, GY_E_NOTFOUND, "'%s' has no letter %s", o->dlq, cli->argv[0]);
     }
@@ -231,6 +306,8 @@ static gy_status run_show(struct gy_cli *cli, void *opts, struct gy_err *err)
         gy_cli_say(cli, "%s\n", s.text.p);
     }
     gy_buf_done(&s.text);
+    gy_buf_done(&s.scratch);
+    gy_replay_marks_done(&s.marks);
     return status;
 }
 
@@ -250,7 +327,7 @@ static const struct gy_verb verbs[] = {
      .run = run_list},
     {.noun = "dlq",
      .verb = "show",
-     .args = "NUMBER",
+     .args = "NUMBER|ID",
      .min_args = 1,
      .max_args = 1,
      .summary = "one refused record in full",

@@ -59,6 +59,9 @@ static gy_status describe(const struct gy_cli_dataset *d, struct gy_buf *out, st
         gy_jw_key(&w, "taken");
         gy_jw_raw(&w, d->taken);
     }
+    if (d->base_version) {
+        gy_jw_kv_i64(&w, "base_version", d->base_version);
+    }
     gy_jw_obj_end(&w);
     return gy_buf_check(out, "the dataset's description", err);
 }

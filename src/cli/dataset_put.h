@@ -14,6 +14,7 @@ struct gy_cli_dataset {
     struct gy_str source;      /* what it came from, for people */
     const char *source_sha256; /* NULL: of no file */
     struct gy_str taken;       /* the member "taken" (api/data_taken.c); absent: none */
+    int64_t base_version;      /* dead letters were replayed into that one; 0: none */
 };
 /* Bytes first, then the name: a version never points at nothing. Fails: CORRUPT (the file is not
  * what the ingest wrote any more), as the transport does. */
