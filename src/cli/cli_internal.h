@@ -153,6 +153,9 @@ extern const struct gy_verb_table gy_cmd_export; /* cmd_export.c: export mlflow 
 extern const struct gy_verb_table gy_cmd_review;        /* cmd_review.c */
 extern const struct gy_verb_table gy_cmd_review_export; /* cmd_review_export.c */
 
+/* cmd_data_push.c: push, fetch, pull */
+extern const struct gy_verb_table gy_cmd_data_push;
+
 /* cmd_watch_drift.c */
 extern const struct gy_verb_table gy_cmd_watch_drift;
 

@@ -617,7 +617,7 @@ static gy_status set_up(struct gy_s3 *s3, const struct gy_s3_options *o, struct 
     s3->wait_ctx = o->wait_ctx;
     if (!s3->caller) {
         GY_TRY(gy_http_client_new(url.p, &s3->caller, err));
-        gy_http_client_stall(s3->caller, GY_S3_STALL_S);
+        gy_http_client_stall(s3->caller, o->stall_s ? o->stall_s : GY_S3_STALL_S);
     }
     return GY_OK;
 }

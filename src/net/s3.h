@@ -33,6 +33,7 @@ struct gy_s3_options {
     const char *endpoint;
     const char *region;            /* NULL: as gy_s3_keys_find says */
     const struct gy_s3_keys *keys; /* NULL: as gy_s3_keys_find says */
+    long stall_s;                  /* 0: GY_S3_STALL_S */
     /* For tests. A caller that requests go to instead of HTTP (taken over, on failure too), and
      * what waits between tries. */
     struct gy_caller *caller;
@@ -46,6 +47,14 @@ struct gy_s3_options {
  * us-east-1. Fails: DENIED (no keys, with a hint), INVALID. */
 GY_CHECKED gy_status gy_s3_keys_find(struct gy_s3_keys *ret, char ret_region[GY_S3_MAX_REGION],
                                      struct gy_err *err);
+
+/* The same where a profile or files are named (each MAY be NULL). With a profile the keys of the
+ * environment do not count, nor does AWS_PROFILE. */
+struct gy_s3_keys_from {
+    const char *profile, *credentials_file, *config_file;
+};
+GY_CHECKED gy_status gy_s3_keys_find_in(const struct gy_s3_keys_from *from, struct gy_s3_keys *ret,
+                                        char ret_region[GY_S3_MAX_REGION], struct gy_err *err);
 
 /* Sends nothing yet. Fails: INVALID (bucket, endpoint), DENIED (no keys), MISSINGDEP, NOMEM. */
 GY_CHECKED gy_status gy_s3_open(const struct gy_s3_options *o, struct gy_s3 **ret,

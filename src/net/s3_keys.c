@@ -71,9 +71,10 @@ static bool env(const char *name, char *out, size_t out_size)
     return take(gy_str_c(getenv(name)), out, out_size);
 }
 
-static void aws_path(const char *env_name, const char *name, char out[GY_MAX_PATH])
+static void aws_path(const char *named, const char *env_name, const char *name,
+                     char out[GY_MAX_PATH])
 {
-    const char *given = getenv(env_name), *home = getenv("HOME");
+    const char *given = named ? named : getenv(env_name), *home = getenv("HOME");
     (void)snprintf(out, GY_MAX_PATH, "%s%s%s",
                    given && given[0] ? given
                    : home            ? home
@@ -81,10 +82,11 @@ static void aws_path(const char *env_name, const char *name, char out[GY_MAX_PAT
                    given && given[0] ? "" : "/.aws/", given && given[0] ? "" : name);
 }
 
-static gy_status read_files(struct gy_s3_keys *k, char *region, struct gy_err *err)
+static gy_status read_files(const struct gy_s3_keys_from *from, struct gy_s3_keys *k, char *region,
+                            struct gy_err *err)
 {
     char path[GY_MAX_PATH], section[GY_MAX_NAME + 16];
-    const char *profile = getenv("AWS_PROFILE");
+    const char *profile = from->profile ? from->profile : getenv("AWS_PROFILE");
     profile = profile && profile[0] ? profile : "default";
     const struct setting settings[] = {
         {"region", region, GY_S3_MAX_REGION},
@@ -94,9 +96,9 @@ static gy_status read_files(struct gy_s3_keys *k, char *region, struct gy_err *e
     };
     /* Keys of the environment and of a file are never mixed. */
     size_t n = k->access[0] ? 1 : sizeof settings / sizeof settings[0];
-    aws_path("AWS_SHARED_CREDENTIALS_FILE", "credentials", path);
+    aws_path(from->credentials_file, "AWS_SHARED_CREDENTIALS_FILE", "credentials", path);
     GY_TRY(read_profile(path, profile, settings, n, err));
-    aws_path("AWS_CONFIG_FILE", "config", path);
+    aws_path(from->config_file, "AWS_CONFIG_FILE", "config", path);
     bool is_default = strcmp(profile, "default") == 0;
     (void)snprintf(section, sizeof section, "%s%.*s", is_default ? "" : "profile ", GY_MAX_NAME,
                    profile);
@@ -105,6 +107,13 @@ static gy_status read_files(struct gy_s3_keys *k, char *region, struct gy_err *e
 
 gy_status gy_s3_keys_find(struct gy_s3_keys *ret, char ret_region[GY_S3_MAX_REGION],
                           struct gy_err *err)
+{
+    struct gy_s3_keys_from from = {NULL, NULL, NULL};
+    return gy_s3_keys_find_in(&from, ret, ret_region, err);
+}
+
+gy_status gy_s3_keys_find_in(const struct gy_s3_keys_from *from, struct gy_s3_keys *ret,
+                             char ret_region[GY_S3_MAX_REGION], struct gy_err *err)
 {
     memset(ret, 0, sizeof *ret);
     ret_region[0] = '\0';
@@ -125,7 +134,10 @@ gy_status gy_s3_keys_find(struct gy_s3_keys *ret, char ret_region[GY_S3_MAX_REGI
     if (!ret->access[0]) {
         ret->token[0] = '\0';
     }
-    GY_TRY(read_files(ret, ret_region, err));
+    if (from->profile) {
+        explicit_bzero(ret, sizeof *ret);
+    }
+    GY_TRY(read_files(from, ret, ret_region, err));
     if (!ret->access[0] || !ret->secret[0]) {
         gy_err_set(err, GY_E_DENIED, "there are no keys for S3");
         return gy_err_hint(err, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile in "
