@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/pipeline.h"
 #include "cli/dataset_put.h"
 #include "cli/dataset_get.h"
 #include "cli/schema_of.h"
@@ -14,6 +15,7 @@
 struct ingest_opts {
     const char *data_loc, *file_name, *output_path, *dlq, *log_level, *schema, *max_dead, *name,
         *environment, *delimiter, *format, *on_duplicate;
+    int64_t threads;
     struct gy_cli_from from;
 };
 
@@ -184,6 +186,9 @@ static gy_status read_ingest_opts(const struct ingest_opts *o, const struct gy_s
                                   struct gy_ingest_options *to, struct gy_err *err)
 {
     enum gy_ingest_format format = GY_INGEST_AUTO;
+    if (o->threads < 0 || o->threads > GY_PIPELINE_MAX_THREADS) {
+        return gy_err_set(err, GY_E_USAGE, "--threads takes 1 to %d", GY_PIPELINE_MAX_THREADS);
+    }
     GY_TRY(gy_cli_delimiter(o->delimiter, &to->delimiter, err));
     GY_TRY(gy_ingest_parse_format(gy_str_c(o->format), &format, err));
     for (size_t i = 0; i < sources->n; i++) { /* of some it is known */
@@ -310,6 +315,7 @@ static gy_status run_ingest(struct gy_cli *cli, void *opts, struct gy_err *err)
                                         .on_duplicate = on_duplicate,
                                         .dlq = o->dlq,
                                         .environment = gy_str_c(o->environment),
+                                        .threads = (int)o->threads,
                                         .max_dead = -1,
                                         .max_dead_share = -1,
                                         .progress = show_progress,
@@ -392,6 +398,8 @@ static const struct gy_opt ingest_opts[] = {
      "csv, json (an array), jsonl (a line a record), or auto: by name and content"},
     {"on-duplicate", 0, GY_OPT_STR, offsetof(struct ingest_opts, on_duplicate), "WHAT", "dead",
      "of a unique column: dead, or keep the last or the first and count the others"},
+    {"threads", 0, GY_OPT_INT, offsetof(struct ingest_opts, threads), "N", NULL,
+     "check records on so many threads; default: one a processor"},
     {"log-level", 0, GY_OPT_STR, offsetof(struct ingest_opts, log_level), "LEVEL", NULL,
      "debug, info, warning, error"},
 };

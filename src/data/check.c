@@ -35,7 +35,8 @@ struct gy_checker {
     struct gy_buf scratch;
     struct gy_str environment;
     const char *folder;
-    bool any_unique, any_list, allow_repeated;
+    bool any_list, allow_repeated, has_values;
+    size_t n_unique;
     bool missing_starts[256]; /* first bytes of the missing markers */
 };
 
@@ -115,14 +116,14 @@ static gy_status map_header(const struct gy_checker *c, const struct gy_csv_fiel
 
 static gy_status make_unique(struct gy_checker *c, struct target *t, struct gy_err *err)
 {
-    if (t->unique || !t->column->unique || t->field == NO_FIELD) {
+    if (t->unique || !t->column->unique) {
         return GY_OK;
     }
     t->unique = gy_malloc(sizeof *t->unique);
     if (!t->unique) {
         return no_memory(err);
     }
-    c->any_unique = true;
+    c->n_unique++;
     return gy_unique_init(t->unique, err);
 }
 
@@ -262,18 +263,33 @@ void gy_checker_refuse_repeated(struct gy_checker *c, bool on)
     c->allow_repeated = !on;
 }
 
-struct gy_str gy_checker_key(const struct gy_checker *c)
+size_t gy_checker_n_unique(const struct gy_checker *c)
 {
-    const struct target *key = NULL;
-    for (size_t i = 0; i < c->n_targets; i++) {
-        if (c->targets[i].column->unique) {
-            if (key) {
-                return GY_STR_NULL;
-            }
-            key = &c->targets[i];
-        }
+    return c->n_unique;
+}
+
+static const struct target *unique_target(const struct gy_checker *c, size_t i)
+{
+    const struct target *t = c->targets;
+    for (; !t->unique || i > 0; t++) {
+        i -= t->unique ? 1 : 0;
     }
-    return key && key->unique ? gy_buf_str(&key->kept) : GY_STR_NULL;
+    return t;
+}
+
+const struct gy_column *gy_checker_unique_column(const struct gy_checker *c, size_t i)
+{
+    return unique_target(c, i)->column;
+}
+
+struct gy_str gy_checker_unique_text(const struct gy_checker *c, size_t i)
+{
+    return gy_buf_str(&unique_target(c, i)->kept);
+}
+
+bool gy_checker_has_values(const struct gy_checker *c)
+{
+    return c->has_values;
 }
 
 void gy_checker_free(struct gy_checker *c)
@@ -507,15 +523,20 @@ static gy_status check_value(const struct gy_checker *c, struct target *t, struc
     return column->type == GY_TYPE_IMAGE && c->folder ? check_file(c, t, r, err) : GY_OK;
 }
 
+void gy_reasons_repeated(struct gy_reasons *r, const struct gy_column *column, struct gy_str text)
+{
+    struct gy_buf *b = reason(r, GY_DEAD_UNIQUE, column);
+    show(b, text);
+    gy_buf_addc(b, " was in an accepted record before");
+}
+
 /* Last of all, so that the look-up had time to arrive. */
 static void check_unique(struct gy_checker *c, struct gy_reasons *r)
 {
     for (size_t i = 0; i < c->n_targets; i++) {
         struct target *t = &c->targets[i];
         if (t->unique && t->kept.n > 0 && gy_unique_has(t->unique, gy_buf_str(&t->kept))) {
-            struct gy_buf *b = reason(r, GY_DEAD_UNIQUE, t->column);
-            show(b, gy_buf_str(&t->kept));
-            gy_buf_addc(b, " was in an accepted record before");
+            gy_reasons_repeated(r, t->column, gy_buf_str(&t->kept));
         }
     }
 }
@@ -574,6 +595,7 @@ static gy_status check_fields(struct gy_checker *c, size_t raw_bytes, bool utf8,
         return gy_buf_check(out, "the canonical records", err);
     }
     char *to = line;
+    c->has_values = true;
     for (size_t i = 0; i < c->n_targets; i++) {
         struct target *t = &c->targets[i];
         struct gy_str text = GY_STR("");
@@ -598,10 +620,12 @@ static gy_status check_fields(struct gy_checker *c, size_t raw_bytes, bool utf8,
             gy_buf_reset(&t->kept);
             gy_buf_add(&t->kept, t->text);
             GY_TRY(gy_buf_check(&t->kept, "a unique value", err));
-            gy_unique_ask(t->unique, gy_buf_str(&t->kept));
+            if (!c->allow_repeated) {
+                gy_unique_ask(t->unique, gy_buf_str(&t->kept));
+            }
         }
     }
-    if (c->any_unique && !c->allow_repeated) {
+    if (c->n_unique > 0 && !c->allow_repeated) {
         check_unique(c, r);
     }
     if (to == line && c->n_targets == 1) {
@@ -651,13 +675,14 @@ gy_status gy_checker_values(struct gy_checker *c, const struct gy_value *values,
     gy_status status = check_fields(c, raw_bytes, true, out, r, err);
     c->values = NULL;
     GY_TRY(status);
-    return r->codes == 0 && c->any_unique && !c->allow_repeated ? remember(c, err) : GY_OK;
+    return r->codes == 0 && c->n_unique > 0 && !c->allow_repeated ? remember(c, err) : GY_OK;
 }
 
 gy_status gy_checker_record(struct gy_checker *c, const struct gy_csv_item *item, char delimiter,
                             struct gy_buf *out, struct gy_reasons *r, struct gy_err *err)
 {
     reset_reasons(r);
+    c->has_values = false;
     size_t n = 0;
     if (item->fault == GY_CSV_FINE) {
         n = gy_csv_split(item->raw, item->quotes, delimiter, c->fields, c->n_fields + 1);
@@ -675,5 +700,5 @@ gy_status gy_checker_record(struct gy_checker *c, const struct gy_csv_item *item
     if (r->codes) {
         return GY_OK;
     }
-    return c->any_unique && !c->allow_repeated ? remember(c, err) : GY_OK;
+    return c->n_unique > 0 && !c->allow_repeated ? remember(c, err) : GY_OK;
 }

@@ -93,13 +93,19 @@ GY_CHECKED gy_status gy_checker_next_file(struct gy_checker *c, const struct gy_
 /* Where the files of image columns are looked for; NULL (the start): they are not. Kept, not
  * copied. */
 void gy_checker_folder(struct gy_checker *c, const char *folder);
-/* The key of the last accepted or refused record: the canonical text of the only unique column;
- * absent when there is none, or more than one. A view until the next record. */
-struct gy_str gy_checker_key(const struct gy_checker *c);
-/* With off, records that repeat the key are not refused for it: the caller decides. */
+/* The columns without repeated values that the canonical line has, and what the last record has in
+ * them (canonical; empty: missing), if it has values at all and was not refused as a whole. Views
+ * until the next record. */
+size_t gy_checker_n_unique(const struct gy_checker *c);
+const struct gy_column *gy_checker_unique_column(const struct gy_checker *c, size_t i);
+struct gy_str gy_checker_unique_text(const struct gy_checker *c, size_t i);
+bool gy_checker_has_values(const struct gy_checker *c);
+/* With off, records that repeat a value are not refused for it: the caller decides. */
 void gy_checker_refuse_repeated(struct gy_checker *c, bool on);
 /* Refuse a record as a whole: r is reset and has this reason alone. */
 void gy_reasons_whole(struct gy_reasons *r, enum gy_dead_code code, const char *why);
+/* Refuse a record, for other reasons too perhaps, because of a value that was there before. */
+void gy_reasons_repeated(struct gy_reasons *r, const struct gy_column *column, struct gy_str text);
 /* Append the canonical header line. */
 void gy_checker_header(const struct gy_checker *c, struct gy_buf *out);
 size_t gy_checker_n_columns(const struct gy_checker *c); /* of a canonical line */

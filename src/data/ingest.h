@@ -8,8 +8,8 @@
  * + records + blank lines == the bytes of the files. data.csv is replaced atomically and last: a
  * failed run leaves the old one. The dead letters of a run are appended before that, all together
  * or none; a second run of the same file gives the same data.csv and appends its letters again.
- * Constant memory (csv.record_max and buffers) besides the values of unique columns. Not thread
- * safe; runs on the caller's thread. */
+ * Constant memory (csv.record_max and buffers, some MiB a thread) besides the values of unique
+ * columns. Records are checked on several threads; what comes out does not depend on how many. */
 #ifndef GY_DATA_INGEST_H
 #define GY_DATA_INGEST_H
 
@@ -32,7 +32,8 @@ struct gy_ingest_options {
     char delimiter;                 /* 0: sniffed */
     int64_t max_dead;               /* more dead records fail the run; -1: any number */
     double max_dead_share;          /* the same as a share of what was read, 0..1; negative: any */
-    size_t record_max, chunk_bytes; /* 0: the defaults of records.h */
+    size_t record_max, chunk_bytes; /* 0: the defaults of records.h, and batches of 512 KiB */
+    int threads;                    /* 0: one a processor; the result is the same */
     /* May be NULL; a call for some 256 KiB. bytes_done is of the sources as they lie there. */
     void (*progress)(void *ctx, int64_t bytes_done);
     void *progress_ctx;

@@ -5,11 +5,6 @@
 #include "data/jsonrec.h"
 #include "net/call.h"
 
-struct unknown {
-    struct gy_str name;
-    int64_t count;
-};
-
 struct gy_jsonfields {
     struct gy_csv_field *header;
     struct gy_value *values;
@@ -17,9 +12,7 @@ struct gy_jsonfields {
     uint64_t record;
     size_t n;
     struct gy_map by_name; /* to the header's field */
-    struct unknown unknown[GY_JSONFIELDS_MAX_UNKNOWN + 1];
-    size_t n_unknown;
-    struct gy_arena names;
+    struct gy_unknown unknown;
     yyjson_doc *doc;
 };
 
@@ -50,7 +43,7 @@ gy_status gy_jsonfields_new(const struct gy_schema *schema, struct gy_str enviro
         return no_memory(err);
     }
     gy_map_init(&f->by_name, GY_MAX_COLUMNS);
-    gy_arena_init(&f->names, GY_MIB);
+    gy_unknown_init(&f->unknown);
     f->header = gy_calloc(schema->n_columns + 1, sizeof *f->header);
     f->values = gy_calloc(schema->n_columns + 1, sizeof *f->values);
     f->seen = gy_calloc(schema->n_columns + 1, sizeof *f->seen);
@@ -67,7 +60,7 @@ void gy_jsonfields_free(struct gy_jsonfields *f)
     if (f) {
         gy_json_free(f->doc);
         gy_map_done(&f->by_name);
-        gy_arena_done(&f->names);
+        gy_unknown_done(&f->unknown);
         gy_free(f->header);
         gy_free(f->values);
         gy_free(f->seen);
@@ -81,35 +74,9 @@ const struct gy_csv_field *gy_jsonfields_header(const struct gy_jsonfields *f, s
     return f->header;
 }
 
-bool gy_jsonfields_unknown(const struct gy_jsonfields *f, size_t index, struct gy_str *ret_name,
-                           int64_t *ret_count)
+struct gy_unknown *gy_jsonfields_unknown(struct gy_jsonfields *f)
 {
-    if (index >= f->n_unknown) {
-        return false;
-    }
-    *ret_name = f->unknown[index].name;
-    *ret_count = f->unknown[index].count;
-    return true;
-}
-
-static gy_status count_unknown(struct gy_jsonfields *f, struct gy_str name, struct gy_err *err)
-{
-    size_t i = 0;
-    while (i < f->n_unknown && i < GY_JSONFIELDS_MAX_UNKNOWN &&
-           !gy_str_eq(f->unknown[i].name, name)) {
-        i++;
-    }
-    if (i == f->n_unknown) {
-        f->n_unknown++;
-        if (i < GY_JSONFIELDS_MAX_UNKNOWN) {
-            f->unknown[i].name = gy_arena_str(&f->names, gy_str_sub(name, 0, GY_MAX_NAME));
-            if (!f->unknown[i].name.p) {
-                return no_memory(err);
-            }
-        }
-    }
-    f->unknown[i].count++;
-    return GY_OK;
+    return &f->unknown;
 }
 
 static struct gy_value value_of(yyjson_val *v)
@@ -190,7 +157,7 @@ gy_status gy_jsonfields_read(struct gy_jsonfields *f, const struct gy_csv_item *
         struct gy_str name = gy_json_val_str(key);
         const struct gy_csv_field *field = gy_map_get(&f->by_name, name);
         if (!field) {
-            GY_TRY(count_unknown(f, name, err));
+            GY_TRY(gy_unknown_add(&f->unknown, name, 1, err));
             continue;
         }
         size_t at = (size_t)(field - f->header);

@@ -7,10 +7,7 @@
 
 #include "base/json.h"
 #include "data/check.h"
-
-#define GY_JSONFIELDS_MAX_UNKNOWN                                  \
-    64 /* names that are told apart; the others are counted as one \
-        */
+#include "data/unknown.h"
 
 struct gy_jsonfields;
 
@@ -30,10 +27,8 @@ GY_CHECKED gy_status gy_jsonfields_read(struct gy_jsonfields *f, const struct gy
                                         const struct gy_value **ret_values,
                                         struct gy_reasons *reasons, struct gy_err *err);
 
-/* How often keys that the schema does not know were met, in the order of their first record. The
- * name of the last one may be absent: all names beyond the limit. False behind the end. */
-bool gy_jsonfields_unknown(const struct gy_jsonfields *f, size_t index, struct gy_str *ret_name,
-                           int64_t *ret_count);
+/* The keys that the schema does not know, with how often they were met since it was reset. */
+struct gy_unknown *gy_jsonfields_unknown(struct gy_jsonfields *f);
 
 /* Guess a schema as gy_schema_infer does, from the records at the head of a JSON file: every key
  * whose value was not nested is a column, in the order of appearance. Numbers make int or float,

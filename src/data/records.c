@@ -407,6 +407,64 @@ gy_status gy_csv_next(struct gy_csv *c, struct gy_csv_item *ret, bool *ret_more,
     return GY_OK;
 }
 
+/* As many whole lines without a quote as are buffered. */
+static struct gy_str plain_lines(const struct gy_csv *c, size_t max)
+{
+    size_t n = c->len - (size_t)(c->pos - c->base);
+    n = n < max ? n : max;
+    n = n < c->record_max ? n : c->record_max; /* so no line in it is too long */
+    const char *p = at(c, c->pos);
+    const char *quote = n > 0 ? memchr(p, '"', n) : NULL;
+    const char *end = n > 0 ? memrchr(p, '\n', quote ? (size_t)(quote - p) : n) : NULL;
+    return end ? gy_str_n(p, (size_t)(end - p) + 1) : GY_STR_NULL;
+}
+
+gy_status gy_csv_more(struct gy_csv *c, size_t max, struct gy_csv_item *ret, bool *ret_more,
+                      struct gy_err *err)
+{
+    if (c->header_seen) {
+        if (c->len - (size_t)(c->pos - c->base) < c->chunk && !c->eof) {
+            GY_TRY(fill(c, err));
+        }
+        struct gy_str lines = plain_lines(c, max);
+        if (lines.n > 0) {
+            *ret = (struct gy_csv_item){.kind = GY_CSV_LINES,
+                                        .row = -1,
+                                        .offset = c->pos,
+                                        .size_bytes = (int64_t)lines.n,
+                                        .length = (int64_t)lines.n,
+                                        .raw = lines};
+            c->pos += (int64_t)lines.n;
+            *ret_more = true;
+            return GY_OK;
+        }
+    }
+    GY_TRY(gy_csv_next(c, ret, ret_more, err));
+    if (*ret_more) {
+        ret->row = -1;
+    }
+    return GY_OK;
+}
+
+bool gy_csv_line(struct gy_str *lines, int64_t *offset, struct gy_csv_item *ret)
+{
+    if (lines->n == 0) {
+        return false;
+    }
+    const char *end = memchr(lines->p, '\n', lines->n);
+    size_t n = end ? (size_t)(end - lines->p) : lines->n;
+    const size_t cr = n > 0 && end && end[-1] == '\r' ? 1 : 0;
+    *ret = (struct gy_csv_item){.kind = n > cr ? GY_CSV_RECORD : GY_CSV_BLANK,
+                                .row = -1,
+                                .offset = *offset,
+                                .size_bytes = (int64_t)(n + (end ? 1 : 0)),
+                                .length = (int64_t)(n - cr),
+                                .raw = gy_str_n(lines->p, n - cr)};
+    *offset += ret->size_bytes;
+    *lines = gy_str_sub(*lines, (size_t)ret->size_bytes, SIZE_MAX);
+    return true;
+}
+
 /* Bytes equal to the delimiter, as the high bit of each byte (exact: no borrow between bytes). */
 static uint64_t equal_bytes(uint64_t word, uint64_t pattern)
 {

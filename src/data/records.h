@@ -39,7 +39,7 @@ struct gy_spill {
     gy_status (*write)(struct gy_spill *self, struct gy_str bytes, struct gy_err *err);
 };
 
-enum gy_csv_kind { GY_CSV_HEADER, GY_CSV_RECORD, GY_CSV_BLANK };
+enum gy_csv_kind { GY_CSV_HEADER, GY_CSV_RECORD, GY_CSV_BLANK, GY_CSV_LINES /* of gy_csv_more */ };
 enum gy_csv_fault { GY_CSV_FINE, GY_CSV_QUOTE, GY_CSV_TOOLONG, GY_CSV_SYNTAX /* jsonrec.h */ };
 
 struct gy_csv_item {
@@ -73,6 +73,15 @@ GY_DEFINE_AUTO(struct gy_csv *, gy_csv_free);
  * an error, it is a fault of the item. Fails: as in->read does. */
 GY_CHECKED gy_status gy_csv_next(struct gy_csv *c, struct gy_csv_item *ret, bool *ret_more,
                                  struct gy_err *err);
+/* As gy_csv_next, but quick: where lines without a quote stand one after the other, they come as
+ * one item of kind LINES, whose raw has them with their line ends and is at most max (and
+ * record_max) bytes; gy_csv_line takes it apart. Items do not depend on chunk_bytes, but how they
+ * are put together does, and their row is -1: whoever takes the lines apart counts. */
+GY_CHECKED gy_status gy_csv_more(struct gy_csv *c, size_t max, struct gy_csv_item *ret,
+                                 bool *ret_more, struct gy_err *err);
+/* The next item (RECORD or BLANK, row -1) of lines, which is cut; false when nothing is left.
+ * *offset is that of lines, and goes along. */
+bool gy_csv_line(struct gy_str *lines, int64_t *offset, struct gy_csv_item *ret);
 char gy_csv_delimiter(const struct gy_csv *c);
 
 /* Split an item without fault whose raw is present. Writes at most max fields and returns how many

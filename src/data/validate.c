@@ -504,12 +504,11 @@ static gy_status read_json(struct reading *r, struct gy_source *source, struct g
             tell_progress(r, source);
         }
     }
-    struct gy_str name;
-    int64_t count;
-    for (size_t i = 0; gy_jsonfields_unknown(fields, i, &name, &count); i++) {
-        GY_TRY(add_unknown(r, name, count, err));
+    const struct gy_unknown *unknown = gy_jsonfields_unknown(fields);
+    for (size_t i = 0; i < unknown->n; i++) {
+        GY_TRY(add_unknown(r, unknown->names[i].name, unknown->names[i].count, err));
     }
-    return GY_OK;
+    return unknown->others ? add_unknown(r, GY_STR_NULL, unknown->others, err) : GY_OK;
 }
 
 static gy_status read_source(struct reading *r, struct gy_source *source, struct gy_err *err)

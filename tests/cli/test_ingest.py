@@ -232,6 +232,7 @@ def test_bad_input_to_status(tmp_path):
         (["ok.csv", "--schema", "bad.yaml"], 3, "did you mean 'required'?"),
         (["ok.csv", "--schema", "nowhere.yaml"], 4, "nowhere.yaml"),
         (["ok.csv", "--log-level", "loud=loud"], 3, "loud"),
+            (["ok.csv", "--threads", "65"], 2, "1 to 64"),
         (["ok.csv", "--name", "a/b"], 3, "can not name a dataset"),
     ]:
         done = support.run_gyre("data", "ingest", *args, cwd=tmp_path)

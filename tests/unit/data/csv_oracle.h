@@ -171,4 +171,85 @@ static inline const char *csv_differs(struct gy_str bytes, size_t step, size_t c
     }
 }
 
+/* What is put aside of records that are too long. */
+struct kept_spill {
+    struct gy_spill to;
+    struct gy_buf bytes;
+};
+
+static gy_status keep_spill(struct gy_spill *self, struct gy_str bytes, struct gy_err *err)
+{
+    struct kept_spill *k = (struct kept_spill *)(void *)self;
+    gy_buf_add(&k->bytes, bytes);
+    return gy_buf_check(&k->bytes, "what is put aside", err);
+}
+
+/* One item of gy_csv_more (a line of a run, or a record) against the oracle's next. */
+static inline const char *more_differs(struct oracle *oracle, const struct gy_csv_item *got,
+                                       struct gy_str spilled)
+{
+    struct gy_csv_item want = {0};
+    if (!oracle_next(oracle, &want)) {
+        return "number of items";
+    }
+    if (got->kind != want.kind || got->row != -1 || got->fault != want.fault) {
+        return "kind, row or fault";
+    }
+    if (got->offset != want.offset || got->size_bytes != want.size_bytes ||
+        got->skip != want.skip || got->length != want.length) {
+        return "place";
+    }
+    if ((got->raw.p == NULL) != (want.raw.p == NULL) || !gy_str_eq(got->raw, want.raw)) {
+        return "bytes";
+    }
+    size_t length = (size_t)want.length;
+    if (!want.raw.p && (spilled.n < length || spilled.n > length + 1 ||
+                        memcmp(spilled.p, oracle->file.p + want.offset + want.skip, length) != 0)) {
+        return "what was put aside";
+    }
+    return want.raw.p && spilled.n > 0 ? "something was put aside" : NULL;
+}
+
+/* The same as csv_differs of gy_csv_more, whose runs of lines are at most `run` bytes. */
+static inline const char *csv_more_differs(struct gy_str bytes, size_t step, size_t chunk,
+                                           size_t max, size_t run)
+{
+    struct slow_reader in = slow_reader(bytes, step);
+    struct kept_spill spill = {.to = {keep_spill}};
+    struct gy_csv_options o = {.record_max = max, .chunk_bytes = chunk, .spill = &spill.to};
+    GY_AUTO(gy_csv_free) struct gy_csv *c = NULL;
+    if (gy_csv_open(&in.reader, &o, &c, NULL) != GY_OK) {
+        return "open";
+    }
+    gy_buf_init(&spill.bytes, bytes.n + 64);
+    struct oracle oracle = {.file = bytes, .max = max};
+    const char *differs = NULL;
+    for (bool more = true; more && !differs;) {
+        struct gy_csv_item got = {0}, line;
+        gy_buf_reset(&spill.bytes);
+        if (gy_csv_more(c, run, &got, &more, NULL) != GY_OK) {
+            differs = "next";
+            break;
+        }
+        oracle.delimiter = gy_csv_delimiter(c);
+        if (!more) {
+            differs = oracle_next(&oracle, &got) ? "number of items" : NULL;
+        } else if (got.kind != GY_CSV_LINES) {
+            differs = more_differs(&oracle, &got, gy_buf_str(&spill.bytes));
+        } else {
+            struct gy_str lines = got.raw;
+            int64_t offset = got.offset;
+            differs = lines.n == 0 || lines.n > run ? "size of a run" : NULL;
+            while (!differs && gy_csv_line(&lines, &offset, &line)) {
+                differs = more_differs(&oracle, &line, GY_STR(""));
+            }
+            differs = differs                                 ? differs
+                      : offset != got.offset + got.size_bytes ? "end of a run"
+                                                              : NULL;
+        }
+    }
+    gy_buf_done(&spill.bytes);
+    return differs;
+}
+
 #endif

@@ -171,10 +171,10 @@ static gy_status read_one(const char *json, struct gy_buf *out, struct gy_err *e
     if (r.codes) {
         gy_buf_addf(out, " %s", r.text.p);
     }
-    struct gy_str name;
-    int64_t count = 0;
-    for (size_t i = 0; gy_jsonfields_unknown(f, i, &name, &count); i++) {
-        gy_buf_addf(out, "?%" GY_STR_F "=%lld", GY_STR_A(name), (long long)count);
+    const struct gy_unknown *u = gy_jsonfields_unknown(f);
+    for (size_t i = 0; i < u->n; i++) {
+        gy_buf_addf(out, "?%" GY_STR_F "=%lld", GY_STR_A(u->names[i].name),
+                    (long long)u->names[i].count);
     }
     return gy_buf_check(out, "test", err);
 }

@@ -195,6 +195,11 @@ static void test_garbage_equals_oracle(void **state)
         if (differs) {
             fail_msg("round %d (max %zu, chunk %zu): %s", round, max, chunk, differs);
         }
+        const size_t run = 1 + gy_rng_below(&rng, 200);
+        differs = csv_more_differs(gy_str_n(text, n), gy_rng_below(&rng, 5), chunk, max, run);
+        if (differs) {
+            fail_msg("round %d (max %zu, chunk %zu, run %zu): %s", round, max, chunk, run, differs);
+        }
     }
 }
 
