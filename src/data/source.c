@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "data/source_parquet.h"
 #include "data/unpack.h"
 #include "net/call.h"
 
@@ -162,7 +163,7 @@ static enum gy_ingest_format format_of_name(const char *text)
 
 bool gy_ingest_is_data_name(const char *name)
 {
-    return format_of_name(name) != GY_INGEST_AUTO;
+    return format_of_name(name) != GY_INGEST_AUTO || gy_source_is_parquet_name(name);
 }
 
 enum gy_ingest_format gy_ingest_format_of(const char *name, struct gy_str head)
@@ -247,7 +248,8 @@ gy_status gy_source_list_add(struct gy_source_list *l, struct gy_source *s, stru
 static gy_status add_file(struct gy_source_list *l, const char *path, struct gy_err *err)
 {
     struct gy_source *s = NULL;
-    GY_TRY(gy_source_file(path, NULL, &s, err));
+    GY_TRY(gy_source_is_parquet_name(path) ? gy_source_parquet(path, NULL, &s, err)
+                                           : gy_source_file(path, NULL, &s, err));
     return gy_source_list_add(l, s, err);
 }
 
@@ -293,7 +295,9 @@ static gy_status add_folder(struct gy_source_list *l, const char *path, const ch
         return GY_OK;
     }
     (void)gy_err_set(err, GY_E_NOTFOUND, "no data file in the folder '%s'", path);
-    return gy_err_hint(err, "names end in .csv .tsv .json .jsonl .ndjson, with .gz or .zst or not");
+    return gy_err_hint(
+        err,
+        "names end in .parquet, or in .csv .tsv .json .jsonl .ndjson, with .gz or .zst or not");
 }
 
 static gy_status add_pattern(struct gy_source_list *l, const char *pattern, const char *not_this,

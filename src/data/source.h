@@ -72,7 +72,7 @@ GY_CHECKED gy_status gy_source_schema(struct gy_source *s, struct gy_schema **re
 
 /* AUTO resolved: by the name, else by the first (unpacked) bytes. */
 enum gy_ingest_format gy_ingest_format_of(const char *name, struct gy_str head);
-/* A name's ending that is one of a data file, ".gz" or ".zst" aside: "a.csv.gz". */
+/* A name's ending that is one of a data file, ".gz" or ".zst" aside: "a.csv.gz", "a.parquet". */
 bool gy_ingest_is_data_name(const char *name);
 /* "auto", "csv", "json", "jsonl", "ndjson". Fails: INVALID. */
 GY_CHECKED gy_status gy_ingest_parse_format(struct gy_str text, enum gy_ingest_format *ret,

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "data/source_parquet.h"
 #include "net/call.h"
 
 struct object {
@@ -133,6 +134,9 @@ static gy_status new_object(struct gy_s3 *s3, const char *bucket, const struct g
         s3_free(&o->source);
         return no_memory(err);
     }
+    if (gy_source_is_parquet_name(from->key)) {
+        return gy_source_parquet_of(&o->source, ret, err);
+    }
     *ret = &o->source;
     return GY_OK;
 }
@@ -217,5 +221,6 @@ gy_status gy_source_list_add_s3(struct gy_source_list *list, struct gy_s3 *s3, c
         return GY_OK;
     }
     (void)gy_err_set(err, GY_E_NOTFOUND, "no data file below s3://%s/%s", bucket, prefix);
-    return gy_err_hint(err, "keys end in .csv .tsv .json .jsonl .ndjson, with .gz or .zst or not");
+    return gy_err_hint(
+        err, "keys end in .parquet, or in .csv .tsv .json .jsonl .ndjson, with .gz or .zst or not");
 }

@@ -153,3 +153,18 @@ def test_images_are_looked_for_where_it_is_said(s3, bucket, tmp_path):
     done = ingest(s3.endpoint, f"s3://{bucket}/in/", tmp_path, "--data-loc", "pics")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "data" / "data.csv").read_text() == "id,image\n1,a.png\n"
+
+
+def test_parquet_in_a_bucket(s3, bucket, tmp_path):
+    if not (support.ROOT / ".deps" / "lib" / "libduckdb.so").exists():
+        pytest.skip("no DuckDB: deps/duckdb.sh was not run")
+    (tmp_path / "a.csv").write_text("id,x\n1,1.5\n2,\n")
+    assert support.run_gyre("data", "query", "SELECT * FROM 'a.csv'", "-o", "a.parquet", cwd=tmp_path).returncode == 0
+    s3.put(bucket, "in/a.parquet", (tmp_path / "a.parquet").read_bytes())
+    s3.put(bucket, "in/b.csv", b"x,id\n2.5,3\n")
+    done = ingest(s3.endpoint, f"s3://{bucket}/in/", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "data" / "data.csv").read_text() == "id,x\n1,1.5\n2,\n3,2.5\n"
+    s3.put(bucket, "bad/a.parquet", b"PAR1 and then nothing")
+    done = ingest(s3.endpoint, f"s3://{bucket}/bad/", tmp_path)
+    assert done.returncode > 2 and f"'s3://{bucket}/bad/a.parquet' is no Parquet file" in done.stderr
