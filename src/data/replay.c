@@ -100,6 +100,8 @@ static gy_status take_row(struct gy_replay *r, const struct gy_csv_item *item, s
         gy_buf_add_char(&r->out, '\n');
         r->result.base_rows++;
         break;
+    case GY_CSV_LINES: /* of gy_csv_more alone */
+        break;
     }
     return r->out.n >= FLUSH_BYTES ? flush(r, err) : GY_OK;
 }
