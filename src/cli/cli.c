@@ -25,6 +25,7 @@ static const struct gy_verb_table *const g_tables[] = {
     &gy_cmd_data_synth,
     &gy_cmd_data_profile,
     &gy_cmd_data_query,
+    &gy_cmd_data_split,
     &gy_cmd_data_remote,
     &gy_cmd_data_track,
     &gy_cmd_data_registry,

@@ -87,6 +87,7 @@ extern const struct gy_verb_table gy_cmd_data_ingest;  /* cmd_data_ingest.c */
 extern const struct gy_verb_table gy_cmd_data_schema;  /* cmd_data_schema.c */
 extern const struct gy_verb_table gy_cmd_data_synth;   /* cmd_data_synth.c */
 extern const struct gy_verb_table gy_cmd_data_profile; /* cmd_data_profile.c */
+extern const struct gy_verb_table gy_cmd_data_split;   /* cmd_data_split.c */
 extern const struct gy_verb_table gy_cmd_data_remote;  /* cmd_data_remote.c */
 extern const struct gy_verb_table gy_cmd_backtest;     /* cmd_backtest.c */
 extern const struct gy_verb_table gy_cmd_replay;       /* cmd_replay.c */

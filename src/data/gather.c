@@ -4,8 +4,8 @@
 #include <math.h>
 
 #include "base/mem.h"
-#include "base/time.h"
 #include "data/gather_internal.h"
+#include "data/times.h"
 
 #define NAMES_MAX (64 * GY_MIB)
 #define EXACT_INT 9007199254740992.0 /* 2^53: beyond it a double does not tell every integer */
@@ -182,37 +182,6 @@ static bool canonical_of(const struct gather_column *c, struct gy_str text, char
                      : gy_value_canonical(c->type, text, out, ret, ret_num);
 }
 
-/* The key of a time: microseconds since 1970, one without a zone being read as UTC. False: not a
- * time of this column. Most are written with their zone, and need no canonical text. */
-static bool time_key(const struct gather_column *c, struct gy_str text, uint64_t *ret)
-{
-    char out[GY_VALUE_TEXT], whole[GY_VALUE_TEXT + 16];
-    struct gy_str canonical;
-    double number;
-    int64_t us = 0;
-    if (text.n > 10 && gy_time_parse_iso(text, &us, NULL) == GY_OK) {
-        *ret = gy_tally_time(us, GATHER_ZONED);
-        return true;
-    }
-    if (!canonical_of(c, text, out, &canonical, &number)) {
-        return false;
-    }
-    size_t n = canonical.n;
-    unsigned form = n == 10 ? GATHER_DAY : canonical.p[n - 1] == 'Z' ? GATHER_ZONED : GATHER_LOCAL;
-    memcpy(whole, canonical.p, n);
-    if (form == GATHER_DAY) {
-        memcpy(whole + n, "T00:00:00", 9);
-        n += 9;
-    }
-    whole[n] = 'Z';
-    n += form == GATHER_ZONED ? 0 : 1;
-    if (gy_time_parse_iso(gy_str_n(whole, n), &us, NULL) != GY_OK) {
-        return false;
-    }
-    *ret = gy_tally_time(us, form);
-    return true;
-}
-
 /* The number of a value and its key in the tally. False: not of the column's type. */
 static bool number_key(const struct gather_column *c, struct gy_str text, double *ret,
                        uint64_t *ret_key)
@@ -220,8 +189,11 @@ static bool number_key(const struct gather_column *c, struct gy_str text, double
     char out[GY_VALUE_TEXT];
     struct gy_str canonical = GY_STR_NULL;
     if (c->type == GY_TYPE_TIME) {
-        bool fine = time_key(c, text, ret_key);
-        *ret = fine ? (double)gy_tally_time_us(*ret_key) / 1e6 : NAN;
+        int64_t us = 0;
+        enum gy_time_form form;
+        bool fine = gy_column_time(c->column, text, &us, &form);
+        *ret_key = gy_tally_time(us, form);
+        *ret = (double)us / 1e6;
         return fine;
     }
     if (!gy_value_canonical(c->type, text, out, &canonical, ret)) {

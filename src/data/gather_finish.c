@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/time.h"
 #include "data/gather_internal.h"
+#include "data/times.h"
 
 #define RESULT_MAX (1 * GY_GIB)
 
@@ -28,9 +29,9 @@ static struct gy_str time_text(uint64_t key, char out[GY_VALUE_TEXT])
         return GY_STR(""); /* can not be: it is one */
     }
     switch (key & 3) {
-    case GATHER_DAY:
+    case GY_TIME_DAY:
         return gy_str_sub(text, 0, 10);
-    case GATHER_LOCAL:
+    case GY_TIME_LOCAL:
         return gy_str_sub(text, 0, text.n - 1);
     default:
         return text;

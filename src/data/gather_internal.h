@@ -6,9 +6,6 @@
 #include "data/gather.h"
 #include "data/tally.h"
 
-/* How a time was written: gy_tally_time. */
-enum { GATHER_DAY, GATHER_LOCAL, GATHER_ZONED };
-
 struct moments {
     double n, mean, m2;
 };
