@@ -327,6 +327,9 @@ static gy_status run_ingest(struct gy_cli *cli, void *opts, struct gy_err *err)
         return nothing_new(cli, o, &origin.append, err);
     }
     const size_t first = origin.append.on && origin.append.base ? 1 : 0;
+    if (sources.n <= first) { /* each way of picking them fails before */
+        return gy_err_set(err, GY_E_NOTFOUND, "there is nothing to read");
+    }
     struct gy_source *source = sources.items[first];
     GY_TRY(find_schema(cli, o->schema, &origin.append, source, &schema, err));
     GY_TRY(place_images(schema, o->data_loc, &sources, first, err));

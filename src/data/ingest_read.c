@@ -9,6 +9,7 @@
 #include "net/call.h"
 
 #define BATCH_BYTES (512 * GY_KIB)
+#define IMAGE_BATCH_BYTES (4 * GY_KIB) /* each record has a file to be decoded */
 
 /* ---- batches ---- */
 
@@ -306,16 +307,25 @@ static gy_status next_item(struct ingest_read *r, size_t max, struct gy_csv_item
         return gy_csv_more(r->csv, max, item, ret_more, err);
     }
     gy_status status = gy_jsonrec_next(r->json, item, ret_more, err);
-    if (status != GY_OK) {
+    if (status == GY_E_PARSE) { /* what a source fails with names it already */
         (void)gy_err_wrap(err, "'%s'", r->at->source->name);
     }
     return status;
 }
 
+static size_t batch_bytes(const struct gy_ingest_options *o)
+{
+    size_t bytes = BATCH_BYTES;
+    for (size_t i = 0; i < o->schema->n_columns; i++) {
+        bytes = o->schema->columns[i].type == GY_TYPE_IMAGE ? IMAGE_BATCH_BYTES : bytes;
+    }
+    return o->chunk_bytes ? o->chunk_bytes : bytes;
+}
+
 gy_status gy_ingest_read(struct ingest_read *r, struct ingest_batch *b, bool *ret_more,
                          struct gy_err *err)
 {
-    const size_t enough = r->o->chunk_bytes ? r->o->chunk_bytes : BATCH_BYTES;
+    const size_t enough = batch_bytes(r->o);
     if (r->source == r->o->n_sources) {
         *ret_more = false;
         return GY_OK;

@@ -384,7 +384,7 @@ static gy_status new_parquet(const char *path, const char *name, struct gy_sourc
                             .name = p->name,
                             .folder = p->folder,
                             .format = GY_INGEST_JSONL,
-                            .size_bytes = path ? gy_file_size(path) : inner->size_bytes};
+                            .size_bytes = inner ? inner->size_bytes : gy_file_size(path)};
     if (!p->name || (path && (!p->path || !p->folder))) {
         return no_memory(err);
     }
