@@ -327,6 +327,20 @@ static gy_status pg_lease(void *conn, bool *ret_held, struct gy_err *err)
     return status;
 }
 
+/* FULL writes the table into a new file; the old one goes. What the server's own write-ahead log
+ * and its archives hold is its operator's (docs/erasure.md). */
+static gy_status pg_compact(void *conn, const char *tables, struct gy_err *err)
+{
+    struct gy_str rest = gy_str_c(tables), table;
+    while (gy_str_next(&rest, ',', &table)) {
+        char sql[256];
+        table = gy_str_trim(table);
+        (void)snprintf(sql, sizeof sql, "VACUUM (FULL) %" GY_STR_F, GY_STR_A(table));
+        GY_TRY(pg_exec(conn, sql, err));
+    }
+    return GY_OK;
+}
+
 static const struct gy_sql_ops postgres_ops = {
     .version = 1,
     .name = "postgresql",
@@ -354,6 +368,7 @@ static const struct gy_sql_ops postgres_ops = {
     .check = pg_check,
     .exec_many = gy_pg_exec_many,
     .lease = pg_lease,
+    .compact = pg_compact,
 };
 
 const struct gy_sql_driver gy_sql_postgres = {&postgres_ops, NULL};

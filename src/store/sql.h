@@ -98,6 +98,12 @@ struct gy_sql_ops {
      * it: *ret_held. It ends with the connection, and with the process however that dies. Outside
      * of transactions. MAY be NULL: the database belongs to one process, which has it. */
     gy_status (*lease)(void *conn, bool *ret_held, struct gy_err *err);
+
+    /* Write these tables ("a, b") anew, so that nothing of what was deleted is left in the files
+     * that the database reads, outside of transactions. SQLite: of all tables, and of the log of
+     * writes. Waits for readers, at most for the busy timeout: BUSY. MAY be NULL: nothing is ever
+     * left. */
+    gy_status (*compact)(void *conn, const char *tables, struct gy_err *err);
 };
 
 /* A backend and its own state (wrappers: the wrapped driver; sqlite: NULL). Outlives every

@@ -439,6 +439,26 @@ static gy_status sqlite_checkpoint(void *conn, struct gy_err *err)
     return GY_OK;
 }
 
+/* VACUUM writes the whole database anew, into the log; a truncating checkpoint then moves it into
+ * the file and empties the log. */
+static gy_status sqlite_compact(void *conn, const char *tables, struct gy_err *err)
+{
+    struct sqlite_conn *c = conn;
+    int frames = 0, moved = 0;
+    (void)tables;
+    if (c->query_only) {
+        GY_TRY(sqlite_exec(conn, "PRAGMA query_only=OFF", err));
+        c->query_only = false;
+    }
+    GY_TRY(sqlite_exec(conn, "VACUUM", err));
+    int rc = sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, &frames, &moved);
+    if (rc != SQLITE_OK) {
+        return fail_as(c, rc, err, "emptying the log of the database");
+    }
+    c->wal_frames = 0;
+    return GY_OK;
+}
+
 /* Page by page, of the state that the open transaction sees. */
 static gy_status copy_pages(struct sqlite_conn *c, const char *path, struct gy_err *err)
 {
@@ -529,6 +549,7 @@ static const struct gy_sql_ops sqlite_ops = {
     .checkpoint = sqlite_checkpoint,
     .backup = sqlite_backup,
     .check = sqlite_check,
+    .compact = sqlite_compact,
 };
 
 const struct gy_sql_driver gy_sql_sqlite = {&sqlite_ops, NULL};

@@ -151,6 +151,12 @@ gy_status gy_store_write(struct gy_store *s, gy_db_fn fn, void *ctx, struct gy_e
     return gy_writer_run(s->writer, fn, ctx, err);
 }
 
+gy_status gy_store_compact(struct gy_store *s, const char *tables, struct gy_err *err)
+{
+    GY_REQUIRE(!gy_store_tl_in_closure);
+    return gy_writer_compact(s->writer, tables, err);
+}
+
 static gy_status run_read(struct gy_db *db, gy_db_fn fn, void *ctx, struct gy_err *err)
 {
     GY_TRY(db->ops->begin(db->conn, false, err));

@@ -44,6 +44,11 @@ GY_CHECKED gy_status gy_store_write(struct gy_store *s, gy_db_fn fn, void *ctx, 
 /* Run on the caller's thread with a pooled read connection inside one read transaction. */
 GY_CHECKED gy_status gy_store_read(struct gy_store *s, gy_db_fn fn, void *ctx, struct gy_err *err);
 
+/* Leave nothing of what was deleted from these tables ("reviews, feedback") in the database's files
+ * (gy_sql_ops.compact). Every write waits meanwhile; needs room for a second copy. Not inside a
+ * closure. Fails: BUSY (a reader did not end), NOSPACE, IO, DENIED. */
+GY_CHECKED gy_status gy_store_compact(struct gy_store *s, const char *tables, struct gy_err *err);
+
 struct gy_store_stats {
     uint64_t commits, closures, failed_closures;
     int64_t queued, wal_bytes, commit_us_p50, commit_us_p99,

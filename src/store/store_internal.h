@@ -54,6 +54,8 @@ GY_CHECKED gy_status gy_store_migrate(struct gy_db *db, const struct gy_embedded
 struct gy_writer;
 GY_CHECKED gy_status gy_writer_start(struct gy_db *db, pthread_mutex_t *db_lock, size_t max_queue,
                                      int max_group, struct gy_writer **ret, struct gy_err *err);
+/* As gy_store_compact. */
+GY_CHECKED gy_status gy_writer_compact(struct gy_writer *w, const char *tables, struct gy_err *err);
 /* Queue and wait for the commit. */
 GY_CHECKED gy_status gy_writer_run(struct gy_writer *w, gy_db_fn fn, void *ctx, struct gy_err *err);
 void gy_writer_get_stats(struct gy_writer *w, struct gy_store_stats *ret);

@@ -18,6 +18,7 @@
 struct request {
     gy_db_fn fn;
     void *ctx;
+    const char *compact;    /* instead of fn: these tables are written anew, between transactions */
     struct gy_scope *scope; /* of the thread that waits */
     gy_status status;
     struct gy_err *err;
@@ -106,20 +107,34 @@ static void note_commit(struct gy_writer *w, int64_t us)
     pthread_mutex_unlock(&w->lock);
 }
 
+static gy_status compact(struct gy_db *db, const char *tables, struct gy_err *err)
+{
+    return db->ops->compact ? db->ops->compact(db->conn, tables, err) : GY_OK;
+}
+
 /* Run the closures from first on in one transaction; returns the first that has not run (NULL: all
- * have). An error that makes the database drop the transaction ends it early. */
+ * have). An error that makes the database drop the transaction ends it early, and so does a request
+ * that can not be in one. */
 static struct request *run_transaction(struct gy_writer *w, struct request *first)
 {
     struct gy_db *db = w->db;
     struct gy_err err = GY_ERR_INIT;
+    if (first->compact) {
+        first->status = compact(db, first->compact, first->err);
+        return first->next;
+    }
+    struct request *end = first;
+    while (end && !end->compact) {
+        end = end->next;
+    }
     gy_status status = db->ops->begin(db->conn, true, &err);
     if (status != GY_OK) {
         db->ops->rollback(db->conn);
-        fail_group(first, NULL, status, &err);
-        return NULL;
+        fail_group(first, end, status, &err);
+        return end;
     }
     struct request *r = first;
-    for (; r; r = r->next) {
+    for (; r != end; r = r->next) {
         r->status = run_closure(db, r);
         if (!db->ops->in_transaction(db->conn)) {
             gy_err_set(&err, r->status, "the transaction was lost to another write: %s",
@@ -132,11 +147,11 @@ static struct request *run_transaction(struct gy_writer *w, struct request *firs
     status = db->ops->commit(db->conn, &err);
     if (status != GY_OK) {
         db->ops->rollback(db->conn);
-        fail_group(first, NULL, status, &err);
-        return NULL;
+        fail_group(first, end, status, &err);
+        return end;
     }
     note_commit(w, (gy_mono_ns() - start) / 1000);
-    return NULL;
+    return end;
 }
 
 static void run_group(struct gy_writer *w, struct request *group)
@@ -284,30 +299,42 @@ gy_status gy_writer_start(struct gy_db *db, pthread_mutex_t *db_lock, size_t max
     return GY_OK;
 }
 
-gy_status gy_writer_run(struct gy_writer *w, gy_db_fn fn, void *ctx, struct gy_err *err)
+/* Queue it and wait for it. */
+static gy_status run_request(struct gy_writer *w, struct request *r)
 {
-    struct request r = {.fn = fn, .ctx = ctx, .scope = gy_scope_current(), .err = err};
-    GY_REQUIRE(sem_init(&r.done, 0, 0) == 0);
+    GY_REQUIRE(sem_init(&r->done, 0, 0) == 0);
     pthread_mutex_lock(&w->lock);
     GY_REQUIRE(!w->stopping);
     bool full = w->n_queued >= w->max_queue;
     if (!full) {
-        *(w->tail ? &w->tail->next : &w->head) = &r;
-        w->tail = &r;
+        *(w->tail ? &w->tail->next : &w->head) = r;
+        w->tail = r;
         if (w->n_queued++ == 0) {
             pthread_cond_signal(&w->work);
         }
     }
     pthread_mutex_unlock(&w->lock);
     if (full) {
-        r.status = gy_err_set(err, GY_E_BUSY, "%zu writes are waiting already", w->max_queue);
+        r->status = gy_err_set(r->err, GY_E_BUSY, "%zu writes are waiting already", w->max_queue);
     } else {
-        while (sem_wait(&r.done) != 0) {
+        while (sem_wait(&r->done) != 0) {
             GY_REQUIRE(errno == EINTR);
         }
     }
-    sem_destroy(&r.done);
-    return r.status;
+    sem_destroy(&r->done);
+    return r->status;
+}
+
+gy_status gy_writer_run(struct gy_writer *w, gy_db_fn fn, void *ctx, struct gy_err *err)
+{
+    struct request r = {.fn = fn, .ctx = ctx, .scope = gy_scope_current(), .err = err};
+    return run_request(w, &r);
+}
+
+gy_status gy_writer_compact(struct gy_writer *w, const char *tables, struct gy_err *err)
+{
+    struct request r = {.compact = tables, .err = err};
+    return run_request(w, &r);
 }
 
 static int compare_us(const void *a, const void *b)

@@ -214,6 +214,13 @@ static int64_t sql_wal_bytes(void *conn)
     return c->ops->wal_bytes ? c->ops->wal_bytes(c->inner) : 0;
 }
 
+static gy_status sql_compact(void *conn, const char *tables, struct gy_err *err)
+{
+    struct conn *c = conn;
+    INJECT(&c->f->fault, FAULT_CHECKPOINT, err);
+    return c->ops->compact ? c->ops->compact(c->inner, tables, err) : GY_OK;
+}
+
 static gy_status sql_checkpoint(void *conn, struct gy_err *err)
 {
     struct conn *c = conn;
@@ -261,6 +268,7 @@ static const struct gy_sql_ops faulty_sql_ops = {
     .checkpoint = sql_checkpoint,
     .backup = sql_backup,
     .check = sql_check,
+    .compact = sql_compact,
 };
 
 struct gy_sql_driver faulty_sql(struct faulty_sql *f, struct gy_sql_driver inner)
