@@ -16,6 +16,7 @@
 #include "api/review_api.h"
 #include "base/id.h"
 #include "base/time.h"
+#include "serve/gap.h"
 #include "serve/serving.h"
 #include "store/actor.h"
 #include "store/events.h"
@@ -82,6 +83,7 @@ static gy_status pick_one(struct gy_app *app, struct gy_str text, struct pick_ca
     GY_TRY(gy_uuid_parse(text, id, err));
     GY_TRY(gy_home_path(&app->home, "log", dir, err));
     GY_TRY(gy_predlog_find(live, dir, NULL, id, c->a, &parts, &n, err));
+    GY_TRY(gy_gap_refuse(parts, n, err));
     for (size_t i = 0; i < n; i++) {
         c->r = &parts[i];
         GY_TRY(gy_store_read(app->store, pick_closure, c, err));

@@ -7,9 +7,10 @@
 #include "api/health.h"
 #include "base/id.h"
 #include "base/time.h"
-#include "serve/predlog.h"
+#include "serve/gap.h"
 #include "serve/revision.h"
 #include "serve/serving.h"
+#include "store/erasures.h"
 #include "store/lineage.h"
 
 #define TRACE_ROWS 100   /* shown of one request */
@@ -23,6 +24,8 @@ struct trace {
     bool has_revision;
     struct gy_lineage_edge *edges;
     size_t n_edges;
+    struct gy_erasure erasure; /* of a prediction that was erased */
+    bool has_erasure;
 };
 
 static gy_status read_lineage(struct gy_db *db, void *ctx, struct gy_err *err)
@@ -208,6 +211,10 @@ static void write_rules(struct gy_jw *w, const struct gy_record *r, size_t row, 
 
 static void write_row(struct gy_jw *w, const struct gy_record *r, size_t row, yyjson_val *config)
 {
+    if (gy_gap_row(r, (uint32_t)row)) {
+        gy_jw_kv_bool(w, "erased", true);
+        return;
+    }
     write_inputs(w, r, row, config);
     write_outputs(w, r, row, config);
     write_model(w, r, row);
@@ -324,6 +331,44 @@ static gy_status send_trace(const struct trace *t, struct gy_reply *reply, struc
     return gy_reply_json(reply, 200, &out, err);
 }
 
+static gy_status read_erasure(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    struct trace *t = ctx;
+    char id[GY_UUID_TEXT];
+    struct gy_err why = GY_ERR_INIT;
+    gy_uuid_text(t->parts->erasure, id);
+    gy_status status = gy_erasure_get(db, gy_str_c(id), t->a, &t->erasure, &why);
+    t->has_erasure = status == GY_OK;
+    return status == GY_OK || status == GY_E_NOTFOUND ? GY_OK
+                                                      : gy_err_set(err, status, "%s", why.msg);
+}
+
+/* Of an erased prediction the log keeps its id, its revision's number and why it is gone. */
+static gy_status send_erased(const struct trace *t, struct gy_reply *reply, struct gy_err *err)
+{
+    const struct gy_record *r = t->parts;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
+    char id[GY_UUID_TEXT], time[32];
+    struct gy_jw w;
+    gy_buf_init(&out, 64 * GY_KIB);
+    gy_jw_init(&w, &out);
+    gy_jw_obj(&w);
+    gy_uuid_text(r->id, id);
+    gy_jw_kv_strc(&w, "prediction_id", id);
+    gy_jw_kv_i64(&w, "revision", r->revision);
+    gy_jw_kv_i64(&w, "rows", r->total_rows);
+    gy_jw_key(&w, "erased");
+    gy_jw_obj(&w);
+    gy_jw_kv_str(&w, "time", gy_str_n(time, gy_time_iso(r->time_us, time)));
+    gy_uuid_text(r->erasure, id);
+    gy_jw_kv_strc(&w, "erasure", id);
+    gy_jw_kv_str(&w, "reason", t->has_erasure ? t->erasure.reason : GY_STR_NULL);
+    gy_jw_kv_str(&w, "actor", t->has_erasure ? t->erasure.actor : GY_STR_NULL);
+    gy_jw_obj_end(&w);
+    gy_jw_obj_end(&w);
+    return gy_reply_json(reply, 200, &out, err);
+}
+
 static gy_status get_trace(void *ctx, struct gy_request *req, struct gy_reply *reply,
                            struct gy_err *err)
 {
@@ -337,6 +382,10 @@ static gy_status get_trace(void *ctx, struct gy_request *req, struct gy_reply *r
     GY_TRY(gy_home_path(&app->home, "log", dir, err));
     GY_TRY(gy_predlog_find(live, dir, NULL, id, req->arena, &parts, &t.n_parts, err));
     t.parts = parts;
+    if (parts->gap) {
+        GY_TRY(gy_store_read(app->store, read_erasure, &t, err));
+        return send_erased(&t, reply, err);
+    }
     GY_TRY(gy_store_read(app->store, read_lineage, &t, err));
     return send_trace(&t, reply, err);
 }

@@ -5,7 +5,7 @@
 #include "base/id.h"
 #include "base/time.h"
 #include "cli/logged.h"
-#include "serve/predlog.h"
+#include "serve/gap.h"
 #include "serve/rescore.h"
 
 struct replay_opts {
@@ -155,6 +155,7 @@ static gy_status run_replay(struct gy_cli *cli, void *opts, struct gy_err *err)
     GY_TRY(gy_uuid_parse(gy_str_c(cli->argv[0]), id, err));
     GY_TRY(gy_logged_init(&log, cli, err));
     GY_TRY(gy_predlog_find(NULL, log.dir, NULL, id, &cli->arena, &parts, &x.n_parts, err));
+    GY_TRY(gy_gap_refuse(parts, x.n_parts, err));
     x.parts = parts;
     log.endpoint = parts->endpoint;
     GY_TRY(gy_logged_revision(&log, parts->revision, &revision, err));

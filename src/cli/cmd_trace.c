@@ -24,7 +24,15 @@ static void object_line(const struct gy_cli *cli, const char *name, yyjson_val *
 
 static void print_trace(const struct gy_cli *cli, yyjson_val *t, bool edges)
 {
+    yyjson_val *erased = gy_json_get(t, "erased");
     gy_cli_say(cli, "prediction %" GY_STR_F "\n", GY_STR_A(gy_json_str(t, "prediction_id")));
+    if (yyjson_is_obj(erased)) {
+        gy_cli_say(cli, "  erased on %" GY_STR_F " by %" GY_STR_F " for reason: %" GY_STR_F "\n",
+                   GY_STR_A(gy_json_str(erased, "time")), GY_STR_A(gy_json_str(erased, "actor")),
+                   GY_STR_A(gy_json_str(erased, "reason")));
+        line(cli, "erasure", gy_json_str(erased, "erasure"));
+        return;
+    }
     line(cli, "time", gy_json_str(t, "time"));
     line(cli, "request", gy_json_str(t, "request_id"));
     if (gy_json_i64(t, "rows", 1) == 1) {

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/time.h"
+#include "serve/gap.h"
 
 #define MAX_SEGMENTS 1000000
 
@@ -256,7 +257,9 @@ static gy_status take_record(void *ctx, const struct gy_record *r, struct gy_err
     p->first_us = !p->first_us || r->time_us < p->first_us ? r->time_us : p->first_us;
     p->last_us = r->time_us > p->last_us ? r->time_us : p->last_us;
     for (size_t row = 0; row < r->n_rows; row++) {
-        take_row(w, r, row);
+        if (!gy_gap_row(r, (uint32_t)row)) {
+            take_row(w, r, row);
+        }
     }
     return GY_OK;
 }

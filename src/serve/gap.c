@@ -35,6 +35,15 @@ bool gy_gap_row(const struct gy_record *r, uint32_t row)
            gy_gap_is_value(r->outputs[(size_t)row * r->n_outputs]);
 }
 
+gy_status gy_gap_refuse(const struct gy_record *parts, size_t n, struct gy_err *err)
+{
+    if (n > 0 && parts[0].gap) {
+        (void)gy_err_set(err, GY_E_CONFLICT, "the prediction was erased");
+        return gy_err_hint(err, "gyre trace ID says when and why");
+    }
+    return GY_OK;
+}
+
 /* A segment in memory, changed only here. */
 struct image {
     char *p;

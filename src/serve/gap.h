@@ -21,6 +21,9 @@ bool gy_gap_is_value(double v);
 /* Was this row of a record that keeps others erased? */
 bool gy_gap_row(const struct gy_record *r, uint32_t row);
 
+/* CONFLICT when these parts of a prediction (gy_predlog_find) were erased as a whole. */
+GY_CHECKED gy_status gy_gap_refuse(const struct gy_record *parts, size_t n, struct gy_err *err);
+
 struct gy_gap_order {
     unsigned char erasure[16];
     int64_t now_us;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "base/id.h"
 #include "base/json.h"
 #include "base/limits.h"

@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "base/mem.h"
+#include "serve/gap.h"
 #include "watch/drift_internal.h"
 
 #define MAX_WEIGHT 1000 /* of a row */
@@ -114,6 +115,10 @@ gy_status gy_drift_window_record(struct gy_drift_window *w, const struct gy_shap
     }
     bool its = gy_str_eq(version, r->model_version);
     for (uint32_t i = first; i < r->n_rows; i++) {
+        if (gy_gap_row(r, i)) {
+            (*ret_taken)++;
+            continue;
+        }
         const double *outputs = r->outputs + (size_t)i * r->n_outputs;
         const struct gy_shape_rule *rule = gy_shape_rule(shape, r->rules ? &r->rules[i] : NULL);
         struct gy_drift_row row = {

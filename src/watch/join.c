@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "serve/gap.h"
 #include "serve/predlog.h"
 #include "watch/join_internal.h"
 
@@ -526,7 +527,7 @@ gy_status gy_join_prediction(struct gy_join *j, const struct gy_record *r, struc
     }
     uint64_t request = request_digest(r->request_id);
     for (uint32_t k = 0; k < r->n_rows && st == GY_OK; k++) {
-        st = add_row(j, r, group, request, k, &failed);
+        st = gy_gap_row(r, k) ? GY_OK : add_row(j, r, group, request, k, &failed);
     }
     (void)pthread_mutex_unlock(&j->mu);
     if (st != GY_OK && readable && err) {

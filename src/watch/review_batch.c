@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/id.h"
+#include "serve/gap.h"
 #include "base/mem.h"
 #include "watch/review_internal.h"
 
@@ -269,6 +270,9 @@ static gy_status offer_rows(struct gy_review_batch *b, const struct gy_record *r
                           .outcome = r->rules ? &r->rules[i] : NULL};
         const char *by = "person";
         double probability = NAN;
+        if (gy_gap_row(r, i)) {
+            continue;
+        }
         row.margin = margin_of(&row);
         if (actor.p || picks(&b->source.policy, &row, &by, &probability)) {
             GY_TRY(keep(b, &row, by, probability, actor, err));
