@@ -177,14 +177,19 @@ static bool find_hash(const struct gy_subject *s, struct gy_str text, size_t *re
     return false;
 }
 
-bool gy_subject_in(const struct gy_subject *s, struct gy_str text, size_t *ret_at, size_t *ret_n)
+bool gy_subject_is_telling(const struct gy_subject *s)
+{
+    return !s->id.p || is_telling(s->id);
+}
+
+bool gy_subject_named(const struct gy_subject *s, struct gy_str text, size_t *ret_at, size_t *ret_n)
 {
     size_t at = 0, n = 0;
-    bool found = gy_subject_is(s, text);
-    if (found) {
+    bool found = s->id.p ? find_id(s, text, &at, &n) : find_hash(s, text, &at, &n);
+    if (!found && is_telling(text) && gy_subject_is(s, text)) { /* begins or ends with no word */
+        found = true;
+        at = 0;
         n = text.n;
-    } else {
-        found = s->id.p ? find_id(s, text, &at, &n) : find_hash(s, text, &at, &n);
     }
     if (found && ret_at) {
         *ret_at = at;
@@ -195,10 +200,24 @@ bool gy_subject_in(const struct gy_subject *s, struct gy_str text, size_t *ret_a
     return found;
 }
 
+bool gy_subject_in(const struct gy_subject *s, struct gy_str text, size_t *ret_at, size_t *ret_n)
+{
+    if (!gy_subject_is(s, text)) {
+        return gy_subject_named(s, text, ret_at, ret_n);
+    }
+    if (ret_at) {
+        *ret_at = 0;
+    }
+    if (ret_n) {
+        *ret_n = text.n;
+    }
+    return true;
+}
+
 void gy_subject_blank(const struct gy_subject *s, struct gy_str text, struct gy_buf *out)
 {
     size_t at, n;
-    while (text.n && gy_subject_in(s, text, &at, &n)) {
+    while (text.n && gy_subject_named(s, text, &at, &n)) {
         gy_buf_add(out, gy_str_sub(text, 0, at));
         gy_buf_addc(out, "[erased]");
         text = gy_str_sub(text, at + n, SIZE_MAX);

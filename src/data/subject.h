@@ -39,9 +39,15 @@ void gy_subject_init_hashes(struct gy_subject *s, const struct gy_erasure_key *k
 
 bool gy_subject_is(const struct gy_subject *s, struct gy_str value);
 bool gy_subject_is_number(const struct gy_subject *s, double value);
-/* The first place in a text where it stands; a text that is the id alone counts whatever the id. */
+/* The first place in a text where it stands (see above). at and n MAY be NULL. */
+bool gy_subject_named(const struct gy_subject *s, struct gy_str text, size_t *ret_at,
+                      size_t *ret_n);
+/* The same, and a text that is the id alone counts whatever the id: for texts that are meant to be
+ * ids, such as that of a request. */
 bool gy_subject_in(const struct gy_subject *s, struct gy_str text, size_t *ret_at, size_t *ret_n);
-/* Append text with every such place replaced by "[erased]". */
+/* Can it be found in free text at all? Of hashes nobody knows: true. */
+bool gy_subject_is_telling(const struct gy_subject *s);
+/* Append text with every place where it is named replaced by "[erased]". */
 void gy_subject_blank(const struct gy_subject *s, struct gy_str text, struct gy_buf *out);
 
 #endif

@@ -112,15 +112,15 @@ static bool letter_hits(struct walk *w, struct gy_str line, yyjson_val *letter)
 {
     struct gy_str record = record_of(w, letter), header = gy_json_str(letter, "header");
     struct gy_str delimiter = gy_json_str(letter, "delimiter");
-    if (gy_subject_in(w->subject, line, NULL, NULL) ||
-        gy_subject_in(w->subject, gy_json_str(letter, "error"), NULL, NULL) ||
-        gy_subject_in(w->subject, gy_json_str(letter, "file"), NULL, NULL)) {
+    if (gy_subject_named(w->subject, line, NULL, NULL) ||
+        gy_subject_named(w->subject, gy_json_str(letter, "error"), NULL, NULL) ||
+        gy_subject_named(w->subject, gy_json_str(letter, "file"), NULL, NULL)) {
         return true;
     }
     if (!record.p) {
         return false;
     }
-    if (gy_subject_in(w->subject, record, NULL, NULL) || object_hits(w, record)) {
+    if (gy_subject_named(w->subject, record, NULL, NULL) || object_hits(w, record)) {
         return true;
     }
     if (header.p) {
@@ -134,7 +134,8 @@ static bool take(void *ctx, int64_t number, struct gy_str line, yyjson_val *lett
 {
     struct walk *w = ctx;
     (void)number;
-    bool hit = letter ? letter_hits(w, line, letter) : gy_subject_in(w->subject, line, NULL, NULL);
+    bool hit =
+        letter ? letter_hits(w, line, letter) : gy_subject_named(w->subject, line, NULL, NULL);
     w->ret->letters++;
     w->ret->hits += hit;
     if (hit && w->fn) {
@@ -166,6 +167,52 @@ static gy_status walk(struct walk *w, const char *path, struct gy_err *err)
     gy_buf_done(&w->scratch);
     gy_free(fields);
     return status == GY_OK ? w->status : status;
+}
+
+struct gy_subject_letter_reader {
+    struct walk w;
+    struct gy_subject_letters counts;
+    struct gy_csv_field *room;
+};
+
+gy_status gy_subject_letter_reader_new(const struct gy_subject *subject,
+                                       const struct gy_str *columns, size_t n_columns,
+                                       struct gy_subject_letter_reader **ret, struct gy_err *err)
+{
+    struct gy_subject_letter_reader *r = gy_calloc(1, sizeof *r);
+    if (!r || !(r->room = gy_calloc((size_t)2 * MAX_FIELDS, sizeof *r->room))) {
+        gy_free(r);
+        return gy_err_set(err, GY_E_NOMEM, "reading dead letters");
+    }
+    r->w = (struct walk){.subject = subject,
+                         .columns = columns,
+                         .n_columns = n_columns,
+                         .head = r->room,
+                         .fields = r->room + MAX_FIELDS,
+                         .ret = &r->counts};
+    gy_buf_init(&r->w.raw, GY_DLQ_MAX_LINE);
+    gy_buf_init(&r->w.scratch, GY_DLQ_MAX_LINE);
+    *ret = r;
+    return GY_OK;
+}
+
+void gy_subject_letter_reader_free(struct gy_subject_letter_reader *r)
+{
+    if (r) {
+        gy_buf_done(&r->w.raw);
+        gy_buf_done(&r->w.scratch);
+        gy_free(r->room);
+        gy_free(r);
+    }
+}
+
+bool gy_subject_letter_is(struct gy_subject_letter_reader *r, struct gy_str line)
+{
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    if (gy_json_parse(line, &doc, NULL) != GY_OK) {
+        return gy_subject_named(r->w.subject, line, NULL, NULL);
+    }
+    return letter_hits(&r->w, line, yyjson_doc_get_root(doc));
 }
 
 gy_status gy_subject_letters_find(const char *path, const struct gy_subject *subject,

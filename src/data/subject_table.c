@@ -11,6 +11,7 @@
 #include "net/call.h"
 
 #define PIECE_BYTES (256 * GY_KIB)
+#define SNIFF ((size_t)8 * GY_KIB)              /* bytes that tell text from other files */
 #define OVERLAP ((size_t)2 * GY_SUBJECT_MAX_ID) /* of windows over a record that is too long */
 
 static bool is_column(const struct gy_subject_scan *s, struct gy_str name)
@@ -125,19 +126,21 @@ static gy_status read_header(struct csv *c, const struct gy_csv_item *item, stru
     return gy_buf_check(&c->ends, "the header", err);
 }
 
-/* A record whose raw is absent, in windows that overlap. */
-static gy_status search_long(struct csv *c, const struct gy_csv_item *item, bool *ret_found,
-                             struct gy_err *err)
+/* In windows that overlap. */
+static gy_status search_range(const struct gy_subject *s, int fd, int64_t at, int64_t end,
+                              bool text_only, bool *ret_found, struct gy_err *err)
 {
     GY_AUTO(gy_free) char *piece = gy_malloc(PIECE_BYTES);
     if (!piece) {
-        return gy_err_set(err, GY_E_NOMEM, "reading a long record");
+        return gy_err_set(err, GY_E_NOMEM, "searching for a subject");
     }
-    int64_t at = item->offset + item->skip, end = at + item->length;
-    while (at < end && !*ret_found) {
+    for (bool first = true; at < end && !*ret_found; first = false) {
         size_t want = end - at < (int64_t)PIECE_BYTES ? (size_t)(end - at) : PIECE_BYTES, got;
-        GY_TRY(read_at(c->fd, piece, want, at, &got, err));
-        *ret_found = gy_subject_in(c->s->subject, gy_str_n(piece, got), NULL, NULL);
+        GY_TRY(read_at(fd, piece, want, at, &got, err));
+        if (first && text_only && memchr(piece, 0, got < SNIFF ? got : SNIFF)) {
+            break;
+        }
+        *ret_found = gy_subject_named(s, gy_str_n(piece, got), NULL, NULL);
         if (got <= OVERLAP) {
             break;
         }
@@ -146,13 +149,21 @@ static gy_status search_long(struct csv *c, const struct gy_csv_item *item, bool
     return GY_OK;
 }
 
+gy_status gy_subject_search(const struct gy_subject *s, int fd, int64_t size_bytes, bool text_only,
+                            bool *ret_found, struct gy_err *err)
+{
+    *ret_found = false;
+    return search_range(s, fd, 0, size_bytes, text_only, ret_found, err);
+}
+
 /* Does the record name the subject in a column that identifies people, or else anywhere? */
 static gy_status look(struct csv *c, const struct gy_csv_item *item, bool *ret_hit, bool *ret_named,
                       struct gy_err *err)
 {
     *ret_hit = *ret_named = false;
     if (!item->raw.p) {
-        return search_long(c, item, ret_named, err);
+        int64_t from = item->offset + item->skip; /* too long to be kept */
+        return search_range(c->s->subject, c->fd, from, from + item->length, false, ret_named, err);
     }
     c->n_fields = 0;
     if (item->fault == GY_CSV_FINE) {
@@ -165,9 +176,9 @@ static gy_status look(struct csv *c, const struct gy_csv_item *item, bool *ret_h
     if (!*ret_hit) {
         /* The raw text: an escaped quote within an id would be missed, so fields with one count
          * by themselves. */
-        *ret_named = gy_subject_in(c->s->subject, item->raw, NULL, NULL);
+        *ret_named = gy_subject_named(c->s->subject, item->raw, NULL, NULL);
         for (size_t i = 0; item->quotes && i < c->n_fields && !*ret_named; i++) {
-            *ret_named = gy_subject_in(c->s->subject, field_text(c, i), NULL, NULL) &&
+            *ret_named = gy_subject_named(c->s->subject, field_text(c, i), NULL, NULL) &&
                          ((const struct gy_csv_field *)(const void *)c->fields.p)[i].escaped;
         }
     }
@@ -275,7 +286,7 @@ static bool object_hits(const struct gy_subject_scan *s, yyjson_val *object)
 static bool names_in(const struct gy_subject *subject, yyjson_val *v)
 {
     if (yyjson_is_str(v)) {
-        return gy_subject_in(subject, gy_json_val_str(v), NULL, NULL);
+        return gy_subject_named(subject, gy_json_val_str(v), NULL, NULL);
     }
     if (yyjson_is_arr(v)) {
         yyjson_arr_iter it = yyjson_arr_iter_with(v);
@@ -309,8 +320,8 @@ static gy_status scan_line(struct gy_subject_scan *s, struct gy_str line, bool *
     bool json = gy_json_parse_texts(text, &doc, NULL) == GY_OK;
     yyjson_val *root = json ? yyjson_doc_get_root(doc) : NULL;
     bool hit = object_hits(s, root);
-    bool named =
-        !hit && (json ? names_in(s->subject, root) : gy_subject_in(s->subject, text, NULL, NULL));
+    bool named = !hit && (json ? names_in(s->subject, root)
+                               : gy_subject_named(s->subject, text, NULL, NULL));
     s->hits += hit;
     s->named += named;
     *ret_goes = hit || (named && s->mentions);

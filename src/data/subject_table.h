@@ -24,7 +24,7 @@ struct gy_subject_scan {
     bool has_column; /* CSV: one of the columns is in the header; else always */
     int64_t rows;    /* all of them */
     int64_t hits;    /* by a column */
-    int64_t named;   /* by another place (gy_subject_in), whether they go or not */
+    int64_t named;   /* by another place (gy_subject_named), whether they go or not */
 };
 /* A file with a header line (records.h), read by fd from its start; size_bytes of it. Fails: IO,
  * NOMEM, TOOBIG, as keep and row do. */
@@ -33,6 +33,21 @@ GY_CHECKED gy_status gy_subject_scan_csv(struct gy_subject_scan *s, int fd, int6
 /* One JSON value a line; what is no object is only searched as text. */
 GY_CHECKED gy_status gy_subject_scan_lines(struct gy_subject_scan *s, int fd, int64_t size_bytes,
                                            struct gy_err *err);
+
+/* Does a file of any kind name the subject somewhere (gy_subject_named)? From its start; in
+ * constant memory. text_only: files that have a NUL in their first bytes are not looked at. */
+GY_CHECKED gy_status gy_subject_search(const struct gy_subject *s, int fd, int64_t size_bytes,
+                                       bool text_only, bool *ret_found, struct gy_err *err);
+
+/* Single dead letters, as lines of JSON. */
+struct gy_subject_letter_reader;
+GY_CHECKED gy_status gy_subject_letter_reader_new(const struct gy_subject *subject,
+                                                  const struct gy_str *columns, size_t n_columns,
+                                                  struct gy_subject_letter_reader **ret,
+                                                  struct gy_err *err);
+void gy_subject_letter_reader_free(struct gy_subject_letter_reader *r);
+GY_DEFINE_AUTO(struct gy_subject_letter_reader *, gy_subject_letter_reader_free);
+bool gy_subject_letter_is(struct gy_subject_letter_reader *r, struct gy_str line);
 
 /* A log of dead letters. possible: letters that cannot be told apart, since they say no header and
  * hold the id as a whole field: they stay. */

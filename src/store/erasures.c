@@ -11,7 +11,7 @@
 #include "base/time.h"
 #include "store/scope.h"
 
-#define COLUMNS "id, subject_hash, reason, state, actor, created_us, done_us"
+#define COLUMNS "id, subject_hash, reason, state, actor, created_us, done_us, dataset, possible"
 #define HOLD_COLUMNS \
     "id, kind, target, reason, actor, created_us, released_us, released_by, release_reason"
 #define FORMAT "gyre.erasure/1"
@@ -45,17 +45,19 @@ static gy_status read_row(struct gy_stmt *st, struct gy_arena *a, struct gy_eras
                              .state = gy_col_dup(st, 3, a),
                              .actor = gy_col_dup(st, 4, a),
                              .created_us = gy_col_i64(st, 5),
-                             .done_us = gy_col_i64(st, 6)};
+                             .done_us = gy_col_i64(st, 6),
+                             .dataset = gy_col_dup(st, 7, a),
+                             .possible = gy_col_i64(st, 8) != 0};
     return e->id.p && e->subject_hash.p && e->reason.p && e->state.p && e->actor.p ? GY_OK
                                                                                    : no_memory(err);
 }
 
-static gy_status read_one(struct gy_db *db, const char *sql, struct gy_str value,
-                          struct gy_arena *a, bool *ret_found, struct gy_erasure *ret,
-                          struct gy_err *err)
+static gy_status read_one(struct gy_db *db, const char *sql, const struct gy_val *vals,
+                          size_t n_vals, struct gy_arena *a, bool *ret_found,
+                          struct gy_erasure *ret, struct gy_err *err)
 {
     GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
-    GY_TRY(gy_db_query(db, sql, GY_VALS(gy_vs(value)), &st, err));
+    GY_TRY(gy_db_query(db, sql, vals, n_vals, &st, err));
     GY_TRY(gy_stmt_step(st, ret_found, err));
     return *ret_found ? read_row(st, a, ret, err) : GY_OK;
 }
@@ -63,11 +65,14 @@ static gy_status read_one(struct gy_db *db, const char *sql, struct gy_str value
 gy_status gy_erasure_begin(struct gy_db *db, const struct gy_erasure *e, struct gy_arena *a,
                            struct gy_erasure *ret, bool *ret_resumed, struct gy_err *err)
 {
-    static const char running[] = "SELECT " COLUMNS " FROM erasures WHERE subject_hash = ? AND "
-                                  "state = 'running' ORDER BY created_us, id LIMIT 1";
+    static const char running[] =
+        "SELECT " COLUMNS " FROM erasures WHERE subject_hash = ? AND "
+        "COALESCE(dataset, '') = ? AND state = 'running' ORDER BY created_us, id LIMIT 1";
     struct gy_erasure made = *e;
     bool found;
-    GY_TRY(read_one(db, running, e->subject_hash, a, &found, ret, err));
+    GY_TRY(read_one(db, running,
+                    GY_VALS(gy_vs(e->subject_hash), gy_vs(e->dataset.p ? e->dataset : GY_STR(""))),
+                    a, &found, ret, err));
     *ret_resumed = found;
     if (found) {
         return GY_OK;
@@ -80,10 +85,11 @@ gy_status gy_erasure_begin(struct gy_db *db, const struct gy_erasure *e, struct 
     made.done_us = 0;
     GY_TRY(gy_db_exec(db,
                       "INSERT INTO erasures (id, workspace_id, subject_hash, reason, state, actor, "
-                      "created_us) VALUES (?, ?, ?, ?, 'running', ?, ?) "
+                      "created_us, dataset, possible) VALUES (?, ?, ?, ?, 'running', ?, ?, ?, ?) "
                       "ON CONFLICT (id) DO UPDATE SET state = 'running'",
                       GY_VALS(gy_vs(made.id), gy_vs(gy_db_workspace(db)), gy_vs(made.subject_hash),
-                              gy_vs(made.reason), gy_vs(made.actor), gy_vi(made.created_us)),
+                              gy_vs(made.reason), gy_vs(made.actor), gy_vi(made.created_us),
+                              gy_vs(made.dataset), gy_vi(made.possible)),
                       NULL, err));
     *ret = made;
     return GY_OK;
@@ -109,7 +115,8 @@ gy_status gy_erasure_get(struct gy_db *db, struct gy_str id, struct gy_arena *a,
                          struct gy_erasure *ret, struct gy_err *err)
 {
     bool found;
-    GY_TRY(read_one(db, "SELECT " COLUMNS " FROM erasures WHERE id = ?", id, a, &found, ret, err));
+    GY_TRY(read_one(db, "SELECT " COLUMNS " FROM erasures WHERE id = ?", GY_VALS(gy_vs(id)), a,
+                    &found, ret, err));
     return found ? GY_OK : gy_err_set(err, GY_E_NOTFOUND, "no erasure %" GY_STR_F, GY_STR_A(id));
 }
 
@@ -301,9 +308,9 @@ gy_status gy_hold_list(struct gy_db *db, struct gy_arena *a, struct gy_hold **re
 /* What is signed; each text with its length, so that no two entries give the same bytes. */
 static gy_status signed_text(const struct gy_erasure *e, struct gy_buf *out, struct gy_err *err)
 {
-    const struct gy_str texts[] = {e->id, e->subject_hash, e->reason, e->actor};
+    const struct gy_str texts[] = {e->id, e->subject_hash, e->reason, e->actor, e->dataset};
     gy_buf_addc(out, FORMAT "\n");
-    gy_buf_addf(out, "%lld\n", (long long)e->created_us);
+    gy_buf_addf(out, "%lld %d\n", (long long)e->created_us, e->possible);
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         gy_buf_addf(out, "%zu:", texts[i].n);
         gy_buf_add(out, texts[i]);
@@ -330,6 +337,8 @@ static gy_status write_entry(const struct gy_erasure_key *key, const struct gy_e
     gy_jw_kv_i64(&w, "time_us", e->created_us);
     gy_jw_kv_str(&w, "actor", e->actor);
     gy_jw_kv_str(&w, "reason", e->reason);
+    gy_jw_kv_str(&w, "dataset", e->dataset);
+    gy_jw_kv_bool(&w, "possible", e->possible);
     gy_hex(signature, sizeof signature, hex);
     gy_jw_kv_strc(&w, "signature", hex);
     gy_jw_obj_end(&w);
@@ -388,6 +397,10 @@ static gy_status parse_entry(struct reading *r, yyjson_val *root, struct gy_eras
     GY_TRY(dup_member(r->a, root, "reason", &e->reason, err));
     GY_TRY(dup_member(r->a, root, "actor", &e->actor, err));
     GY_TRY(gy_json_need_i64(root, "time_us", &e->created_us, err));
+    e->possible = gy_json_bool(root, "possible", false);
+    if (gy_json_str(root, "dataset").p) {
+        GY_TRY(dup_member(r->a, root, "dataset", &e->dataset, err));
+    }
     GY_TRY(gy_json_need_str(root, "signature", &hex, err));
     GY_TRY(signed_text(e, &text, err));
     if (!gy_is_hex(e->subject_hash, GY_ERASURE_HASH_HEX - 1) ||

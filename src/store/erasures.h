@@ -23,11 +23,13 @@ struct gy_erasure {
     struct gy_str id;           /* UUIDv7 */
     struct gy_str subject_hash; /* GY_ERASURE_HASH bytes as hex */
     struct gy_str reason, state, actor;
+    struct gy_str dataset;       /* absent: from everywhere; else only from this one */
+    bool possible;               /* also where no column is said to identify people */
     int64_t created_us, done_us; /* 0: not yet */
 };
 
-/* The running erasure of this subject (*ret_resumed: it was begun before; its reason stays), else a
- * new one with the given id (absent: made) and time (0: now). */
+/* The running erasure of this subject and dataset (*ret_resumed: it was begun before; its reason
+ * stays), else a new one with the given id (absent: made) and time (0: now). */
 GY_CHECKED gy_status gy_erasure_begin(struct gy_db *db, const struct gy_erasure *e,
                                       struct gy_arena *a, struct gy_erasure *ret, bool *ret_resumed,
                                       struct gy_err *err);

@@ -75,7 +75,7 @@ size_t gy_subject_rows_count(const struct gy_subject_rows *r)
 
 static bool in_text(const struct gy_subject_judged *o, struct gy_str text)
 {
-    return text.n > 0 && gy_subject_in(o->subject, text, NULL, NULL);
+    return text.n > 0 && gy_subject_named(o->subject, text, NULL, NULL);
 }
 
 static bool is_column(const struct gy_subject_judged *o, struct gy_str name)
@@ -139,7 +139,8 @@ static gy_status read_page(struct gy_db *db, void *ctx, struct gy_err *err)
 
 static bool review_goes(const struct gy_subject_judged *o, const struct gy_review *r)
 {
-    return row_goes(o, r->prediction_id, r->row) || in_text(o, r->request_id) ||
+    return row_goes(o, r->prediction_id, r->row) ||
+           (r->request_id.n && gy_subject_in(o->subject, r->request_id, NULL, NULL)) ||
            inputs_name(o, r->inputs) || in_text(o, r->reason) || in_text(o, r->tags) ||
            in_text(o, r->inputs);
 }
@@ -304,8 +305,8 @@ static gy_status take_piece(void *ctx, const struct gy_feedback *f, struct gy_er
 {
     struct pieces *x = ctx;
     const struct gy_subject_judged *o = x->o;
-    bool goes =
-        f->by_request ? in_text(o, f->request_id) : gy_subject_rows_has(o->rows, f->id, f->row);
+    bool goes = f->by_request ? gy_subject_in(o->subject, f->request_id, NULL, NULL)
+                              : gy_subject_rows_has(o->rows, f->id, f->row);
     if (!goes && !in_text(o, f->info)) {
         return GY_OK;
     }

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Erasures of people's data (store/erasures.h). subject_hash: a keyed hash of the id, so that the id itself is not kept. A version
+-- Erasures of people's data (store/erasures.h). subject_hash: a keyed hash of the id, so that the id itself is not kept. dataset:
+-- only from that one. possible: also where no column is said to identify people. A version
 -- whose bytes were erased has dataset_versions.gone_us, gone_why 'erased', and which erasure took how many of its rows.
 
 ALTER TABLE dataset_versions ADD COLUMN erasure_id TEXT;
@@ -10,6 +11,8 @@ CREATE TABLE erasures (
     workspace_id TEXT NOT NULL DEFAULT 'default' REFERENCES workspaces (id),
     subject_hash TEXT NOT NULL,
     reason TEXT NOT NULL,
+    dataset TEXT,
+    possible INTEGER NOT NULL CHECK (possible IN (0, 1)),
     state TEXT NOT NULL CHECK (state IN ('running', 'done')),
     actor TEXT NOT NULL,
     created_us INTEGER NOT NULL,
