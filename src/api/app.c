@@ -12,14 +12,15 @@
 /* Each file of this room that has routes stands here; the order does not matter to the router. */
 typedef gy_status (*add_fn)(struct gy_router *r, struct gy_app *app, struct gy_err *err);
 static const add_fn add_routes[] = {
-    gy_api_backup_add, gy_api_gc_add,          gy_api_data_add,      gy_api_flow_add,
-    gy_api_gate_add,   gy_api_health_add,      gy_api_inference_add, gy_api_metrics_add,
-    gy_api_mlflow_add, gy_api_models_add,      gy_api_openapi_add,   gy_api_serve_add,
-    gy_api_trace_add,  gy_api_users_add,       gy_api_audit_add,     gy_api_ui_add,
-    gy_api_review_add, gy_api_review_work_add, gy_api_feedback_add,  gy_api_performance_add,
-    gy_api_watch_add,  gy_api_webhook_add,     gy_api_log_add,       gy_api_jobs_add,
-    gy_api_ops_add,    gy_api_usecases_add,    gy_api_comments_add,  gy_api_cards_add,
-    gy_api_import_add, gy_api_export_add,      gy_api_data_tags_add, gy_api_data_taken_add,
+    gy_api_backup_add,   gy_api_gc_add,          gy_api_data_add,      gy_api_flow_add,
+    gy_api_gate_add,     gy_api_health_add,      gy_api_inference_add, gy_api_metrics_add,
+    gy_api_mlflow_add,   gy_api_models_add,      gy_api_openapi_add,   gy_api_serve_add,
+    gy_api_trace_add,    gy_api_users_add,       gy_api_audit_add,     gy_api_ui_add,
+    gy_api_review_add,   gy_api_review_work_add, gy_api_feedback_add,  gy_api_performance_add,
+    gy_api_watch_add,    gy_api_webhook_add,     gy_api_log_add,       gy_api_jobs_add,
+    gy_api_ops_add,      gy_api_usecases_add,    gy_api_comments_add,  gy_api_cards_add,
+    gy_api_import_add,   gy_api_export_add,      gy_api_data_tags_add, gy_api_data_taken_add,
+    gy_api_subjects_add,
 };
 
 static gy_status open_store(struct gy_app *app, const struct gy_app_options *o, struct gy_err *err)

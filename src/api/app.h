@@ -73,6 +73,10 @@ GY_CHECKED gy_status gy_local_caller_new(struct gy_app *app, struct gy_caller **
  * a store closure. Fails as gy_join_rebuild. (feedback.c) */
 GY_CHECKED gy_status gy_app_join_refresh(struct gy_app *app, struct gy_err *err);
 
+/* Without a server the log may still lie in rings that a killed one left: move them into segments.
+ * Takes the home's lock. Fails: BUSY (a server has just been started). (backup.c) */
+GY_CHECKED gy_status gy_app_drain_log(struct gy_app *app, struct gy_err *err);
+
 /* Each file of this room adds its routes; app.c calls those that stand in its table. */
 GY_CHECKED gy_status gy_api_gc_add(struct gy_router *r, struct gy_app *app,
                                    struct gy_err *err); /* gc.c */
@@ -136,6 +140,8 @@ GY_CHECKED gy_status gy_api_users_add(struct gy_router *r, struct gy_app *app,
                                       struct gy_err *err); /* users.c */
 GY_CHECKED gy_status gy_api_audit_add(struct gy_router *r, struct gy_app *app,
                                       struct gy_err *err); /* audit.c */
+GY_CHECKED gy_status gy_api_subjects_add(struct gy_router *r, struct gy_app *app,
+                                         struct gy_err *err); /* subjects.c */
 GY_CHECKED gy_status gy_api_ui_add(struct gy_router *r, struct gy_app *app,
                                    struct gy_err *err); /* ui.c */
 

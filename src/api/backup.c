@@ -13,6 +13,7 @@
 #include "serve/archive.h"
 #include "serve/serving.h"
 #include "store/actor.h"
+#include "store/erasures.h"
 
 #define MAX_DIR ((size_t)GY_MAX_PATH - 256)
 #define TELL_EVERY_NS (200 * 1000000LL)
@@ -69,8 +70,7 @@ static void write_info(struct gy_jw *w, const struct gy_archive_info *i, struct 
     gy_jw_obj_end(w);
 }
 
-/* Without a server the log may still lie in rings that a killed one left. */
-static gy_status drain_log(struct gy_app *app, struct gy_err *err)
+gy_status gy_app_drain_log(struct gy_app *app, struct gy_err *err)
 {
     int64_t pid = 0;
     char dir[GY_MAX_PATH];
@@ -93,14 +93,15 @@ static gy_status make(struct gy_app *app, struct gy_request *req, const char *di
                       struct telling *t, struct gy_archive_info *ret, struct gy_err *err)
 {
     if (!app->serving) {
-        GY_TRY(drain_log(app, err));
+        GY_TRY(gy_app_drain_log(app, err));
     }
     const struct gy_archive_source src = {.home = &app->home,
                                           .store = app->store,
                                           .objects = app->objects,
                                           .log =
                                               app->serving ? gy_serving_log(app->serving) : NULL};
-    return gy_archive_make(&src, dir, tell, t, req->arena, ret, err);
+    GY_TRY(gy_archive_make(&src, dir, tell, t, req->arena, ret, err));
+    return gy_ledger_remember_archive(&app->home, dir, err); /* erasures are told to it */
 }
 
 static gy_status post_backup(void *ctx, struct gy_request *req, struct gy_reply *reply,
