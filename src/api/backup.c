@@ -74,6 +74,9 @@ gy_status gy_app_drain_log(struct gy_app *app, struct gy_err *err)
 {
     int64_t pid = 0;
     char dir[GY_MAX_PATH];
+    if (app->home.lock_fd >= 0) {
+        return GY_OK; /* since then nobody else could log anything */
+    }
     gy_status status = gy_home_lock(&app->home, &pid, err);
     if (status == GY_E_BUSY) {
         gy_err_set(err, GY_E_BUSY, "a server (process %lld) has just been started on this home",

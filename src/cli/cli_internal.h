@@ -82,6 +82,7 @@ struct gy_verb_table {
 /* One a command file. cli.c lists them. */
 extern const struct gy_verb_table gy_cmd_gc;           /* cmd_gc.c */
 extern const struct gy_verb_table gy_cmd_backup;       /* cmd_backup.c: backup, restore */
+extern const struct gy_verb_table gy_cmd_subject;     /* cmd_subject.c */
 extern const struct gy_verb_table gy_cmd_data;         /* cmd_data.c: list, show, checkout */
 extern const struct gy_verb_table gy_cmd_data_ingest;  /* cmd_data_ingest.c */
 extern const struct gy_verb_table gy_cmd_data_schema;  /* cmd_data_schema.c */

@@ -281,6 +281,28 @@ static gy_status no_such_version(struct gy_db *db, struct gy_str name, struct gy
                        (long long)last);
 }
 
+/* A version whose bytes were erased says so; *ret_erased false: it was not. */
+static gy_status tell_erased(struct gy_db *db, struct gy_str name, int64_t version,
+                             bool *ret_erased, struct gy_err *err)
+{
+    char time[32];
+    GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
+    GY_TRY(gy_db_query(db,
+                       "SELECT v.gone_us, e.reason FROM dataset_versions v LEFT JOIN erasures e ON "
+                       "e.id = v.erasure_id WHERE v.workspace_id = ? AND v.name = ? AND v.version "
+                       "= ? AND v.gone_why = 'erased'",
+                       GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(name), gy_vi(version)), &st, err));
+    GY_TRY(gy_stmt_step(st, ret_erased, err));
+    if (!*ret_erased) {
+        return GY_OK;
+    }
+    size_t n = gy_time_iso(gy_col_i64(st, 0), time);
+    return gy_err_set(err, GY_E_NOTFOUND,
+                      "%" GY_STR_F "@%lld was erased on %" GY_STR_F ": %" GY_STR_F, GY_STR_A(name),
+                      (long long)version, GY_STR_A(gy_str_n(time, n)),
+                      GY_STR_A(gy_str_sub(gy_col_str(st, 1), 0, 200)));
+}
+
 static gy_status get_tagged(struct gy_db *db, struct gy_str name, struct gy_str tag,
                             struct gy_arena *a, struct gy_dataset_version *ret, struct gy_err *err)
 {
@@ -331,6 +353,10 @@ gy_status gy_dataset_resolve(struct gy_db *db, struct gy_str ref, struct gy_aren
     }
     struct gy_err why = GY_ERR_INIT;
     gy_status status = gy_dataset_get(db, name, number, a, ret, &why);
+    if (status == GY_OK && ret->gone_us) {
+        bool erased;
+        GY_TRY(tell_erased(db, name, number, &erased, err));
+    }
     if (status == GY_E_NOTFOUND || (status == GY_OK && ret->deleted_us)) {
         return no_such_version(db, name, version, err);
     }

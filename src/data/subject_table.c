@@ -81,8 +81,8 @@ static gy_status split(struct csv *c, const struct gy_csv_item *item, struct gy_
     size_t cap = c->fields.n / sizeof(struct gy_csv_field);
     size_t n = gy_csv_split(item->raw, item->quotes, c->delimiter, (void *)c->fields.p, cap);
     if (n > GY_SUBJECT_MAX_FIELDS) {
-        return gy_err_set(err, GY_E_TOOBIG, "a table has more than %d columns",
-                          GY_SUBJECT_MAX_FIELDS);
+        c->n_fields = 0; /* no table of people's data: it is searched as text */
+        return GY_OK;
     }
     if (n > cap) {
         gy_buf_reset(&c->fields);
