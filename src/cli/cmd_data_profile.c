@@ -78,14 +78,9 @@ static struct gy_str top_texts(struct gy_cli *cli, const struct gy_statistics_co
     gy_buf_init(&b, 4 * GY_KIB);
     double all = (double)(c->list ? c->n_values : c->count);
     for (size_t i = 0; i < c->n_top && i < SHOWN_TEXTS; i++) {
-        size_t cut = c->top[i].value.n;
-        for (cut = cut > 24 ? 24 : cut; /* between characters */
-             cut > 0 && cut < c->top[i].value.n &&
-             ((unsigned char)c->top[i].value.p[cut] & 0xc0) == 0x80;) {
-            cut--;
-        }
-        gy_buf_addf(&b, "%s%.*s%s %.0f%%", i ? ", " : "", (int)cut, c->top[i].value.p,
-                    cut < c->top[i].value.n ? "..." : "", 100 * (double)c->top[i].count / all);
+        struct gy_str head = gy_str_head(c->top[i].value, 24);
+        gy_buf_addf(&b, "%s%" GY_STR_F "%s %.0f%%", i ? ", " : "", GY_STR_A(head),
+                    head.n < c->top[i].value.n ? "..." : "", 100 * (double)c->top[i].count / all);
     }
     return b.n ? gy_cli_cell(cli, gy_buf_str(&b)) : GY_STR_NULL;
 }

@@ -275,15 +275,11 @@ struct job_opts {
 static struct gy_str beginning(struct gy_cli *cli, struct gy_str text)
 {
     enum { MOST = 60 };
-    size_t n = MOST - 3;
     if (text.n <= MOST) {
         return text;
     }
-    while (n > 0 && ((unsigned char)text.p[n] & 0xc0) == 0x80) {
-        n--; /* not inside a character */
-    }
     const char *cut =
-        gy_arena_printf(&cli->arena, "%" GY_STR_F "...", GY_STR_A(gy_str_sub(text, 0, n)));
+        gy_arena_printf(&cli->arena, "%" GY_STR_F "...", GY_STR_A(gy_str_head(text, MOST - 3)));
     return gy_str_c(cut ? cut : "...");
 }
 

@@ -34,15 +34,9 @@ const char *gy_try_metric_name(const char *metric)
 /* Long texts of a file must not tear a table. */
 static struct gy_str short_cell(struct gy_cli *cli, struct gy_str s)
 {
-    size_t n = s.n;
-    if (n <= MAX_CELL) {
-        return s;
-    }
-    n = MAX_CELL - 2;
-    while (n > 0 && ((unsigned char)s.p[n] & 0xc0) == 0x80) {
-        n--; /* not in the middle of a character */
-    }
-    return gy_cli_cellf(cli, "%.*s..", (int)n, s.p);
+    return s.n <= MAX_CELL
+               ? s
+               : gy_cli_cellf(cli, "%" GY_STR_F "..", GY_STR_A(gy_str_head(s, MAX_CELL - 2)));
 }
 
 /* ---- the columns ---- */

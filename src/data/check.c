@@ -328,21 +328,6 @@ size_t gy_checker_n_columns(const struct gy_checker *c)
 
 /* ---- a record ---- */
 
-static bool is_ascii(struct gy_str s)
-{
-    size_t i = 0;
-    uint64_t seen = 0;
-    for (; i + 8 <= s.n; i += 8) {
-        uint64_t word;
-        memcpy(&word, s.p + i, 8);
-        seen |= word;
-    }
-    for (; i < s.n; i++) {
-        seen |= (unsigned char)s.p[i];
-    }
-    return (seen & 0x8080808080808080ULL) == 0;
-}
-
 /* Start a reason: its code, its column, and "name: " in the text. */
 static struct gy_buf *reason(struct gy_reasons *r, enum gy_dead_code code,
                              const struct gy_column *column)
@@ -364,13 +349,10 @@ static struct gy_buf *reason(struct gy_reasons *r, enum gy_dead_code code,
 /* A value from outside, cut, in quotes. */
 static void show(struct gy_buf *b, struct gy_str text)
 {
-    size_t n = text.n > MAX_QUOTED ? MAX_QUOTED : text.n;
-    while (n > 0 && n < text.n && ((unsigned char)text.p[n] & 0xc0) == 0x80) {
-        n--; /* not inside a character */
-    }
+    struct gy_str head = gy_str_head(text, MAX_QUOTED);
     gy_buf_add_char(b, '\'');
-    gy_buf_add(b, gy_str_n(text.p, n));
-    gy_buf_addc(b, n < text.n ? "...'" : "'");
+    gy_buf_add(b, head);
+    gy_buf_addc(b, head.n < text.n ? "...'" : "'");
 }
 
 static void check_range(const struct gy_column *c, double number, struct gy_reasons *r)
@@ -551,7 +533,7 @@ static void check_whole(const struct gy_csv_item *item, struct gy_reasons *r)
         gy_buf_addf(reason(r, GY_DEAD_TOOLONG, NULL), "a line of %lld bytes",
                     (long long)item->length);
     }
-    if (item->raw.p && !is_ascii(item->raw) && !gy_str_is_utf8(item->raw)) {
+    if (item->raw.p && !gy_str_is_utf8(item->raw)) {
         gy_buf_addc(reason(r, GY_DEAD_UTF8, NULL), "not UTF-8");
     }
 }
@@ -695,7 +677,7 @@ gy_status gy_checker_record(struct gy_checker *c, const struct gy_csv_item *item
         check_whole(item, r);
         return GY_OK;
     }
-    bool utf8 = is_ascii(item->raw) || gy_str_is_utf8(item->raw);
+    bool utf8 = gy_str_is_utf8(item->raw);
     GY_TRY(check_fields(c, item->raw.n, utf8, out, r, err));
     if (r->codes) {
         return GY_OK;

@@ -290,21 +290,6 @@ static gy_status add_value(struct gy_gather *g, struct gather_column *c, struct 
     return c->list ? add_list(g, c, text, utf8, err) : add_text(g, c, text, utf8, err);
 }
 
-static bool is_ascii(struct gy_str s)
-{
-    uint64_t any = 0;
-    size_t i = 0;
-    for (; i + 8 <= s.n; i += 8) {
-        uint64_t word;
-        memcpy(&word, s.p + i, 8);
-        any |= word;
-    }
-    for (; i < s.n; i++) {
-        any |= (unsigned char)s.p[i] & 0x80;
-    }
-    return !(any & 0x8080808080808080ULL);
-}
-
 static gy_status end_row(struct gy_gather *g, struct gy_str raw, struct gy_err *err)
 {
     g->rows++;
@@ -315,7 +300,7 @@ static gy_status end_row(struct gy_gather *g, struct gy_str raw, struct gy_err *
 gy_status gy_gather_fields(struct gy_gather *g, const struct gy_csv_field *fields,
                            struct gy_str raw, struct gy_err *err)
 {
-    bool utf8 = is_ascii(raw);
+    bool utf8 = gy_str_is_utf8(raw);
     for (size_t i = 0; i < g->n_columns; i++) {
         struct gather_column *c = &g->columns[i];
         struct gy_str text = gy_csv_text(&fields[i], &g->scratch);

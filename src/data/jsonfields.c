@@ -98,16 +98,6 @@ static struct gy_value value_of(yyjson_val *v)
     return (struct gy_value){.kind = GY_VALUE_STRING}; /* null: missing */
 }
 
-static bool is_ascii(struct gy_str s)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        if ((unsigned char)s.p[i] >= 0x80) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* What makes an item no record at all; *ret_fine when it is parsed into f->doc. */
 static gy_status parse(struct gy_jsonfields *f, const struct gy_csv_item *item,
                        struct gy_reasons *r, bool *ret_fine, struct gy_err *err)
@@ -119,7 +109,7 @@ static gy_status parse(struct gy_jsonfields *f, const struct gy_csv_item *item,
     if (!item->raw.p) {
         gy_reasons_whole(r, item->fault == GY_CSV_SYNTAX ? GY_DEAD_JSON : GY_DEAD_TOOLONG,
                          "too long for a record");
-    } else if (!is_ascii(item->raw) && !gy_str_is_utf8(item->raw)) {
+    } else if (!gy_str_is_utf8(item->raw)) {
         gy_reasons_whole(r, GY_DEAD_UTF8, "not UTF-8");
     } else if (gy_json_parse_texts(item->raw, &f->doc, &why) != GY_OK) {
         if (why.code == GY_E_NOMEM) {

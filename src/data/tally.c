@@ -135,18 +135,6 @@ static gy_status grow(struct gy_tally *t, struct gy_err *err)
     return GY_OK;
 }
 
-/* Of a text, what is kept of it: whole characters. */
-static struct gy_str kept(struct gy_str text)
-{
-    if (text.n > GY_TALLY_MAX_TEXT) {
-        text.n = GY_TALLY_MAX_TEXT;
-        while (text.n > 0 && ((unsigned char)text.p[text.n] & 0xc0) == 0x80) {
-            text.n--;
-        }
-    }
-    return text;
-}
-
 /* Hoare's selection, with three parts, since most counts are equal. */
 int64_t gy_count_select(int64_t *counts, size_t n, size_t k)
 {
@@ -357,7 +345,7 @@ gy_status gy_tally_add_text(struct gy_tally *t, struct gy_str text, struct gy_er
     if (!made) {
         return GY_OK;
     }
-    struct gy_str keep = kept(text);
+    struct gy_str keep = gy_str_head(text, GY_TALLY_MAX_TEXT);
     t->texts[t->n - 1] = (struct gy_tally_text){t->pool.n, (uint32_t)keep.n, keep.n < text.n};
     gy_buf_add(&t->pool, keep);
     GY_TRY(gy_buf_check(&t->pool, "the values of a column", err));

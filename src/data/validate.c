@@ -176,22 +176,14 @@ static int64_t instant(struct gy_str text)
                                                                                     : INT64_MIN;
 }
 
-static bool fits(enum gy_type type, enum gy_value_kind kind)
-{
-    return kind == GY_VALUE_PLAIN ||
-           (kind == GY_VALUE_NUMBER && (type == GY_TYPE_INT || type == GY_TYPE_FLOAT)) ||
-           (kind == GY_VALUE_BOOL && type == GY_TYPE_BOOL) ||
-           (kind == GY_VALUE_STRING &&
-            (type == GY_TYPE_STRING || type == GY_TYPE_TIME || type == GY_TYPE_IMAGE));
-}
-
 static gy_status take_element(struct reading *r, struct gy_tally *t, struct gy_str text,
                               enum gy_value_kind kind, struct gy_err *err)
 {
     const struct gy_column *c = t->column;
     struct gy_str canonical;
     double number;
-    if (!fits(c->type, kind) || !gy_column_canonical(c, text, r->number, &canonical, &number)) {
+    if (!gy_value_fits(c->type, kind) ||
+        !gy_column_canonical(c, text, r->number, &canonical, &number)) {
         return note(r, t, kind_of_misfit(c, text, kind), text, err);
     }
     t->values++;

@@ -13,12 +13,7 @@ static const char zero_hash[] = "00000000000000000000000000000000000000000000000
 /* Cut at a whole character. */
 static struct gy_str bounded(struct gy_str s)
 {
-    if (s.n > GY_AUDIT_MAX_TEXT) {
-        s.n = GY_AUDIT_MAX_TEXT;
-        while (s.n && ((unsigned char)s.p[s.n] & 0xc0) == 0x80) {
-            s.n--;
-        }
-    }
+    s = gy_str_head(s, GY_AUDIT_MAX_TEXT);
     /* Not every database has room for a NUL: no row may be lost for it. */
     return s.n && !memchr(s.p, '\0', s.n) && gy_str_is_utf8(s) ? s : GY_STR("");
 }

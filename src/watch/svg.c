@@ -233,11 +233,8 @@ static struct gy_str short_name(struct gy_str s, char out[32])
     if (s.n <= NAME_BYTES) {
         return s;
     }
-    size_t n = NAME_BYTES - 1;
-    while (n > 0 && ((unsigned char)s.p[n] & 0xc0) == 0x80) {
-        n--;
-    }
-    int written = snprintf(out, 32, "%.*s\xe2\x80\xa6", (int)n, s.p);
+    s = gy_str_head(s, NAME_BYTES - 1);
+    int written = snprintf(out, 32, "%" GY_STR_F "\xe2\x80\xa6", GY_STR_A(s));
     return gy_str_n(out, written < 0 ? 0 : (size_t)written);
 }
 
