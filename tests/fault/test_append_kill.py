@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""kill -9 of `gyre data ingest --append`: at random moments, and at each of its requests, with and without the server having
-done what it asked. The same command again ends with each row once, in the order of the source."""
+"""`gyre data ingest --append` under kill -9 (at random moments, and at each of its requests) and on a disk that is full, in the
+home or beside the data. The same command again ends with each row once, in the order of the source."""
 
 import json
+import os
 import random
 import subprocess
 import time
@@ -105,3 +106,33 @@ def test_at_each_request(new_server, tmp_path, step):
     must(tmp_path, "in", "--server", server.url)
     assert checkout(tmp_path, "--server", server.url) == [1, 2, 3, 4]
     assert relay.seen[0][1].endswith("/datasets/d/taken") and (step < 6 or relay.seen[-1] == ("POST", "/api/gyre/v1/datasets"))
+
+
+def fill(where, leave_kb):
+    path = where / "filler"
+    at = os.statvfs(where)
+    with open(path, "wb") as out:
+        os.posix_fallocate(out.fileno(), 0, max(4096, at.f_bavail * at.f_frsize - leave_kb * 1024))
+    return path
+
+
+@pytest.mark.parametrize("full", ["home", "data"])
+def test_on_a_full_disk(tmp_path, small_disk, full):
+    """Wherever it fills up: an error, no version, and the dead rows that were told are told again with the next try."""
+    (tmp_path / "schema.yaml").write_text(SCHEMA)
+    args = ("in", "--home", small_disk / "home" if full == "home" else tmp_path / "home",
+            "-o", small_disk / "data" if full == "data" else tmp_path / "data")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.csv").write_text("id,x\n1,1\n2,2\n")
+    must(tmp_path, *args)
+    (tmp_path / "in" / "b.csv").write_text("id,x\n" + "".join(f"{i},{5000 if i == 7 else 5}\n" for i in range(3, 300_000)))
+    for leave_kb in (40, 200, 900):
+        filler = fill(small_disk, leave_kb)
+        done = subprocess.run(command(*args), cwd=tmp_path, env=support.clean_env(), capture_output=True, text=True, timeout=100, check=False)
+        filler.unlink()
+        assert done.returncode not in (0, 2) and "No space left" in done.stderr, done.stderr
+        assert checkout(tmp_path, *args[1:3]) == [1, 2]
+    must(tmp_path, *args)
+    assert checkout(tmp_path, *args[1:3]) == [1, 2] + [i for i in range(3, 300_000) if i != 7]
+    dead = [json.loads(line)["data"] for line in (tmp_path / "dlq.log").read_text().splitlines()]
+    assert set(dead) == {"7,5000"}
