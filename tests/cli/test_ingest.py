@@ -276,3 +276,35 @@ def test_schema_infer_writes_a_file_that_ingest_takes(data_dir, tmp_path):
     assert done.returncode == 0
     answer = ingest(tmp_path, data_dir / "bikes_2011_03.csv")
     assert answer["dead"] == 0 and answer["accepted"] > 600
+
+
+MPG = """columns:
+  - {name: mpg, type: float, min: 0, required: true, role: label}
+  - {name: cyl, type: int, values: [3, 4, 5, 6, 8], required: true}
+  - {name: dpl, type: float, required: true}
+  - {name: hp, type: float, %s}
+  - {name: wght, type: float, required: true}
+  - {name: acc, type: float, required: true}
+  - {name: year, type: int, min: 70, max: 82, required: true}
+  - {name: org, type: int, values: [1, 2, 3], required: true}
+  - {name: name, type: string}
+missing: %s
+"""
+
+
+@pytest.mark.parametrize("hp, missing, dead, code", [
+    ("required: false", "['', '?']", 0, None),          # "?" means missing, and that is allowed: 5 empty values
+    ("required: true", "['', '?']", 5, "REQUIRED"),     # the same, but the value must be there
+    ("required: false", "['']", 5, "TYPE"),             # "?" is no marker: it is no number either
+])
+def test_auto_mpg_question_marks_go_where_the_schema_says(data_dir, tmp_path, hp, missing, dead, code):
+    (tmp_path / "schema.yaml").write_text(MPG % (hp, missing))
+    answer = ingest(tmp_path, data_dir / "auto_mpg.csv")
+    assert (answer["read"], answer["accepted"], answer["dead"]) == (397, 397 - dead, dead)
+    marked = [n for n, row in enumerate(canonical_rows(data_dir / "auto_mpg.csv")[1:]) if row[3] == "?"]
+    assert len(marked) == 5
+    empty = [row for row in canonical_rows(tmp_path / "data" / "data.csv")[1:] if row[3] == ""]
+    assert len(empty) == 5 - dead
+    if dead:
+        found = letters(tmp_path / "dlq.log")
+        assert [b["row"] for b in found] == marked and {(tuple(b["codes"]), b["column"]) for b in found} == {((code,), "hp")}
