@@ -20,7 +20,7 @@ static const add_fn add_routes[] = {
     gy_api_watch_add,    gy_api_webhook_add,     gy_api_log_add,       gy_api_jobs_add,
     gy_api_ops_add,      gy_api_usecases_add,    gy_api_comments_add,  gy_api_cards_add,
     gy_api_import_add,   gy_api_export_add,      gy_api_data_tags_add, gy_api_data_taken_add,
-    gy_api_subjects_add,
+    gy_api_subjects_add, gy_api_query_add,
 };
 
 static gy_status open_store(struct gy_app *app, const struct gy_app_options *o, struct gy_err *err)

@@ -13,13 +13,14 @@
 #include "store/objects.h"
 #include "store/store.h"
 
-struct gy_serving;    /* serve/serving.h */
-struct gy_prover;     /* api/prover.h */
-struct gy_shapes;     /* serve/shape.h */
-struct gy_join;       /* watch/join.h */
-struct gy_watcher;    /* watch/watcher.h */
-struct gy_dispatcher; /* api/dispatcher.h */
-struct gy_auth;       /* api/auth.h */
+struct gy_serving;      /* serve/serving.h */
+struct gy_prover;       /* api/prover.h */
+struct gy_shapes;       /* serve/shape.h */
+struct gy_join;         /* watch/join.h */
+struct gy_watcher;      /* watch/watcher.h */
+struct gy_dispatcher;   /* api/dispatcher.h */
+struct gy_query_runner; /* api/query.h */
+struct gy_auth;         /* api/auth.h */
 
 struct gy_app {
     struct gy_home home;
@@ -36,6 +37,7 @@ struct gy_app {
     bool join_live;             /* a watcher keeps it up to date; set before the server starts */
     atomic_bool join_loaded;    /* log and table were read by gy_app_join_refresh */
     struct gy_dispatcher *dispatcher; /* NULL: jobs wait for a server */
+    struct gy_query_runner *queries;  /* NULL: no SQL over HTTP */
     int64_t started_us;
 };
 
@@ -94,6 +96,8 @@ GY_CHECKED gy_status gy_api_data_tags_add(struct gy_router *r, struct gy_app *ap
                                           struct gy_err *err); /* data_tags.c */
 GY_CHECKED gy_status gy_api_data_taken_add(struct gy_router *r, struct gy_app *app,
                                            struct gy_err *err); /* data_taken.c */
+GY_CHECKED gy_status gy_api_query_add(struct gy_router *r, struct gy_app *app,
+                                      struct gy_err *err); /* query.c */
 GY_CHECKED gy_status gy_api_gate_add(struct gy_router *r, struct gy_app *app,
                                      struct gy_err *err); /* gate.c */
 GY_CHECKED gy_status gy_api_feedback_add(struct gy_router *r, struct gy_app *app,

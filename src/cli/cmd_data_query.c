@@ -12,13 +12,13 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cli/ask.h"
+#include "cli/query_json.h"
 #include "cli/query_sql.h"
 #include "data/duck_sql.h"
 
 #define SHOW_ROWS 100    /* of a table for people, unless told otherwise */
 #define MAX_SHOWN 100000 /* a table is laid out in memory */
 #define LOOK_MS 100      /* between two looks at progress and signals */
-#define FLUSH_BYTES (64 * GY_KIB)
 #define PROGRESS_STEPS 1000
 
 struct query_opts {
@@ -180,81 +180,22 @@ static gy_status show(struct gy_query_sql *q, struct gy_duck_rows *r, const stru
 
 /* ---- JSON ---- */
 
-static gy_status flush(struct gy_buf *out, size_t least, struct gy_err *err)
+static gy_status to_stdout(void *ctx, struct gy_str bytes, struct gy_err *err)
 {
-    GY_TRY(gy_buf_check(out, "the answer", err));
-    if (out->n >= least && fwrite(out->p, 1, out->n, stdout) != out->n) {
-        return gy_err_sys(err, errno, "writing the answer");
-    }
-    if (out->n >= least) {
-        gy_buf_reset(out);
-    }
-    return GY_OK;
+    (void)ctx;
+    return fwrite(bytes.p, 1, bytes.n, stdout) == bytes.n
+               ? GY_OK
+               : gy_err_sys(err, errno, "writing the answer");
 }
 
-static void json_head(const struct gy_duck_rows *r, struct gy_jw *w)
-{
-    gy_jw_obj(w);
-    gy_jw_key(w, "columns");
-    gy_jw_arr(w);
-    for (size_t c = 0; c < gy_duck_n_columns(r); c++) {
-        gy_jw_obj(w);
-        gy_jw_kv_strc(w, "name", gy_duck_name(r, c));
-        gy_jw_kv_strc(w, "type", gy_duck_type(r, c));
-        gy_jw_obj_end(w);
-    }
-    gy_jw_arr_end(w);
-    gy_jw_key(w, "rows");
-    gy_jw_arr(w);
-}
-
-static void json_notes(const struct gy_query_sql *q, struct gy_jw *w)
-{
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf note;
-    gy_buf_init(&note, 4 * GY_KIB);
-    gy_jw_key(w, "notes");
-    gy_jw_arr(w);
-    for (size_t i = 0; gy_tablefn_note(q->tables, i, &note); i++) {
-        gy_jw_str(w, gy_buf_str(&note));
-        gy_buf_reset(&note);
-    }
-    gy_jw_arr_end(w);
-}
-
-/* Rows as they come: the answer is never in memory as a whole. */
 static gy_status print_json(struct gy_query_sql *q, struct gy_duck_rows *r,
                             const struct query_opts *o, struct gy_err *err)
 {
+    const struct gy_query_json json = {.limit = o->limit < 0 ? -1 : o->limit, .flush = to_stdout};
     GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
-    struct gy_jw w;
-    int64_t rows = 0;
-    bool more = false;
     gy_buf_init(&out, 2 * GY_DUCK_MAX_CELL);
-    gy_jw_init(&w, &out);
-    json_head(r, &w);
-    for (size_t n = 1; n > 0 && !more;) {
-        GY_TRY(gy_duck_next(r, &n, err));
-        for (size_t row = 0; row < n; row++, rows++) {
-            more = o->limit >= 0 && rows == o->limit;
-            if (more) {
-                break;
-            }
-            gy_jw_arr(&w);
-            for (size_t c = 0; c < gy_duck_n_columns(r); c++) {
-                gy_duck_cell_json(r, row, c, &w);
-            }
-            gy_jw_arr_end(&w);
-            GY_TRY(flush(&out, FLUSH_BYTES, err));
-        }
-    }
-    gy_jw_arr_end(&w);
-    gy_jw_kv_i64(&w, "row_count", rows);
-    gy_jw_kv_bool(&w, "truncated", more);
-    gy_jw_kv_i64(&w, "changed", gy_duck_changed(r));
-    json_notes(q, &w);
-    gy_jw_obj_end(&w);
-    gy_buf_add_char(&out, '\n');
-    return flush(&out, 0, err);
+    GY_TRY(gy_query_json(&json, r, q->tables, &out, err));
+    return to_stdout(NULL, gy_buf_str(&out), err);
 }
 
 /* ---- to a file ---- */
@@ -354,7 +295,7 @@ static gy_status write_file(struct gy_query_sql *q, struct gy_str sql, const str
         gy_jw_kv_strc(&j, "file", o->output);
         gy_jw_kv_i64(&j, "row_count", rows);
         gy_jw_kv_i64(&j, "size", size);
-        json_notes(q, &j);
+        gy_query_json_notes(q->tables, &j);
         gy_jw_obj_end(&j);
         GY_TRY(gy_buf_check(&out, "the answer", err));
         return gy_cli_print_json(q->cli, &out, err);

@@ -7,6 +7,7 @@
 #include "api/auth_file.h"
 #include "api/dispatcher.h"
 #include "api/prover.h"
+#include "api/query.h"
 #include "api/review_api.h"
 #include "api/watching.h"
 #include "base/limits.h"
@@ -142,6 +143,8 @@ static void stop_helpers(struct gy_app *app)
     app->dispatcher = NULL;
     gy_prover_stop(app->prover);
     app->prover = NULL;
+    gy_query_runner_free(app->queries);
+    app->queries = NULL;
 }
 
 static gy_status serve_until_signal(struct gy_cli *cli, const struct server_opts *o,
@@ -170,6 +173,9 @@ static gy_status serve_until_signal(struct gy_cli *cli, const struct server_opts
     GY_TRY(gy_prover_start(app, cli->program, &app->prover, err));
     gy_status status = gy_dispatcher_start(app, cli->program, &app->dispatcher, err);
     if (status == GY_OK) {
+        status = gy_query_runner_new(cli->program, &app->queries, err);
+    }
+    if (status == GY_OK) {
         status = gy_server_start(&options, &app->server, err);
     }
     if (status != GY_OK) {
@@ -183,6 +189,7 @@ static gy_status serve_until_signal(struct gy_cli *cli, const struct server_opts
         (void)sigwait(signals, &got); /* fails only for a bad set */
         gy_log(GY_LOG_INFO, "server", "draining", GY_KV_I("signal", got));
     }
+    gy_query_runner_stop(app->queries);
     if (!gy_server_stop(app->server)) {
         gy_log(GY_LOG_ERROR, "server", "a request does not end: the process ends without it");
         _exit(1); /* the store may be in its hands; what was acknowledged is durable */

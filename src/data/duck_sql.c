@@ -230,3 +230,31 @@ gy_status gy_duck_tables(struct gy_str statement,
         }
     }
 }
+
+gy_status gy_duck_arguments(struct gy_str statement, const char *function,
+                            gy_status (*fn)(void *ctx, struct gy_str argument, struct gy_err *err),
+                            void *ctx, struct gy_err *err)
+{
+    int seen = 0; /* 1: the function's name, 2: and a bracket */
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
+    gy_buf_init(&text, GY_MAX_PATH);
+    for (struct gy_str rest = statement;;) {
+        const struct gy_duck_token t = gy_duck_token_next(&rest);
+        if (t.kind == GY_DUCK_WORD_END) {
+            return GY_OK;
+        }
+        if (t.kind == GY_DUCK_WORD_BARE || t.kind == GY_DUCK_WORD_NAME) {
+            gy_buf_reset(&text);
+            const bool quoted = gy_duck_token_text(&t, &text);
+            seen = gy_str_ieq(quoted ? gy_buf_str(&text) : t.text, gy_str_c(function)) ? 1 : 0;
+            continue;
+        }
+        if (seen == 2 && t.kind == GY_DUCK_WORD_STRING) {
+            gy_buf_reset(&text);
+            if (gy_duck_token_text(&t, &text) && text.failed == GY_OK) {
+                GY_TRY(fn(ctx, gy_buf_str(&text), err));
+            }
+        }
+        seen = seen == 1 && gy_str_eqc(t.text, "(") ? 2 : 0;
+    }
+}

@@ -32,5 +32,11 @@ GY_CHECKED gy_status gy_duck_tables(struct gy_str statement,
                                     gy_status (*fn)(void *ctx, struct gy_str name,
                                                     struct gy_err *err),
                                     void *ctx, struct gy_err *err);
+/* Call fn with the first argument of each call of the function, where it is a plain string:
+ * dataset('sepsis@3'). The first failure ends it. */
+GY_CHECKED gy_status gy_duck_arguments(struct gy_str statement, const char *function,
+                                       gy_status (*fn)(void *ctx, struct gy_str argument,
+                                                       struct gy_err *err),
+                                       void *ctx, struct gy_err *err);
 
 #endif

@@ -99,6 +99,27 @@ static void test_tables(void **state)
     check_tables("))))) FROM a", "[a]");
 }
 
+static void check_arguments(const char *sql, const char *want)
+{
+    struct gy_buf out;
+    gy_buf_init(&out, GY_MIB);
+    assert_int_equal(gy_duck_arguments(gy_str_c(sql), "dataset", add_name, &out, NULL), GY_OK);
+    assert_string_equal(out.p, want);
+    gy_buf_done(&out);
+}
+
+static void test_arguments(void **state)
+{
+    (void)state;
+    check_arguments(
+        "FROM dataset('a@1'), DATASET ( 'b''s' , records := true) JOIN \"dataset\"('c')",
+        "[a@1][b's][c]");
+    check_arguments("FROM dataset($x), dataset(E'a'), dataset, other('d'), dataset(upper('e'))",
+                    "");
+    check_arguments("SELECT 'dataset(' || 'x', dataset", "");
+    check_arguments("dataset(", "");
+}
+
 static gy_status refuse(void *ctx, struct gy_str name, struct gy_err *err)
 {
     ++*(int *)ctx;
@@ -134,6 +155,7 @@ int main(void)
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_statements),
         cmocka_unit_test(test_tables),
+        cmocka_unit_test(test_arguments),
         cmocka_unit_test(test_the_first_failure_ends_it),
         cmocka_unit_test(test_brackets_beyond_count),
     };
