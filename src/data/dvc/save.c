@@ -17,6 +17,7 @@
                                          */
 #define AHEAD ((int64_t)(256 * GY_MIB)) /* copying is ahead of hashing by this: still in memory */
 #define COPY_STEP (4 * GY_MIB)
+#define SMALL_COPY ((int64_t)(256 * GY_KIB))
 
 /* ---- folders of the cache ---- */
 
@@ -165,10 +166,11 @@ bool gy_dvc_clone_fd(int from, int to)
 }
 
 /* By hand: file systems that the kernel does not copy between. */
-static gy_status copy_plain(int from, int to, int64_t *at, const char *name, struct gy_err *err)
+static gy_status copy_plain(int from, int to, int64_t *at, int64_t until, const char *name,
+                            struct gy_err *err)
 {
     char piece[64 * 1024];
-    for (;;) {
+    while (*at < until) {
         ssize_t n = pread(from, piece, sizeof piece, *at);
         if (n < 0 && errno == EINTR) {
             continue;
@@ -179,6 +181,7 @@ static gy_status copy_plain(int from, int to, int64_t *at, const char *name, str
         GY_TRY(write_all(to, piece, (size_t)n, err));
         *at += n;
     }
+    return GY_OK;
 }
 
 /* One step of copying at *at; *ret_end at the end of the file. */
@@ -194,7 +197,7 @@ static gy_status copy_step(int from, int to, int64_t *at, const char *name, bool
     if (n == 0 || errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP ||
         errno == EPERM) {
         *ret_end = true; /* 0 is also what some file systems say to a file they made up */
-        return copy_plain(from, to, at, name, err);
+        return copy_plain(from, to, at, INT64_MAX, name, err);
     }
     return errno == EINTR ? GY_OK : gy_err_sys(err, errno, "can not copy %s", name);
 }
@@ -203,6 +206,10 @@ gy_status gy_dvc_copy_fd(int from, int to, int64_t size_bytes, const char *name,
 {
     int64_t at = 0;
     bool end = false;
+    if (size_bytes <= SMALL_COPY) { /* the kernel's own copying has a price to begin with */
+        end = true;
+        GY_TRY(copy_plain(from, to, &at, size_bytes, name, err));
+    }
     while (!end) {
         GY_TRY(copy_step(from, to, &at, name, &end, err));
     }
