@@ -4,6 +4,7 @@
 #include "cli/dvc_work.h"
 #include "data/dvc/add.h"
 #include "data/dvc/checkout.h"
+#include "data/dvc/lock.h"
 #include "data/dvc/stages.h"
 #include "data/dvc/status.h"
 
@@ -290,6 +291,26 @@ static gy_status print_checkout(struct gy_cli *cli, const struct gy_dvc_out *out
     }
     gy_cli_say(cli, "%zu files added, %zu modified, %zu deleted\n", c->n_added, c->n_modified,
                c->n_deleted);
+    return GY_OK;
+}
+
+/* The outputs that arguments name, when nobody who runs a stage writes them any more. */
+static gy_status outs_to_write(struct gy_cli *cli, struct gy_dvc_repo *r, struct gy_arena *a,
+                               struct gy_dvc_out **ret, size_t *ret_n, struct gy_err *err)
+{
+    bool waited = true;
+    while (waited) {
+        GY_TRY(gy_dvc_repo_outs(r, (const char *const *)cli->argv, (size_t)cli->argc, a, ret, ret_n,
+                                err));
+        struct gy_str *paths = gy_arena_calloc(a, *ret_n + 1, sizeof *paths);
+        if (!paths) {
+            return gy_err_set(err, GY_E_NOMEM, "out of memory for outputs");
+        }
+        for (size_t i = 0; i < *ret_n; i++) {
+            paths[i] = (*ret)[i].path;
+        }
+        GY_TRY(gy_dvc_repo_lock_paths(r, NULL, 0, paths, *ret_n, -1, &waited, err));
+    }
     return GY_OK;
 }
 

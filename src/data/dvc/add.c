@@ -14,6 +14,7 @@
 #include "data/dvc/file.h"
 #include "data/dvc/ignore.h"
 #include "data/dvc/link.h"
+#include "data/dvc/lock.h"
 #include "data/dvc/stages.h"
 #include "data/dvc/tree_internal.h"
 #include "data/git.h"
@@ -280,6 +281,8 @@ gy_status gy_dvc_add(struct gy_dvc_repo *r, const char *path, const struct gy_dv
     if (o->file && (strchr(o->file, '/') || !gy_str_ends(gy_str_c(o->file), GY_STR(".dvc")))) {
         return gy_err_set(err, GY_E_INVALID, "--file takes a name that ends in .dvc");
     }
+    bool waited = false;
+    GY_TRY(gy_dvc_repo_lock_paths(r, &target, 1, NULL, 0, -1, &waited, err));
     GY_TRY(check_kind(r, path, target, err));
     GY_TRY(find_owner(r, path, target, a, &owner, err));
     struct gy_dvc_out out = {.path = target, .cache = true, .push = true};
@@ -331,6 +334,8 @@ gy_status gy_dvc_commit(struct gy_dvc_repo *r, const struct gy_dvc_out *out,
                          GY_STR_A(out->stage));
         return gy_err_hint(err, "`gyre run` records it");
     }
+    bool waited = false;
+    GY_TRY(gy_dvc_repo_lock_paths(r, &out->path, 1, NULL, 0, -1, &waited, err));
     GY_TRY(digest(r, out->path, out, o, a, &t, err));
     take_tree(&now, &t);
     return record(r, &now, &t, o, a, ret, err);

@@ -205,8 +205,9 @@ static gy_status read_rwlock(const struct gy_dvc_repo *r, yyjson_doc **ret, stru
 
 gy_status gy_dvc_repo_lock_paths(struct gy_dvc_repo *r, const struct gy_str *reads, size_t n_reads,
                                  const struct gy_str *writes, size_t n_writes, int64_t wait_ms,
-                                 struct gy_err *err)
+                                 bool *ret_waited, struct gy_err *err)
 {
+    *ret_waited = false;
     int64_t until_ns = until(wait_ms);
     for (;;) {
         GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
@@ -221,6 +222,7 @@ gy_status gy_dvc_repo_lock_paths(struct gy_dvc_repo *r, const struct gy_str *rea
             return GY_OK;
         }
         gy_dvc_repo_unlock(r);
+        *ret_waited = true;
         if (until_ns >= 0 && gy_mono_ns() >= until_ns) {
             (void)gy_err_set(err, GY_E_BUSY, "process %ld works on these paths", pid);
             return gy_err_hint(err, "it says so in .dvc/tmp/rwlock");

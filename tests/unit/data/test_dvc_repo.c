@@ -182,6 +182,7 @@ static void test_rwlock(void **state)
     char text[1024];
     struct gy_str mine[] = {GY_STR("data/x")}, others[] = {GY_STR("model")};
     pid_t parent = getppid();
+    bool waited = false;
     (void)state;
     (void)snprintf(text, sizeof text,
                    "{\"write\": {\"%s/data\": {\"pid\": %ld, \"cmd\": \"dvc repro\"}}, \"read\": "
@@ -189,10 +190,15 @@ static void test_rwlock(void **state)
                    "\"cmd\": \"dvc repro\"}]}}",
                    dir, (long)parent, dir, (long)parent);
     put(".dvc/tmp/rwlock", text);
-    assert_status(GY_E_BUSY, gy_dvc_repo_lock_paths(repo, mine, 1, NULL, 0, 10, &err), err);
-    assert_status(GY_E_BUSY, gy_dvc_repo_lock_paths(repo, NULL, 0, mine, 1, 10, &err), err);
-    assert_status(GY_E_BUSY, gy_dvc_repo_lock_paths(repo, NULL, 0, others, 1, 10, &err), err);
-    assert_status(GY_OK, gy_dvc_repo_lock_paths(repo, others, 1, NULL, 0, 10, &err), err);
+    assert_status(GY_E_BUSY, gy_dvc_repo_lock_paths(repo, mine, 1, NULL, 0, 10, &waited, &err),
+                  err);
+    assert_status(GY_E_BUSY, gy_dvc_repo_lock_paths(repo, NULL, 0, mine, 1, 10, &waited, &err),
+                  err);
+    assert_status(GY_E_BUSY, gy_dvc_repo_lock_paths(repo, NULL, 0, others, 1, 10, &waited, &err),
+                  err);
+    assert_true(waited);
+    assert_status(GY_OK, gy_dvc_repo_lock_paths(repo, others, 1, NULL, 0, 10, &waited, &err), err);
+    assert_false(waited);
     assert_status(GY_OK, gy_dvc_repo_claim(repo, others, 1, mine, 1, "gyre run", true, &err), err);
     assert_status(GY_OK, gy_dvc_repo_claim(repo, others, 1, mine, 1, "gyre run", false, &err), err);
     (void)snprintf(text, sizeof text,
@@ -204,9 +210,10 @@ static void test_rwlock(void **state)
     assert_status(GY_OK, gy_dvc_repo_claim(repo, mine, 1, NULL, 0, "gyre run", true, &err), err);
     gy_dvc_repo_unlock(repo);
     put(".dvc/tmp/rwlock", "{\"write\": [");
-    assert_status(GY_E_PARSE, gy_dvc_repo_lock_paths(repo, mine, 1, NULL, 0, 10, &err), err);
+    assert_status(GY_E_PARSE, gy_dvc_repo_lock_paths(repo, mine, 1, NULL, 0, 10, &waited, &err),
+                  err);
     put(".dvc/tmp/rwlock", "");
-    assert_status(GY_OK, gy_dvc_repo_lock_paths(repo, mine, 1, mine, 1, 10, &err), err);
+    assert_status(GY_OK, gy_dvc_repo_lock_paths(repo, mine, 1, mine, 1, 10, &waited, &err), err);
 }
 
 /* ---- stages ---- */
