@@ -323,8 +323,7 @@ gy_status gy_cli_dvc_checkout(struct gy_cli *cli, bool force, bool relink, struc
     GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
     gy_arena_init(&a, ARENA_MAX);
     GY_TRY(gy_cli_dvc_open(cli, false, &r, err));
-    GY_TRY(
-        gy_dvc_repo_outs(r, (const char *const *)cli->argv, (size_t)cli->argc, &a, &outs, &n, err));
+    GY_TRY(outs_to_write(cli, r, &a, &outs, &n, err));
     GY_AUTO_DONE(gy_cli_dvc_bar_end) struct gy_cli_dvc_bar bar;
     gy_cli_dvc_bar_start(&bar, cli, "checking out");
     struct gy_dvc_checkout_options o = {.force = force, .relink = relink, .progress = &bar.at};

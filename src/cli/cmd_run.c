@@ -19,7 +19,7 @@
     1000 /* files of one folder that are told one by one: as many as lineage names */
 
 struct run_opts {
-    bool force;
+    bool force, no_run_cache;
     const char *name;
 };
 
@@ -444,6 +444,7 @@ static gy_status run_run(struct gy_cli *cli, void *opts, struct gy_err *err)
                                           .targets = (const char *const *)cli->argv,
                                           .n_targets = (size_t)cli->argc,
                                           .force = o->force,
+                                          .no_run_cache = o->no_run_cache,
                                           .echo_fd = cli->quiet ? -1 : STDERR_FILENO,
                                           .cancel = &g_cancel,
                                           .on_step = on_step,
@@ -652,6 +653,8 @@ static gy_status run_history(struct gy_cli *cli, void *opts, struct gy_err *err)
 static const struct gy_opt run_options[] = {
     {"force", 'f', GY_OPT_FLAG, offsetof(struct run_opts, force), NULL, NULL,
      "run stages that did not change, too"},
+    {"no-run-cache", 0, GY_OPT_FLAG, offsetof(struct run_opts, no_run_cache), NULL, NULL,
+     "run stages that ran in this very state before, too"},
     {"name", 'n', GY_OPT_STR, offsetof(struct run_opts, name), "TEXT", NULL,
      "what this run is called in `gyre flow status` and `history`"},
 };

@@ -223,7 +223,7 @@ gy_status gy_flow_state_inputs(const struct gy_flow *f, const struct gy_flow_sta
     }
     for (size_t i = 0; i < s->n_deps; i++) {
         bool exists = false;
-        GY_TRY(gy_flow_digest(f->dir, s->deps[i].full, s->deps[i].path, a, &exists, &ret->deps[i],
+        GY_TRY(gy_flow_digest(f->repo, s->deps[i].full, s->deps[i].path, a, &exists, &ret->deps[i],
                               err));
         if (!exists) {
             return gy_err_set(err, GY_E_NOTFOUND,
@@ -242,7 +242,7 @@ gy_status gy_flow_state_outputs(const struct gy_flow *f, const struct gy_flow_st
 {
     for (size_t i = 0; i < s->n_outs; i++) {
         bool exists = false;
-        GY_TRY(gy_flow_digest(f->dir, s->outs[i].full, s->outs[i].path, a, &exists, &st->outs[i],
+        GY_TRY(gy_flow_digest(f->repo, s->outs[i].full, s->outs[i].path, a, &exists, &st->outs[i],
                               err));
         if (!exists && must_exist) {
             return gy_err_set(err, GY_E_NOTFOUND,
@@ -406,6 +406,20 @@ static void add_locked_stage(struct gy_buf *out, struct gy_str name, const struc
             gy_dvc_yaml_node(out, v, 4);
         }
     }
+}
+
+gy_status gy_flow_lock_entry(const struct gy_flow_stage *s, const struct gy_flow_state *st,
+                             struct gy_yaml **ret, const struct gy_yaml_node **ret_entry,
+                             struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
+    gy_buf_init(&text, GY_MAX_YAML);
+    gy_buf_addc(&text, "stages:\n");
+    add_stage(&text, s, st);
+    GY_TRY(gy_buf_check(&text, "an entry of dvc.lock", err));
+    GY_TRY(gy_yaml_parse(gy_buf_str(&text), "an entry of dvc.lock", ret, err));
+    *ret_entry = &gy_yaml_get(gy_yaml_root(*ret), "stages")->items[0];
+    return GY_OK;
 }
 
 gy_status gy_flow_lock_write(const char *dir, struct gy_flow_lock *l, const struct gy_flow_stage *s,

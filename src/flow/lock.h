@@ -43,6 +43,10 @@ GY_CHECKED gy_status gy_flow_state_digest(const struct gy_flow_stage *s,
 GY_CHECKED gy_status gy_flow_changed(const struct gy_flow_lock *l, const struct gy_flow_stage *s,
                                      const struct gy_flow_state *st, struct gy_arena *a,
                                      const char **ret_why, struct gy_err *err);
+/* The entry that dvc.lock would have for this state: what the run cache is asked and told. */
+GY_CHECKED gy_status gy_flow_lock_entry(const struct gy_flow_stage *s,
+                                        const struct gy_flow_state *st, struct gy_yaml **ret,
+                                        const struct gy_yaml_node **ret_entry, struct gy_err *err);
 /* Write dvc.lock anew with this stage's entry replaced or appended (atomically, durably), and read
  * it back into l. */
 GY_CHECKED gy_status gy_flow_lock_write(const char *dir, struct gy_flow_lock *l,

@@ -706,6 +706,7 @@ gy_status gy_flow_load(const char *dir, struct gy_flow **ret, struct gy_err *err
     GY_TRY(gy_yaml_parse(gy_buf_str(&text), "dvc.yaml", &f->yaml, err));
     struct loader l = {.f = f, .y = f->yaml, .err = err};
     GY_TRY(read_pipeline(&l));
+    GY_TRY(gy_dvc_repo_open_at(f->dir, &f->repo, err));
     *ret = GY_TAKE(f);
     return GY_OK;
 }
@@ -713,6 +714,7 @@ gy_status gy_flow_load(const char *dir, struct gy_flow **ret, struct gy_err *err
 void gy_flow_free(struct gy_flow *f)
 {
     if (f) {
+        gy_dvc_repo_free(f->repo);
         gy_arena_done(&f->arena);
         gy_yaml_free(f->yaml);
         gy_free(f);

@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/limits.h"
 #include "base/yaml.h"
+#include "data/dvc/repo.h"
 
 #define GY_FLOW_MAX_STAGES 1000
 #define GY_FLOW_MAX_PATHS 20000 /* deps and outs over all stages */
@@ -51,7 +52,8 @@ struct gy_flow_stage {
 };
 
 struct gy_flow {
-    char dir[GY_MAX_PATH]; /* the project, absolute */
+    char dir[GY_MAX_PATH];    /* the project, absolute */
+    struct gy_dvc_repo *repo; /* of the folder, with or without a .dvc; one owner */
     struct gy_arena arena;
     struct gy_yaml *yaml;
     struct gy_flow_stage *stages; /* in the order of the file */

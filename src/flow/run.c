@@ -15,6 +15,8 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "base/time.h"
+#include "data/dvc/lock.h"
+#include "flow/cached.h"
 
 #define MAX_LOG (1 * GY_GIB) /* of one stage; more is passed on but not kept */
 #define KILL_AFTER_MS 10000  /* from asking a cancelled stage to end to ending it */
@@ -363,12 +365,15 @@ static gy_status keep_outputs(struct runner *r, struct gy_flow_step *step, struc
     for (size_t i = 0; i < s->n_outs; i++) {
         if (s->outs[i].cache) {
             bool saved = false;
-            GY_TRY(gy_flow_cache(r->f->dir, s->outs[i].full, &step->state.outs[i], &saved, err));
+            GY_TRY(gy_flow_cache(r->f->repo, s->outs[i].full, &step->state.outs[i], &r->r->arena,
+                                 &saved, err));
             if (saved) {
                 GY_TRY(gy_git_ignore(r->f->dir, s->outs[i].full, err));
             }
         }
     }
+    GY_TRY(gy_flow_remember_run(r->f, s, &step->state, &r->r->arena, err));
+    GY_TRY(gy_dvc_repo_settle(r->f->repo, err));
     if (r->o->marks) {
         GY_TRY(write_mark(r, step, err));
     }
@@ -391,13 +396,70 @@ static gy_status finish_marked(struct runner *r, struct gy_flow_step *step, stru
     return tell(r, step, err);
 }
 
+/* What a stage reads and writes, from the project; as the rwlock of DVC wants to know it. */
+static gy_status paths_of(struct runner *r, const struct gy_flow_stage *s,
+                          struct gy_str **ret_reads, struct gy_str **ret_writes, struct gy_err *err)
+{
+    *ret_reads = gy_arena_calloc(&r->r->arena, s->n_deps + 1, sizeof **ret_reads);
+    *ret_writes = gy_arena_calloc(&r->r->arena, s->n_outs + 1, sizeof **ret_writes);
+    if (!*ret_reads || !*ret_writes) {
+        return gy_err_set(err, GY_E_NOMEM, "out of memory running a stage");
+    }
+    for (size_t i = 0; i < s->n_deps; i++) {
+        (*ret_reads)[i] = s->deps[i].full;
+    }
+    for (size_t i = 0; i < s->n_outs; i++) {
+        (*ret_writes)[i] = s->outs[i].full;
+    }
+    return GY_OK;
+}
+
+/* The commands, as DVC runs them: its lock is given back meanwhile, so that they may use it, and
+ * the rwlock says who works on what. */
+static gy_status run_unlocked(struct runner *r, struct gy_flow_step *step, struct output *out,
+                              struct gy_err *err)
+{
+    const struct gy_flow_stage *s = step->stage;
+    struct gy_str *reads = NULL, *writes = NULL;
+    struct gy_err why = GY_ERR_INIT;
+    if (gy_dvc_repo_is_bare(r->f->repo)) {
+        return run_lines(r, step, out, err);
+    }
+    GY_TRY(paths_of(r, s, &reads, &writes, err));
+    GY_TRY(
+        gy_dvc_repo_claim(r->f->repo, reads, s->n_deps, writes, s->n_outs, "gyre run", true, err));
+    gy_dvc_repo_unlock(r->f->repo);
+    gy_status status = run_lines(r, step, out, err);
+    gy_status again = gy_dvc_repo_lock(r->f->repo, -1, &why);
+    if (again == GY_OK) {
+        again = gy_dvc_repo_claim(r->f->repo, reads, s->n_deps, writes, s->n_outs, "gyre run",
+                                  false, &why);
+    }
+    if (status == GY_OK && again != GY_OK && err) {
+        *err = why; /* the commands' own failure would be the one that counts */
+    }
+    return status != GY_OK ? status : again;
+}
+
 static gy_status execute(struct runner *r, struct gy_flow_step *step, struct gy_err *err)
 {
+    static const char restored_line[] = "restored from the run cache\n";
     struct output out = {.log_fd = -1, .echo_fd = r->o->echo_fd};
+    bool restored = false;
     GY_TRY(open_log(r, step, &out.log_fd, err));
-    gy_status status = remove_outs(r, step->stage, err);
-    if (status == GY_OK) {
-        status = run_lines(r, step, &out, err);
+    gy_status status = GY_OK;
+    if (!r->o->force && !r->o->marks && !r->o->no_run_cache) {
+        status = gy_flow_restore_run(r->f, step->stage, &step->state, &r->r->arena, &restored, err);
+    }
+    if (restored) {
+        step->why = "the run cache has it";
+        emit(&out, restored_line, sizeof restored_line - 1);
+    }
+    if (status == GY_OK && !restored) {
+        status = remove_outs(r, step->stage, err);
+    }
+    if (status == GY_OK && !restored) {
+        status = run_unlocked(r, step, &out, err);
     }
     (void)close(out.log_fd); /* a log is worth no failure */
     GY_TRY(status);
@@ -432,7 +494,7 @@ static gy_status finish(struct runner *r, struct gy_flow_step *step, gy_status s
     return status != GY_OK ? status : told;
 }
 
-static gy_status run_step(struct runner *r, struct gy_flow_step *step, struct gy_err *err)
+static gy_status run_step_locked(struct runner *r, struct gy_flow_step *step, struct gy_err *err)
 {
     const struct gy_flow_stage *s = step->stage;
     if (s->frozen) {
@@ -468,6 +530,22 @@ static gy_status run_step(struct runner *r, struct gy_flow_step *step, struct gy
     GY_TRY(tell(r, step, err));
     status = finish(r, step, execute(r, step, err), err);
     r->r->n_done += status == GY_OK;
+    return status;
+}
+
+/* Under DVC's lock, where there is one. */
+static gy_status run_step(struct runner *r, struct gy_flow_step *step, struct gy_err *err)
+{
+    struct gy_str *reads = NULL, *writes = NULL;
+    bool waited = false;
+    if (gy_dvc_repo_is_bare(r->f->repo)) {
+        return run_step_locked(r, step, err);
+    }
+    GY_TRY(paths_of(r, step->stage, &reads, &writes, err));
+    GY_TRY(gy_dvc_repo_lock_paths(r->f->repo, reads, step->stage->n_deps, writes,
+                                  step->stage->n_outs, -1, &waited, err));
+    gy_status status = run_step_locked(r, step, err);
+    gy_dvc_repo_unlock(r->f->repo);
     return status;
 }
 
@@ -539,6 +617,7 @@ static gy_status run_all(struct runner *r, struct gy_err *err)
         }
         status = run_step(r, step, err);
     }
+    GY_IGNORE(gy_dvc_repo_remember(r->f->repo, NULL)); /* else files are hashed once more */
     return status;
 }
 

@@ -54,6 +54,7 @@ struct gy_flow_run_options {
     const char *const *targets; /* stages; with what is upstream of them */
     size_t n_targets;           /* 0: all */
     bool force;                 /* run also what did not change */
+    bool no_run_cache;          /* run also what ran in this state before (jobs always do) */
     bool held;                  /* the caller holds the project already (gy_flow_hold) */
     /* Of a job (flow/job.h): each stage that ended well leaves a mark in this folder before
      * dvc.lock tells of it. A stage whose mark fits what is there now is not run again by a resumed

@@ -246,7 +246,7 @@ static gy_status record(struct gy_dvc_repo *r, struct gy_dvc_out *out, const str
     if (out->cache && !o->no_commit && !o->no_relink) {
         GY_TRY(relink(r, out, t, a, err));
     }
-    return gy_dvc_stats_save(r->stats, err);
+    return gy_dvc_repo_remember(r, err);
 }
 
 static struct gy_str file_of(struct gy_str path, const char *file, struct gy_arena *a)

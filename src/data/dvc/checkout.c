@@ -472,7 +472,7 @@ gy_status gy_dvc_checkout_with(struct gy_dvc_repo *r, const struct gy_dvc_out *o
             count(&plans[i], ret);
         }
     }
-    return gy_dvc_stats_save(stats, err);
+    return gy_dvc_repo_remember(r, err);
 }
 
 gy_status gy_dvc_checkout(struct gy_dvc_repo *r, const struct gy_dvc_out *outs, size_t n,

@@ -97,34 +97,66 @@ static gy_status set_cache(struct gy_dvc_repo *r, struct gy_err *err)
                                           : gy_err_set(err, GY_E_TOOBIG, "cache.dir is too long");
 }
 
-gy_status gy_dvc_repo_open(const char *dir, struct gy_dvc_repo **ret, struct gy_err *err)
+/* r->root is set. */
+static gy_status open_root(struct gy_dvc_repo *r, struct gy_err *err)
 {
-    char at[GY_MAX_PATH];
-    GY_AUTO(gy_dvc_repo_free) struct gy_dvc_repo *r = gy_calloc(1, sizeof *r);
-    if (!r) {
-        return gy_err_set(err, GY_E_NOMEM, "out of memory for a DVC repository");
-    }
-    r->lock_fd = -1;
-    r->root_fd = -1;
-    (void)pthread_mutex_init(&r->fresh_mutex, NULL); /* can not fail for a plain mutex */
-    gy_map_init(&r->fresh, 2 * (size_t)GY_DVC_MAX_FILES);
-    r->umask = umask(0); /* there is no other way to ask; no other thread is ours yet */
-    (void)umask(r->umask);
-    GY_TRY(real_dir(dir, at, err));
-    if (!find_root(at, r->root)) {
-        (void)gy_err_set(err, GY_E_NOTFOUND, "%s is in no DVC repository: there is no .dvc", dir);
-        return gy_err_hint(err, "`gyre data add PATH` or `dvc init` makes one");
-    }
     GY_TRY(gy_path_join(r->dvc, sizeof r->dvc, r->root, ".dvc", err));
+    r->bare = !gy_path_is_dir(r->dvc);
     GY_TRY(gy_dvc_config_load(r->root, &r->config, err));
     GY_TRY(set_cache(r, err));
     r->root_fd = open(r->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (r->root_fd < 0) {
         return gy_err_sys(err, errno, "can not open %s", r->root);
     }
-    GY_TRY(gy_random_bytes(&r->tmp_seed, sizeof r->tmp_seed, err));
+    return gy_random_bytes(&r->tmp_seed, sizeof r->tmp_seed, err);
+}
+
+static struct gy_dvc_repo *new_repo(void)
+{
+    struct gy_dvc_repo *r = gy_calloc(1, sizeof *r);
+    if (r) {
+        r->lock_fd = -1;
+        r->root_fd = -1;
+        (void)pthread_mutex_init(&r->fresh_mutex, NULL); /* can not fail for a plain mutex */
+        gy_map_init(&r->fresh, 2 * (size_t)GY_DVC_MAX_FILES);
+        r->umask = umask(0); /* there is no other way to ask; no other thread is ours yet */
+        (void)umask(r->umask);
+    }
+    return r;
+}
+
+gy_status gy_dvc_repo_open(const char *dir, struct gy_dvc_repo **ret, struct gy_err *err)
+{
+    char at[GY_MAX_PATH];
+    GY_AUTO(gy_dvc_repo_free) struct gy_dvc_repo *r = new_repo();
+    if (!r) {
+        return gy_err_set(err, GY_E_NOMEM, "out of memory for a DVC repository");
+    }
+    GY_TRY(real_dir(dir, at, err));
+    if (!find_root(at, r->root)) {
+        (void)gy_err_set(err, GY_E_NOTFOUND, "%s is in no DVC repository: there is no .dvc", dir);
+        return gy_err_hint(err, "`gyre data add PATH` or `dvc init` makes one");
+    }
+    GY_TRY(open_root(r, err));
     *ret = GY_TAKE(r);
     return GY_OK;
+}
+
+gy_status gy_dvc_repo_open_at(const char *root, struct gy_dvc_repo **ret, struct gy_err *err)
+{
+    GY_AUTO(gy_dvc_repo_free) struct gy_dvc_repo *r = new_repo();
+    if (!r) {
+        return gy_err_set(err, GY_E_NOMEM, "out of memory for a DVC repository");
+    }
+    GY_TRY(real_dir(root, r->root, err));
+    GY_TRY(open_root(r, err));
+    *ret = GY_TAKE(r);
+    return GY_OK;
+}
+
+bool gy_dvc_repo_is_bare(const struct gy_dvc_repo *r)
+{
+    return r->bare;
 }
 
 void gy_dvc_repo_free(struct gy_dvc_repo *r)
@@ -184,6 +216,11 @@ gy_status gy_dvc_repo_stats(struct gy_dvc_repo *r, struct gy_dvc_stats **ret, st
     }
     *ret = r->stats;
     return GY_OK;
+}
+
+gy_status gy_dvc_repo_remember(struct gy_dvc_repo *r, struct gy_err *err)
+{
+    return r->stats && !r->bare ? gy_dvc_stats_save(r->stats, err) : GY_OK;
 }
 
 const char *gy_dvc_repo_root(const struct gy_dvc_repo *r)

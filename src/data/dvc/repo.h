@@ -53,6 +53,11 @@ bool gy_dvc_oid_set(struct gy_dvc_oid *ret, struct gy_str hex, bool legacy);
 /* The repository that dir lies in. Fails: NOTFOUND (with a hint), PARSE (config), IO, NOMEM. */
 GY_CHECKED gy_status gy_dvc_repo_open(const char *dir, struct gy_dvc_repo **ret,
                                       struct gy_err *err);
+/* The project at root (its very folder), whether it has a `.dvc` or not: without one, files can be
+ * digested (gy_dvc_tree) and nothing can be saved or locked. */
+GY_CHECKED gy_status gy_dvc_repo_open_at(const char *root, struct gy_dvc_repo **ret,
+                                         struct gy_err *err);
+bool gy_dvc_repo_is_bare(const struct gy_dvc_repo *r); /* there is no .dvc */
 /* The same; made (`.dvc/`, its .gitignore, .dvcignore) when there is none, at the nearest of: the
  * project (gyre.yaml, dvc.yaml), the git repository, dir. */
 GY_CHECKED gy_status gy_dvc_repo_init(const char *dir, struct gy_dvc_repo **ret,

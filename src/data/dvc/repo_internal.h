@@ -24,6 +24,7 @@ struct gy_dvc_repo {
     struct gy_dvc_stats *stats;   /* opened when first asked for */
     int lock_fd;                  /* -1: not held */
     int root_fd;
+    bool bare;       /* there is no .dvc: nothing is written */
     mode_t dir_mode; /* of folders in the cache: 0777, or 02775 with cache.shared */
     mode_t umask;
     bool shared; /* cache.shared = group */

@@ -14,8 +14,9 @@
 #include "base/limits.h"
 #include "base/mem.h"
 
-#define MAGIC "GYDVCST1"
+#define MAGIC "GYDVCST2"
 #define LEGACY 1u
+#define HAS_SHA256 2u
 /* The kernel's clock of file times ticks every 10 ms at most; twice that. On a server's disk it is
  * the server's clock that counts, so there it is seconds. */
 #define MARGIN_NS INT64_C(20000000)
@@ -30,7 +31,7 @@ struct head {
 struct entry {
     uint64_t dev, ino;
     int64_t size, mtime_ns, ctime_ns;
-    unsigned char md5[16];
+    unsigned char md5[16], sha256[32];
     uint32_t flags, day; /* day: when it was last of use */
 };
 
@@ -61,7 +62,8 @@ int64_t gy_dvc_stats_now(void)
 
 static uint64_t slot_of(uint64_t dev, uint64_t ino, uint32_t flags, size_t n_slots)
 {
-    uint64_t h = (ino ^ dev << 32 ^ (uint64_t)flags << 63) * UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t h =
+        (ino ^ dev << 32 ^ (uint64_t)(flags & LEGACY) << 63) * UINT64_C(0x9e3779b97f4a7c15);
     h ^= h >> 29;
     h *= UINT64_C(0xbf58476d1ce4e5b9);
     return (h ^ h >> 32) & (n_slots - 1);
@@ -80,7 +82,7 @@ static struct entry make_entry(const struct stat *st, bool legacy)
 
 static bool same_file(const struct entry *a, const struct entry *b)
 {
-    return a->ino == b->ino && a->dev == b->dev && a->flags == b->flags;
+    return a->ino == b->ino && a->dev == b->dev && (a->flags & LEGACY) == (b->flags & LEGACY);
 }
 
 /* ---- reading ---- */
@@ -145,7 +147,7 @@ void gy_dvc_stats_free(struct gy_dvc_stats *s)
 }
 
 bool gy_dvc_stats_find(struct gy_dvc_stats *s, const struct stat *st, bool legacy,
-                       char md5[GY_MD5_HEX])
+                       char md5[GY_MD5_HEX], char *sha256)
 {
     if (s->n == 0) {
         return false;
@@ -158,11 +160,15 @@ bool gy_dvc_stats_find(struct gy_dvc_stats *s, const struct stat *st, bool legac
             continue;
         }
         const struct entry *e = &s->entries[i];
-        if (e->size != want.size || e->mtime_ns != want.mtime_ns || e->ctime_ns != want.ctime_ns) {
+        if (e->size != want.size || e->mtime_ns != want.mtime_ns || e->ctime_ns != want.ctime_ns ||
+            (sha256 && !(e->flags & HAS_SHA256))) {
             return false;
         }
         __atomic_store_n(&s->used[i], 1, __ATOMIC_RELAXED);
         gy_hex(e->md5, sizeof e->md5, md5);
+        if (sha256) {
+            gy_hex(e->sha256, sizeof e->sha256, sha256);
+        }
         return true;
     }
     return false;
@@ -187,29 +193,33 @@ static void note(struct gy_dvc_stats *s, const struct entry *e)
     (void)pthread_mutex_unlock(&s->mutex);
 }
 
-static bool set_md5(struct entry *e, const char *md5)
+static void note_digests(struct gy_dvc_stats *s, const struct stat *st, bool legacy,
+                         const char *md5, const char *sha256)
 {
-    return gy_unhex(gy_str_n(md5, GY_MD5_HEX - 1), e->md5, sizeof e->md5);
+    struct entry e = make_entry(st, legacy);
+    if (sha256 && sha256[0] && gy_unhex(gy_str_c(sha256), e.sha256, sizeof e.sha256)) {
+        e.flags |= HAS_SHA256;
+    }
+    if (gy_unhex(gy_str_n(md5, GY_MD5_HEX - 1), e.md5, sizeof e.md5)) {
+        note(s, &e);
+    }
 }
 
 void gy_dvc_stats_note_own(struct gy_dvc_stats *s, const struct stat *st, bool legacy,
                            const char *md5)
 {
-    struct entry e = make_entry(st, legacy);
-    if (set_md5(&e, md5)) {
-        note(s, &e);
-    }
+    note_digests(s, st, legacy, md5, NULL);
 }
 
 void gy_dvc_stats_note(struct gy_dvc_stats *s, const struct stat *st, bool legacy, const char *md5,
-                       int64_t began_ns)
+                       const char *sha256, int64_t began_ns)
 {
     int64_t newest =
         ns_of(st->st_ctim) > ns_of(st->st_mtim) ? ns_of(st->st_ctim) : ns_of(st->st_mtim);
     /* Coarse times (whole seconds) say that the file system is one of those to be careful with. */
     bool coarse = st->st_mtim.tv_nsec == 0 && st->st_ctim.tv_nsec == 0;
     if (newest < began_ns - (coarse ? FAR_MARGIN_NS : MARGIN_NS)) {
-        gy_dvc_stats_note_own(s, st, legacy, md5);
+        note_digests(s, st, legacy, md5, sha256);
     }
 }
 

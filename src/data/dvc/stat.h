@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What files were when they were last hashed: device, inode, size, mtime and ctime to MD5, in
+/* What files were when they were last hashed: device, inode, size, mtime and ctime to MD5 (and
+ * SHA-256, where that was asked for), in
  * `.dvc/tmp/gyre.stats`, so that what did not change is not read again. Only an entry that any
  * later change would show in is kept: a file whose times lie so close to its reading that another
  * write could have left them alike is hashed anew next time (what git calls racy). The file is
@@ -24,12 +25,13 @@ GY_CHECKED gy_status gy_dvc_stats_open(const char *path, struct gy_dvc_stats **r
 void gy_dvc_stats_free(struct gy_dvc_stats *s);
 GY_DEFINE_AUTO(struct gy_dvc_stats *, gy_dvc_stats_free);
 
-/* The MD5 of the file with this stat, when it is known for sure. */
+/* The digests of the file with this stat, when they are known for sure; sha256 MAY be NULL. */
 bool gy_dvc_stats_find(struct gy_dvc_stats *s, const struct stat *st, bool legacy,
-                       char md5[GY_MD5_HEX]);
-/* st was taken before the file was read; began_ns is gy_dvc_stats_now() of then. */
+                       char md5[GY_MD5_HEX], char *sha256);
+/* st was taken before the file was read; began_ns is gy_dvc_stats_now() of then; sha256 MAY be
+ * NULL. */
 void gy_dvc_stats_note(struct gy_dvc_stats *s, const struct stat *st, bool legacy, const char *md5,
-                       int64_t began_ns);
+                       const char *sha256, int64_t began_ns);
 /* For a file that we wrote ourselves and gave an mtime between two ticks of the kernel's clock
  * (gy_dvc_stats_stamp): whatever is written to it later has another one. */
 void gy_dvc_stats_note_own(struct gy_dvc_stats *s, const struct stat *st, bool legacy,

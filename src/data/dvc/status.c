@@ -52,21 +52,21 @@ static enum gy_dvc_state compare(const struct gy_dvc_tree *t, const struct gy_dv
                                                : GY_DVC_CLEAN;
 }
 
-/* Of an output whose files are not those of the workspace: its own list says what to ask for. */
-static gy_status list_is_cached(struct work *w, const struct gy_dvc_oid *oid, bool *ret)
+gy_status gy_dvc_cached(struct gy_dvc_repo *r, const struct gy_dvc_oid *oid, struct gy_arena *a,
+                        bool *ret, struct gy_err *err)
 {
     struct gy_dvc_entry *entries = NULL;
     size_t n = 0;
     struct gy_dvc_saver saver;
-    GY_TRY(gy_dvc_cache_has(w->r, oid, ret, w->err));
+    GY_TRY(gy_dvc_cache_has(r, oid, ret, err));
     if (!*ret || !gy_dvc_oid_is_dir(oid)) {
         return GY_OK;
     }
-    GY_TRY(gy_dvc_dir_load(w->r, oid, w->a, &entries, &n, w->err));
-    gy_dvc_saver_init(&saver, w->r, oid->legacy);
+    GY_TRY(gy_dvc_dir_load(r, oid, a, &entries, &n, err));
+    gy_dvc_saver_init(&saver, r, oid->legacy);
     gy_status status = GY_OK;
     for (size_t i = 0; status == GY_OK && *ret && i < n; i++) {
-        status = gy_dvc_saver_has(&saver, entries[i].md5, -1, ret, w->err);
+        status = gy_dvc_saver_has(&saver, entries[i].md5, -1, ret, err);
     }
     gy_dvc_saver_done(&saver);
     return status;
@@ -90,7 +90,8 @@ static gy_status out_state(struct work *w, const struct gy_dvc_out *out, enum gy
     } else if (*ret == GY_DVC_CLEAN) {
         cached = t->n_files == 1 && t->files[0].cached;
     } else {
-        GY_TRY(list_is_cached(w, &out->oid, &cached));
+        /* Its own list says what to ask for. */
+        GY_TRY(gy_dvc_cached(w->r, &out->oid, w->a, &cached, w->err));
     }
     *ret = cached ? *ret : GY_DVC_NOT_IN_CACHE; /* what DVC says first, and alone */
     return GY_OK;
@@ -187,5 +188,5 @@ gy_status gy_dvc_status(struct gy_dvc_repo *r, const char *const *targets, size_
     gy_map_done(&w.seen[0]);
     gy_map_done(&w.seen[1]);
     GY_TRY(status);
-    return gy_dvc_stats_save(stats, err);
+    return gy_dvc_repo_remember(r, err);
 }

@@ -28,6 +28,9 @@ struct gy_dvc_stage_status {
     bool cmd_changed, always_changed;
 };
 
+/* Is the object in the cache, of a folder with all that its list names? */
+GY_CHECKED gy_status gy_dvc_cached(struct gy_dvc_repo *r, const struct gy_dvc_oid *oid,
+                                   struct gy_arena *a, bool *ret, struct gy_err *err);
 /* Of all stages, or of those that own what targets name. Only stages with something to tell are in
  * *ret. Fails as gy_dvc_repo_outs and gy_dvc_tree. */
 GY_CHECKED gy_status gy_dvc_status(struct gy_dvc_repo *r, const char *const *targets,

@@ -105,7 +105,7 @@ static gy_status open_one(struct worker *w, struct gy_dvc_file *f, const char *r
     (void)close(fd); /* only read from */
     if (status == GY_OK) {
         fill(f, &st);
-        gy_dvc_stats_note(w->j->stats, &st, w->j->o->legacy, f->md5, began);
+        gy_dvc_stats_note(w->j->stats, &st, w->j->o->legacy, f->md5, f->sha256, began);
     }
     return status;
 }
@@ -129,7 +129,7 @@ static gy_status do_file(struct worker *w, struct gy_dvc_file *f, struct gy_err 
     if (j->o->list_only) {
         return GY_OK;
     }
-    if (!j->o->sha256 && gy_dvc_stats_find(j->stats, &st, j->o->legacy, f->md5)) {
+    if (gy_dvc_stats_find(j->stats, &st, j->o->legacy, f->md5, j->o->sha256 ? f->sha256 : NULL)) {
         bool has = true;
         if (j->o->save) {
             GY_TRY(gy_dvc_saver_has(j->saver, f->md5, j->o->legacy ? -1 : st.st_size, &has, err));

@@ -55,6 +55,10 @@ struct gy_dvc_tree_options {
 GY_CHECKED gy_status gy_dvc_tree(struct gy_dvc_repo *r, struct gy_str path,
                                  const struct gy_dvc_tree_options *o, struct gy_arena *a,
                                  struct gy_dvc_tree *ret, struct gy_err *err);
+/* Write down what was learned about files, for the next time; nothing without a `.dvc`. Fails:
+ * NOSPACE, DENIED, IO, NOMEM. */
+GY_CHECKED gy_status gy_dvc_repo_remember(struct gy_dvc_repo *r, struct gy_err *err);
+
 int gy_dvc_cores(void); /* threads worth having, at most 32 */
 
 #endif

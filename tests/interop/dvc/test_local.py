@@ -277,3 +277,73 @@ def test_symlinked_files_are_taken_alike(tmp_path, repo):
     assert not (repo.path / "d/filelink").is_symlink() and not (other.path / "d/filelink").is_symlink()
     assert (repo.path / "d/dirlink").is_symlink()
     both_clean(repo)
+
+
+PIPELINE = """\
+stages:
+  make:
+    cmd: cat in.txt > out.txt && mkdir -p many && cp in.txt many/a && echo '{"n":1}' > m.json && echo ran >> ran.log
+    deps: [in.txt]
+    params: [lr]
+    outs: [out.txt, many]
+    metrics:
+    - m.json: {cache: false}
+"""
+
+
+@pytest.mark.parametrize("first, then", [("gyre", "dvc"), ("dvc", "gyre"), ("gyre", "gyre")])
+def test_the_run_cache_of_either_serves_the_other(repo, first, then):
+    """What ran before with the same inputs is brought back, not run: `ran.log` has a line for each real run."""
+    (repo.path / "dvc.yaml").write_text(PIPELINE)
+    run = {"gyre": lambda: repo.gyre("run"), "dvc": lambda: repo.dvc("repro", "-q")}
+
+    def state(text, lr):
+        (repo.path / "in.txt").write_text(text)
+        (repo.path / "params.yaml").write_text(f"lr: {lr}\n")
+
+    state("one", 0.00001)
+    run[first]()
+    lock = (repo.path / "dvc.lock").read_text()
+    state("two", 1e16)
+    run[first]()
+    assert (repo.path / "ran.log").read_text() == "ran\nran\n"
+    state("one", 0.00001)
+    run[then]()
+    assert (repo.path / "ran.log").read_text() == "ran\nran\n"
+    assert (repo.path / "out.txt").read_text() == "one" and (repo.path / "many/a").read_text() == "one"
+    assert (repo.path / "m.json").read_text() == '{"n":1}\n'
+    assert (repo.path / "dvc.lock").read_text() == lock
+    both_clean(repo)
+    state("two", 1e16)
+    run[first]()
+    state("three", 3)
+    run[then]()
+    assert (repo.path / "ran.log").read_text() == "ran\nran\nran\n"
+    both_clean(repo)
+    entries = [p for p in (repo.path / ".dvc/cache/runs").rglob("*") if p.is_file()]
+    assert len(entries) == 3
+
+
+def test_both_store_the_same_entry_of_the_run_cache(tmp_path, repo):
+    other = dvcs.Repo(tmp_path / "other", tmp_path)
+    for one in (repo, other):
+        (one.path / "dvc.yaml").write_text(PIPELINE)
+        (one.path / "in.txt").write_text("one")
+        (one.path / "params.yaml").write_text("lr: {a: [1, 2.5, true, \u00e9], b: 1.0e-07, c: null}\n")
+    repo.gyre("run")
+    other.dvc("repro", "-q")
+    assert objects(repo).keys() == objects(other).keys()
+    runs = {name: content for name, (content, _) in objects(repo).items() if name.startswith("runs/")}
+    assert runs == {name: content for name, (content, _) in objects(other).items() if name.startswith("runs/")}
+    assert len(runs) == 1
+
+
+def test_a_stage_may_use_dvc_itself(repo):
+    """gyre run gives DVC's lock back while commands run."""
+    (repo.path / "f").write_text("x")
+    repo.gyre("data", "add", "f")
+    (repo.path / "dvc.yaml").write_text(f"stages:\n  s:\n    cmd: {dvcs.need()} status -q f.dvc && {support.BIN} data status f.dvc && "
+                                        "cp .dvc/tmp/rwlock seen\n    deps: [f]\n    outs: [seen]\n")
+    repo.gyre("run", env={"DVC_NO_ANALYTICS": "1"})
+    assert f'{repo.path.resolve()}/seen' in (repo.path / "seen").read_text()
+    assert "gyre" not in (repo.path / ".dvc/tmp/rwlock").read_text()

@@ -565,32 +565,32 @@ static void test_stats(void **state)
     (void)snprintf(file, sizeof file, "%s/f", dir);
     assert_status(GY_OK, gy_dvc_stats_open(path, &s, &err), err);
     /* Read in the tick that it was written in: another write would not show. */
-    gy_dvc_stats_note(s, &st, false, "acbd18db4cc2f85cedef654fccc4a4d8", gy_dvc_stats_now());
+    gy_dvc_stats_note(s, &st, false, "acbd18db4cc2f85cedef654fccc4a4d8", NULL, gy_dvc_stats_now());
     assert_status(GY_OK, gy_dvc_stats_save(s, &err), err);
     assert_false(gy_path_exists(path));
-    gy_dvc_stats_note(s, &st, false, "acbd18db4cc2f85cedef654fccc4a4d8",
+    gy_dvc_stats_note(s, &st, false, "acbd18db4cc2f85cedef654fccc4a4d8", NULL,
                       gy_dvc_stats_now() + INT64_C(1000000000));
     assert_status(GY_OK, gy_dvc_stats_save(s, &err), err);
     gy_dvc_stats_free(s);
     assert_status(GY_OK, gy_dvc_stats_open(path, &s, &err), err);
-    assert_true(gy_dvc_stats_find(s, &st, false, md5));
+    assert_true(gy_dvc_stats_find(s, &st, false, md5, NULL));
     assert_string_equal(md5, "acbd18db4cc2f85cedef654fccc4a4d8");
-    assert_false(gy_dvc_stats_find(s, &st, true, md5));
+    assert_false(gy_dvc_stats_find(s, &st, true, md5, NULL));
     struct stat other = st;
     other.st_size++;
-    assert_false(gy_dvc_stats_find(s, &other, false, md5));
+    assert_false(gy_dvc_stats_find(s, &other, false, md5, NULL));
     other = st;
     other.st_ctim.tv_nsec ^= 1;
-    assert_false(gy_dvc_stats_find(s, &other, false, md5));
+    assert_false(gy_dvc_stats_find(s, &other, false, md5, NULL));
     other = st;
     other.st_ino++;
-    assert_false(gy_dvc_stats_find(s, &other, false, md5));
+    assert_false(gy_dvc_stats_find(s, &other, false, md5, NULL));
     /* A newer note of a file replaces the older one. */
     gy_dvc_stats_note_own(s, &st, false, "c4ca4238a0b923820dcc509a6f75849b");
     assert_status(GY_OK, gy_dvc_stats_save(s, &err), err);
     gy_dvc_stats_free(s);
     assert_status(GY_OK, gy_dvc_stats_open(path, &s, &err), err);
-    assert_true(gy_dvc_stats_find(s, &st, false, md5));
+    assert_true(gy_dvc_stats_find(s, &st, false, md5, NULL));
     assert_string_equal(md5, "c4ca4238a0b923820dcc509a6f75849b");
     gy_dvc_stats_free(s);
     /* Damage is found, whatever byte it hits. */
@@ -601,7 +601,7 @@ static void test_stats(void **state)
         c ^= 0x40;
         assert_int_equal(pwrite(fd, &c, 1, at), 1);
         assert_status(GY_OK, gy_dvc_stats_open(path, &s, &err), err);
-        bool known = gy_dvc_stats_find(s, &st, false, md5);
+        bool known = gy_dvc_stats_find(s, &st, false, md5, NULL);
         assert_true(!known || (at >= 28 && at < 32)); /* but what is reserved */
         gy_dvc_stats_free(s);
         c ^= 0x40;

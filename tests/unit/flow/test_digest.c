@@ -5,6 +5,7 @@
 #include "unit.h"
 
 static char g_dir[64];
+static struct gy_dvc_repo *g_repo;
 static struct gy_arena g_arena;
 
 static void put(const char *rel, const char *text)
@@ -24,6 +25,8 @@ static int setup(void **state)
     (void)state;
     scratch_make(g_dir);
     gy_arena_init(&g_arena, GY_GIB);
+    struct gy_err err = GY_ERR_INIT;
+    assert_status(GY_OK, gy_dvc_repo_open_at(g_dir, &g_repo, &err), err);
     return 0;
 }
 
@@ -31,6 +34,8 @@ static int teardown(void **state)
 {
     (void)state;
     gy_arena_done(&g_arena);
+    gy_dvc_repo_free(g_repo);
+    g_repo = NULL;
     scratch_done(g_dir);
     return 0;
 }
@@ -41,7 +46,7 @@ static struct gy_flow_entry digest(const char *rel)
     bool exists = false;
     struct gy_err err = GY_ERR_INIT;
     assert_status(GY_OK,
-                  gy_flow_digest(g_dir, gy_str_c(rel), gy_str_c(rel), &g_arena, &exists, &e, &err),
+                  gy_flow_digest(g_repo, gy_str_c(rel), gy_str_c(rel), &g_arena, &exists, &e, &err),
                   err);
     assert_true(exists);
     return e;
@@ -64,10 +69,10 @@ static void test_file(void **state)
     assert_true(digest("foo").is_exec);
     bool exists = true;
     assert_int_equal(
-        gy_flow_digest(g_dir, GY_STR("nope"), GY_STR("nope"), &g_arena, &exists, &e, NULL), GY_OK);
+        gy_flow_digest(g_repo, GY_STR("nope"), GY_STR("nope"), &g_arena, &exists, &e, NULL), GY_OK);
     assert_false(exists);
     assert_int_equal(
-        gy_flow_digest(g_dir, GY_STR("foo/x"), GY_STR("x"), &g_arena, &exists, &e, NULL), GY_OK);
+        gy_flow_digest(g_repo, GY_STR("foo/x"), GY_STR("x"), &g_arena, &exists, &e, NULL), GY_OK);
     assert_false(exists);
 }
 
@@ -80,30 +85,16 @@ static void test_folder(void **state)
     assert_string_equal(e.md5, "5fb6b29836c388e093ca0715c872fe2a.dir"); /* DVC's own test vector */
     assert_int_equal(e.size_bytes, 2);
     assert_int_equal(e.n_files, 2);
-    assert_str(e.dir_json, "[{\"md5\": \"c4ca4238a0b923820dcc509a6f75849b\", \"relpath\": \"1\"}, "
-                           "{\"md5\": \"c81e728d9d4c2f636f067f89cc14862c\", \"relpath\": \"2\"}]");
     assert_string_equal(e.files[0].sha256,
                         "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b");
 }
 
-/* json.dumps with ensure_ascii: escapes, surrogate pairs, bytes that are no UTF-8. */
-static void test_names_as_python_writes_them(void **state)
+static void reopen(void)
 {
-    (void)state;
-    put("d/q\".txt", "y");
-    put("d/\xc3\xa9.txt", "x");
-    assert_string_equal(digest("d").md5, "617fac7c91e52fada738209f696c6763.dir");
-    put("e/\xf0\x9f\x98\x80", "x");
-    put("e/a\x7f\n\t\\", "x");
-    put("e/\x80", "x");
-    put("e/sub/z", "x");
-    put("e/sub-", "x");
-    struct gy_flow_entry e = digest("e");
-    assert_str(e.files[1].relpath, "sub-"); /* '-' sorts before '/' */
-    assert_str(e.files[2].relpath, "sub/z");
-    assert_non_null(strstr(e.dir_json.p, "\"relpath\": \"a\\u007f\\n\\t\\\\\"}"));
-    assert_non_null(strstr(e.dir_json.p, "\"relpath\": \"\\ud83d\\ude00\"}"));
-    assert_non_null(strstr(e.dir_json.p, "\"relpath\": \"\\udc80\"}"));
+    struct gy_err err = GY_ERR_INIT;
+    gy_dvc_repo_free(g_repo);
+    g_repo = NULL;
+    assert_status(GY_OK, gy_dvc_repo_open_at(g_dir, &g_repo, &err), err);
 }
 
 static void test_what_does_not_count(void **state)
@@ -112,21 +103,42 @@ static void test_what_does_not_count(void **state)
     put("d/a", "a");
     struct gy_flow_entry plain = digest("d");
     put("d/.git/x", "x");
-    put("d/.dvc/x", "x");
+    put("d/b.tmp", "x");
+    put(".dvcignore", "*.tmp\n");
+    reopen();
     assert_string_equal(digest("d").md5, plain.md5);
-    put("d/.dvcignore", "");
     struct gy_flow_entry e;
     bool exists;
     struct gy_err err = GY_ERR_INIT;
-    assert_int_equal(gy_flow_digest(g_dir, GY_STR("d"), GY_STR("d"), &g_arena, &exists, &e, &err),
+    put("d/.dvcignore", "");
+    assert_int_equal(gy_flow_digest(g_repo, GY_STR("d"), GY_STR("d"), &g_arena, &exists, &e, &err),
                      GY_E_INVALID);
-    put(".dvcignore", "# only a comment\n\n");
-    put("e/a", "a");
-    assert_string_equal(digest("e").md5, plain.md5);
-    put(".dvcignore", "*.tmp\n");
-    assert_int_equal(gy_flow_digest(g_dir, GY_STR("e"), GY_STR("e"), &g_arena, &exists, &e, &err),
-                     GY_E_UNSUPPORTED);
-    assert_non_null(strstr(err.msg, "*.tmp"));
+}
+
+/* What was learned is found again: both digests, without reading. */
+static void test_remembered(void **state)
+{
+    (void)state;
+    char path[128];
+    struct gy_err err = GY_ERR_INIT;
+    put(".dvc/config", "");
+    put("f", "foo");
+    reopen();
+    (void)usleep(60000); /* past the tick in which a change would not show */
+    (void)digest("f");
+    assert_status(GY_OK, gy_dvc_repo_remember(g_repo, &err), err);
+    reopen();
+    struct gy_flow_entry e = digest("f");
+    assert_string_equal(e.sha256,
+                        "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae");
+    struct gy_dvc_tree t;
+    struct gy_dvc_tree_options o = {.sha256 = true};
+    assert_status(GY_OK, gy_dvc_tree(g_repo, GY_STR("f"), &o, &g_arena, &t, &err), err);
+    assert_true(t.files[0].known);
+    (void)snprintf(path, sizeof path, "%s/f", g_dir);
+    assert_int_equal(chmod(path, 0600), 0); /* its ctime is another one */
+    assert_status(GY_OK, gy_dvc_tree(g_repo, GY_STR("f"), &o, &g_arena, &t, &err), err);
+    assert_false(t.files[0].known);
 }
 
 static void assert_object(const char *rel, const char *content)
@@ -151,30 +163,17 @@ static void test_cache(void **state)
     put("d/1", "1");
     put("d/s/2", "2");
     struct gy_flow_entry e = digest("d");
-    assert_status(GY_OK, gy_flow_cache(g_dir, GY_STR("d"), &e, &saved, &err), err);
+    assert_status(GY_OK, gy_flow_cache(g_repo, GY_STR("d"), &e, &g_arena, &saved, &err), err);
     assert_false(saved); /* no DVC repository */
     put(".dvc/config", "[core]\n    remote = x\n");
-    assert_status(GY_OK, gy_flow_cache(g_dir, GY_STR("d"), &e, &saved, &err), err);
+    reopen();
+    assert_status(GY_OK, gy_flow_cache(g_repo, GY_STR("d"), &e, &g_arena, &saved, &err), err);
     assert_true(saved);
+    assert_status(GY_OK, gy_dvc_repo_settle(g_repo, &err), err);
     assert_object(".dvc/cache/files/md5/c4/ca4238a0b923820dcc509a6f75849b", "1");
     assert_object(".dvc/cache/files/md5/c8/1e728d9d4c2f636f067f89cc14862c", "2");
-    char list[128];
-    (void)snprintf(list, sizeof list, ".dvc/cache/files/md5/%.2s/%s", e.md5, e.md5 + 2);
-    assert_object(list, e.dir_json.p);
-    assert_status(GY_OK, gy_flow_cache(g_dir, GY_STR("d"), &e, &saved, &err),
-                  err); /* again: nothing to do */
-
-    put(".dvc/config.local", "[cache]\n    dir = ../elsewhere\n");
-    struct gy_flow_entry one = digest("d/1");
-    assert_status(GY_OK, gy_flow_cache(g_dir, GY_STR("d/1"), &one, &saved, &err), err);
-    assert_object("elsewhere/files/md5/c4/ca4238a0b923820dcc509a6f75849b", "1");
     put("d/1", "3"); /* between hashing and saving */
-    memcpy(one.md5, "00000000000000000000000000000000", 33);
-    assert_int_equal(gy_flow_cache(g_dir, GY_STR("d/1"), &one, &saved, &err), GY_E_CONFLICT);
-    char bad[160];
-    (void)snprintf(bad, sizeof bad, "%s/elsewhere/files/md5/00/000000000000000000000000000000",
-                   g_dir);
-    assert_false(gy_path_exists(bad));
+    assert_int_equal(gy_flow_cache(g_repo, GY_STR("d"), &e, &g_arena, &saved, &err), GY_E_CONFLICT);
 }
 
 static gy_status digest_all(void *ctx, struct gy_err *err)
@@ -185,8 +184,10 @@ static gy_status digest_all(void *ctx, struct gy_err *err)
     struct gy_flow_entry e;
     bool exists;
     bool saved;
-    GY_TRY(gy_flow_digest(g_dir, GY_STR("d"), GY_STR("d"), &a, &exists, &e, err));
-    return gy_flow_cache(g_dir, GY_STR("d"), &e, &saved, err);
+    GY_AUTO(gy_dvc_repo_free) struct gy_dvc_repo *r = NULL;
+    GY_TRY(gy_dvc_repo_open_at(g_dir, &r, err));
+    GY_TRY(gy_flow_digest(r, GY_STR("d"), GY_STR("d"), &a, &exists, &e, err));
+    return gy_flow_cache(r, GY_STR("d"), &e, &a, &saved, err);
 }
 
 static void test_torture(void **state)
@@ -195,6 +196,7 @@ static void test_torture(void **state)
     put("d/1", "1");
     put("d/s/2", "2");
     put(".dvc/config", "");
+    reopen();
     torture(digest_all, NULL);
 }
 
@@ -203,7 +205,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_file, setup, teardown),
         cmocka_unit_test_setup_teardown(test_folder, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_names_as_python_writes_them, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_remembered, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_does_not_count, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cache, setup, teardown),
         cmocka_unit_test_setup_teardown(test_torture, setup, teardown),

@@ -349,14 +349,18 @@ static gy_status write_all(void *ctx, struct gy_err *err)
     (void)ctx;
     GY_AUTO_DONE(gy_flow_lock_done) struct gy_flow_lock lock;
     GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
+    GY_AUTO(gy_flow_free) struct gy_flow *f = NULL;
     struct gy_flow_state st;
     const char *text;
     gy_arena_init(&a, GY_GIB);
+    lock.yaml = NULL;
+    GY_TRY(gy_flow_load(g_dir, &f, err));
+    const struct gy_flow_stage *one = &f->stages[gy_flow_find(f, GY_STR("one"))];
     GY_TRY(gy_flow_lock_read(g_dir, &lock, err));
-    GY_TRY(gy_flow_state_inputs(g_flow, stage("one"), &a, &st, err));
-    GY_TRY(gy_flow_state_outputs(g_flow, stage("one"), true, &a, &st, err));
-    GY_TRY(gy_flow_changed(&lock, stage("one"), &st, &a, &text, err));
-    return gy_flow_lock_write(g_dir, &lock, stage("one"), &st, err);
+    GY_TRY(gy_flow_state_inputs(f, one, &a, &st, err));
+    GY_TRY(gy_flow_state_outputs(f, one, true, &a, &st, err));
+    GY_TRY(gy_flow_changed(&lock, one, &st, &a, &text, err));
+    return gy_flow_lock_write(g_dir, &lock, one, &st, err);
 }
 
 static void test_torture(void **state)
