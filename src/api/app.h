@@ -94,6 +94,12 @@ GY_CHECKED gy_status gy_api_data_add(struct gy_router *r, struct gy_app *app,
                                      struct gy_err *err); /* data.c */
 GY_CHECKED gy_status gy_api_data_tags_add(struct gy_router *r, struct gy_app *app,
                                           struct gy_err *err); /* data_tags.c */
+GY_CHECKED gy_status gy_api_data_ingest_add(struct gy_router *r, struct gy_app *app,
+                                            struct gy_err *err); /* data_ingest.c */
+GY_CHECKED gy_status gy_api_data_letters_add(struct gy_router *r, struct gy_app *app,
+                                             struct gy_err *err); /* data_letters.c */
+GY_CHECKED gy_status gy_api_data_statistics_add(struct gy_router *r, struct gy_app *app,
+                                                struct gy_err *err); /* data_statistics.c */
 GY_CHECKED gy_status gy_api_data_taken_add(struct gy_router *r, struct gy_app *app,
                                            struct gy_err *err); /* data_taken.c */
 GY_CHECKED gy_status gy_api_query_add(struct gy_router *r, struct gy_app *app,

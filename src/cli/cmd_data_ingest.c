@@ -118,32 +118,13 @@ static gy_status print_ingest_json(const struct gy_cli *cli, const struct gy_ing
     struct gy_jw w;
     gy_jw_init(&w, &out);
     gy_jw_obj(&w);
-    gy_jw_kv_i64(&w, "read", r->read);
-    gy_jw_kv_i64(&w, "accepted", r->accepted);
-    gy_jw_kv_i64(&w, "dead", r->dead);
-    gy_jw_kv_i64(&w, "replaced", r->replaced);
-    gy_jw_kv_i64(&w, "unknown_keys", r->unknown_keys);
-    gy_jw_kv_i64(&w, "unclosed", r->unclosed);
+    gy_ingest_report(&w, r);
     gy_jw_kv_str(&w, "dataset", name);
     gy_jw_kv_i64(&w, "version", version);
     gy_jw_kv_bool(&w, "new", is_new);
-    gy_jw_kv_strc(&w, "sha256", r->sha256);
-    gy_jw_kv_strc(&w, "md5", r->md5);
     gy_jw_kv_strc(&w, "path", r->path);
-    gy_jw_kv_i64(&w, "size", r->size_bytes);
-    gy_jw_kv_strc(&w, "source_sha256", r->source_sha256);
-    gy_jw_kv_i64(&w, "source_bytes", r->source_bytes);
     json_append(&w, origin, r);
     gy_jw_kv_strc(&w, "dlq", dlq);
-    gy_jw_kv_f64(&w, "seconds", r->seconds);
-    gy_jw_key(&w, "codes");
-    gy_jw_obj(&w);
-    for (int code = 0; code < GY_DEAD_N; code++) {
-        if (r->codes[code] > 0) {
-            gy_jw_kv_i64(&w, gy_dead_name((enum gy_dead_code)code), r->codes[code]);
-        }
-    }
-    gy_jw_obj_end(&w);
     gy_jw_obj_end(&w);
     return gy_cli_print_json(cli, &out, err);
 }

@@ -1,28 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/schema_of.h"
 
-#include "data/jsonfields.h"
 #include "data/source.h"
-
-#define INFER_BYTES (4 * GY_MIB) /* of a file without schema.yaml that its types are told from */
-
-gy_status gy_cli_schema_infer_source(struct gy_source *source, struct gy_schema **ret,
-                                     struct gy_err *err)
-{
-    struct gy_str head;
-    bool whole = false;
-    enum gy_ingest_format format = GY_INGEST_AUTO;
-    GY_TRY(gy_source_schema(source, ret, err));
-    if (*ret) {
-        return GY_OK;
-    }
-    GY_TRY(gy_source_format(source, &format, err));
-    GY_TRY(gy_source_head(source, INFER_BYTES, &head, &whole, err));
-    gy_status status = format == GY_INGEST_CSV
-                           ? gy_schema_infer(head, whole, ret, err)
-                           : gy_schema_infer_json(head, format == GY_INGEST_JSONL, whole, ret, err);
-    return status == GY_OK ? GY_OK : gy_err_wrap(err, "'%s'", source->name);
-}
 
 /* The one source that path names. */
 static gy_status open_path(const char *path, enum gy_ingest_format format,
@@ -38,7 +17,7 @@ gy_status gy_cli_schema_infer(const char *path, enum gy_ingest_format format,
 {
     GY_AUTO_DONE(gy_source_list_done) struct gy_source_list list = {0};
     GY_TRY(open_path(path, format, &list, err));
-    return gy_cli_schema_infer_source(list.items[0], ret, err);
+    return gy_source_infer(list.items[0], ret, err);
 }
 
 gy_status gy_cli_schema_find_source(const struct gy_cli *cli, const char *given,
@@ -61,7 +40,7 @@ gy_status gy_cli_schema_find_source(const struct gy_cli *cli, const char *given,
     gy_cli_note(
         cli, "schema: none found; types are inferred from '%s', nothing is required or bounded\n",
         source->name);
-    return gy_cli_schema_infer_source(source, ret, err);
+    return gy_source_infer(source, ret, err);
 }
 
 gy_status gy_cli_schema_find(const struct gy_cli *cli, const char *given, const char *file,

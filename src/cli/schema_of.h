@@ -7,11 +7,8 @@
 #include "cli/cli_internal.h"
 #include "data/ingest.h"
 
-/* Told from the head of a source, which can be read from its start all the same. Fails: as
- * gy_source_head, PARSE, NOMEM. */
-GY_CHECKED gy_status gy_cli_schema_infer_source(struct gy_source *source, struct gy_schema **ret,
-                                                struct gy_err *err);
-/* The same of a file ("-": standard input), packed or not. Fails: NOTFOUND, IO, PARSE, NOMEM. */
+/* Told from the head of a file ("-": standard input), packed or not. Fails: NOTFOUND, IO, PARSE,
+ * NOMEM. */
 GY_CHECKED gy_status gy_cli_schema_infer(const char *path, enum gy_ingest_format format,
                                          struct gy_schema **ret, struct gy_err *err);
 /* The file `given` (--schema), else the project's schema.yaml, else (may_infer) told from file. */

@@ -63,6 +63,10 @@ struct gy_ingest_result {
  * TOOBIG. */
 GY_CHECKED gy_status gy_ingest(const struct gy_ingest_options *o, struct gy_ingest_result *ret,
                                struct gy_err *err);
+/* The members of a report, in an open object: counts, digests, seconds and codes. */
+struct gy_jw;
+void gy_ingest_report(struct gy_jw *w, const struct gy_ingest_result *r);
+
 /* "12" or "2.5%" into the two options above. Fails: INVALID. */
 GY_CHECKED gy_status gy_ingest_parse_max_dead(struct gy_str text, struct gy_ingest_options *o,
                                               struct gy_err *err);

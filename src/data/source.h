@@ -70,6 +70,11 @@ GY_CHECKED gy_status gy_source_format(struct gy_source *s, enum gy_ingest_format
 GY_CHECKED gy_status gy_source_schema(struct gy_source *s, struct gy_schema **ret,
                                       struct gy_err *err);
 
+/* The same, else told from the head of its records; it can be read from its start all the same.
+ * Fails also: as gy_source_head, PARSE, NOMEM. */
+GY_CHECKED gy_status gy_source_infer(struct gy_source *s, struct gy_schema **ret,
+                                     struct gy_err *err);
+
 /* AUTO resolved: by the name, else by the first (unpacked) bytes. */
 enum gy_ingest_format gy_ingest_format_of(const char *name, struct gy_str head);
 /* A name's ending that is one of a data file, ".gz" or ".zst" aside: "a.csv.gz", "a.parquet". */

@@ -331,6 +331,7 @@ def kill_at(home, step, when):
     return done.returncode != 0
 
 
+@pytest.mark.sqlite  # homes are copied with their database
 @pytest.mark.skipif(not KILL_AT.exists(), reason="libkill_at.so was not built")
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_at_each_step_and_run_again(home, when):
@@ -352,8 +353,6 @@ def test_killed_at_each_step_and_run_again(home, when):
         here = home / "here"
         shutil.rmtree(here, ignore_errors=True)
         shutil.copytree(first, here)
-        if support.POSTGRES is not None:  # a database of its own, as the copy of a home has
-            support._databases.pop(str((here / ".gyre").resolve()), None)
         was_killed = kill_at(here, step, when)
         killed += was_killed
         table = (here / "out" / "data.csv").read_text()

@@ -102,8 +102,16 @@ def known(ada):
                                          "schema": {"columns": [{"name": WORD, "type": "string"}]}})
     ada.must("PATCH", f"{API}/datasets/theirs", {"description": f"{WORD} description"})
     ada.must("PUT", f"{API}/datasets/theirs/tags/t", {"version": 1, "reason": f"{WORD} reason"})
+    schema = {"columns": [{"name": "id", "type": "int", "required": True}, {"name": WORD, "type": "string"}]}
+    form = (f'--b\r\nContent-Disposition: form-data; name="schema"\r\n\r\n{json.dumps(schema)}\r\n--b\r\nContent-Disposition: form-data; '
+            f'name="file"; filename="{WORD}.csv"\r\n\r\nid,{WORD}\n1,{WORD}\nx,{WORD}\n\r\n--b--\r\n')
+    ada.headers["Content-Type"] = "multipart/form-data; boundary=b"
+    ada.must("POST", f"{API}/datasets/uploaded/ingest", form.encode())
+    del ada.headers["Content-Type"]
+    ada.must("GET", f"{API}/datasets/uploaded/versions/1/statistics")  # kept from here on
+    letter = ada.must("GET", f"{API}/datasets/uploaded/deadletters")["letters"][0]["id"]
     upload = ada.must("POST", f"{L}/mpu/create/{root_path}/big.bin", {"path": "big.bin", "num_parts": 2})
-    return {"experiment": experiment, "run": run_id, "model": logged["model_id"], "name": "theirs", "comment": str(comment.get("id")), "sha": sha,
+    return {"experiment": experiment, "run": run_id, "model": logged["model_id"], "name": "theirs", "comment": str(comment.get("id")), "sha": sha, "letter": letter,
             "root": root_path, "logged_root": logged_path, "upload": upload["upload_id"], "source": run["artifact_uri"] + "/model"}
 
 
@@ -121,9 +129,11 @@ def operations(server):
 def paths_of(path, k):
     """The address of what team-a has: more than one where a parameter can mean several things."""
     values = {"sha256": [k["sha"]], "tag": ["t"], "model_id": [k["model"]], "name": [k["name"]], "version": ["1"], "key": ["t"], "model": [k["name"]], "part": ["1"],
-              "id": [k["comment"], k["upload"]], "path": [f"{k['root']}/notes.txt", f"{k['logged_root']}/notes.txt", f"{k['root']}/big.bin",
+              "id": [k["comment"], k["upload"], k["letter"]], "path": [f"{k['root']}/notes.txt", f"{k['logged_root']}/notes.txt", f"{k['root']}/big.bin",
                                                          k["root"], f"workspaces/team-a/{k['root']}/notes.txt"]}
     made = [path]
+    if path.startswith(f"{API}/datasets/{{name}}/"):
+        made = [path, path.replace("{name}", "uploaded")]
     for parameter in re.findall(r"\{(\w+)\}", path):
         made = [p.replace("{" + parameter + "}", v) for p in made for v in values.get(parameter, ["1"])]
     return made
@@ -176,7 +186,9 @@ def picture(ada, k):
                  f"{M}/registered-models/alias?name={k['name']}&alias=champion", f"{API}/comments/{k['comment']}", f"{API}/usecases/{k['name']}",
                  f"{API}/models/{k['name']}/aliases", f"{API}/models/{k['name']}/history", f"{API}/export/runs?experiment={k['experiment']}",
                  f"{API}/lineage?node=run:{k['run']}", f"{API}/datasets", f"{API}/datasets/{k['name']}", f"{API}/datasets/{k['name']}/tags",
-                 f"{API}/datasets/{k['name']}/versions/1/data", f"{API}/datasets/{k['name']}/versions/t"):
+                 f"{API}/datasets/{k['name']}/versions/1/data", f"{API}/datasets/{k['name']}/versions/t",
+                 f"{API}/datasets/uploaded", f"{API}/datasets/uploaded/deadletters", f"{API}/datasets/uploaded/deadletters/{k['letter']}",
+                 f"{API}/datasets/uploaded/versions/1/statistics"):
         found[path] = ada.ask("GET", path)
     return found
 
@@ -216,7 +228,8 @@ def test_the_same_requests_by_those_inside(server, ada, known):
               f"{API}/models/{{name}}/history", f"{API}/export/runs", f"{API}/export/experiments", f"{API}/export/registry",
               f"{API}/datasets", f"{API}/datasets/{{name}}", f"{API}/datasets/{{name}}/tags", f"{API}/datasets/{{name}}/versions/{{version}}",
               f"{API}/datasets/{{name}}/versions/{{version}}/data", f"{API}/datasets/{{name}}/versions/{{version}}/schema",
-              f"{API}/objects/{{sha256}}"}
+              f"{API}/datasets/{{name}}/deadletters", f"{API}/datasets/{{name}}/deadletters/{{id}}",
+              f"{API}/datasets/{{name}}/versions/{{version}}/statistics", f"{API}/objects/{{sha256}}"}
     assert wanted - open_ones == set(), wanted - open_ones
 
 
