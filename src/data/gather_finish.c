@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "base/time.h"
 #include "data/gather_internal.h"
 #include "data/times.h"
 
@@ -17,26 +16,6 @@ static gy_status no_memory(struct gy_err *err)
 }
 
 /* ---- top values ---- */
-
-/* As schema.h has it. */
-static struct gy_str time_text(uint64_t key, char out[GY_VALUE_TEXT])
-{
-    char iso[32];
-    struct gy_str text;
-    double number;
-    struct gy_str whole = gy_str_n(iso, gy_time_iso(gy_tally_time_us(key), iso));
-    if (!gy_value_canonical(GY_TYPE_TIME, whole, out, &text, &number)) {
-        return GY_STR(""); /* can not be: it is one */
-    }
-    switch (key & 3) {
-    case GY_TIME_DAY:
-        return gy_str_sub(text, 0, 10);
-    case GY_TIME_LOCAL:
-        return gy_str_sub(text, 0, text.n - 1);
-    default:
-        return text;
-    }
-}
 
 /* A view into the tally, or into out. */
 static struct gy_str value_text(const struct gather_column *c, size_t i, char out[GY_VALUE_TEXT])
@@ -54,7 +33,8 @@ static struct gy_str value_text(const struct gather_column *c, size_t i, char ou
     case GY_TYPE_FLOAT:
         return gy_str_n(out, gy_fmt_f64_trim(gy_tally_number(t, i), out));
     case GY_TYPE_TIME:
-        return time_text(t->entries[i].key, out);
+        return gy_time_text(gy_tally_time_us(t->entries[i].key),
+                            (enum gy_time_form)(t->entries[i].key & 3), out);
     case GY_TYPE_STRING:
     case GY_TYPE_IMAGE:
         break;

@@ -33,3 +33,23 @@ bool gy_column_time(const struct gy_column *c, struct gy_str text, int64_t *ret_
     }
     return gy_time_parse_iso(gy_str_n(whole, n), ret_us, NULL) == GY_OK;
 }
+
+struct gy_str gy_time_text(int64_t us, enum gy_time_form form, char out[GY_VALUE_TEXT])
+{
+    char iso[32];
+    struct gy_str text;
+    double number;
+    struct gy_str whole = gy_str_n(iso, gy_time_iso(us, iso));
+    if (!gy_value_canonical(GY_TYPE_TIME, whole, out, &text, &number)) {
+        return GY_STR(""); /* beyond the years that can be written */
+    }
+    switch (form) {
+    case GY_TIME_DAY:
+        return gy_str_sub(text, 0, 10);
+    case GY_TIME_LOCAL:
+        return gy_str_sub(text, 0, text.n - 1);
+    case GY_TIME_ZONED:
+        break;
+    }
+    return text;
+}

@@ -13,4 +13,7 @@ enum gy_time_form { GY_TIME_DAY, GY_TIME_LOCAL, GY_TIME_ZONED };
 bool gy_column_time(const struct gy_column *c, struct gy_str text, int64_t *ret_us,
                     enum gy_time_form *ret_form);
 
+/* The canonical text (schema.h) of a time that was written so. A view into out. */
+struct gy_str gy_time_text(int64_t us, enum gy_time_form form, char out[GY_VALUE_TEXT]);
+
 #endif
