@@ -82,7 +82,7 @@ struct gy_verb_table {
 /* One a command file. cli.c lists them. */
 extern const struct gy_verb_table gy_cmd_gc;           /* cmd_gc.c */
 extern const struct gy_verb_table gy_cmd_backup;       /* cmd_backup.c: backup, restore */
-extern const struct gy_verb_table gy_cmd_subject;     /* cmd_subject.c */
+extern const struct gy_verb_table gy_cmd_subject;      /* cmd_subject.c */
 extern const struct gy_verb_table gy_cmd_data;         /* cmd_data.c: list, show, checkout */
 extern const struct gy_verb_table gy_cmd_data_ingest;  /* cmd_data_ingest.c */
 extern const struct gy_verb_table gy_cmd_data_schema;  /* cmd_data_schema.c */
@@ -158,6 +158,7 @@ extern const struct gy_verb_table gy_cmd_review_export; /* cmd_review_export.c *
 
 /* cmd_data_push.c: push, fetch, pull */
 extern const struct gy_verb_table gy_cmd_data_push;
+extern const struct gy_verb_table gy_cmd_data_gc; /* cmd_data_gc.c */
 
 /* cmd_watch_drift.c */
 extern const struct gy_verb_table gy_cmd_watch_drift;

@@ -2,7 +2,7 @@
 /* gyre data push, fetch, pull: versions to a remote and back. */
 #include <unistd.h>
 
-#include "cli/cli_internal.h"
+#include "cli/dvc_work.h"
 #include "data/dvc/transfer.h"
 
 struct push_opts {
@@ -96,8 +96,7 @@ static gy_status report(struct push *p, const char *verb, struct gy_err *err)
 
 static gy_status collect(struct push *p, struct gy_err *err)
 {
-    GY_TRY(gy_dvc_repo_open(".", &p->repo, err));
-    GY_TRY(gy_dvc_repo_lock(p->repo, -1, err));
+    GY_TRY(gy_cli_dvc_open(p->cli, false, &p->repo, err));
     return gy_dvc_repo_outs(p->repo, (const char *const *)p->cli->argv, (size_t)p->cli->argc,
                             &p->arena, &p->outs, &p->n_outs, err);
 }
@@ -120,6 +119,53 @@ static gy_status transfer(struct push *p, const struct push_opts *o, bool push, 
     gy_progress_end(&p->bar);
     return status;
 }
+
+/* ---- status -c ---- */
+
+static gy_status say_where(struct gy_cli *cli, const struct gy_dvc_where *w, size_t n,
+                           struct gy_err *err)
+{
+    static const char *const names[] = {"both", "new", "deleted", "missing"};
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
+    struct gy_jw j;
+    gy_buf_init(&out, GY_MAX_REPLY);
+    gy_jw_init(&j, &out);
+    gy_jw_obj(&j);
+    for (size_t i = 0; i < n; i++) {
+        gy_jw_keys(&j, w[i].path);
+        gy_jw_strc(&j, names[w[i].place]);
+        char label[32];
+        (void)snprintf(label, sizeof label, "%s:", names[w[i].place]);
+        gy_cli_say(cli, "\t%-20s%" GY_STR_F "\n", label, GY_STR_A(w[i].path));
+    }
+    gy_jw_obj_end(&j);
+    return cli->json ? gy_cli_print_json(cli, &out, err) : GY_OK;
+}
+
+gy_status gy_cli_dvc_compare(struct gy_cli *cli, const char *remote, struct gy_err *err)
+{
+    struct push p = {.cli = cli};
+    struct gy_dvc_where *where = NULL;
+    struct gy_dvc_transfer_options o = {.remote = remote};
+    size_t n = 0, both = 0;
+    gy_arena_init(&p.arena, 16 * GY_GIB);
+    gy_status status = collect(&p, err);
+    if (status == GY_OK) {
+        status = gy_dvc_compare(p.repo, p.outs, p.n_outs, &o, &p.arena, &where, &n, &both, err);
+    }
+    if (status == GY_OK) {
+        status = say_where(cli, where, n, err);
+    }
+    if (status == GY_OK && n == 0) {
+        gy_cli_say(cli, "Cache and remote hold the same: %zu objects.\n", both);
+    }
+    cli->exit_code = status == GY_OK && n > 0 ? gy_status_exit(GY_E_FAILED) : 0;
+    gy_dvc_repo_free(p.repo);
+    gy_arena_done(&p.arena);
+    return status;
+}
+
+/* ---- push, fetch, pull ---- */
 
 enum what { PUSH, FETCH, PULL };
 

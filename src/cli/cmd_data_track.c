@@ -12,7 +12,8 @@
 
 struct track_opts {
     const char *file;
-    bool no_commit, no_relink, outs;
+    const char *remote;
+    bool no_commit, no_relink, outs, cloud;
 };
 
 /* ---- add, commit ---- */
@@ -216,7 +217,10 @@ static void say_findings(const struct gy_cli *cli, const char *what, const struc
 
 static gy_status run_status(struct gy_cli *cli, void *opts, struct gy_err *err)
 {
-    (void)opts;
+    const struct track_opts *o = opts;
+    if (o->cloud || o->remote) {
+        return gy_cli_dvc_compare(cli, o->remote, err);
+    }
     struct gy_dvc_stage_status *s = NULL;
     size_t n = 0;
     GY_AUTO(gy_dvc_repo_free) struct gy_dvc_repo *r = NULL;
@@ -409,6 +413,13 @@ static const struct gy_opt commit_opts[] = {
      "leave the workspace's files as they are, whatever cache.type says"},
 };
 
+static const struct gy_opt status_opts[] = {
+    {"cloud", 'c', GY_OPT_FLAG, offsetof(struct track_opts, cloud), NULL, NULL,
+     "the cache against the remote: new, deleted (only there), missing (on neither side)"},
+    {"remote", 'r', GY_OPT_STR, offsetof(struct track_opts, remote), "NAME", NULL,
+     "the same against another remote than the default one"},
+};
+
 static const struct gy_opt remove_opts[] = {
     {"outs", 0, GY_OPT_FLAG, offsetof(struct track_opts, outs), NULL, NULL,
      "remove the data in the workspace, too (the cache keeps it)"},
@@ -449,7 +460,10 @@ static const struct gy_verb verbs[] = {
      .max_args = -1,
      .summary = "what differs from what was recorded (exit code 1: something does)",
      .details = "new, modified, deleted, or not in cache: as `dvc status` says it. " TARGETS,
-     .examples = "  gyre data status\n  gyre data status images --json",
+     .examples = "  gyre data status\n  gyre data status images --json\n  gyre data status -c",
+     .opts = status_opts,
+     .n_opts = sizeof status_opts / sizeof status_opts[0],
+     .opts_bytes = sizeof(struct track_opts),
      .run = run_status},
     {.noun = "data",
      .verb = "unprotect",

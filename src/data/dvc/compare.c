@@ -52,6 +52,34 @@ static gy_status look(struct compare *c, const struct gy_dvc_transfer_options *o
     return gy_dvc_remote_has(remote, c->plan.oids.oids, n, jobs, c->there, err);
 }
 
+/* Lists that only the remote has come into the cache, as they do with dvc: else nothing could be
+ * said of the files in them. */
+static gy_status fetch_lists(struct compare *c, struct gy_dvc_remote *remote, struct gy_err *err)
+{
+    for (size_t i = 0; i < c->plan.n_folders; i++) {
+        const struct gy_dvc_oid *oid = &c->plan.oids.oids[c->plan.folders[i].object];
+        char tmp[GY_MAX_PATH];
+        bool there = false;
+        struct gy_err why = GY_ERR_INIT;
+        GY_TRY(gy_dvc_cache_has(c->repo, oid, &there, err));
+        if (there) {
+            continue;
+        }
+        GY_TRY(gy_dvc_cache_tmp(c->repo, tmp, err));
+        gy_status status = gy_dvc_remote_get(remote, oid, tmp, NULL, &why);
+        if (status == GY_OK) {
+            status = gy_dvc_cache_take(c->repo, oid, tmp, &why);
+        }
+        if (status != GY_OK && status != GY_E_NOTFOUND) {
+            if (err) {
+                *err = why;
+            }
+            return status;
+        }
+    }
+    return gy_dvc_repo_settle(c->repo, err);
+}
+
 static gy_status compare(struct compare *c, const struct gy_dvc_out *outs, size_t n,
                          const struct gy_dvc_transfer_options *o, struct gy_dvc_remote *remote,
                          struct gy_err *err)
@@ -61,6 +89,7 @@ static gy_status compare(struct compare *c, const struct gy_dvc_out *outs, size_
             GY_TRY(gy_dvc_plan_add(&c->plan, &outs[i], err));
         }
     }
+    GY_TRY(fetch_lists(c, remote, err));
     GY_TRY(gy_dvc_plan_open(&c->plan, c->repo, err));
     return look(c, o, remote, err);
 }
