@@ -249,6 +249,18 @@ gy_status gy_cli_append_check_schema(const struct gy_cli_append *a, const struct
 
 /* ---- what is taken now ---- */
 
+/* *ret: the mark of an object that was taken before, NULL: it was not. What is kept of a name is
+ * its digest: names of files may be those of persons, whom an erasure could not take out without
+ * taking their file for a new one. */
+static gy_status mark_before(const struct gy_cli_append *a, struct gy_str name, const char **ret,
+                             struct gy_err *err)
+{
+    char digest[GY_SHA256_HEX];
+    GY_TRY(gy_sha256_hex(name, digest, err));
+    *ret = gy_map_get(&a->before, gy_str_c(digest));
+    return GY_OK;
+}
+
 static gy_status note_now(struct gy_cli_append *a, struct gy_str object, struct gy_str mark,
                           struct gy_err *err)
 {
@@ -287,7 +299,8 @@ static gy_status changed(struct gy_str object, struct gy_err *err)
 gy_status gy_cli_append_pick(struct gy_cli_append *a, struct gy_str object, struct gy_str mark,
                              bool *ret_take, struct gy_err *err)
 {
-    const char *before = gy_map_get(&a->before, object);
+    const char *before = NULL;
+    GY_TRY(mark_before(a, object, &before, err));
     *ret_take = !before;
     if (before) {
         return gy_str_eqc(mark, before) ? GY_OK : changed(object, err);
@@ -345,8 +358,9 @@ static gy_status pick_file(struct gy_cli_append *a, const char *path, bool *ret_
         return gy_err_sys(err, errno, "looking at '%s'", path);
     }
     struct gy_str object = gy_str_c(real);
+    const char *before = NULL;
     GY_TRY(stat_mark(real, quick, err));
-    const char *before = gy_map_get(&a->before, object);
+    GY_TRY(mark_before(a, object, &before, err));
     *ret_take = !before;
     struct gy_str same = gy_str_c(before);
     if (before && gy_str_starts(same, gy_str_c(quick)) && same.p[strlen(quick)] == ' ') {
@@ -414,8 +428,10 @@ gy_status gy_cli_append_taken(const struct gy_cli_append *a, struct gy_str water
     gy_jw_key(&w, "objects");
     gy_jw_arr(&w);
     for (size_t i = 0; i < a->n_now; i++) {
+        char digest[GY_SHA256_HEX];
+        GY_TRY(gy_sha256_hex(a->now[i].object, digest, err));
         gy_jw_arr(&w);
-        gy_jw_str(&w, a->now[i].object);
+        gy_jw_strc(&w, digest);
         gy_jw_str(&w, a->now[i].mark);
         gy_jw_arr_end(&w);
     }

@@ -33,7 +33,7 @@ struct gy_cli_append {
     int64_t from_version;
     struct gy_str from_watermark;        /* absent: none */
     struct gy_cli_answer state, of_base; /* what the texts above point into */
-    struct gy_map before;                /* object to its mark */
+    struct gy_map before;                /* digest of an object's name to its mark */
     struct gy_taken_object *now;
     size_t n_now, cap_now;
     int fd; /* of the base's rows; -1: none */

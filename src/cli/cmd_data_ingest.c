@@ -315,6 +315,7 @@ static gy_status run_ingest(struct gy_cli *cli, void *opts, struct gy_err *err)
     GY_TRY(find_schema(cli, o->schema, &origin.append, source, &schema, err));
     GY_TRY(place_images(schema, o->data_loc, &sources, first, err));
     options.schema = schema;
+    options.accepted_before = origin.append.on ? origin.append.base_rows : 0;
     struct gy_ingest_result r;
     int64_t bytes = 0;
     for (size_t i = 0; i < sources.n; i++) {

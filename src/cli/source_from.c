@@ -41,10 +41,7 @@ static gy_status name_query(const struct gy_cli_from *from, char *out, size_t si
                             struct gy_err *err)
 {
     char place[GY_STORE_URL_SHOWN], digest[GY_SHA256_HEX];
-    GY_AUTO(gy_hash_free) struct gy_hash *h = NULL;
-    GY_TRY(gy_hash_new(GY_HASH_SHA256, &h, err));
-    gy_hash_add(h, gy_str_trim(gy_str_c(from->query)));
-    gy_hash_hex(h, digest);
+    GY_TRY(gy_sha256_hex(gy_str_trim(gy_str_c(from->query)), digest, err));
     (void)snprintf(out, size, "%s %.250s %.16s", gy_store_url_place(from->url, place),
                    from->append.watermark, digest);
     return GY_OK;

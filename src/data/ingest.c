@@ -383,13 +383,14 @@ static gy_status check_max_dead(const struct ingest *g, struct gy_err *err)
 {
     const struct gy_ingest_options *o = g->o;
     const struct gy_ingest_result *r = g->r;
+    const int64_t read = r->read - o->accepted_before;
     bool over = (o->max_dead >= 0 && r->dead > o->max_dead) ||
-                (o->max_dead_share >= 0 && (double)r->dead > o->max_dead_share * (double)r->read);
+                (o->max_dead_share >= 0 && (double)r->dead > o->max_dead_share * (double)read);
     if (!over) {
         return GY_OK;
     }
     (void)gy_err_set(err, GY_E_SCHEMA, "%lld of %lld records are dead, more than --max-dead allows",
-                     (long long)r->dead, (long long)r->read);
+                     (long long)r->dead, (long long)read);
     (void)gy_err_hint(err, "see why in %s; the earlier output was left as it is", o->dlq);
     return GY_E_SCHEMA;
 }

@@ -206,6 +206,7 @@ static gy_status take_out(struct gy_erasing *e, const struct version *x,
         next.rows = next.accepted = kept;
         next.read = kept + x->v.dead;
         next.source_sha256 = GY_STR_NULL; /* it is not what was read from there */
+        next.base_version = x->v.version; /* it goes on where that one was (taken.h) */
         next.actor = e->o->actor;
         next.created_us = 0;
         next.statistics_sha256 = GY_STR_NULL;

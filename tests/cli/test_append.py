@@ -134,6 +134,33 @@ def test_keys_hold_over_versions(tmp_path):
     assert (got["replaced"], got["dead"]) == (1, 0) and rows(tmp_path) == ["2,20", "3,30", "1,11", "4,40"]
 
 
+def test_limits_of_dead_records_are_of_what_is_new(tmp_path):
+    (tmp_path / "schema.yaml").write_text(SCHEMA)
+    put(tmp_path / "a.csv", "id,x\n" + "".join(f"{i},1\n" for i in range(100)))
+    put(tmp_path / "b.csv", "id,x\n100,1\n101,9999\n")
+    append(tmp_path, "a.csv")
+    done = run(tmp_path, "b.csv", "--max-dead", "10%")
+    assert done.returncode not in (0, 2) and "1 of 2 records are dead" in done.stderr
+    assert append(tmp_path, "b.csv", "--max-dead", "50%")["appended"] == 1
+
+
+def test_it_goes_on_after_an_erasure(tmp_path):
+    (tmp_path / "schema.yaml").write_text(SCHEMA.replace("required: true}", "required: true, role: subject}"))
+    put(tmp_path / "in" / "a.csv", "id,x\n51001,10\n")
+    put(tmp_path / "in" / "b-51002.csv", "id,x\n51002,20\n")
+    append(tmp_path, "in")
+    put(tmp_path / "in" / "c.csv", "id,x\n51003,30\n")
+    append(tmp_path, "in")
+    done = support.run_gyre("subject", "erase", "51002", "--home-only", "--reason", "a request", "--yes", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert rows(tmp_path) == ["51001,10", "51003,30"]
+    # The file is still there, and taken; of its name, which tells whom it is about, nothing was kept.
+    put(tmp_path / "in" / "d.csv", "id,x\n51004,40\n")
+    append(tmp_path, "in")
+    assert rows(tmp_path) == ["51001,10", "51003,30", "51004,40"]
+    assert not any(b"51002" in path.read_bytes() for path in (tmp_path / ".gyre").rglob("*") if path.is_file())
+
+
 # ---- queries ----
 
 @pytest.fixture
