@@ -6,6 +6,7 @@
 #include "api/body.h"
 #include "base/json.h"
 #include "base/limits.h"
+#include "data/erased.h"
 #include "store/events.h"
 #include "store/lineage.h"
 #include "track/models.h"
@@ -75,6 +76,13 @@ static gy_status write_version(struct gy_db *db, struct call *c, const struct gy
     struct gy_artifact *files = NULL;
     size_t n = 0;
     struct gy_jw *w = &c->w;
+    struct gy_str erased;
+    const char *node = gy_arena_printf(c->req->arena, "model:%" GY_STR_F "/%lld", GY_STR_A(v->name),
+                                       (long long)v->version);
+    if (!node) {
+        return gy_err_set(err, GY_E_NOMEM, "a version");
+    }
+    GY_TRY(gy_erased_under(db, gy_str_c(node), c->req->arena, &erased, err));
     GY_TRY(gy_registry_files(db, v, c->req->arena, &files, &n, err));
     gy_jw_obj(w);
     gy_jw_kv_str(w, "name", v->name);
@@ -85,6 +93,7 @@ static gy_status write_version(struct gy_db *db, struct call *c, const struct gy
     gy_jw_kv_str(w, "run_id", v->run_id);
     gy_jw_kv_str(w, "source", v->source);
     gy_jw_kv_str(w, "description", v->description);
+    gy_jw_kv_str(w, "erased_subjects", erased); /* trained on data of people who were erased */
     gy_jw_kv_str(w, "actor", v->actor);
     gy_api_kv_time(w, "created", v->created_us);
     gy_jw_key(w, "aliases");

@@ -6,11 +6,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "api/app.h"
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/time.h"
 #include "cli/ask.h"
 #include "cli/lines.h"
+#include "flow/erase.h"
 #include "serve/archive.h"
 
 static gy_status ask_for_backup(struct gy_cli *cli, struct gy_str body, yyjson_doc **ret_doc,
@@ -231,7 +233,54 @@ static gy_status run_prune(struct gy_cli *cli, void *opts, struct gy_err *err)
 
 struct restore_opts {
     const char *snapshot;
+    struct gy_opt_list erasures;
 };
+
+/* A snapshot may be older than erasures: what they took out is taken out of it before anybody can
+ * see it. */
+struct erasing_again {
+    struct gy_cli *cli;
+    const struct restore_opts *o;
+    struct local_progress progress;
+    size_t n;
+};
+
+static gy_status erase_by(struct erasing_again *x, struct gy_app *app, const char *ledger,
+                          struct gy_err *err)
+{
+    size_t n = 0;
+    const struct gy_erase_source src = {&app->home, app->store, app->objects, NULL};
+    const struct gy_erase_options o = {.progress = local_tell, .ctx = &x->progress};
+    GY_TRY(gy_erase_again(&src, ledger, &o, &x->cli->arena, &n, err));
+    x->n += n;
+    return GY_OK;
+}
+
+static gy_status erase_again(void *ctx, const char *home, struct gy_err *err)
+{
+    struct erasing_again *x = ctx;
+    char ledger[GY_MAX_PATH];
+    GY_AUTO(gy_app_free) struct gy_app *app = NULL;
+    const struct gy_app_options o = {.home_dir = home,
+                                     .store_url = x->cli->store,
+                                     .objects_url = x->cli->objects,
+                                     .s3_endpoint = x->cli->s3_endpoint};
+    GY_TRY(gy_path_join(ledger, sizeof ledger, x->cli->argv[0], GY_ERASURES_DIR, err));
+    if (!gy_path_is_dir(ledger) && x->o->erasures.n == 0) {
+        return GY_OK;
+    }
+    GY_TRY(gy_app_open(&o, &app, err));
+    if (gy_path_is_dir(ledger)) {
+        GY_TRY(erase_by(x, app, ledger, err));
+    }
+    for (size_t i = 0; i < x->o->erasures.n; i++) {
+        if (!gy_path_is_dir(x->o->erasures.items[i])) {
+            return gy_err_set(err, GY_E_NOTFOUND, "no ledger '%s'", x->o->erasures.items[i]);
+        }
+        GY_TRY(erase_by(x, app, x->o->erasures.items[i], err));
+    }
+    return GY_OK;
+}
 
 static gy_status run_restore(struct gy_cli *cli, void *opts, struct gy_err *err)
 {
@@ -242,18 +291,23 @@ static gy_status run_restore(struct gy_cli *cli, void *opts, struct gy_err *err)
         return gy_err_hint(err, "gyre restore %s --home DIR", cli->argv[0]);
     }
     GY_TRY(absolute(cli->home, home, err));
+    struct erasing_again again = {.cli = cli, .o = o, .progress = {.cli = cli}};
     const struct gy_archive_target to = {.home_dir = home,
                                          .store_url = cli->store,
                                          .objects_url = cli->objects,
-                                         .s3_endpoint = cli->s3_endpoint};
+                                         .s3_endpoint = cli->s3_endpoint,
+                                         .last = erase_again,
+                                         .last_ctx = &again};
     struct gy_archive_info info;
-    struct local_progress p = {.cli = cli};
     gy_status status =
         gy_archive_restore(cli->argv[0], o->snapshot ? gy_str_c(o->snapshot) : GY_STR_NULL, &to,
-                           local_tell, &p, &cli->arena, &info, err);
-    local_end(&p);
+                           local_tell, &again.progress, &cli->arena, &info, err);
+    local_end(&again.progress);
     GY_TRY(status);
     GY_TRY(print_info(cli, &info, "restored", err));
+    if (again.n) {
+        gy_cli_note(cli, "%zu erasures were done again\n", again.n);
+    }
     bool elsewhere =
         cli->store || cli->objects; /* URLs are not repeated: they may hold passwords */
     gy_cli_note(cli, "next: gyre server --home %s%s\n", home,
@@ -269,6 +323,8 @@ static const struct gy_opt prune_opts[] = {
 static const struct gy_opt restore_opts[] = {
     {"snapshot", 0, GY_OPT_STR, offsetof(struct restore_opts, snapshot), "ID", NULL,
      "which; else the newest"},
+    {"erasures", 0, GY_OPT_LIST, offsetof(struct restore_opts, erasures), "DIR", NULL,
+     "also what this ledger says was erased: erasures/ of a home (again for more)"},
 };
 
 static const struct gy_verb verbs[] = {
@@ -315,7 +371,8 @@ static const struct gy_verb verbs[] = {
      .min_args = 1,
      .max_args = 1,
      .summary = "make a new home of a snapshot, verified",
-     .details = "The home must not exist or be empty; --store and --objects restore into a "
+     .details = "What was erased after the snapshot (gyre subject erase) is erased again. "
+                "The home must not exist or be empty; --store and --objects restore into a "
                 "database and an object store elsewhere. At the end rows are counted and every "
                 "object that is named is looked for.",
      .examples = "  gyre restore /backups/gyre --home ./restored\n"

@@ -122,6 +122,10 @@ static gy_status show_one(struct gy_cli *cli, struct gy_err *err)
                GY_STR_A(gy_json_str(v, "servable")), reason.n ? " (" : "", GY_STR_A(reason),
                reason.n ? ")" : "");
     gy_cli_say(cli, "run       %" GY_STR_F "\n", GY_STR_A(gy_json_str(v, "run_id")));
+    struct gy_str erased = gy_json_str(v, "erased_subjects");
+    if (erased.n) {
+        gy_cli_say(cli, "trained on erased subjects: %" GY_STR_F "\n", GY_STR_A(erased));
+    }
     gy_cli_say(cli, "source    %" GY_STR_F "\n\n", GY_STR_A(gy_json_str(v, "source")));
     size_t i, n;
     struct gy_str *cells =

@@ -410,6 +410,10 @@ static gy_status print_card(struct gy_cli *cli, yyjson_val *card, struct gy_err 
                GY_STR_A(gy_json_str(data, "dataset").n ? gy_json_str(data, "dataset")
                                                        : GY_STR("(not registered)")),
                gy_json_str(data, "sha256").n ? gy_json_str(data, "sha256").p : "-");
+    if (gy_json_str(data, "trained on erased subjects").n > 0) {
+        gy_cli_say(cli, "trained on erased subjects: %" GY_STR_F "\n",
+                   GY_STR_A(gy_json_str(data, "trained on erased subjects")));
+    }
     gy_cli_say(cli, "%-13s %zu verdicts, %zu approvals\n\n", "judged",
                yyjson_arr_size(gy_json_get(card, "verdicts")),
                yyjson_arr_size(gy_json_get(card, "approvals")));

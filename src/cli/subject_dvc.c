@@ -9,12 +9,16 @@
 
 #include "base/file.h"
 #include "base/limits.h"
+#include "base/map.h"
 #include "cli/subject_local.h"
 #include "data/dvc/add.h"
+#include "data/dvc/remote.h"
 #include "data/dvc/stages.h"
 
 #define LOCK_WAIT_MS 60000
 #define DVC_ARENA GY_GIB
+#define MAX_OBJECTS 50000000 /* of cache and remotes */
+#define RUNS_DEPTH 4         /* folders of the run cache within each other */
 
 struct dvc {
     struct gy_local_subject *l;
@@ -22,25 +26,13 @@ struct dvc {
     struct gy_arena a;
     struct gy_dvc_out *outs;
     size_t n_outs;
-    struct gy_str *gone; /* names of objects that hold the subject, or did */
-    size_t n_gone, cap_gone;
-    struct gy_str *clean; /* objects of the cache that were looked into and do not */
-    size_t n_clean, cap_clean;
+    struct gy_map gone;  /* names of objects that hold the subject, or did */
+    struct gy_map clean; /* objects that were looked into and do not */
 };
-
-static bool is_in(const struct gy_str *list, size_t n, struct gy_str text)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (gy_str_eq(list[i], text)) {
-            return true;
-        }
-    }
-    return false;
-}
 
 static gy_status note_gone(struct dvc *d, struct gy_str oid, struct gy_err *err)
 {
-    return gy_local_add(d->l, &d->gone, &d->n_gone, &d->cap_gone, oid, err);
+    return gy_map_put(&d->gone, oid, d, err);
 }
 
 /* ---- the workspace ---- */
@@ -135,7 +127,7 @@ static gy_status list_goes(const struct objects *o, const char *path, bool *ret,
         return GY_OK; /* damaged: status tells */
     }
     for (size_t i = 0; i < n && !*ret; i++) {
-        *ret = is_in(o->d->gone, o->d->n_gone, gy_str_c(entries[i].md5)) ||
+        *ret = gy_map_has(&o->d->gone, gy_str_c(entries[i].md5)) ||
                gy_subject_named(o->d->l->subject, entries[i].relpath, NULL, NULL);
     }
     return GY_OK;
@@ -165,9 +157,9 @@ static gy_status each_object(void *ctx, const char *name, bool is_dir, struct gy
     } else {
         GY_TRY(gy_local_holds(d->l, path, &goes, err));
     }
-    goes = goes || is_in(d->gone, d->n_gone, gy_str_c(oid));
+    goes = goes || gy_map_has(&d->gone, gy_str_c(oid));
     if (!goes) {
-        return gy_local_add(d->l, &d->clean, &d->n_clean, &d->cap_clean, gy_str_c(oid), err);
+        return gy_map_put(&d->clean, gy_str_c(oid), d, err);
     }
     GY_TRY(note_gone(d, gy_str_c(oid), err));
     GY_TRY(d->l->take_out ? drop(path, err) : GY_OK);
@@ -205,6 +197,128 @@ static gy_status cache(struct dvc *d, struct gy_err *err)
     return GY_OK;
 }
 
+/* The run cache: what stages were run with, as text. */
+static gy_status each_run(void *ctx, const char *name, bool is_dir, struct gy_err *err)
+{
+    struct objects *o = ctx;
+    struct objects below = *o;
+    char path[GY_MAX_PATH];
+    bool goes = false;
+    GY_TRY(gy_path_join(path, sizeof path, o->part, name, err));
+    if (is_dir) {
+        memcpy(below.part, path, sizeof path);
+        return ++below.pass > RUNS_DEPTH ? GY_OK : gy_dir_each(path, each_run, &below, err);
+    }
+    GY_TRY(gy_local_holds(o->d->l, path, &goes, err));
+    if (!goes) {
+        return GY_OK;
+    }
+    GY_TRY(o->d->l->take_out ? drop(path, err) : GY_OK);
+    return gy_local_tell(o->d->l, "cache", name, 1, "found", NULL, err);
+}
+
+static gy_status run_cache(struct dvc *d, struct gy_err *err)
+{
+    struct objects o = {.d = d};
+    GY_TRY(gy_path_join(o.part, sizeof o.part, gy_dvc_repo_cache(d->repo), "runs", err));
+    return gy_path_is_dir(o.part) ? gy_dir_each(o.part, each_run, &o, err) : GY_OK;
+}
+
+/* ---- remotes ---- */
+
+struct remote {
+    struct dvc *d;
+    struct gy_dvc_remote *r;
+    struct objects o; /* of list_goes */
+    int pass;         /* as of objects */
+    int64_t n;
+};
+
+/* What the cache does not have is fetched and looked into. */
+static gy_status fetched_goes(struct remote *x, const struct gy_dvc_oid *oid, bool *ret,
+                              struct gy_err *err)
+{
+    char path[GY_MAX_PATH];
+    int64_t size;
+    struct gy_err why = GY_ERR_INIT;
+    GY_TRY(gy_dvc_cache_tmp(x->d->repo, path, err));
+    gy_status status = gy_dvc_remote_get(x->r, oid, path, &size, &why);
+    if (status == GY_E_NOTFOUND || status == GY_E_CORRUPT) {
+        *ret = false; /* it went, or is damaged: nobody can pull it */
+        return status == GY_E_CORRUPT
+                   ? gy_local_tell(x->d->l, "remote", oid->hex, 0, "told",
+                                   "damaged there: it could not be looked into", err)
+                   : GY_OK;
+    }
+    if (status != GY_OK) {
+        return gy_err_set(err, status, "%s", why.msg);
+    }
+    status = gy_dvc_oid_is_dir(oid) ? list_goes(&x->o, path, ret, err)
+                                    : gy_local_holds(x->d->l, path, ret, err);
+    (void)unlink(path);
+    return status;
+}
+
+static gy_status each_remote_object(void *ctx, const struct gy_dvc_oid *oid, int64_t size_bytes,
+                                    struct gy_err *err)
+{
+    struct remote *x = ctx;
+    struct dvc *d = x->d;
+    struct gy_str name = gy_str_c(oid->hex);
+    (void)size_bytes;
+    if (gy_dvc_oid_is_dir(oid) != (x->pass == 1)) {
+        return GY_OK;
+    }
+    bool goes = gy_map_has(&d->gone, name);
+    if (!goes && !gy_map_has(&d->clean, name)) {
+        GY_TRY(fetched_goes(x, oid, &goes, err));
+        GY_TRY(goes ? note_gone(d, name, err) : gy_map_put(&d->clean, name, d, err));
+    }
+    if (!goes) {
+        return GY_OK;
+    }
+    x->n++;
+    return d->l->take_out ? gy_dvc_remote_remove(x->r, oid, err) : GY_OK;
+}
+
+static gy_status one_remote(struct dvc *d, struct gy_str name, struct gy_err *err)
+{
+    struct remote x = {.d = d, .o = {.d = d}};
+    char text[256];
+    struct gy_err why = GY_ERR_INIT;
+    GY_AUTO(gy_dvc_remote_free) struct gy_dvc_remote *r = NULL;
+    (void)snprintf(text, sizeof text, "%" GY_STR_F, GY_STR_A(name));
+    gy_status status = gy_dvc_remote_open(gy_dvc_repo_config(d->repo), text, &r, &why);
+    if (status == GY_E_UNSUPPORTED) {
+        return gy_local_tell(d->l, "remote", text, 0, "told", why.msg, err);
+    }
+    if (status != GY_OK) {
+        return gy_err_set(err, status, "remote '%s': %s", text, why.msg);
+    }
+    x.r = r;
+    for (x.pass = 0; x.pass < 2; x.pass++) {
+        status = gy_dvc_remote_list(r, each_remote_object, &x, err);
+        if (status == GY_E_NOTFOUND) { /* nothing was ever pushed there */
+            return GY_OK;
+        }
+        GY_TRY(status);
+    }
+    GY_TRY(d->l->take_out ? gy_dvc_remote_sync(r, err) : GY_OK);
+    return x.n ? gy_local_tell(d->l, "remote", text, x.n, "found", NULL, err) : GY_OK;
+}
+
+static gy_status remotes(struct dvc *d, struct gy_err *err)
+{
+    struct gy_str *names;
+    size_t n;
+    GY_TRY(gy_dvc_config_remotes(gy_dvc_repo_config(d->repo), GY_DVC_N_LEVELS, &d->a, &names, &n,
+                                 err));
+    for (size_t i = 0; i < n; i++) {
+        GY_TRY(one_remote(d, names[i], err));
+    }
+    return GY_OK;
+}
+
 /* ---- all of it ---- */
 
 static gy_status with_repo(struct dvc *d, struct gy_err *err)
@@ -219,7 +333,9 @@ static gy_status with_repo(struct dvc *d, struct gy_err *err)
         GY_TRY(note_gone(d, d->l->old_md5[i], err));
     }
     GY_TRY(gy_dvc_repo_settle(d->repo, err));
-    return cache(d, err);
+    GY_TRY(cache(d, err));
+    GY_TRY(run_cache(d, err));
+    return remotes(d, err);
 }
 
 gy_status gy_local_dvc(struct gy_local_subject *l, struct gy_err *err)
@@ -238,8 +354,12 @@ gy_status gy_local_dvc(struct gy_local_subject *l, struct gy_err *err)
         return gy_err_set(err, status, "%s", why.msg);
     }
     gy_arena_init(&d.a, DVC_ARENA);
+    gy_map_init(&d.gone, MAX_OBJECTS);
+    gy_map_init(&d.clean, MAX_OBJECTS);
     status = with_repo(&d, err);
     gy_dvc_repo_free(d.repo);
+    gy_map_done(&d.gone);
+    gy_map_done(&d.clean);
     gy_arena_done(&d.a);
     return status;
 }

@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "flow/erase_internal.h"
 #include "serve/gap.h"
+#include "store/audit.h"
 #include "store/scope.h"
 #include "watch/subject.h"
 
@@ -425,6 +426,16 @@ static gy_status begin_again(struct gy_db *db, void *ctx, struct gy_err *err)
 static gy_status finish_again(struct gy_db *db, void *ctx, struct gy_err *err)
 {
     const struct again *g = ctx;
+    char subject[128];
+    (void)snprintf(subject, sizeof subject, "subject=%.16s erasure=%" GY_STR_F,
+                   g->e->subject_hash.p, GY_STR_A(g->e->id));
+    const struct gy_audit row = {.actor = g->e->actor,
+                                 .workspace = GY_STR(GY_WORKSPACE_DEFAULT),
+                                 .action = GY_STR("erased again after a restore"),
+                                 .subject = gy_str_c(subject),
+                                 .outcome = GY_STR("done"),
+                                 .peer = GY_STR("local")};
+    GY_TRY(gy_audit_add(db, &row, err));
     return gy_erasure_finish(db, g->e->id, err);
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "data/erased.h"
 #include "flow/facts_internal.h"
 #include "store/scope.h"
 #include "track/artifacts.h"
@@ -115,6 +116,7 @@ static gy_status find_judgement(struct gy_db *db, struct gy_found *f, struct gy_
             gy_verdict_list(db, digest, GY_STR_NULL, &f->arena, &f->verdicts, &f->n_verdicts, err));
         GY_TRY(gy_approval_list(db, &f->arena, &f->approvals, &f->n_approvals, err));
     }
+    GY_TRY(gy_erased_under(db, gy_str_c(node), &f->arena, &f->erased, err));
     GY_TRY(gy_lineage_nearest(db, gy_str_c(node), true, GY_FACTS_MAX_EDGES, &f->arena, &f->edges,
                               &f->n_edges, err));
     GY_TRY(gy_model_history(db, f->version.name, GY_STR_NULL, GY_FACTS_MAX_HISTORY, &f->arena,

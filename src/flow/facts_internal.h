@@ -21,6 +21,7 @@ struct gy_found {
     struct gy_run run;
     struct gy_dataset_version dataset;
     struct gy_usecase usecase;
+    struct gy_str erased; /* gy_erased_under; absent: none */
     struct gy_artifact *files;
     size_t n_files;
     struct gy_verdict *verdicts;

@@ -96,6 +96,7 @@ static void write_data(struct gy_jw *w, const struct gy_found *f)
         kv_known(w, "dataset", gy_found_tag(f, "gyre.dataset"));
     }
     kv_known(w, "sha256", sha256);
+    kv_known(w, "trained on erased subjects", f->erased);
     if (data) {
         gy_jw_kv_i64(w, "rows_trained_on", gy_json_i64(data, "train", 0));
         gy_jw_kv_i64(w, "rows_held_out", gy_json_i64(data, "held_out", 0));

@@ -72,6 +72,10 @@ struct gy_archive_target {
     const char *store_url;   /* NULL: SQLite in the home; else an empty database */
     const char *objects_url; /* NULL: objects/ in the home; else as gy_objects_open_with */
     const char *s3_endpoint; /* for s3://; NULL: AWS */
+    /* MAY be NULL. Called when everything is there and before the home gets its name: home is the
+     * folder that it still has. Its failure is the restore's, and leaves no home. */
+    gy_status (*last)(void *ctx, const char *home, struct gy_err *err);
+    void *last_ctx;
 };
 /* Bring a snapshot (id absent: the newest) back, verified while it is read: a home that is whole or
  * none, which remembers the URLs. At the end the rows of every table are counted and every object

@@ -234,6 +234,9 @@ gy_status gy_archive_restore(const char *dir, struct gy_str id, const struct gy_
     }
     if (status == GY_OK) {
         status = restore(&r, err);
+        if (status == GY_OK && to->last) {
+            status = to->last(to->last_ctx, r.part, err);
+        }
         if (status == GY_OK) {
             status = finish(&r, err);
         }
