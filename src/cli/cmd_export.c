@@ -118,55 +118,34 @@ static gy_status ask_lines(struct job *j, const char *path, line_fn fn, struct g
 
 /* ---- artifacts ---- */
 
-struct file_reply {
-    struct gy_reply reply;
-    FILE *out;
-    int status;
-};
-
-static gy_status file_begin(struct gy_reply *self, int status, const struct gy_header *headers,
-                            size_t n_headers, int64_t body_bytes, struct gy_err *err)
+static gy_status put(void *ctx, struct gy_str bytes, struct gy_err *err)
 {
-    (void)headers;
-    (void)n_headers;
-    (void)body_bytes;
-    (void)err;
-    ((struct file_reply *)(void *)self)->status = status;
-    return GY_OK;
+    return fwrite(bytes.p, 1, bytes.n, ctx) == bytes.n
+               ? GY_OK
+               : gy_err_sys(err, errno, "writing an artifact");
 }
-
-static gy_status file_write(struct gy_reply *self, struct gy_str bytes, struct gy_err *err)
-{
-    struct file_reply *f = (struct file_reply *)(void *)self;
-    if (f->status < 400 && fwrite(bytes.p, 1, bytes.n, f->out) != bytes.n) {
-        return gy_err_sys(err, errno, "writing an artifact");
-    }
-    return GY_OK;
-}
-
-static const struct gy_reply_ops file_ops = {file_begin, file_write, lines_end};
 
 static gy_status copy_object(struct job *j, struct gy_str sha256, const char *to,
                              struct gy_err *err)
 {
     GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
-    struct file_reply f = {.reply = {.ops = &file_ops}};
+    struct gy_pass_reply reply;
     const char *path = NULL;
     gy_arena_init(&a, GY_MAX_REQUEST_ARENA);
     GY_TRY(gy_cli_path(j->cli, GY_EXPORT_BASE "/objects/{}", sha256, &path, err));
     GY_TRY(gy_dir_make_for(to, err));
-    f.out = fopen(to, "wbe");
-    if (!f.out) {
+    FILE *out = fopen(to, "wbe");
+    if (!out) {
         return gy_err_sys(err, errno, "'%s'", to);
     }
     struct gy_request req = {.method = GY_STR("GET"), .path = gy_str_c(path), .arena = &a};
-    gy_status status = gy_call(j->caller, &req, &f.reply, err);
-    if (fclose(f.out) != 0 && status == GY_OK) {
+    gy_pass_reply_init(&reply, put, out);
+    gy_status status = gy_call(j->caller, &req, &reply.reply, err);
+    if (fclose(out) != 0 && status == GY_OK) {
         status = gy_err_sys(err, errno, "'%s'", to);
     }
-    if (status == GY_OK && f.status >= 400) {
-        status = gy_err_set(err, gy_status_from_http(f.status), "object %" GY_STR_F " is not there",
-                            GY_STR_A(sha256));
+    if (status == GY_OK && gy_pass_reply_check(&reply, err) != GY_OK) {
+        return gy_err_wrap(err, "the object %" GY_STR_F, GY_STR_A(sha256));
     }
     return status;
 }

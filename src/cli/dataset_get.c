@@ -10,66 +10,41 @@
 
 #define BASE "/api/gyre/v1"
 
-/* A reply that writes the body into a file, digested, whatever its size. */
-struct file_reply {
-    struct gy_reply reply;
-    int status;
+/* Where the bytes go, digested on their way. */
+struct into {
     struct gy_file_writer *writer; /* NULL: into fd */
     int fd;
     struct gy_hash *sha256;
-    struct gy_buf problem; /* the head of an error's body */
 };
 
-static gy_status file_begin(struct gy_reply *self, int status, const struct gy_header *headers,
-                            size_t n_headers, int64_t body_bytes, struct gy_err *err)
+static gy_status put(void *ctx, struct gy_str bytes, struct gy_err *err)
 {
-    (void)headers;
-    (void)n_headers;
-    (void)body_bytes;
-    (void)err;
-    ((struct file_reply *)(void *)self)->status = status;
-    return GY_OK;
+    struct into *to = ctx;
+    gy_hash_add(to->sha256, bytes);
+    return to->writer ? gy_file_writer_write(to->writer, bytes, err)
+                      : gy_fd_write(to->fd, "a dataset version", bytes, err);
 }
 
-static gy_status file_write(struct gy_reply *self, struct gy_str bytes, struct gy_err *err)
-{
-    struct file_reply *f = (struct file_reply *)(void *)self;
-    if (f->status != 200) {
-        gy_buf_add(&f->problem, bytes);
-        return GY_OK;
-    }
-    gy_hash_add(f->sha256, bytes);
-    return f->writer ? gy_file_writer_write(f->writer, bytes, err)
-                     : gy_fd_write(f->fd, "a dataset version", bytes, err);
-}
-
-static gy_status file_end(struct gy_reply *self, struct gy_err *err)
-{
-    (void)self;
-    (void)err;
-    return GY_OK;
-}
-
-static const struct gy_reply_ops FILE_OPS = {file_begin, file_write, file_end};
-
-static gy_status download(struct gy_cli *cli, struct gy_str sha256, struct file_reply *f,
+static gy_status download(struct gy_cli *cli, struct gy_str sha256, struct into *to,
                           struct gy_err *err)
 {
     struct gy_caller *caller = NULL;
+    struct gy_pass_reply reply;
     char path[128], digest[GY_SHA256_HEX];
     GY_TRY(gy_cli_caller(cli, &caller, err));
-    GY_TRY(gy_hash_new(GY_HASH_SHA256, &f->sha256, err));
+    GY_TRY(gy_hash_new(GY_HASH_SHA256, &to->sha256, err));
     (void)snprintf(path, sizeof path, BASE "/objects/%" GY_STR_F, GY_STR_A(sha256));
     struct gy_request req = {.method = GY_STR("GET"),
                              .path = gy_str_c(path),
                              .peer = GY_PEER_LOCAL,
                              .arena = &cli->arena};
-    GY_TRY(gy_call(caller, &req, &f->reply, err));
-    if (f->status != 200) {
-        return gy_err_set(err, GY_E_NOTFOUND, "the bytes %" GY_STR_F " can not be had: %d %s",
-                          GY_STR_A(sha256), f->status, f->problem.p);
+    gy_pass_reply_init(&reply, put, to);
+    GY_TRY(gy_call(caller, &req, &reply.reply, err));
+    gy_status status = gy_pass_reply_check(&reply, err);
+    if (status != GY_OK) {
+        return gy_err_wrap(err, "the bytes %" GY_STR_F, GY_STR_A(sha256));
     }
-    gy_hash_hex(f->sha256, digest);
+    gy_hash_hex(to->sha256, digest);
     if (!gy_str_eqc(sha256, digest)) {
         return gy_err_set(err, GY_E_CORRUPT, "what arrived is %s, not %" GY_STR_F, digest,
                           GY_STR_A(sha256));
@@ -77,22 +52,20 @@ static gy_status download(struct gy_cli *cli, struct gy_str sha256, struct file_
     return GY_OK;
 }
 
-static gy_status download_to(struct gy_cli *cli, struct gy_str sha256, struct file_reply *f,
-                             const char *to, struct gy_err *err)
+static gy_status download_to(struct gy_cli *cli, struct gy_str sha256, struct into *to,
+                             const char *path, struct gy_err *err)
 {
-    GY_TRY(gy_file_writer_open(to, 0666, &f->writer, err));
-    GY_TRY(download(cli, sha256, f, err));
-    return gy_file_writer_commit(f->writer, NULL, err);
+    GY_TRY(gy_file_writer_open(path, 0666, &to->writer, err));
+    GY_TRY(download(cli, sha256, to, err));
+    return gy_file_writer_commit(to->writer, NULL, err);
 }
 
 gy_status gy_cli_dataset_get_fd(struct gy_cli *cli, struct gy_str sha256, int fd,
                                 struct gy_err *err)
 {
-    struct file_reply f = {.reply = {.ops = &FILE_OPS}, .fd = fd};
-    gy_buf_init(&f.problem, GY_MIB);
-    gy_status status = download(cli, sha256, &f, err);
-    gy_hash_free(f.sha256);
-    gy_buf_done(&f.problem);
+    struct into to = {.fd = fd};
+    gy_status status = download(cli, sha256, &to, err);
+    gy_hash_free(to.sha256);
     return status;
 }
 
@@ -105,11 +78,9 @@ gy_status gy_cli_dataset_get(struct gy_cli *cli, const char *ref, const char *to
     GY_TRY(gy_cli_ask(cli, "GET", path.p, GY_STR_NULL, ret, err));
     struct gy_str sha256 = GY_STR_NULL;
     GY_TRY(gy_json_need_str(ret->root, "sha256", &sha256, err));
-    struct file_reply f = {.reply = {.ops = &FILE_OPS}};
-    gy_buf_init(&f.problem, GY_MIB);
-    gy_status status = download_to(cli, sha256, &f, to, err);
-    gy_file_writer_free(f.writer);
-    gy_hash_free(f.sha256);
-    gy_buf_done(&f.problem);
+    struct into file = {.fd = -1};
+    gy_status status = download_to(cli, sha256, &file, to, err);
+    gy_file_writer_free(file.writer);
+    gy_hash_free(file.sha256);
     return status;
 }

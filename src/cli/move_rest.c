@@ -766,52 +766,10 @@ static gy_status rest_files(void *self, const struct gy_move_place *p, gy_move_f
     return status;
 }
 
-/* A reply into a file. */
-struct to_file {
-    struct gy_reply reply;
-    int fd, status;
-    char text[512]; /* of an error */
-    size_t n_text;
-};
-
-static gy_status file_begin(struct gy_reply *self, int status, const struct gy_header *headers,
-                            size_t n_headers, int64_t body_bytes, struct gy_err *err)
+static gy_status put(void *ctx, struct gy_str bytes, struct gy_err *err)
 {
-    (void)headers;
-    (void)n_headers;
-    (void)body_bytes;
-    (void)err;
-    ((struct to_file *)(void *)self)->status = status;
-    return GY_OK;
+    return gy_fd_write(*(const int *)ctx, "an artifact on its way here", bytes, err);
 }
-
-static gy_status file_write(struct gy_reply *self, struct gy_str bytes, struct gy_err *err)
-{
-    struct to_file *f = (struct to_file *)(void *)self;
-    if (f->status >= 400) {
-        size_t n = bytes.n < sizeof f->text - f->n_text ? bytes.n : sizeof f->text - f->n_text;
-        memcpy(f->text + f->n_text, bytes.p, n);
-        f->n_text += n;
-        return GY_OK;
-    }
-    while (bytes.n > 0) {
-        ssize_t n = write(f->fd, bytes.p, bytes.n);
-        if (n < 0) {
-            return gy_err_set(err, GY_E_NOSPACE, "an artifact can not be kept for its way here");
-        }
-        bytes = gy_str_sub(bytes, (size_t)n, SIZE_MAX);
-    }
-    return GY_OK;
-}
-
-static gy_status file_end(struct gy_reply *self, struct gy_err *err)
-{
-    (void)self;
-    (void)err;
-    return GY_OK;
-}
-
-static const struct gy_reply_ops file_ops = {file_begin, file_write, file_end};
 
 static void fetch_path(struct rest *r, const struct gy_move_place *p, struct gy_str path,
                        struct gy_arena *a)
@@ -837,7 +795,7 @@ static gy_status rest_fetch(void *self, const struct gy_move_place *p, struct gy
 {
     struct rest *r = self;
     GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
-    struct to_file f = {.reply = {.ops = &file_ops}};
+    struct gy_pass_reply reply;
     struct gy_str target, part;
     gy_arena_init(&a, GY_MIB);
     fetch_path(r, p, path, &a);
@@ -850,18 +808,19 @@ static gy_status rest_fetch(void *self, const struct gy_move_place *p, struct gy
                              .n_headers = r->n_auth,
                              .arena = &a};
     (void)snprintf(out, GY_MAX_PATH, "%.4000s/%lld", r->scratch, (long long)r->n_fetched++);
-    f.fd = open(out, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (f.fd < 0) {
+    int fd = open(out, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0) {
         return gy_err_set(err, GY_E_NOSPACE, "no temporary file can be made in '%s'", r->scratch);
     }
     *ret_temporary = true;
-    gy_status status = gy_call(r->http, &req, &f.reply, err);
-    if (close(f.fd) != 0 && status == GY_OK) {
+    gy_pass_reply_init(&reply, put, &fd);
+    gy_status status = gy_call(r->http, &req, &reply.reply, err);
+    if (close(fd) != 0 && status == GY_OK) {
         status = gy_err_set(err, GY_E_NOSPACE, "an artifact can not be kept for its way here");
     }
-    if (status == GY_OK && f.status >= 400) {
-        status = gy_err_set(err, GY_E_NOTFOUND, "the server answers %d: %.*s", f.status,
-                            (int)f.n_text, f.text);
+    if (status == GY_OK && reply.status >= 400) {
+        status = gy_err_set(err, GY_E_NOTFOUND, "the server answers %d: %.*s", reply.status,
+                            (int)reply.n_text, reply.text);
     }
     return status;
 }

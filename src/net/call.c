@@ -536,3 +536,51 @@ gy_status gy_call_json(struct gy_caller *c, const char *method, const char *path
     return gy_call_body(c, method, path, "application/json",
                         body.p ? gy_mem_reader_init(&reader, body) : NULL, out, err);
 }
+
+/* ---- an answer that is passed on ---- */
+
+static gy_status pass_begin(struct gy_reply *self, int status, const struct gy_header *headers,
+                            size_t n_headers, int64_t body_bytes, struct gy_err *err)
+{
+    (void)headers;
+    (void)n_headers;
+    (void)body_bytes;
+    (void)err;
+    ((struct gy_pass_reply *)(void *)self)->status = status;
+    return GY_OK;
+}
+
+static gy_status pass_write(struct gy_reply *self, struct gy_str bytes, struct gy_err *err)
+{
+    struct gy_pass_reply *p = (struct gy_pass_reply *)(void *)self;
+    if (p->status < 400) {
+        return p->pass(p->ctx, bytes, err);
+    }
+    struct gy_str head = gy_str_sub(bytes, 0, sizeof p->text - p->n_text);
+    if (head.n > 0) {
+        memcpy(p->text + p->n_text, head.p, head.n);
+    }
+    p->n_text += head.n;
+    return GY_OK;
+}
+
+static gy_status pass_end(struct gy_reply *self, struct gy_err *err)
+{
+    (void)self;
+    (void)err;
+    return GY_OK;
+}
+
+void gy_pass_reply_init(struct gy_pass_reply *p,
+                        gy_status (*pass)(void *ctx, struct gy_str bytes, struct gy_err *err),
+                        void *ctx)
+{
+    static const struct gy_reply_ops ops = {pass_begin, pass_write, pass_end};
+    *p = (struct gy_pass_reply){.reply = {.ops = &ops}, .pass = pass, .ctx = ctx};
+}
+
+gy_status gy_pass_reply_check(const struct gy_pass_reply *p, struct gy_err *err)
+{
+    return p->status < 400 ? GY_OK
+                           : gy_error_of_answer(p->status, gy_str_n(p->text, p->n_text), err);
+}

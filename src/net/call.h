@@ -154,6 +154,22 @@ struct gy_str gy_collect_header(const struct gy_collect *c,
                                 const char *name); /* first one; absent string */
 GY_DEFINE_AUTO_DONE(struct gy_collect, gy_collect_done);
 
+/* A reply that passes the bytes of a good answer (below 400) on as they come, whatever their
+ * number; of another one the head is kept. */
+struct gy_pass_reply {
+    struct gy_reply reply;
+    gy_status (*pass)(void *ctx, struct gy_str bytes, struct gy_err *err);
+    void *ctx;
+    int status;
+    char text[1024];
+    size_t n_text;
+};
+void gy_pass_reply_init(struct gy_pass_reply *p,
+                        gy_status (*pass)(void *ctx, struct gy_str bytes, struct gy_err *err),
+                        void *ctx);
+/* The error that the answer stands for, when it was no good one. */
+GY_CHECKED gy_status gy_pass_reply_check(const struct gy_pass_reply *p, struct gy_err *err);
+
 /* A reader over bytes in memory, or an open file (closed by the caller). */
 struct gy_mem_reader {
     struct gy_reader reader;
