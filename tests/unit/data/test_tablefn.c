@@ -136,6 +136,49 @@ static void test_types(void **state)
     close_sql(&s);
 }
 
+/* The short ways of numbers and times give what DuckDB's own casts give. */
+static void test_values_as_duckdb_casts_them(void **state)
+{
+    NEEDS_DUCK();
+    (void)state;
+    struct gy_buf text;
+    gy_buf_init(&text, GY_GIB);
+    gy_buf_addc(&text, "t,d,l,i,f\n");
+    uint64_t seed = 88172645463325252ULL;
+    for (int n = 0; n < 20000; n++) {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        const unsigned y = 1 + (unsigned)(seed % 9999), m = 1 + (unsigned)(seed >> 16) % 12,
+                       d = 1 + (unsigned)(seed >> 24) % 28, s = (unsigned)(seed >> 32) % 86400;
+        gy_buf_addf(&text,
+                    "%04u-%02u-%02uT%02u:%02u:%02uZ,%04u-%02u-%02u,%04u-%02u-%02u %02u:%02u:%02u,",
+                    y, m, d, s / 3600, s / 60 % 60, s % 60, y, m, d, y, m, d, s / 3600, s / 60 % 60,
+                    s % 60);
+        gy_buf_addf(&text, "%lld,%s%u.%0*u\n", (long long)(int64_t)seed >> (n % 60),
+                    n % 2 ? "-" : "", (unsigned)(seed >> 8) % (n % 3 ? 10 : 1000000), n % 8 + 1,
+                    (unsigned)(seed >> 40) % 10);
+    }
+    gy_buf_addc(&text, "2024-02-29T23:59:59Z,2024-02-29,2023-12-31 00:00:00,-0,-0.0\n"
+                       "2024-01-31T00:00:00Z,1900-02-28,1969-12-31 23:59:59,7,0.1\n");
+    assert_int_equal(gy_buf_check(&text, "text", NULL), GY_OK);
+    write_file("values.csv", text.p, text.n);
+    gy_buf_done(&text);
+    struct sql s;
+    open_sql(&s, &(struct gy_tablefn_options){.files = true}, 2);
+    check(&s,
+          "SELECT count(*), sum((a.t = b.t::TIMESTAMPTZ::TIMESTAMP)::INT), "
+          "sum((a.d = b.d::TIMESTAMP)::INT), sum((a.l = b.l::TIMESTAMP)::INT), "
+          "sum((a.i = b.i::BIGINT)::INT), sum((a.f = b.f::DOUBLE)::INT) "
+          "FROM gyre_read('values.csv', records := true) a JOIN "
+          "gyre_read('values.csv', records := true, all_text := true) b USING (_row)",
+          "20002|20002|20002|20002|20002|20002\n");
+    check(&s,
+          "SELECT typeof(t), typeof(d), typeof(l), typeof(i), typeof(f) FROM 'values.csv' LIMIT 1",
+          "TIMESTAMP|TIMESTAMP|TIMESTAMP|BIGINT|DOUBLE\n");
+    close_sql(&s);
+}
+
 /* What DuckDB's read_csv loses (an open quote swallows what follows), and all that can be wrong. */
 static void test_nothing_is_lost(void **state)
 {
@@ -316,10 +359,10 @@ static void test_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_types),    cmocka_unit_test(test_nothing_is_lost),
-        cmocka_unit_test(test_json),     cmocka_unit_test(test_several_files),
-        cmocka_unit_test(test_failures), cmocka_unit_test(test_datasets),
-        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_types),           cmocka_unit_test(test_values_as_duckdb_casts_them),
+        cmocka_unit_test(test_nothing_is_lost), cmocka_unit_test(test_json),
+        cmocka_unit_test(test_several_files),   cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_datasets),        cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
