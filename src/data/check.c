@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/yaml.h"
 #include "data/image.h"
+#include "data/quick.h"
 #include "data/unique.h"
 
 #define MAX_QUOTED 40 /* bytes of a value that a reason shows */
@@ -36,6 +37,7 @@ struct gy_checker {
     struct gy_str environment;
     const char *folder;
     bool any_list, allow_repeated, has_values;
+    bool no_quotes; /* a field that is not quoted needs no quotes in the canonical line */
     size_t n_unique;
     bool missing_starts[256]; /* first bytes of the missing markers */
 };
@@ -565,6 +567,86 @@ static char *put_string(char *to, struct gy_str text)
     return to;
 }
 
+/* A field of the record at hand as most are: plain and good. NULL: it takes a closer look. */
+static char *put_quick(const struct gy_checker *c, const struct target *t,
+                       const struct gy_csv_field *f, char *to)
+{
+    const struct gy_column *column = t->column;
+    double number = 0;
+    char *end = NULL;
+    if (f->n == 0) {
+        return column->required ? NULL : to;
+    }
+    if (f->escaped || column->list.p || c->missing_starts[(unsigned char)f->p[0]]) {
+        return NULL;
+    }
+    switch (column->type) {
+    case GY_TYPE_INT:
+        end = gy_quick_int(to, f->p, f->n, &number);
+        break;
+    case GY_TYPE_FLOAT:
+        end = gy_quick_float(to, f->p, f->n, &number);
+        break;
+    case GY_TYPE_BOOL:
+        end = gy_quick_bool(to, f->p, f->n, &number);
+        break;
+    case GY_TYPE_TIME:
+        end = gy_quick_day(to, f->p, f->n);
+        break;
+    case GY_TYPE_STRING:
+        end = c->no_quotes && !f->quoted ? gy_quick_put(to, f->p, f->n)
+                                         : put_string(to, gy_str_n(f->p, f->n));
+        break;
+    case GY_TYPE_IMAGE:
+        break;
+    }
+    if (!end || (column->has_min && number < column->min) ||
+        (column->has_max && number > column->max)) {
+        return NULL;
+    }
+    if (column->n_values && column->min_domain_mass >= 1) {
+        const bool text = column->type == GY_TYPE_STRING; /* may have got quotes in the line */
+        return is_allowed(t, text ? gy_str_n(f->p, f->n) : gy_str_n(to, (size_t)(end - to))) ? end
+                                                                                             : NULL;
+    }
+    return end;
+}
+
+/* The same however it is written. */
+static gy_status put_field(struct gy_checker *c, struct target *t, bool utf8, char *to,
+                           struct gy_reasons *r, char **ret_end, struct gy_err *err)
+{
+    struct gy_str text = GY_STR("");
+    enum gy_value_kind kind = GY_VALUE_PLAIN;
+    if (t->field != NO_FIELD && c->values) {
+        text = c->values[t->field].text;
+        kind = c->values[t->field].kind;
+    } else if (t->field != NO_FIELD) {
+        const struct gy_csv_field *f = &c->fields[t->field];
+        text = f->escaped ? gy_csv_text(f, &c->scratch) : gy_str_n(f->p, f->n);
+        if (!text.p) {
+            return no_memory(err);
+        }
+    }
+    GY_TRY(check_value(c, t, text, kind, utf8, r, err));
+    const bool free_text = t->column->type == GY_TYPE_STRING || t->column->type == GY_TYPE_IMAGE;
+    *ret_end = free_text ? put_string(to, t->text) : put(to, t->text);
+    return GY_OK;
+}
+
+/* Keep the value that must not repeat: it is looked up when the record is known. */
+static gy_status keep_unique(const struct gy_checker *c, struct target *t, struct gy_str text,
+                             struct gy_err *err)
+{
+    gy_buf_reset(&t->kept);
+    gy_buf_add(&t->kept, text);
+    GY_TRY(gy_buf_check(&t->kept, "a unique value", err));
+    if (!c->allow_repeated) {
+        gy_unique_ask(t->unique, gy_buf_str(&t->kept));
+    }
+    return GY_OK;
+}
+
 /* All columns: reasons, and the canonical line. The line is at most twice the record (a quote in an
  * unquoted field becomes two), two quotes and a comma a field, and the rewritten numbers. */
 static gy_status check_fields(struct gy_checker *c, size_t raw_bytes, bool utf8, struct gy_buf *out,
@@ -578,34 +660,27 @@ static gy_status check_fields(struct gy_checker *c, size_t raw_bytes, bool utf8,
     }
     char *to = line;
     c->has_values = true;
+    const bool quick = utf8 && !c->values;
     for (size_t i = 0; i < c->n_targets; i++) {
         struct target *t = &c->targets[i];
-        struct gy_str text = GY_STR("");
-        enum gy_value_kind kind = GY_VALUE_PLAIN;
-        if (t->field != NO_FIELD && c->values) {
-            text = c->values[t->field].text;
-            kind = c->values[t->field].kind;
-        } else if (t->field != NO_FIELD) {
-            const struct gy_csv_field *f = &c->fields[t->field];
-            text = f->escaped ? gy_csv_text(f, &c->scratch) : gy_str_n(f->p, f->n);
-            if (!text.p) {
-                return no_memory(err);
-            }
-        }
-        GY_TRY(check_value(c, t, text, kind, utf8, r, err));
         if (i) {
             *to++ = ',';
         }
-        bool free_text = t->column->type == GY_TYPE_STRING || t->column->type == GY_TYPE_IMAGE;
-        to = free_text ? put_string(to, t->text) : put(to, t->text);
-        if (t->unique) {
-            gy_buf_reset(&t->kept);
-            gy_buf_add(&t->kept, t->text);
-            GY_TRY(gy_buf_check(&t->kept, "a unique value", err));
-            if (!c->allow_repeated) {
-                gy_unique_ask(t->unique, gy_buf_str(&t->kept));
-            }
+        const struct gy_csv_field *f = quick && t->field != NO_FIELD ? &c->fields[t->field] : NULL;
+        char *end = f ? put_quick(c, t, f, to) : NULL;
+        const bool plain = end != NULL;
+        if (!plain) {
+            GY_TRY(put_field(c, t, utf8, to, r, &end, err));
         }
+        if (t->unique) {
+            const bool text = t->column->type == GY_TYPE_STRING;
+            GY_TRY(keep_unique(c, t,
+                               !plain ? t->text
+                               : text ? gy_str_n(f->p, f->n)
+                                      : gy_str_n(to, (size_t)(end - to)),
+                               err));
+        }
+        to = end;
     }
     if (c->n_unique > 0 && !c->allow_repeated) {
         check_unique(c, r);
@@ -677,6 +752,7 @@ gy_status gy_checker_record(struct gy_checker *c, const struct gy_csv_item *item
         check_whole(item, r);
         return GY_OK;
     }
+    c->no_quotes = !item->quotes && delimiter == ',' && !memchr(item->raw.p, '\r', item->raw.n);
     bool utf8 = gy_str_is_utf8(item->raw);
     GY_TRY(check_fields(c, item->raw.n, utf8, out, r, err));
     if (r->codes) {
