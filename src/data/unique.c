@@ -4,12 +4,14 @@
 #include "base/id.h"
 #include "base/mem.h"
 
+#define SPARE_BYTES ((size_t)GY_MIB) /* of bits, before there are any numbers */
+#define BYTES_A_NUMBER 4             /* of bits: else they are pooled, which costs more */
 #define PLACE_BITS 40
 #define PLACE_MASK ((1ULL << PLACE_BITS) - 1)
 
 gy_status gy_unique_init(struct gy_unique *u, struct gy_err *err)
 {
-    *u = (struct gy_unique){.run_to = -1};
+    *u = (struct gy_unique){.number = -1};
     gy_buf_init(&u->pool, GY_UNIQUE_MAX_BYTES);
     /* Foreign data must not be able to choose texts that all fall on one slot. */
     return gy_random_bytes(&u->seed, sizeof u->seed, err);
@@ -20,7 +22,9 @@ void gy_unique_done(struct gy_unique *u)
     if (u) {
         gy_buf_done(&u->pool);
         gy_free(u->slots);
-        u->slots = NULL;
+        gy_free(u->bits);
+        u->slots = u->bits = NULL;
+        u->n_words = 0;
     }
 }
 
@@ -74,15 +78,60 @@ static int64_t plain_number(struct gy_str text)
     return value;
 }
 
-static bool in_run(const struct gy_unique *u)
+/* Where the number's bit is: its word, or SIZE_MAX when it lies before all of them. */
+static size_t word_of(const struct gy_unique *u, int64_t number)
 {
-    return u->number >= u->run_from && u->number <= u->run_to;
+    return number < u->first ? SIZE_MAX : (size_t)(number - u->first) / 64;
+}
+
+static uint64_t bit_of(int64_t number)
+{
+    return 1ULL << (number % 64); /* first is a multiple of 64 */
+}
+
+static bool in_bits(const struct gy_unique *u)
+{
+    if (u->number < 0) {
+        return false;
+    }
+    size_t word = word_of(u, u->number);
+    return word < u->n_words && (u->bits[word] & bit_of(u->number));
+}
+
+/* Make a bit for the number, unless that would cost more than it is worth (*ret false). */
+static gy_status make_bit(struct gy_unique *u, bool *ret, struct gy_err *err)
+{
+    const size_t most = (SPARE_BYTES + BYTES_A_NUMBER * u->n) / sizeof *u->bits;
+    *ret = false;
+    if (u->number < 0) {
+        return GY_OK;
+    }
+    if (!u->bits) { /* from 0 on when that is not far */
+        u->first = (size_t)u->number / 64 < most / 2 ? 0 : u->number - u->number % 64;
+    }
+    size_t word = word_of(u, u->number);
+    if (word >= most) {
+        *ret = word < u->n_words;
+        return GY_OK;
+    }
+    if (word >= u->n_words) {
+        size_t n = word + word / 2 + 64;
+        uint64_t *bits = gy_reallocarray(u->bits, n, sizeof *bits);
+        if (!bits) {
+            return gy_err_set(err, GY_E_NOMEM, "out of memory for the values of a unique column");
+        }
+        memset(bits + u->n_words, 0, (n - u->n_words) * sizeof *bits);
+        u->bits = bits;
+        u->n_words = n;
+    }
+    *ret = true;
+    return GY_OK;
 }
 
 void gy_unique_ask(struct gy_unique *u, struct gy_str text)
 {
     u->number = plain_number(text);
-    if (u->pool.n == 0 || in_run(u)) {
+    if (u->pool.n == 0 || in_bits(u)) {
         return;
     }
     u->asked = gy_str_hash(text, u->seed);
@@ -93,7 +142,7 @@ void gy_unique_ask(struct gy_unique *u, struct gy_str text)
 
 bool gy_unique_has(struct gy_unique *u, struct gy_str text)
 {
-    if (in_run(u)) {
+    if (in_bits(u)) {
         return true;
     }
     if (u->pool.n == 0) {
@@ -127,9 +176,10 @@ static gy_status grow(struct gy_unique *u, struct gy_err *err)
 
 gy_status gy_unique_add(struct gy_unique *u, struct gy_str text, struct gy_err *err)
 {
-    if (u->number >= 0 && (u->run_to < u->run_from || u->number == u->run_to + 1)) {
-        u->run_from = u->run_to < u->run_from ? u->number : u->run_from;
-        u->run_to = u->number;
+    bool has_bit = false;
+    GY_TRY(make_bit(u, &has_bit, err));
+    if (has_bit) {
+        u->bits[word_of(u, u->number)] |= bit_of(u->number);
         u->n++;
         return GY_OK;
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gy_unique: a set of texts, exact (no false alarms), about 8 bytes a text beside the text itself.
- * For the columns of which no value may come twice. Ids that count up (1, 2, 3 ...) cost neither
- * memory nor a look-up: they are kept as one run. Not thread safe; one owner. */
+ * For the columns of which no value may come twice. Ids that count up, in any order and with gaps,
+ * cost a bit or few and no look-up: as long as they lie densely enough. Not thread safe; one owner.
+ */
 #ifndef GY_DATA_UNIQUE_H
 #define GY_DATA_UNIQUE_H
 
@@ -15,10 +16,12 @@ struct gy_unique {
     uint64_t *slots;    /* 24 bits of the hash over 40 bits of place + 1; 0: free */
     size_t n_slots, n_pooled, n;
     uint64_t seed;
-    int64_t run_from, run_to; /* every number in it is there, as its decimal text; empty: 0, -1 */
-    int64_t number;           /* the text that was asked for last; -1: not a plain number */
-    uint64_t asked;           /* hash of the text that was asked for last */
-    size_t place;             /* its free slot */
+    uint64_t *bits; /* of plain numbers from `first` on; those that are not there may be pooled */
+    size_t n_words;
+    int64_t first;  /* a multiple of 64 */
+    int64_t number; /* the text that was asked for last; -1: not a plain number */
+    uint64_t asked; /* hash of the text that was asked for last */
+    size_t place;   /* its free slot */
 };
 
 /* Fails: IO (no random seed). */

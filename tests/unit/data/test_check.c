@@ -298,24 +298,27 @@ static void test_unique_set(void **state)
         }
     }
     assert_int_equal(u.n, map.n_live);
-    assert_true(u.n_pooled < u.n && u.run_to > u.run_from);
+    assert_true(u.n_pooled > 1000 && u.n_pooled < u.n / 2);
     gy_unique_done(&u);
 }
 
-static void test_counting_up_needs_no_memory(void **state)
+/* Dense numbers take bits, from wherever they start and in whatever order; those that lie far apart
+ * do not make the bits grow without bounds. */
+static void test_dense_numbers_take_bits(void **state)
 {
     (void)state;
     struct gy_unique u;
-    int64_t live = gy_mem_live();
     assert_int_equal(gy_unique_init(&u, NULL), GY_OK);
     for (int i = 0; i < 100000; i++) {
-        char text[16];
-        struct gy_str s = gy_str_n(text, (size_t)snprintf(text, sizeof text, "%d", 7 + i));
+        char text[16]; /* 7919 and 100000 have no common factor: each comes once */
+        const int number = 7 + (int)((int64_t)i * 7919 % 100000);
+        struct gy_str s = gy_str_n(text, (size_t)snprintf(text, sizeof text, "%d", number));
         gy_unique_ask(&u, s);
         assert_false(gy_unique_has(&u, s));
         assert_int_equal(gy_unique_add(&u, s, NULL), GY_OK);
     }
-    assert_int_equal(gy_mem_live(), live);
+    assert_int_equal(u.n_pooled, 0);
+    assert_true(u.n_words * 64 < 4 * 100000);
     static const struct {
         const char *text;
         bool has;
@@ -325,6 +328,33 @@ static void test_counting_up_needs_no_memory(void **state)
         assert_int_equal(gy_unique_has(&u, gy_str_c(cases[i].text)), cases[i].has);
     }
     gy_unique_done(&u);
+}
+
+static void test_far_numbers_are_pooled(void **state)
+{
+    (void)state;
+    struct gy_unique u;
+    struct gy_rng rng;
+    static const int64_t steps[] = {1, 40, 5000, 1000000007};
+    for (size_t k = 0; k < 4; k++) {
+        assert_int_equal(gy_unique_init(&u, NULL), GY_OK);
+        gy_rng_init(&rng, k);
+        int64_t number = k == 1 ? 900000000000 : 0;
+        for (int i = 0; i < 50000; i++) {
+            char text[32];
+            number += 1 + (int64_t)gy_rng_below(&rng, (uint64_t)steps[k]);
+            struct gy_str s =
+                gy_str_n(text, (size_t)snprintf(text, sizeof text, "%lld", (long long)number));
+            gy_unique_ask(&u, s);
+            assert_false(gy_unique_has(&u, s));
+            assert_int_equal(gy_unique_add(&u, s, NULL), GY_OK);
+            gy_unique_ask(&u, s);
+            assert_true(gy_unique_has(&u, s));
+        }
+        assert_true(u.n_words * 8 < 2 * (GY_MIB + 4 * u.n)); /* half more than was asked for */
+        assert_true(k < 2 ? u.n_pooled == 0 : u.n_pooled > 0);
+        gy_unique_done(&u);
+    }
 }
 
 static void test_unique_set_survives_failure(void **state)
@@ -369,7 +399,8 @@ int main(void)
         cmocka_unit_test(test_headers),
         cmocka_unit_test(test_every_allocation_may_fail),
         cmocka_unit_test(test_unique_set),
-        cmocka_unit_test(test_counting_up_needs_no_memory),
+        cmocka_unit_test(test_dense_numbers_take_bits),
+        cmocka_unit_test(test_far_numbers_are_pooled),
         cmocka_unit_test(test_unique_set_survives_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
