@@ -245,11 +245,16 @@ gy_status gy_source_list_add(struct gy_source_list *l, struct gy_source *s, stru
     return GY_OK;
 }
 
+gy_status gy_source_path(const char *path, struct gy_source **ret, struct gy_err *err)
+{
+    return gy_source_is_parquet_name(path) ? gy_source_parquet(path, NULL, ret, err)
+                                           : gy_source_file(path, NULL, ret, err);
+}
+
 static gy_status add_file(struct gy_source_list *l, const char *path, struct gy_err *err)
 {
     struct gy_source *s = NULL;
-    GY_TRY(gy_source_is_parquet_name(path) ? gy_source_parquet(path, NULL, &s, err)
-                                           : gy_source_file(path, NULL, &s, err));
+    GY_TRY(gy_source_path(path, &s, err));
     return gy_source_list_add(l, s, err);
 }
 

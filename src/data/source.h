@@ -87,6 +87,8 @@ GY_CHECKED gy_status gy_ingest_parse_format(struct gy_str text, enum gy_ingest_f
  * or time changes while it is read fails with CONFLICT at its end. Nothing is opened yet. */
 GY_CHECKED gy_status gy_source_file(const char *path, const char *name, struct gy_source **ret,
                                     struct gy_err *err);
+/* The same by the name's ending: Parquet (source_parquet.h), else a file. */
+GY_CHECKED gy_status gy_source_path(const char *path, struct gy_source **ret, struct gy_err *err);
 /* A descriptor that is not closed here, standard input for one; read once. */
 GY_CHECKED gy_status gy_source_fd(int fd, const char *name, struct gy_source **ret,
                                   struct gy_err *err);

@@ -441,6 +441,6 @@ gy_status gy_statistics_file(const char *path, const struct gy_statistics_option
                              struct gy_statistics **ret, struct gy_err *err)
 {
     GY_AUTO(gy_source_free) struct gy_source *source = NULL;
-    GY_TRY(gy_source_file(path, NULL, &source, err));
+    GY_TRY(gy_source_path(path, &source, err));
     return gy_statistics_source(source, o, ret, err);
 }

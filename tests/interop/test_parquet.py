@@ -122,3 +122,10 @@ def test_a_file_of_any_length_in_bounded_memory(tmp_path):
                           cwd=tmp_path, env=support.clean_env(), capture_output=True, text=True, check=True, timeout=100)
     assert int(done.stdout) < 150_000, done.stdout
     assert accepted(tmp_path).count("\n") == n + 1
+
+
+def test_other_commands_read_it_too(tmp_path):
+    pq.write_table(pa.table({"id": list(range(300)), "s": ["x" if i % 3 else "y" for i in range(300)]}), tmp_path / "a.parquet")
+    inferred = support.run_json("data", "schema", "infer", "a.parquet", cwd=tmp_path)
+    assert [(c["name"], c["type"]) for c in inferred["columns"]] == [("id", "int"), ("s", "string")]
+    assert "300 rows, 2 columns" in support.run_gyre("data", "profile", "a.parquet", cwd=tmp_path).stdout
