@@ -29,6 +29,7 @@ static const struct gy_verb_table *const g_tables[] = {
     &gy_cmd_data_remote,
     &gy_cmd_data_track,
     &gy_cmd_data_registry,
+    &gy_cmd_data_diff,
     &gy_cmd_data_push,
     &gy_cmd_data_gc,
     &gy_cmd_dlq,

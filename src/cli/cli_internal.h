@@ -145,6 +145,7 @@ extern const struct gy_verb_table gy_cmd_data_track;
 /* cmd_data_registry.c: tag, untag, describe, lineage, delete */
 extern const struct gy_verb_table gy_cmd_data_registry;
 extern const struct gy_verb_table gy_cmd_dlq_replay; /* cmd_dlq_replay.c */
+extern const struct gy_verb_table gy_cmd_data_diff;  /* cmd_data_diff.c */
 
 extern const struct gy_verb_table gy_cmd_feedback; /* cmd_feedback.c */
 extern const struct gy_verb_table gy_cmd_watch;    /* cmd_watch.c: watch apply, status, ... */

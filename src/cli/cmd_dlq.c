@@ -112,7 +112,7 @@ static void write_letter(struct gy_jw *w, const struct gy_replay_marks *marks, i
         gy_jw_obj(w);
         gy_jw_key(w, "codes");
         gy_jw_raw(w, mark->codes);
-        gy_jw_kv_str(w, "error", mark->error);
+        gy_jw_kv_str(w, "column", mark->column.n ? mark->column : GY_STR_NULL);
         gy_jw_obj_end(w);
     }
     gy_jw_obj_end(w);

@@ -113,8 +113,8 @@ static gy_status take_refused(struct gy_replay_marks *m, yyjson_val *line, struc
     gy_jw_init(&w, &codes);
     gy_jw_val(&w, list);
     const struct gy_replay_mark mark = {.codes = keep(m, gy_buf_str(&codes)),
-                                        .error = keep(m, gy_json_str(line, "error"))};
-    return mark.codes.p && mark.error.p ? put_mark(m, id, &mark, err) : no_memory(err);
+                                        .column = keep(m, gy_json_str(line, "column"))};
+    return mark.codes.p && mark.column.p ? put_mark(m, id, &mark, err) : no_memory(err);
 }
 
 static bool take_line(void *ctx, int64_t number, struct gy_str text, yyjson_val *line)
@@ -316,7 +316,6 @@ void gy_replay_add_refused(struct gy_buf *out, const char *id, const struct gy_r
     gy_jw_key(&w, "codes");
     add_codes(&w, r->codes);
     gy_jw_kv_str(&w, "column", r->column ? r->column->name : GY_STR_NULL);
-    gy_jw_kv_str(&w, "error", gy_buf_str(&r->text));
     add_time(&w);
     gy_jw_obj_end(&w);
     gy_buf_add_char(out, '\n');
@@ -331,5 +330,5 @@ bool gy_replay_is_news(const struct gy_replay_marks *m, const char *id, const st
     gy_jw_init(&w, &codes);
     add_codes(&w, r->codes);
     return !mark || !gy_str_eq(mark->codes, gy_buf_str(&codes)) ||
-           !gy_str_eq(mark->error, gy_buf_str(&r->text));
+           !gy_str_eq(mark->column, r->column ? r->column->name : GY_STR(""));
 }

@@ -3,15 +3,19 @@
  * ends the program and whenever.
  *
  * LOG.replayed, beside the log of dead letters, append-only lines:
+ *
  *   {"state":"replayed","replay":"<uuid>","table","before","after","dataset","version","time",
- *    "ids":[...]}                             these letters are rows of the table `after` (SHA-256)
- *   {"state":"refused","id","codes":[...],"column","error","time"}    it stays dead, for new
- * reasons FOLDER/.replay.json, beside the table, while a replay is on its way: all that is needed
- * to finish it. The order of a replay is 1. this file, durable; 2. the new table in place of the
- * old one;
- * 3. the dataset version, which is known by its bytes; 4. the line in LOG.replayed, which is known
- * by its uuid; 5. the file is removed. Whoever comes next finishes what was begun: when the table
- * is `after`, from 3. on; when it is `before`, nothing happened. When it is neither, an ingest has
+ *    "ids":[...]}
+ *   {"state":"refused","id","codes":[...],"column","time"}
+ *
+ * The first: these letters are rows of the table `after` (SHA-256). The second: it stays dead, for
+ * new reasons; without their words, which quote values, so that who is erased does not stay there.
+ *
+ * FOLDER/.replay.json, beside the table, while a replay is on its way: all that is needed to finish
+ * it. The order of a replay is: this file, durable; the new table in place of the old one; the
+ * dataset version, which is known by its bytes; the line in LOG.replayed, which is known by its
+ * uuid; the file is removed. Whoever comes next finishes what was begun: when the table is `after`,
+ * from the version on; when it is `before`, nothing happened. When it is neither, an ingest has
  * made it anew from its sources, and the letters are not in it.
  *
  * A letter that was replayed is not replayed again, with one exception: an ingest has refused it
@@ -35,7 +39,7 @@ struct gy_replay_done {
 };
 struct gy_replay_mark {
     const struct gy_replay_done *done; /* NULL: refused again */
-    struct gy_str codes, error;        /* of the last refusal; codes: a JSON array */
+    struct gy_str codes, column;       /* of the last refusal; codes: a JSON array */
 };
 struct gy_replay_marks {
     struct gy_map by_id; /* to struct gy_replay_mark */

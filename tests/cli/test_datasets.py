@@ -188,3 +188,62 @@ def test_workspaces_keep_their_datasets_apart(home):
     finally:
         server.stop()
         server.clean()
+
+
+# ---- differences ---------------------------------------------------------------------------------------------------------------
+
+
+def test_what_two_versions_differ_in(home):
+    ingest(home, "id,HR,note\n1,60,a\n2,61,\"b\nc\"\n3,62,c\n4,63,d\n")
+    (home / "schema.yaml").write_text(SCHEMA.replace("max: 300", "max: 400") + "  - {name: unit, type: string}\n")
+    ingest(home, "note,id,HR,unit\nd,4,63,x\n\"b\nc\",2,99,y\nE,3,70,\nf,6,80,\n")
+    found = told(home, "data", "diff", "vitals@1", "vitals@2")
+    assert found["key"] == ["id"] and found["rows"] == {"added": 1, "removed": 1, "changed": 2, "same": 1}
+    assert found["changed_by_column"] == {"HR": 2, "note": 1} and found["columns"] == {"added": ["unit"], "removed": []}
+    assert found["added"] == [{"id": "6", "HR": "80", "note": "f", "unit": ""}] and [r["id"] for r in found["removed"]] == ["1"]
+    assert [(c["before"]["HR"], c["after"]["HR"]) for c in found["changed"]] == [("61", "99"), ("62", "70")]
+    assert {(c["column"], c["what"]) for c in found["schema"]} >= {("HR", "max"), ("unit", "column")}
+    text = support.run_gyre("data", "diff", "vitals@1", "vitals@2", cwd=home).stdout
+    assert "1 added, 1 removed, 2 changed, 1 the same" in text and "HR changed in 2 rows" in text
+    assert told(home, "data", "diff", "vitals@1", "vitals@1")["rows"] == {"added": 0, "removed": 0, "changed": 0, "same": 4}
+    told(home, "data", "tag", "vitals@1", "v1.0")
+    assert told(home, "data", "diff", "vitals@v1.0", "vitals@latest", "--key", "note")["rows"]["same"] == 1
+    fails(home, 4, "data", "diff", "vitals@1", "vitals@9")
+    fails(home, 4, "data", "diff", "vitals@1", "vitals@2", "--key", "nothing")
+    fails(home, 2, "data", "diff", "vitals@1", "vitals@2", "-n", "100000")
+
+
+@pytest.mark.parametrize("key", [["k"], ["k", "l"], []], ids=["key", "two", "none"])
+def test_differences_as_python_finds_them(home, key):
+    """Random tables, keys that come several times, columns in another order, against a plain comparison."""
+    import collections
+    import random
+    rng = random.Random(5)
+    (home / "schema.yaml").write_text("columns:\n" + "".join(f"  - {{name: {c}, type: string}}\n" for c in ("k", "l", "a", "b")))
+
+    def row():
+        return (str(rng.randrange(40)), rng.choice("xy"), rng.choice(["", "1", "a,b", 'q"', "n\nl"]), rng.choice(["", "u", "v"]))
+
+    def write(rows, order):
+        quote = lambda v: '"' + v.replace('"', '""') + '"'  # noqa: E731
+        return ",".join(order) + "\n" + "".join(",".join(quote(r["klab".index(c)]) for c in order) + "\n" for r in rows)
+
+    before = [row() for _ in range(300)]
+    after = [r if rng.random() < .7 else row() for r in before[20:]] + [row() for _ in range(30)]
+    rng.shuffle(after)
+    ingest(home, write(before, "klab"), "t")
+    ingest(home, write(after, "bakl"), "t")
+    args = ["--key", ",".join(key)] if key else []
+    found = told(home, "data", "diff", "t@1", "t@2", "-n", "1000", *args)
+    want = collections.Counter()
+    groups = collections.defaultdict(lambda: (collections.Counter(), collections.Counter()))
+    for side, rows in enumerate((before, after)):
+        for r in rows:
+            groups[tuple(r["kl".index(k)] for k in key) if key else r][side][r] += 1
+    for a, b in groups.values():
+        same, left, right = sum((a & b).values()), sum((a - b).values()), sum((b - a).values())
+        want.update(same=same, changed=min(left, right), removed=left - min(left, right), added=right - min(left, right))
+    assert found["rows"] == {k: want[k] for k in ("added", "removed", "changed", "same")}
+    assert len(found["added"]) == want["added"] and len(found["changed"]) == want["changed"]
+    assert all(c["before"] != c["after"] and all(c["before"][k] == c["after"][k] for k in key) for c in found["changed"])
+    assert collections.Counter(tuple(r[c] for c in "klab") for r in found["removed"]) <= collections.Counter(before)

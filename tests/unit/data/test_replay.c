@@ -349,7 +349,7 @@ static void test_lines_and_journal(void **state)
     assert_int_equal(gy_replay_marks_read(dlq, &m, NULL), GY_OK);
     assert_non_null(gy_replay_marks_find(&m, "l-8")->done);
     assert_null(gy_replay_marks_find(&m, "l-9")->done);
-    assert_true(gy_str_eqc(gy_replay_marks_find(&m, "l-9")->error, "no \"JSON\""));
+    assert_true(gy_str_eqc(gy_replay_marks_find(&m, "l-9")->codes, "[\"JSON\"]"));
     assert_false(gy_replay_is_news(&m, "l-9", &why));
     static const char *const bad[] = {
         "{}",
