@@ -71,6 +71,8 @@ static void add_items(struct gy_buf *out, const struct gy_yaml_node *seq, int de
         } else if (item->n_items > 0 && item->kind == GY_YAML_SEQ) {
             gy_buf_add_char(out, ' ');
             add_items(out, item, depth + 2);
+        } else if (item->kind == GY_YAML_NULL) {
+            gy_buf_addc(out, " \n");
         } else {
             gy_dvc_yaml_node(out, item, depth);
         }
