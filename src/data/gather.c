@@ -150,6 +150,7 @@ void gy_gather_reset(struct gy_gather *g)
         c->n_values = c->max_values = 0;
         c->min_values = INT64_MAX;
         c->moments = (struct moments){0};
+        c->shift = NAN;
         c->min = INFINITY;
         c->max = -INFINITY;
         c->ascending = c->descending = true;
@@ -376,25 +377,27 @@ static double dot(const double *a, const double *b, size_t n)
     return (s[0] + s[1]) + (s[2] + s[3]);
 }
 
-static void merge_moments(struct moments *into, const struct moments *from)
+/* apart: from's shift minus into's. */
+static void merge_moments(struct moments *into, const struct moments *from, double apart)
 {
     double n = into->n + from->n;
     if (from->n == 0) {
         return;
     }
-    double delta = from->mean - into->mean;
+    double delta = from->mean - into->mean + apart;
     into->mean += delta * (from->n / n);
     into->m2 += from->m2 + delta * delta * (into->n * from->n / n);
     into->n = n;
 }
 
-static void merge_pair(struct pair *into, const struct pair *from)
+static void merge_pair(struct pair *into, const struct pair *from, double x_apart, double y_apart)
 {
     double n = into->n + from->n;
     if (from->n == 0) {
         return;
     }
-    double dx = from->mx - into->mx, dy = from->my - into->my, w = into->n * from->n / n;
+    double dx = from->mx - into->mx + x_apart, dy = from->my - into->my + y_apart;
+    double w = into->n * from->n / n;
     into->mx += dx * (from->n / n);
     into->my += dy * (from->n / n);
     into->xx += from->xx + dx * dx * w;
@@ -453,17 +456,21 @@ static gy_status flush_column(struct gy_gather *g, struct gather_column *c, size
     c->max = high > c->max ? high : c->max;
     c->zeros += zeros;
     c->negative += negative;
+    c->shift = isnan(c->shift) ? there[0] : c->shift;
+    for (size_t i = 0; i < n; i++) {
+        there[i] -= c->shift;
+    }
     b->mean = sum(there, n) / (double)n;
     for (size_t i = 0; i < n; i++) {
         there[i] -= b->mean;
     }
     b->m2 = dot(there, there, n);
     const struct moments m = {(double)n, b->mean, b->m2};
-    merge_moments(&c->moments, &m);
+    merge_moments(&c->moments, &m, 0);
     if (c->slot < g->n_paired) { /* where a value is missing: NaN */
         double *to = &g->centred[c->slot * GY_GATHER_BLOCK];
         for (size_t i = 0; i < rows; i++) {
-            to[i] = v[i] - b->mean;
+            to[i] = v[i] - c->shift - b->mean;
         }
     }
     return flush_keys(g, c, v, rows, err);
@@ -511,7 +518,7 @@ static void flush_pairs(struct gy_gather *g, size_t rows)
             } else if (bx->n > 0 && by->n > 0 && i != k) {
                 here = gappy_pair(x, y, rows, bx->mean, by->mean);
             }
-            merge_pair(p, &here);
+            merge_pair(p, &here, 0, 0);
         }
     }
 }
@@ -538,6 +545,21 @@ size_t gy_gather_n_parts(const struct gy_gather *g)
     return g->n_columns + 1 + g->n_paired;
 }
 
+void gy_gather_agree(struct gy_gather *into, const struct gy_gather *from)
+{
+    for (size_t i = 0; i < into->n_columns; i++) {
+        double shift = into->columns[i].shift;
+        into->columns[i].shift = isnan(shift) ? from->columns[i].shift : shift;
+    }
+}
+
+static double apart(const struct gy_gather *into, const struct gy_gather *from, size_t slot)
+{
+    size_t i = into->number_of[slot];
+    double v = from->columns[i].shift - into->columns[i].shift;
+    return isnan(v) ? 0 : v; /* one has no value at all, and no pair */
+}
+
 static gy_status merge_column(struct gather_column *into, const struct gather_column *from,
                               struct gy_err *err)
 {
@@ -561,7 +583,9 @@ static gy_status merge_column(struct gather_column *into, const struct gather_co
         into->min = from->min < into->min ? from->min : into->min;
         into->max = from->max > into->max ? from->max : into->max;
     }
-    merge_moments(&into->moments, &from->moments);
+    if (from->moments.n > 0) {
+        merge_moments(&into->moments, &from->moments, from->shift - into->shift);
+    }
     return gy_tally_merge(&into->tally, &from->tally, err);
 }
 
@@ -578,8 +602,9 @@ gy_status gy_gather_merge_part(struct gy_gather *into, const struct gy_gather *f
         return gy_tally_merge(&into->rows_seen, &from->rows_seen, err);
     }
     size_t line = (part - 1) * part / 2; /* of pairs before the (part - 1)-th line */
+    double x_apart = apart(into, from, part - 1);
     for (size_t k = 0; k < part; k++) {
-        merge_pair(&into->pairs[line + k], &from->pairs[line + k]);
+        merge_pair(&into->pairs[line + k], &from->pairs[line + k], x_apart, apart(into, from, k));
     }
     return GY_OK;
 }
@@ -589,6 +614,7 @@ gy_status gy_gather_merge(struct gy_gather *into, struct gy_gather *from, struct
     GY_REQUIRE(into->n_columns == from->n_columns);
     GY_TRY(gy_gather_flush(into, err));
     GY_TRY(gy_gather_flush(from, err));
+    gy_gather_agree(into, from);
     for (size_t i = 0; i < gy_gather_n_parts(into); i++) {
         GY_TRY(gy_gather_merge_part(into, from, i, err));
     }

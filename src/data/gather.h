@@ -49,8 +49,10 @@ void gy_gather_broken(struct gy_gather *g); /* a record that no value can be tol
 GY_CHECKED gy_status gy_gather_merge(struct gy_gather *into, struct gy_gather *from,
                                      struct gy_err *err);
 /* The same in parts that touch different memory, so that threads can share the work: all of [0,
- * gy_gather_n_parts), each once, after gy_gather_flush of both. */
+ * gy_gather_n_parts), each once, after gy_gather_flush of both and gy_gather_agree (of each `from`
+ * that is merged in these parts, in their order). */
 GY_CHECKED gy_status gy_gather_flush(struct gy_gather *g, struct gy_err *err);
+void gy_gather_agree(struct gy_gather *into, const struct gy_gather *from);
 size_t gy_gather_n_parts(const struct gy_gather *g);
 GY_CHECKED gy_status gy_gather_merge_part(struct gy_gather *into, const struct gy_gather *from,
                                           size_t part, struct gy_err *err);

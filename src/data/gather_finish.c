@@ -140,7 +140,7 @@ static gy_status fill_numbers(const struct gather_column *c, struct gy_statistic
     if (!c->numeric || c->count == 0) {
         return GY_OK;
     }
-    to->mean = c->moments.mean;
+    to->mean = c->shift + c->moments.mean;
     to->sd = c->count > 1 ? sqrt(c->moments.m2 / (c->moments.n - 1)) : NAN;
     to->min = c->min;
     to->max = c->max;

@@ -6,10 +6,12 @@
 #include "data/gather.h"
 #include "data/tally.h"
 
+/* The mean is told from the column's shift on: where values are large and close together, their
+ * differences keep all digits. */
 struct moments {
     double n, mean, m2;
 };
-/* Of the rows where both columns have a value. */
+/* Of the rows where both columns have a value; means as above. */
 struct pair {
     double n, mx, my, xx, yy, xy;
 };
@@ -30,6 +32,7 @@ struct gather_column {
     size_t slot; /* numeric: which of the numeric columns */
     int64_t count, missing, invalid, zeros, negative, length_sum, max_length;
     struct moments moments;
+    double shift; /* the first value that was met, here or in what is merged; NaN: none yet */
     double min, max, first, last;
     bool ascending, descending; /* strictly, row by row */
     struct gy_tally tally;

@@ -334,6 +334,9 @@ static gy_status work(struct job *j, struct gy_err *err)
         for (size_t i = 0; i < n; i++) {
             GY_TRY(first_failure(&j->slots[i].err, 1, err));
         }
+        for (size_t i = 0; i < n; i++) {
+            gy_gather_agree(j->whole, j->slots[i].gather);
+        }
         GY_TRY(gy_parallel(j->n_threads, parts, merge_step, j, err));
         GY_TRY(first_failure(j->part_errs, parts, err));
         if (j->o->progress) {
