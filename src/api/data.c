@@ -22,6 +22,37 @@
 
 #define BASE "/api/gyre/v1"
 
+struct erased_call {
+    struct gy_str sha256;
+    bool yes;
+};
+
+static gy_status ask_erased(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    struct erased_call *c = ctx;
+    int64_t n = 0;
+    GY_TRY(gy_db_get_i64(db,
+                         "SELECT COUNT(*) FROM dataset_versions WHERE sha256 = ? AND gone_why = "
+                         "'erased' AND NOT EXISTS (SELECT 1 FROM dataset_versions v WHERE v.sha256 "
+                         "= dataset_versions.sha256 AND v.gone_us IS NULL)",
+                         GY_VALS(gy_vs(c->sha256)), &c->yes, &n, err));
+    c->yes = n > 0;
+    return GY_OK;
+}
+
+gy_status gy_api_refuse_erased(struct gy_app *app, const char *sha256, struct gy_err *err)
+{
+    struct erased_call c = {gy_str_c(sha256), false};
+    GY_TRY(gy_store_read(app->store, ask_erased, &c, err));
+    if (!c.yes) {
+        return GY_OK;
+    }
+    GY_TRY(gy_objects_remove(app->objects, sha256, err));
+    (void)gy_err_set(err, GY_E_CONFLICT, "these bytes were erased: they do not come back");
+    return gy_err_hint(err, "they hold somebody whose data was taken out (gyre subject list); take "
+                            "that out of the source as well");
+}
+
 static gy_status post_object(void *ctx, struct gy_request *req, struct gy_reply *reply,
                              struct gy_err *err)
 {
@@ -31,6 +62,7 @@ static gy_status post_object(void *ctx, struct gy_request *req, struct gy_reply 
     char sha256[GY_SHA256_HEX];
     int64_t size = 0;
     GY_TRY(gy_objects_put_reader(app->objects, body, GY_MAX_OBJECT_BYTES, sha256, &size, err));
+    GY_TRY(gy_api_refuse_erased(app, sha256, err));
     GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
     gy_buf_init(&out, GY_KIB);
     struct gy_jw w;

@@ -271,6 +271,7 @@ static gy_status put_version(struct upload *u, struct add_call *c, struct gy_err
     gy_schema_json(u->schema, &schema);
     GY_TRY(gy_buf_check(&schema, "the schema", err));
     GY_TRY(gy_objects_put_file(u->app->objects, r->path, sha256, err));
+    GY_TRY(gy_api_refuse_erased(u->app, sha256, err));
     if (strcmp(sha256, r->sha256) != 0) {
         return gy_err_set(err, GY_E_CORRUPT, "the table changed while it was stored");
     }

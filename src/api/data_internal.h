@@ -19,6 +19,10 @@ GY_CHECKED gy_status gy_api_dataset_of(struct gy_app *app, struct gy_request *re
 /* The same with a number that may be of a deleted version. */
 GY_CHECKED gy_status gy_api_dataset_number(struct gy_request *req, struct gy_str *ret_name,
                                            int64_t *ret_version, struct gy_err *err);
+/* Bytes that were erased (flow/erase.h) do not come back: the object that was just put goes again.
+ * Fails: CONFLICT. */
+GY_CHECKED gy_status gy_api_refuse_erased(struct gy_app *app, const char *sha256,
+                                          struct gy_err *err);
 /* The members of a version, without its schema, in an open object. tags: of any versions of the
  * workspace. */
 void gy_api_write_version(struct gy_jw *w, const struct gy_dataset_version *v,

@@ -481,6 +481,7 @@ static gy_status keep(struct replay_call *c, const char *table, struct gy_err *e
     gy_schema_json(c->schema, &schema);
     GY_TRY(gy_buf_check(&schema, "the schema", err));
     GY_TRY(gy_objects_put_file(c->app->objects, table, sha256, err));
+    GY_TRY(gy_api_refuse_erased(c->app, sha256, err));
     if (strcmp(sha256, r->sha256) != 0) {
         return gy_err_set(err, GY_E_CORRUPT, "the table changed while it was stored");
     }

@@ -137,6 +137,9 @@ static bool take_letter(void *ctx, int64_t number, struct gy_str line, yyjson_va
         l->damaged++;
         return true;
     }
+    if (gy_dlq_is_note(letter)) {
+        return true;
+    }
     if ((l->o->code && !gy_cli_letter_has_code(letter, l->o->code)) ||
         (l->o->file &&
          gy_str_find_str(gy_json_str(letter, "file"), gy_str_c(l->o->file)) == SIZE_MAX)) {

@@ -60,6 +60,8 @@ gy_status gy_local_tell(struct gy_local_subject *l, const char *kind, const char
     return l->found(l->ctx, &f, err);
 }
 
+static gy_status one_lines(struct gy_local_subject *l, const char *path, struct gy_err *err);
+
 /* ---- dead letters ---- */
 
 struct telling {
@@ -89,6 +91,10 @@ gy_status gy_local_letters(struct gy_local_subject *l, const char *path, bool na
                                         &gone, err));
     }
     GY_TRY(got.hits ? gy_local_tell(l, "letters", path, got.hits, "found", NULL, err) : GY_OK);
+    /* What replays remember of refused letters may quote a value. */
+    char replayed[GY_MAX_PATH];
+    (void)snprintf(replayed, sizeof replayed, "%.4000s.replayed", path);
+    GY_TRY(gy_path_exists(replayed) ? one_lines(l, replayed, err) : GY_OK);
     return got.possible ? gy_local_tell(l, "letters", path, got.possible, "possible",
                                         "letters without a header hold it as a field", err)
                         : GY_OK;
@@ -279,6 +285,16 @@ static gy_status one_table(struct gy_local_subject *l, const char *path, enum sh
         GY_TRY(note_change(l, path, md5, err));
     }
     return gy_local_tell(l, "file", path, n, "found", NULL, err);
+}
+
+static gy_status one_lines(struct gy_local_subject *l, const char *path, struct gy_err *err)
+{
+    int64_t size = 0;
+    int fd = -1;
+    GY_TRY(open_plain(path, &fd, &size, err));
+    gy_status status = one_table(l, path, LINES, false, false, fd, size, err);
+    (void)close(fd); /* only read from */
+    return status;
 }
 
 static gy_status one_other(struct gy_local_subject *l, const char *path, int fd, int64_t size,

@@ -167,17 +167,30 @@ static gy_status one_column(struct column *c, struct gy_err *err)
                 : GY_OK;
 }
 
-/* The chain of the audit log breaks when a row of it changes. */
-static gy_status tell_audit(struct gy_erasing *e, struct gy_str like, struct gy_err *err)
+/* Where nothing can be changed: the chain of the audit log would break, and a source that is read
+ * on from a mark would be read anew. */
+static gy_status tell_fixed(struct gy_erasing *e, struct gy_str like, struct gy_err *err)
 {
-    static const char *const columns[] = {"subject", "request_id", "detail", "actor"};
-    for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++) {
-        struct column c = {.e = e, .table = "audit", .column = columns[i], .like = like};
+    static const struct {
+        const char *kind, *table, *column, *note;
+    } fixed[] = {
+        {"audit", "audit", "subject", "the audit log is never changed"},
+        {"audit", "audit", "request_id", "the audit log is never changed"},
+        {"audit", "audit", "detail", "the audit log is never changed"},
+        {"audit", "audit", "actor", "the audit log is never changed"},
+        {"text", "dataset_sources", "source", "a query: change it, and ingest under its new text"},
+        {"text", "dataset_sources", "watermark", "where an ingest goes on"},
+        {"text", "dataset_source_objects", "object", "the name of an object that was read"},
+    };
+    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
+        struct column c = {
+            .e = e, .table = fixed[i].table, .column = fixed[i].column, .like = like};
+        char where[128];
         GY_TRY(gy_store_read(e->src->store, read_texts, &c, err));
-        if (c.n) {
-            GY_TRY(gy_erasing_tell(e, "audit", gy_str_c(columns[i]), (int64_t)c.n, "told",
-                                   GY_STR("the audit log is never changed"), err));
-        }
+        (void)snprintf(where, sizeof where, "%s.%s", c.table, c.column);
+        GY_TRY(c.n ? gy_erasing_tell(e, fixed[i].kind, gy_str_c(where), (int64_t)c.n, "told",
+                                     gy_str_c(fixed[i].note), err)
+                   : GY_OK);
     }
     return GY_OK;
 }
@@ -198,7 +211,7 @@ gy_status gy_erase_texts(struct gy_erasing *e, struct gy_err *err)
         GY_TRY(gy_erasing_progress(e, "texts", (int64_t)i, (int64_t)n, err));
         GY_TRY(one_column(&c, err));
     }
-    return tell_audit(e, like, err);
+    return tell_fixed(e, like, err);
 }
 
 /* ---- files of the home ---- */

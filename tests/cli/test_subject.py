@@ -62,6 +62,8 @@ def test_erased_from_versions_letters_and_files(tmp_path):
     back = support.run_gyre("data", "ingest", "--data-loc", "raw", "--file-name", "b.csv", "--output-path", "back", "--dlq", "x.log",
                        "--name", "a", cwd=tmp_path)
     assert back.returncode == 6 and "erased" in back.stderr
+    assert holders(tmp_path / ".gyre", WHO) == []
+    assert gyre(tmp_path, "dlq", "list")["matching"] == 0  # the note is no letter
 
 
 def test_a_number_is_a_value_not_a_part(tmp_path):

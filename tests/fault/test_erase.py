@@ -308,8 +308,8 @@ def test_killed_in_the_middle(tmp_path):
     try:
         world.server.stop()
         draw = random.Random(17)
-        killed = 0
-        for i in range(8):
+        killed, whole = 0, None  # the first one is not killed: it says how long the work takes
+        for i in range(9):
             one = World.__new__(World)
             root = tmp_path / f"run{i}"
             shutil.copytree(world.root, root, symlinks=True)
@@ -320,9 +320,14 @@ def test_killed_in_the_middle(tmp_path):
                        "--home", str(one.home)]
             process = subprocess.Popen(command, cwd=one.project, env=support.clean_env(), stdout=subprocess.DEVNULL,
                                        stderr=subprocess.DEVNULL)
-            time.sleep(draw.uniform(0.01, 0.5))
-            process.send_signal(signal.SIGKILL)
-            killed += process.wait() == -signal.SIGKILL
+            begun = time.monotonic()
+            if whole is None:
+                assert process.wait() == 0
+                whole = time.monotonic() - begun
+            else:
+                time.sleep(draw.uniform(0, whole))
+                process.send_signal(signal.SIGKILL)
+                killed += process.wait() == -signal.SIGKILL
             one.erase()
             one.nothing_left()
             states = [e["state"] for e in one.gyre("subject", "list")["erasures"]]
@@ -331,6 +336,6 @@ def test_killed_in_the_middle(tmp_path):
                 assert one.gyre("trace", prediction)["model"] == "sepsis"
             assert one.gyre("audit", "verify")["ok"]
             shutil.rmtree(root)
-        assert killed >= 3
+        assert killed > 0
     finally:
         world.clean()
