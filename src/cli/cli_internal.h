@@ -103,28 +103,8 @@ extern const struct gy_verb_table gy_cmd_runs;         /* cmd_runs.c */
 extern const struct gy_verb_table gy_cmd_models;       /* cmd_models.c */
 extern const struct gy_verb_table gy_cmd_runs_ops;     /* cmd_runs_ops.c: runs comment, patch */
 extern const struct gy_verb_table gy_cmd_usecase;      /* cmd_usecase.c */
-extern const struct gy_verb_table gy_cmd_gc;           /* cmd_gc.c */
-extern const struct gy_verb_table gy_cmd_backup;       /* cmd_backup.c: backup, restore */
-extern const struct gy_verb_table gy_cmd_data;         /* cmd_data.c: list, show, checkout */
-extern const struct gy_verb_table gy_cmd_data_ingest;  /* cmd_data_ingest.c */
-extern const struct gy_verb_table gy_cmd_data_schema;  /* cmd_data_schema.c */
-extern const struct gy_verb_table gy_cmd_data_synth;   /* cmd_data_synth.c */
 extern const struct gy_verb_table gy_cmd_query;        /* cmd_query.c: __query */
 extern const struct gy_verb_table gy_cmd_data_query;   /* cmd_data_query.c */
-extern const struct gy_verb_table gy_cmd_data_remote;  /* cmd_data_remote.c */
-extern const struct gy_verb_table gy_cmd_backtest;     /* cmd_backtest.c */
-extern const struct gy_verb_table gy_cmd_replay;       /* cmd_replay.c */
-extern const struct gy_verb_table gy_cmd_dlq;          /* cmd_dlq.c */
-extern const struct gy_verb_table gy_cmd_train;        /* cmd_train.c: train, evaluate, predict */
-extern const struct gy_verb_table gy_cmd_run;          /* cmd_run.c: run, flow dag|status */
-extern const struct gy_verb_table gy_cmd_gate;         /* cmd_gate.c */
-extern const struct gy_verb_table gy_cmd_exec;         /* cmd_exec.c: __exec */
-extern const struct gy_verb_table gy_cmd_trigger;      /* cmd_trigger.c: trigger, jobs, flow logs */
-extern const struct gy_verb_table gy_cmd_exp;          /* cmd_exp.c */
-extern const struct gy_verb_table gy_cmd_runs;         /* cmd_runs.c */
-extern const struct gy_verb_table gy_cmd_models;       /* cmd_models.c */
-extern const struct gy_verb_table gy_cmd_runs_ops;     /* cmd_runs_ops.c: runs comment, patch */
-extern const struct gy_verb_table gy_cmd_usecase;      /* cmd_usecase.c */
 extern const struct gy_verb_table gy_cmd_usecase_report; /* cmd_usecase_report.c */
 extern const struct gy_verb_table gy_cmd_models_card;    /* cmd_models_card.c: diff, card */
 extern const struct gy_verb_table gy_cmd_models_move;    /* cmd_models_move.c */
