@@ -182,6 +182,6 @@ def test_one_moment_in_constant_memory(db, postgres, tmp_path):
     peak = subprocess.run(["/usr/bin/env", "python3", "-c",
                            "import resource,subprocess,sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); "
                            "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)",
-                           str(support.BIN), "data", "ingest", "--from", url, "--query", "TABLE m", "--name", "t"],
+                           str(support.BIN), "data", "ingest", "--from", url, "--query", "TABLE m", "--name", "t", "--threads", "2"],
                           cwd=tmp_path, env=support.clean_env(), capture_output=True, text=True, check=True, timeout=100)
     assert int(peak.stdout) < 40_000, peak.stdout
