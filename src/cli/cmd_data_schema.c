@@ -6,7 +6,7 @@
 
 #include "base/file.h"
 #include "cli/ask.h"
-#include "cli/data_file.h"
+#include "cli/data_input.h"
 #include "cli/schema_of.h"
 #include "data/schema_diff.h"
 #include "data/statistics.h"
@@ -62,15 +62,15 @@ static void show_progress(void *ctx, int64_t bytes)
     gy_progress_at(ctx, bytes);
 }
 
-static gy_status statistics_of(const struct gy_cli *cli, const char *path,
+static gy_status statistics_of(const struct gy_cli *cli, struct gy_source *source,
                                const struct gy_schema *schema, struct gy_statistics **ret,
                                struct gy_err *err)
 {
     struct gy_progress progress;
     const struct gy_statistics_options o = {
         .schema = schema, .progress = show_progress, .progress_ctx = &progress};
-    gy_progress_start(&progress, cli, path, gy_file_size(path));
-    gy_status status = gy_statistics_file(path, &o, ret, err);
+    gy_progress_start(&progress, cli, source->name, source->size_bytes);
+    gy_status status = gy_statistics_source(source, &o, ret, err);
     gy_progress_end(&progress);
     return status;
 }
@@ -79,11 +79,11 @@ static gy_status infer(struct gy_cli *cli, const struct schema_opts *o, struct g
 {
     GY_AUTO(gy_schema_free) struct gy_schema *schema = NULL;
     GY_AUTO(gy_statistics_free) struct gy_statistics *statistics = NULL;
-    GY_AUTO_DONE(gy_cli_data_file_done) struct gy_cli_data_file file = {0};
-    GY_TRY(gy_cli_data_file_open(cli, cli->argv[1], &file, err));
-    GY_TRY(gy_cli_schema_infer(file.path, GY_INGEST_AUTO, &schema, err));
+    GY_AUTO_DONE(gy_cli_data_done) struct gy_cli_data table = {0};
+    GY_TRY(gy_cli_data_open(cli, cli->argv[1], NULL, &table, err));
+    GY_TRY(gy_source_infer(table.source, &schema, err));
     if (!o->types_only) {
-        GY_TRY(statistics_of(cli, file.path, schema, &statistics, err));
+        GY_TRY(statistics_of(cli, table.source, schema, &statistics, err));
         GY_TRY(gy_schema_tighten(schema, statistics, o->max_domain, o->ranges, err));
         note_columns(cli, schema, statistics);
     }
@@ -153,40 +153,41 @@ static gy_status say_comparisons(struct gy_cli *cli, const struct gy_validation 
 
 /* The tables at hand, and what comparators need when they are asked for. */
 struct tables {
-    struct gy_cli_data_file here, previous, serving;
+    struct gy_cli_data here, previous, serving;
     struct gy_statistics *current, *before, *asked;
 };
 
 static void tables_done(struct tables *t)
 {
-    gy_cli_data_file_done(&t->here);
-    gy_cli_data_file_done(&t->previous);
-    gy_cli_data_file_done(&t->serving);
+    gy_cli_data_done(&t->here);
+    gy_cli_data_done(&t->previous);
+    gy_cli_data_done(&t->serving);
     gy_statistics_free(t->current);
     gy_statistics_free(t->before);
     gy_statistics_free(t->asked);
 }
 GY_DEFINE_AUTO_DONE(struct tables, tables_done);
 
-static gy_status read_beside(struct gy_cli *cli, const char *what, const struct gy_schema *schema,
-                             struct gy_cli_data_file *file, struct gy_statistics **ret,
-                             struct gy_err *err)
+static gy_status read_beside(struct gy_cli *cli, const char *what, const struct schema_opts *o,
+                             const struct gy_schema *schema, struct gy_cli_data *table,
+                             struct gy_statistics **ret, struct gy_err *err)
 {
     if (!what) {
         return GY_OK;
     }
-    GY_TRY(gy_cli_data_file_open(cli, what, file, err));
-    return statistics_of(cli, file->path, schema, ret, err);
+    GY_TRY(gy_cli_data_open(cli, what, o->schema, table, err));
+    return statistics_of(cli, table->source, schema, ret, err);
 }
 
-static gy_status read_tables(struct gy_cli *cli, const struct schema_opts *o,
-                             const struct gy_schema *schema, struct tables *t, struct gy_err *err)
+static gy_status read_tables(struct gy_cli *cli, const struct schema_opts *o, struct tables *t,
+                             struct gy_err *err)
 {
+    const struct gy_schema *schema = t->here.schema;
     if (o->previous || o->serving) {
-        GY_TRY(statistics_of(cli, t->here.path, schema, &t->current, err));
+        GY_TRY(statistics_of(cli, t->here.source, schema, &t->current, err));
     }
-    GY_TRY(read_beside(cli, o->previous, schema, &t->previous, &t->before, err));
-    return read_beside(cli, o->serving, schema, &t->serving, &t->asked, err);
+    GY_TRY(read_beside(cli, o->previous, o, schema, &t->previous, &t->before, err));
+    return read_beside(cli, o->serving, o, schema, &t->serving, &t->asked, err);
 }
 
 static gy_status say_result(struct gy_cli *cli, const char *path, const struct gy_validation *v,
@@ -211,20 +212,16 @@ static gy_status say_result(struct gy_cli *cli, const char *path, const struct g
 static gy_status check(struct gy_cli *cli, const struct schema_opts *o, const char *what,
                        struct gy_err *err)
 {
-    GY_AUTO(gy_schema_free) struct gy_schema *found = NULL;
-    GY_AUTO(gy_source_free) struct gy_source *source = NULL;
     GY_AUTO(gy_validation_free) struct gy_validation *v = NULL;
     GY_AUTO_DONE(tables_done) struct tables tables = {0};
-    GY_TRY(gy_cli_data_file_open(cli, what, &tables.here, err));
-    const struct gy_schema *schema = o->schema ? NULL : tables.here.schema;
-    if (!schema) {
-        GY_TRY(gy_cli_schema_find(cli, o->schema, NULL, false, GY_INGEST_AUTO, &found, err));
-        schema = found;
+    GY_TRY(gy_cli_data_open(cli, what, o->schema, &tables.here, err));
+    if (!tables.here.schema) {
+        (void)gy_err_set(err, GY_E_NOTFOUND, "there is no schema.yaml to hold '%s' against", what);
+        return gy_err_hint(err, "--schema FILE names one; gyre data schema infer makes one");
     }
-    GY_TRY(read_tables(cli, o, schema, &tables, err));
-    GY_TRY(gy_source_file(tables.here.path, NULL, &source, err));
+    GY_TRY(read_tables(cli, o, &tables, err));
     struct gy_progress progress;
-    struct gy_validate_options options = {.schema = schema,
+    struct gy_validate_options options = {.schema = tables.here.schema,
                                           .environment = gy_str_c(o->environment),
                                           .current = tables.current,
                                           .previous = tables.before,
@@ -232,8 +229,8 @@ static gy_status check(struct gy_cli *cli, const struct schema_opts *o, const ch
                                           .progress = show_progress,
                                           .progress_ctx = &progress};
     GY_TRY(gy_cli_delimiter(o->delimiter, &options.delimiter, err));
-    gy_progress_start(&progress, cli, "check", gy_file_size(tables.here.path));
-    gy_status status = gy_validate(source, &options, &v, err);
+    gy_progress_start(&progress, cli, "check", tables.here.source->size_bytes);
+    gy_status status = gy_validate(tables.here.source, &options, &v, err);
     gy_progress_end(&progress);
     GY_TRY(status);
     return say_result(cli, what, v, err);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/schema_of.h"
 
+#include "base/file.h"
+#include "cli/ask.h"
+#include "cli/model_input.h"
 #include "data/source.h"
 
 /* The one source that path names. */
@@ -10,14 +13,6 @@ static gy_status open_path(const char *path, enum gy_ingest_format format,
     GY_TRY(gy_source_list_add_path(list, path, NULL, err));
     list->items[0]->format = format != GY_INGEST_AUTO ? format : list->items[0]->format;
     return GY_OK;
-}
-
-gy_status gy_cli_schema_infer(const char *path, enum gy_ingest_format format,
-                              struct gy_schema **ret, struct gy_err *err)
-{
-    GY_AUTO_DONE(gy_source_list_done) struct gy_source_list list = {0};
-    GY_TRY(open_path(path, format, &list, err));
-    return gy_source_infer(list.items[0], ret, err);
 }
 
 gy_status gy_cli_schema_find_source(const struct gy_cli *cli, const char *given,
@@ -68,4 +63,35 @@ gy_status gy_cli_delimiter(const char *text, char *ret, struct gy_err *err)
         return gy_err_set(err, GY_E_USAGE, "--delimiter takes , ; | tab or auto");
     }
     return GY_OK;
+}
+
+static gy_status read_schema(yyjson_val *schema, struct gy_schema **ret, struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf json;
+    gy_buf_init(&json, GY_MAX_YAML);
+    struct gy_jw w;
+    gy_jw_init(&w, &json);
+    gy_jw_val(&w, schema);
+    GY_TRY(gy_buf_check(&json, "the schema of a dataset", err));
+    return gy_schema_parse(gy_buf_str(&json), "the dataset's schema", ret, err);
+}
+
+gy_status gy_cli_schema_of(struct gy_cli *cli, const char *what, struct gy_schema **ret,
+                           struct gy_err *err)
+{
+    if (gy_path_exists(what)) {
+        return gy_schema_read(what, ret, err);
+    }
+    GY_AUTO_DONE(gy_cli_answer_done) struct gy_cli_answer answer = {0};
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf path;
+    gy_buf_init(&path, GY_MAX_PATH);
+    GY_TRY(gy_cli_dataset_path(what, &path, err));
+    gy_status status = gy_cli_ask(cli, "GET", path.p, GY_STR_NULL, &answer, err);
+    if (status != GY_OK) {
+        return gy_err_wrap(err, "'%s' is no file", what);
+    }
+    yyjson_val *schema = gy_json_get(answer.root, "schema");
+    return yyjson_is_obj(schema)
+               ? read_schema(schema, ret, err)
+               : gy_err_set(err, GY_E_NOTFOUND, "the dataset '%s' has no schema", what);
 }

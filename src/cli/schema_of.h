@@ -7,10 +7,6 @@
 #include "cli/cli_internal.h"
 #include "data/ingest.h"
 
-/* Told from the head of a file ("-": standard input), packed or not. Fails: NOTFOUND, IO, PARSE,
- * NOMEM. */
-GY_CHECKED gy_status gy_cli_schema_infer(const char *path, enum gy_ingest_format format,
-                                         struct gy_schema **ret, struct gy_err *err);
 /* The file `given` (--schema), else the project's schema.yaml, else (may_infer) told from file. */
 GY_CHECKED gy_status gy_cli_schema_find(const struct gy_cli *cli, const char *given,
                                         const char *file, bool may_infer,
@@ -23,5 +19,9 @@ GY_CHECKED gy_status gy_cli_schema_find_source(const struct gy_cli *cli, const c
 
 /* --delimiter: one character, "tab", or "auto" and NULL: 0, sniffed. Fails: USAGE. */
 GY_CHECKED gy_status gy_cli_delimiter(const char *text, char *ret, struct gy_err *err);
+
+/* The schema in a file, else that of a dataset version. Fails: NOTFOUND, as both do. */
+GY_CHECKED gy_status gy_cli_schema_of(struct gy_cli *cli, const char *what, struct gy_schema **ret,
+                                      struct gy_err *err);
 
 #endif

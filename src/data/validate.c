@@ -9,6 +9,7 @@
 #include "base/time.h"
 #include "data/jsonfields.h"
 #include "data/jsonrec.h"
+#include "data/times.h"
 #include "data/validate_internal.h"
 #include "net/call.h"
 
@@ -161,21 +162,6 @@ static gy_status take_distinct(struct reading *r, struct gy_tally *t, struct gy_
     return t->column->unique ? note(r, t, GY_ANOMALY_VALUE_NOT_UNIQUE, text, err) : GY_OK;
 }
 
-/* Of the canonical text of a time: a date is its first moment, a local time stands for itself. */
-static int64_t instant(struct gy_str text)
-{
-    char iso[GY_VALUE_TEXT];
-    int64_t us = INT64_MIN;
-    const size_t date = 10;
-    bool bare = text.n == date, local = !bare && text.p[text.n - 1] != 'Z';
-    int n = snprintf(iso, sizeof iso, "%" GY_STR_F "%s", GY_STR_A(text),
-                     bare    ? "T00:00:00Z"
-                     : local ? "Z"
-                             : "");
-    return n > 0 && gy_time_parse_iso(gy_str_n(iso, (size_t)n), &us, NULL) == GY_OK ? us
-                                                                                    : INT64_MIN;
-}
-
 static gy_status take_element(struct reading *r, struct gy_tally *t, struct gy_str text,
                               enum gy_value_kind kind, struct gy_err *err)
 {
@@ -195,7 +181,10 @@ static gy_status take_element(struct reading *r, struct gy_tally *t, struct gy_s
     }
     if (c->type == GY_TYPE_TIME &&
         (c->role == GY_ROLE_EVENT_TIME || c->role == GY_ROLE_AVAILABLE_AT)) {
-        t->at_us = instant(canonical);
+        enum gy_time_form form;
+        if (!gy_column_time(c, text, &t->at_us, &form)) {
+            t->at_us = INT64_MIN;
+        }
     }
     return t->distinct ? take_distinct(r, t, canonical, err) : GY_OK;
 }
