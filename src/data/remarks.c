@@ -24,20 +24,20 @@ struct making {
     bool no_memory;
 };
 
-GY_PRINTF(4, 5)
+static void add(struct making *m, enum gy_remark_kind kind, struct gy_str column, const char *fmt,
+                ...) GY_PRINTF(4, 5);
 static void add(struct making *m, enum gy_remark_kind kind, struct gy_str column, const char *fmt,
                 ...)
 {
     char text[768];
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
     if (m->r->total++ >= GY_REMARKS_MAX) {
         return;
     }
-    va_list args;
-    va_start(args, fmt);
-    int n = vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    n = n < 0 ? 0 : n < (int)sizeof text ? n : (int)sizeof text - 1;
-    struct gy_str kept = gy_arena_str(&m->r->arena, gy_str_n(text, (size_t)n));
+    struct gy_str kept = gy_arena_str(&m->r->arena, gy_str_c(text));
     m->no_memory = m->no_memory || !kept.p;
     m->r->items[m->r->n++] = (struct gy_remark){kind, column, kept};
 }

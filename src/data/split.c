@@ -10,14 +10,14 @@
 
 /* ---- by hash ---- */
 
-uint64_t gy_split_hash_with(struct gy_hash *h, uint64_t seed, struct gy_str key)
+uint64_t gy_split_hash_with(struct gy_hash *sha256, uint64_t seed, struct gy_str key)
 {
     char text[32];
     char hex[GY_SHA256_HEX];
     int n = snprintf(text, sizeof text, "%llu\n", (unsigned long long)seed);
-    gy_hash_add(h, gy_str_n(text, (size_t)n));
-    gy_hash_add(h, key);
-    gy_hash_hex(h, hex);
+    gy_hash_add(sha256, gy_str_n(text, (size_t)n));
+    gy_hash_add(sha256, key);
+    gy_hash_hex(sha256, hex);
     uint64_t value = 0;
     for (size_t i = 0; i < 16; i++) {
         char c = hex[i];
@@ -181,7 +181,7 @@ gy_status gy_split_exact(const struct gy_split_table *t, const struct gy_split_p
                          size_t n_parts, uint8_t *out, struct gy_err *err)
 {
     double lost[GY_SPLIT_MAX_PARTS] = {0};
-    size_t quota[GY_SPLIT_MAX_PARTS];
+    size_t quota[GY_SPLIT_MAX_PARTS] = {0};
     struct ranked *rows = gy_calloc(t->n, sizeof *rows);
     if (!rows) {
         return no_memory(err);

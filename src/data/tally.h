@@ -52,7 +52,7 @@ void gy_tally_init(struct gy_tally *t, enum gy_tally_kind kind, size_t exact);
 void gy_tally_done(struct gy_tally *t);
 void gy_tally_reset(struct gy_tally *t); /* as after init, memory kept */
 
-uint64_t gy_tally_hash(struct gy_str text);
+uint64_t gy_tally_hash(struct gy_str s);
 /* A time and how it was written (0 to 3), so that a day is not its midnight. */
 static inline uint64_t gy_tally_time(int64_t us, unsigned form)
 {

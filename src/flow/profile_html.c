@@ -21,15 +21,15 @@ struct page {
     struct gy_arena arena;
 };
 
-GY_PRINTF(2, 3) static struct gy_str textf(struct page *g, const char *fmt, ...)
+static struct gy_str textf(struct page *g, const char *fmt, ...) GY_PRINTF(2, 3);
+static struct gy_str textf(struct page *g, const char *fmt, ...)
 {
     char text[1024];
     va_list args;
     va_start(args, fmt);
-    int n = vsnprintf(text, sizeof text, fmt, args);
+    (void)vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    n = n < 0 ? 0 : n < (int)sizeof text ? n : (int)sizeof text - 1;
-    return gy_arena_str(&g->arena, gy_str_n(text, (size_t)n)); /* without memory: a dash */
+    return gy_arena_str(&g->arena, gy_str_c(text)); /* without memory: a dash */
 }
 
 static double share(int64_t part, int64_t whole)
@@ -39,7 +39,7 @@ static double share(int64_t part, int64_t whole)
 
 static struct gy_str percent(struct page *g, double v)
 {
-    return textf(g, v > 0 && v < 0.001 ? "%.3f %%" : "%.1f %%", 100 * v);
+    return v > 0 && v < 0.001 ? textf(g, "%.3f %%", 100 * v) : textf(g, "%.1f %%", 100 * v);
 }
 
 /* A number of a column: times as such. */
