@@ -32,6 +32,7 @@ static const struct gy_verb_table *const g_tables[] = {
     &gy_cmd_data_diff,
     &gy_cmd_data_push,
     &gy_cmd_data_gc,
+    &gy_cmd_data_import,
     &gy_cmd_dlq,
     &gy_cmd_dlq_replay,
     &gy_cmd_train,

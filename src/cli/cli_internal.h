@@ -139,7 +139,8 @@ extern const struct gy_verb_table gy_cmd_review_export; /* cmd_review_export.c *
 
 /* cmd_data_push.c: push, fetch, pull */
 extern const struct gy_verb_table gy_cmd_data_push;
-extern const struct gy_verb_table gy_cmd_data_gc; /* cmd_data_gc.c */
+extern const struct gy_verb_table gy_cmd_data_gc;     /* cmd_data_gc.c */
+extern const struct gy_verb_table gy_cmd_data_import; /* cmd_data_import.c: import, update */
 
 /* cmd_watch_drift.c */
 extern const struct gy_verb_table gy_cmd_watch_drift;

@@ -30,6 +30,9 @@ GY_DEFINE_AUTO_DONE(struct gy_cli_dvc_bar, gy_cli_dvc_bar_end);
 GY_CHECKED gy_status gy_cli_dvc_checkout(struct gy_cli *cli, bool force, bool relink,
                                          struct gy_err *err);
 
+/* cmd_data_import.c: `gyre data diff [REV [REV]]` of what DVC tracks. */
+GY_CHECKED gy_status gy_cli_dvc_diff(struct gy_cli *cli, bool hashes, struct gy_err *err);
+
 /* cmd_data_push.c: `gyre data status -c`; remote NULL: the default one. */
 GY_CHECKED gy_status gy_cli_dvc_compare(struct gy_cli *cli, const char *remote, struct gy_err *err);
 

@@ -28,6 +28,9 @@ static gy_status take_file(void *ctx, struct gy_str path, struct gy_str text, st
 {
     struct collector *c = ctx;
     char name[GY_MAX_PATH];
+    if (gy_str_ends(path, GY_STR("dvc.yaml"))) {
+        return GY_OK; /* its dvc.lock says what was made */
+    }
     (void)snprintf(name, sizeof name, "%" GY_STR_F, GY_STR_A(path));
     return gy_dvc_named_by(text, name, &c->used, err);
 }

@@ -118,7 +118,8 @@ static bool is_dvc_file(struct gy_str path)
         at--;
     }
     struct gy_str name = gy_str_sub(path, at, path.n);
-    return gy_str_eqc(name, "dvc.lock") || (name.n > 4 && gy_str_ends(name, GY_STR(".dvc")));
+    return gy_str_eqc(name, "dvc.lock") || gy_str_eqc(name, "dvc.yaml") ||
+           (name.n > 4 && gy_str_ends(name, GY_STR(".dvc")));
 }
 
 /* "<blob> <path>" of each file, each once; lines are ended by NUL. */
@@ -253,6 +254,46 @@ gy_status gy_dvc_files_here(struct gy_dvc_repo *r, gy_dvc_file_fn fn, void *ctx,
         GY_TRY(fn(ctx, gy_str_c(name), gy_buf_str(&text), err));
     }
     return GY_OK;
+}
+
+/* ---- outputs of a revision ---- */
+
+static gy_status write_there(void *ctx, struct gy_str path, struct gy_str text, struct gy_err *err)
+{
+    char name[GY_MAX_PATH], full[GY_MAX_PATH];
+    GY_TRY(gy_path_check_relative(path, err));
+    (void)snprintf(name, sizeof name, "%" GY_STR_F, GY_STR_A(path));
+    GY_TRY(gy_path_join(full, sizeof full, ctx, name, err));
+    GY_TRY(gy_dir_make_for(full, err));
+    return gy_file_write(full, text, 0600, err);
+}
+
+static gy_status outs_in(const char *root, const char *dir, const char *rev, struct gy_arena *a,
+                         struct gy_dvc_out **ret, size_t *ret_n, struct gy_err *err)
+{
+    struct gy_str *commits = NULL;
+    size_t n = 0;
+    GY_AUTO(gy_dvc_repo_free) struct gy_dvc_repo *there = NULL;
+    struct gy_dvc_scope scope = {.revs = &rev, .n_revs = 1};
+    GY_TRY(gy_dvc_commits(root, &scope, a, &commits, &n, err));
+    /* no_scm: files that git ignores can not be in a commit. */
+    GY_TRY(write_there((void *)(uintptr_t)dir, GY_STR(".dvc/config"),
+                       GY_STR("[core]\n    no_scm = true\n"), err));
+    GY_TRY(gy_dvc_files_at(root, commits, n, write_there, (void *)(uintptr_t)dir, err));
+    GY_TRY(gy_dvc_repo_open(dir, &there, err));
+    return gy_dvc_repo_outs(there, NULL, 0, a, ret, ret_n, err);
+}
+
+gy_status gy_dvc_outs_at(const char *root, const char *rev, struct gy_arena *a,
+                         struct gy_dvc_out **ret, size_t *ret_n, struct gy_err *err)
+{
+    char dir[] = "/tmp/gyre-rev-XXXXXX"; /* a template for mkdtemp */
+    if (!mkdtemp(dir)) {
+        return gy_err_sys(err, errno, "%s", dir);
+    }
+    gy_status status = outs_in(root, dir, rev, a, ret, ret_n, err);
+    GY_IGNORE(gy_dir_remove(dir, NULL)); /* what stays in /tmp is of no harm */
+    return status == GY_OK ? GY_OK : gy_err_wrap(err, "revision '%s'", rev);
 }
 
 /* ---- what they name ---- */

@@ -22,7 +22,7 @@ GY_CHECKED gy_status gy_dvc_commits(const char *root, const struct gy_dvc_scope 
                                     struct gy_arena *a, struct gy_str **ret, size_t *ret_n,
                                     struct gy_err *err);
 
-/* A .dvc file or a dvc.lock of a revision. Text and views live during the call. */
+/* A .dvc file, a dvc.yaml or a dvc.lock of a revision. Text and views live during the call. */
 typedef gy_status (*gy_dvc_file_fn)(void *ctx, struct gy_str path, struct gy_str text,
                                     struct gy_err *err);
 /* Each such file of the commits below root (paths from there); one blob at one path is passed once,
@@ -32,6 +32,10 @@ GY_CHECKED gy_status gy_dvc_files_at(const char *root, const struct gy_str *comm
 /* The same of the workspace. */
 GY_CHECKED gy_status gy_dvc_files_here(struct gy_dvc_repo *r, gy_dvc_file_fn fn, void *ctx,
                                        struct gy_err *err);
+
+/* What a revision tracks, as gy_dvc_repo_outs of a checkout would say; paths from root. */
+GY_CHECKED gy_status gy_dvc_outs_at(const char *root, const char *rev, struct gy_arena *a,
+                                    struct gy_dvc_out **ret, size_t *ret_n, struct gy_err *err);
 
 /* All objects that such a file names, outputs and dependencies of all stages: rather one too many.
  * name is for messages. Fails: PARSE, NOMEM. */

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/pool.h"
+#include "data/dvc/import.h"
 #include "data/dvc/plan.h"
 #include "data/dvc/runs.h"
 
@@ -392,7 +393,9 @@ gy_status gy_dvc_push(struct gy_dvc_repo *r, const struct gy_dvc_out *outs, size
         return gy_err_set(err, GY_E_NOMEM, "out of memory for %zu outputs", n);
     }
     for (size_t i = 0; i < n; i++) {
-        wanted[i] = outs[i].push && is_wanted(&outs[i], o);
+        bool elsewhere = false;
+        GY_TRY(gy_dvc_is_repo_import(r, &outs[i], &elsewhere, err));
+        wanted[i] = outs[i].push && !elsewhere && is_wanted(&outs[i], o);
     }
     return all_remotes(r, outs, n, wanted, o, &push, a, ret, err);
 }
@@ -408,7 +411,12 @@ gy_status gy_dvc_fetch(struct gy_dvc_repo *r, const struct gy_dvc_out *outs, siz
         return gy_err_set(err, GY_E_NOMEM, "out of memory for %zu outputs", n);
     }
     for (size_t i = 0; i < n; i++) {
-        wanted[i] = is_wanted(&outs[i], o);
+        bool elsewhere = false;
+        GY_TRY(gy_dvc_is_repo_import(r, &outs[i], &elsewhere, err));
+        wanted[i] = !elsewhere && is_wanted(&outs[i], o);
+        if (elsewhere) {
+            GY_TRY(gy_dvc_fetch_import(r, &outs[i], a, err));
+        }
     }
     return all_remotes(r, outs, n, wanted, o, &fetch, a, ret, err);
 }
