@@ -202,13 +202,16 @@ static gy_status compare(struct checkout *c, struct plan *p)
         const struct gy_dvc_file *f = i < n_was ? &p->was.files[i] : NULL;
         const struct gy_dvc_entry *w = k < p->n_wanted ? &p->wanted[k] : NULL;
         int order = !f ? 1 : !w || p->turns ? -1 : gy_dvc_path_cmp(f->relpath, w->relpath);
-        if (order < 0) {
+        if (f && (order < 0 || !w)) {
             p->goes[p->n_goes++] = f;
             i++;
             continue;
         }
+        if (!w) {
+            break; /* both lists are at their ends */
+        }
         bool same = false;
-        if (order == 0) {
+        if (f && order == 0) {
             GY_TRY(keeps(c, p, f, w, &same));
             i++;
         }
@@ -216,7 +219,7 @@ static gy_status compare(struct checkout *c, struct plan *p)
         if (same) {
             continue;
         }
-        if (order == 0 && memcmp(f->md5, w->md5, GY_MD5_HEX) != 0) {
+        if (f && order == 0 && memcmp(f->md5, w->md5, GY_MD5_HEX) != 0) {
             p->goes[p->n_goes++] = f; /* it must be saved, but goes when it is replaced */
         }
         p->puts[p->n_puts++] = (struct put){

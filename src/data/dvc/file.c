@@ -73,22 +73,35 @@ static bool is_flow(const struct edits *e, const struct gy_yaml_node *map)
     return map->offset < e->source.n && e->source.p[map->offset] == '{';
 }
 
-/* Take "key: value" out. The first key behind a "- " leaves its place to the next one. */
-static void drop(struct edits *e, const struct gy_yaml_node *value)
+/* Take "key: value" out, wherever the value begins. The first key behind a "- " leaves its place to
+ * the next one. */
+static void drop(struct edits *e, const char *name, const struct gy_yaml_node *value)
 {
-    size_t start = line_start(e->source, value->offset);
-    size_t end = line_end(e->source, value->offset + value->length);
-    size_t key = start;
-    while (key < value->offset && (e->source.p[key] == ' ' || e->source.p[key] == '-')) {
-        key++;
-    }
-    if (memchr(e->source.p + start, '-', key - start)) {
-        while (end < e->source.n && e->source.p[end] == ' ') {
-            end++;
+    struct gy_str s = e->source;
+    size_t end = line_end(s, value->offset + value->length);
+    size_t start = line_start(s, value->offset);
+    for (;;) {
+        size_t key = start;
+        while (key < s.n && (s.p[key] == ' ' || s.p[key] == '-')) {
+            key++;
         }
-        start = key;
+        struct gy_str line = gy_str_sub(s, key, strlen(name) + 2);
+        if (gy_str_starts(gy_str_sub(line, line.n > 0 && (*line.p == '"' || *line.p == '\''), s.n),
+                          gy_str_c(name))) {
+            if (memchr(s.p + start, '-', key - start)) {
+                while (end < s.n && s.p[end] == ' ') {
+                    end++;
+                }
+                start = key;
+            }
+            replace(e, start, end - start, "");
+            return;
+        }
+        if (start == 0) {
+            return; /* not written as a key of its own: what is checked in the end says so */
+        }
+        start = line_start(s, start - 1);
     }
-    replace(e, start, end - start, "");
 }
 
 static void set(struct edits *e, const struct gy_yaml_node *map, const char *key, const char *text)
@@ -105,7 +118,7 @@ static void unset(struct edits *e, const struct gy_yaml_node *map, const char *k
 {
     const struct gy_yaml_node *v = gy_yaml_get(map, key);
     if (v && !is_flow(e, map)) {
-        drop(e, v);
+        drop(e, key, v);
     } else if (v) {
         replace(e, v->offset, v->length, "null"); /* which DVC reads as not there */
     }
@@ -226,6 +239,30 @@ static void apply(struct edits *e, const struct gy_yaml_node *map, struct gy_buf
     gy_buf_add(out, gy_str_sub(e->source, at, e->source.n));
 }
 
+static bool is_number(const struct gy_yaml_node *n, int64_t v)
+{
+    bool none = !n || n->kind == GY_YAML_NULL;
+    return v < 0 ? none : !none && n->kind == GY_YAML_INT && n->i == v;
+}
+
+/* Does an edited text say what it was told? There are texts that only look like what is edited here
+ * (a block of text that ends where keys begin): these are people's to edit. */
+static gy_status check_entry(const struct gy_yaml_node *e, const char *name,
+                             const struct gy_dvc_out *o, struct gy_err *err)
+{
+    const struct gy_yaml_node *md5 = gy_yaml_get(e, "md5");
+    const struct gy_yaml_node *exec = gy_yaml_get(e, "isexec");
+    bool is_exec = exec && exec->kind == GY_YAML_BOOL && exec->b;
+    bool is_legacy = !gy_yaml_get(e, "hash");
+    if (md5 && gy_str_eqc(md5->text, o->oid.hex) && is_exec == o->is_exec &&
+        is_legacy == o->oid.legacy && is_number(gy_yaml_get(e, "size"), o->size_bytes) &&
+        is_number(gy_yaml_get(e, "nfiles"), o->n_files)) {
+        return GY_OK;
+    }
+    (void)gy_err_set(err, GY_E_UNSUPPORTED, "%s can not be edited in the way it is written", name);
+    return gy_err_hint(err, "write one key a line, as `gyre data add` does for a new one");
+}
+
 gy_status gy_dvc_file_edit(struct gy_str source, struct gy_str file, const struct gy_dvc_out *o,
                            struct gy_buf *out, struct gy_err *err)
 {
@@ -243,8 +280,10 @@ gy_status gy_dvc_file_edit(struct gy_str source, struct gy_str file, const struc
     gy_buf_init(&e.appended, GY_KIB);
     gy_status status = edit_entry(&e, entry, o, err);
     const struct gy_yaml_node *md5 = gy_yaml_get(root, "md5");
-    if (status == GY_OK && md5 && !gy_yaml_get(root, "deps") && !gy_yaml_get(root, "cmd")) {
-        drop(&e, md5); /* the checksum of a stage, which DVC 3 no longer gives to mere data */
+    bool is_plain = md5 && md5->kind != GY_YAML_MAP && md5->kind != GY_YAML_SEQ;
+    if (status == GY_OK && is_plain && !gy_yaml_get(root, "deps") && !gy_yaml_get(root, "cmd")) {
+        drop(&e, "md5",
+             md5); /* the checksum of a stage, which DVC 3 no longer gives to mere data */
     }
     if (status == GY_OK) {
         apply(&e, entry, out);
@@ -253,7 +292,9 @@ gy_status gy_dvc_file_edit(struct gy_str source, struct gy_str file, const struc
     gy_buf_done(&e.appended);
     GY_TRY(status);
     GY_TRY(gy_buf_check(out, name, err));
-    return gy_yaml_parse(gy_buf_str(out), name, &again, err); /* never write what can not be read */
+    GY_TRY(
+        gy_yaml_parse(gy_buf_str(out), name, &again, err)); /* never write what can not be read */
+    return check_entry(find_entry(gy_yaml_root(again), file, o->path), name, o, err);
 }
 
 gy_status gy_dvc_file_write(struct gy_dvc_repo *r, struct gy_str file, const struct gy_dvc_out *o,
