@@ -18,7 +18,7 @@ static bool has_datasets(const struct gy_query_sql *q)
     return q->cli->server || q->home[0];
 }
 
-/* The bytes of the version as a local file: the object itself, else a copy in the cache. */
+/* The bytes of the version as a local file: the object itself, else a copy for this command. */
 static gy_status locate(struct gy_query_sql *q, yyjson_val *version, char *ret, struct gy_err *err)
 {
     char name[GY_SHA256_HEX + 16], ref[GY_MAX_NAME + 32];
@@ -35,11 +35,17 @@ static gy_status locate(struct gy_query_sql *q, yyjson_val *version, char *ret, 
     if (gy_file_size(ret) == size) {
         return GY_OK;
     }
-    (void)snprintf(name, sizeof name, "cache/datasets/%.64s", sha256.p);
+    (void)snprintf(name, sizeof name, "cache/data/sql-%lld-%zu", (long long)getpid(), q->n_fetched);
     GY_TRY(gy_path_join(ret, GY_MAX_PATH, q->home, name, err));
-    if (gy_file_size(ret) == size) {
-        return GY_OK;
+    if (q->n_fetched == GY_QUERY_SQL_MAX_FETCHED) {
+        return gy_err_set(err, GY_E_TOOBIG, "more than %d datasets of a server elsewhere",
+                          GY_QUERY_SQL_MAX_FETCHED);
     }
+    q->fetched[q->n_fetched] = gy_arena_strdup(&q->cli->arena, gy_str_c(ret));
+    if (!q->fetched[q->n_fetched]) {
+        return gy_err_set(err, GY_E_NOMEM, "out of memory");
+    }
+    q->n_fetched++;
     (void)snprintf(ref, sizeof ref, "%" GY_STR_F "@%lld", GY_STR_A(dataset),
                    (long long)gy_json_i64(version, "version", 0));
     GY_AUTO_DONE(gy_cli_answer_done) struct gy_cli_answer answer = {0};
@@ -157,6 +163,9 @@ void gy_query_sql_close(struct gy_query_sql *q)
     gy_tablefn_free(q->tables);
     q->duck = NULL;
     q->tables = NULL;
+    while (q->n_fetched > 0) {
+        (void)unlink(q->fetched[--q->n_fetched]); /* what stays is only room in a cache */
+    }
 }
 
 /* ---- parameters ---- */

@@ -7,13 +7,17 @@
 #include "cli/cli_internal.h"
 #include "data/tablefn.h"
 
+#define GY_QUERY_SQL_MAX_FETCHED 64 /* versions of a server elsewhere, in one command */
+
 struct gy_query_sql {
     struct gy_cli *cli;
     struct gy_duck *duck;
     struct gy_tablefn *tables;
     int64_t memory_bytes;
-    bool cache;             /* may Parquet of datasets be made and used? */
-    char home[GY_MAX_PATH]; /* "": there is none */
+    bool cache;                                    /* may Parquet of datasets be made and used? */
+    char home[GY_MAX_PATH];                        /* "": there is none */
+    const char *fetched[GY_QUERY_SQL_MAX_FETCHED]; /* copies of versions, removed at close */
+    size_t n_fetched;
 };
 struct gy_query_sql_options {
     int64_t threads, memory_bytes; /* 0: as duck.h says */

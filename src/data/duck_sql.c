@@ -53,9 +53,8 @@ static size_t skip_quoted(struct gy_str s, size_t i, bool escapes)
 {
     const char quote = s.p[i];
     for (i++; i < s.n; i++) {
-        if (escapes && s.p[i] == '\\') {
-            i++;
-        } else if (s.p[i] == quote && at(s, i + 1) == quote) {
+        const bool doubled = s.p[i] == quote && at(s, i + 1) == quote;
+        if (doubled || (escapes && s.p[i] == '\\')) {
             i++;
         } else if (s.p[i] == quote) {
             return i + 1;

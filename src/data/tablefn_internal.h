@@ -70,7 +70,7 @@ struct gy_tablefn_table {
     bool missing_starts[256]; /* first bytes of the missing markers */
     struct gy_arena arena;
 };
-void gy_tablefn_table_free(void *table);
+void gy_tablefn_table_free(void *arg);
 
 /* Find the columns of t from its first source. Fails: PARSE (no header, no record), as the source.
  */

@@ -203,7 +203,8 @@ def test_datasets_of_a_server(tmp_path, new_server):
     support.run_json("data", "ingest", "p.csv", "--schema", VITALS, "--name", "far", *at, cwd=tmp_path)
     (tmp_path / "here").mkdir()
     assert rows(tmp_path / "here", "SELECT count(*) FROM far", *at) == [[50]]
-    assert rows(tmp_path / "here", "SELECT count(*) FROM far", *at) == [[50]]  # from the copy
+    assert rows(tmp_path / "here", "SELECT count(*) FROM far", *at) == [[50]]
+    assert [p for p in (tmp_path / "here" / ".gyre" / "cache").rglob("*") if p.is_file()] == []  # copies go with the query
     fails(tmp_path / "here", 4, "other", "SELECT * FROM other", *at)
 
 
