@@ -66,3 +66,27 @@ def test_from_a_csv_to_a_traced_prediction(document, tmp_path, new_server):
     assert predicted
     if around:
         assert "<svg" in (project / "sepsis.html").read_text()
+
+
+def test_data_from_a_file_to_a_pushed_version(tmp_path):
+    """The block about data, word for word, in an empty folder."""
+    bin_dir, work = tmp_path / "bin", tmp_path / "work"
+    bin_dir.mkdir()
+    work.mkdir()
+    (bin_dir / "gyre").symlink_to(support.BIN)
+    env = support.clean_env({"PATH": f"{bin_dir}:{os.environ['PATH']}"})
+    section = re.search(r"^## Data:.*\n\n((?:^    .*\n)+)", (support.ROOT / "README.md").read_text(), re.M)
+    lines = [re.sub(r"\s{2,}#.*", "", line).strip() for line in section.group(1).splitlines()]
+    assert len(lines) > 10 and all(line.startswith("gyre ") for line in lines)
+    left_out = 0
+    for line in lines:
+        done = follow(line, work, env)
+        if done.returncode == 27 and "data query" in line:  # SQL wants a library that is fetched when it is first needed
+            left_out += 1
+            continue
+        assert done.returncode == 0, line + "\n" + done.stdout + done.stderr
+    assert (work / "v1.csv").read_bytes() == (work / "data" / "data.csv").read_bytes()
+    assert (work / "profile.html").read_text().count("<svg") > 1
+    assert len(list((tmp_path / "store" / "files" / "md5").rglob("*.dir"))) == 1
+    if left_out:
+        pytest.skip("all but the query was followed: libduckdb is not here")
