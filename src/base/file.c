@@ -145,15 +145,39 @@ static gy_status folder_of(const char *path, char dir[GY_MAX_PATH], struct gy_er
 struct gy_file_writer {
     int fd;
     char *path;
-    char *temp; /* NULL once renamed */
+    char *temp;    /* NULL once renamed */
+    bool nameless; /* temp is only what it will be called for a moment */
     size_t used;
     int64_t written, begun; /* bytes given to the system, and to the disk */
     char buffer[WRITER_BUFFER];
 };
 
+/* Where an open file can be given a name from. */
+static void link_path(const struct gy_file_writer *w, char out[40])
+{
+    (void)snprintf(out, 40, "/proc/self/fd/%d", w->fd);
+}
+
+/* -1: not here, so it takes a name. */
+static int open_nameless(struct gy_file_writer *w, mode_t mode)
+{
+    char dir[GY_MAX_PATH], link[40];
+    if (folder_of(w->path, dir, NULL) != GY_OK) {
+        return -1;
+    }
+    w->fd = open(dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, mode);
+    link_path(w, link);
+    w->nameless = w->fd >= 0 && access(link, F_OK) == 0;
+    if (!w->nameless) {
+        close_quietly(w->fd);
+        w->fd = -1;
+    }
+    return w->fd;
+}
+
 /* O_EXCL and a name of 64 random bits rather than mkstemp: the kernel then applies the umask to
  * mode. */
-static gy_status open_temp(struct gy_file_writer *w, mode_t mode, struct gy_err *err)
+static gy_status open_temp(struct gy_file_writer *w, mode_t mode, bool nameless, struct gy_err *err)
 {
     size_t size = strlen(w->path) + 32;
     w->temp = gy_malloc(size);
@@ -164,9 +188,14 @@ static gy_status open_temp(struct gy_file_writer *w, mode_t mode, struct gy_err 
         uint64_t random;
         GY_TRY(gy_random_bytes(&random, sizeof random, err));
         (void)snprintf(w->temp, size, "%s.%016llx.tmp", w->path, (unsigned long long)random);
-        w->fd = faulted("open", w->temp)
-                    ? -1
-                    : open(w->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+        if (faulted("open", w->temp)) {
+            w->fd = -1;
+            break;
+        }
+        w->fd = nameless ? open_nameless(w, mode) : -1;
+        if (w->fd < 0) {
+            w->fd = open(w->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+        }
         if (w->fd >= 0 || errno != EEXIST) {
             break;
         }
@@ -174,8 +203,8 @@ static gy_status open_temp(struct gy_file_writer *w, mode_t mode, struct gy_err 
     return w->fd >= 0 ? GY_OK : gy_err_sys(err, errno, "can not create %s", w->path);
 }
 
-gy_status gy_file_writer_open(const char *path, mode_t mode, struct gy_file_writer **ret,
-                              struct gy_err *err)
+static gy_status open_writer(const char *path, mode_t mode, bool nameless,
+                             struct gy_file_writer **ret, struct gy_err *err)
 {
     struct gy_file_writer *w = gy_malloc(sizeof *w);
     if (!w) {
@@ -183,10 +212,11 @@ gy_status gy_file_writer_open(const char *path, mode_t mode, struct gy_file_writ
     }
     w->fd = -1;
     w->temp = NULL;
+    w->nameless = false;
     w->used = 0;
     w->written = w->begun = 0;
     w->path = gy_strdup(path);
-    gy_status status = w->path ? open_temp(w, mode, err)
+    gy_status status = w->path ? open_temp(w, mode, nameless, err)
                                : gy_err_set(err, GY_E_NOMEM, "out of memory writing %s", path);
     if (status != GY_OK) {
         if (w->fd < 0) {
@@ -198,6 +228,18 @@ gy_status gy_file_writer_open(const char *path, mode_t mode, struct gy_file_writ
     }
     *ret = w;
     return GY_OK;
+}
+
+gy_status gy_file_writer_open(const char *path, mode_t mode, struct gy_file_writer **ret,
+                              struct gy_err *err)
+{
+    return open_writer(path, mode, false, ret, err);
+}
+
+gy_status gy_file_writer_open_nameless(const char *path, mode_t mode, struct gy_file_writer **ret,
+                                       struct gy_err *err)
+{
+    return open_writer(path, mode, true, ret, err);
 }
 
 /* Of a large file the disk gets what is there early, so that the fsync at its end finds little to
@@ -245,6 +287,14 @@ gy_status gy_file_writer_commit(struct gy_file_writer *w, const char *path_or_nu
     GY_TRY(folder_of(path, dir, err));
     GY_TRY(flush(w, err));
     GY_TRY(sync_fd(w->fd, w->temp, err));
+    if (w->nameless) {
+        char link[40];
+        link_path(w, link);
+        if (linkat(AT_FDCWD, link, AT_FDCWD, w->temp, AT_SYMLINK_FOLLOW) != 0) {
+            return gy_err_sys(err, errno, "can not write %s", path);
+        }
+        w->nameless = false;
+    }
     int fd = w->fd;
     w->fd = -1;
     if (close(fd) != 0) {
@@ -264,7 +314,7 @@ void gy_file_writer_free(struct gy_file_writer *w)
         return;
     }
     close_quietly(w->fd);
-    if (w->temp) {
+    if (w->temp && !w->nameless) {
         (void)unlink(w->temp); /* aborting: a leftover is only clutter */
     }
     gy_free(w->temp);

@@ -23,6 +23,10 @@ GY_CHECKED gy_status gy_file_write(const char *path, struct gy_str bytes, mode_t
 struct gy_file_writer;
 GY_CHECKED gy_status gy_file_writer_open(const char *path, mode_t mode, struct gy_file_writer **ret,
                                          struct gy_err *err);
+/* The same without a name until commit, where the file system can: a process that is killed leaves
+ * nothing behind. For large files. */
+GY_CHECKED gy_status gy_file_writer_open_nameless(const char *path, mode_t mode,
+                                                  struct gy_file_writer **ret, struct gy_err *err);
 GY_CHECKED gy_status gy_file_writer_write(struct gy_file_writer *w, struct gy_str bytes,
                                           struct gy_err *err);
 GY_CHECKED gy_status gy_file_writer_commit(struct gy_file_writer *w, const char *path_or_null,

@@ -659,6 +659,7 @@ static gy_status check_fields(struct gy_checker *c, size_t raw_bytes, bool utf8,
         return gy_buf_check(out, "the canonical records", err);
     }
     char *to = line;
+    GY_REQUIRE(c->values || c->fields);
     c->has_values = true;
     const bool quick = utf8 && !c->values;
     for (size_t i = 0; i < c->n_targets; i++) {

@@ -432,7 +432,7 @@ static gy_status prepare(struct ingest *g, struct gy_err *err)
     }
     GY_TRY(gy_dir_make(o->out_dir, err));
     GY_TRY(gy_path_join(g->r->path, sizeof g->r->path, o->out_dir, "data.csv", err));
-    GY_TRY(gy_file_writer_open(g->r->path, 0666, &g->writer, err));
+    GY_TRY(gy_file_writer_open_nameless(g->r->path, 0666, &g->writer, err));
     return o->on_duplicate == GY_DUPLICATE_LAST ? gy_file_aside(o->out_dir, &g->spool, err) : GY_OK;
 }
 

@@ -209,7 +209,8 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     source = folder / f"bench-{o.size}.csv"
     if not source.exists():
-        make(source, o.size)
+        make(folder / "making.csv", o.size)
+        (folder / "making.csv").rename(source)
     (folder / "schema.yaml").write_text(SCHEMA % "")
     (folder / "unique.yaml").write_text(SCHEMA % ", unique: true")
     python = peers(pathlib.Path(o.peers)) if set(wanted) - {"gyre", "gyre-unique"} else None

@@ -136,6 +136,33 @@ static int inject(void *ctx, const char *op, const char *path)
 
 /* Whatever step fails, the old content stays and no temporary file does. Only the fsync of the
  * folder comes too late for the old content: the new one is in place then, whole. */
+/* Until it is committed, a nameless one is not in its folder. */
+static void test_nameless_writer(void **state)
+{
+    (void)state;
+    struct gy_err err = GY_ERR_INIT;
+    for (int commit = 0; commit < 2; commit++) {
+        GY_AUTO(gy_file_writer_free) struct gy_file_writer *w = NULL;
+        assert_status(GY_OK, gy_file_write(g_path, GY_STR("old"), 0600, &err), err);
+        assert_status(GY_OK, gy_file_writer_open_nameless(g_path, 0640, &w, &err), err);
+        assert_status(GY_OK, gy_file_writer_write(w, GY_STR("new"), &err), err);
+        if (entries(g_dir) == 2) {
+            print_message("this file system has no files without a name\n");
+        } else {
+            assert_int_equal(entries(g_dir), 1);
+        }
+        if (commit) {
+            struct stat st;
+            assert_status(GY_OK, gy_file_writer_commit(w, NULL, &err), err);
+            assert_int_equal(stat(g_path, &st), 0);
+            assert_int_equal(st.st_mode & 0137, 0);
+        }
+        gy_file_writer_free(GY_TAKE(w));
+        assert_int_equal(entries(g_dir), 1);
+        assert_content(g_path, commit ? "new" : "old");
+    }
+}
+
 static void test_faults_leave_the_old_file(void **state)
 {
     (void)state;
@@ -301,6 +328,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_write_and_read, setup, teardown),
         cmocka_unit_test_setup_teardown(test_read_ceiling, setup, teardown),
         cmocka_unit_test_setup_teardown(test_writer_streams, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_nameless_writer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_faults_leave_the_old_file, setup, teardown),
         cmocka_unit_test_setup_teardown(test_folders, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_folder_of_a_file_is_made, setup, teardown),

@@ -299,7 +299,7 @@ static size_t make_files(struct gy_rng *rng, struct gy_buf *files, const char **
     static const char *const csv[] = {"0.csv", "1.csv", "2.csv"}, *const json[] = {
                                                                       "j0.jsn", "j1.jsn", "j2.jsn"};
     const size_t n = 1 + gy_rng_below(rng, MAX_FILES);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && i < MAX_FILES; i++) {
         const bool lines = gy_rng_below(rng, 4) == 0;
         gy_buf_reset(&files[i]);
         if (lines) {
