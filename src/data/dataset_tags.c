@@ -5,23 +5,22 @@
 #include "data/dataset_internal.h"
 #include "store/scope.h"
 
-static gy_status grow(struct gy_arena *a, void **items, size_t n, size_t *cap, size_t bytes,
-                      struct gy_err *err)
+/* Room for one more of a list in the arena; NULL: out of memory. */
+static void *push(struct gy_arena *a, void **items, size_t n, size_t *cap, size_t bytes)
 {
-    if (n < *cap) {
-        return GY_OK;
+    if (n == *cap) {
+        size_t more = *cap ? *cap * 2 : 16;
+        void *grown = gy_arena_calloc(a, more, bytes);
+        if (!grown) {
+            return NULL;
+        }
+        if (n > 0) {
+            memcpy(grown, *items, n * bytes);
+        }
+        *items = grown;
+        *cap = more;
     }
-    size_t more = *cap ? *cap * 2 : 16;
-    void *grown = gy_arena_calloc(a, more, bytes);
-    if (!grown) {
-        return gy_dataset_no_memory(err);
-    }
-    if (n > 0) {
-        memcpy(grown, *items, n * bytes);
-    }
-    *items = grown;
-    *cap = more;
-    return GY_OK;
+    return (char *)*items + n * bytes;
 }
 
 /* ---- descriptions ---- */
@@ -81,8 +80,10 @@ gy_status gy_dataset_tags(struct gy_db *db, struct gy_str name, struct gy_arena 
         if (!row) {
             break;
         }
-        GY_TRY(grow(a, &items, n, &cap, sizeof(struct gy_dataset_tag), err));
-        struct gy_dataset_tag *t = (struct gy_dataset_tag *)items + n;
+        struct gy_dataset_tag *t = push(a, &items, n, &cap, sizeof *t);
+        if (!t) {
+            return gy_dataset_no_memory(err);
+        }
         GY_TRY(gy_col_copy(st, 0, a, &t->name, err));
         GY_TRY(gy_col_copy(st, 1, a, &t->tag, err));
         t->version = gy_col_i64(st, 2);
@@ -113,8 +114,10 @@ gy_status gy_dataset_tag_changes(struct gy_db *db, struct gy_str name, size_t ma
         if (!row) {
             break;
         }
-        GY_TRY(grow(a, &items, n, &cap, sizeof(struct gy_dataset_tag_change), err));
-        struct gy_dataset_tag_change *c = (struct gy_dataset_tag_change *)items + n;
+        struct gy_dataset_tag_change *c = push(a, &items, n, &cap, sizeof *c);
+        if (!c) {
+            return gy_dataset_no_memory(err);
+        }
         GY_TRY(gy_col_copy(st, 0, a, &c->tag, err));
         c->from_version = gy_col_i64(st, 1);
         c->to_version = gy_col_i64(st, 2);

@@ -151,8 +151,8 @@ static void test_damaged_logs_add_nothing(void **state)
 {
     (void)state;
     struct call c = {.name = GY_STR("damaged"), .version = 1};
-    static const char *const bad[] = {LETTER("0", "\"RANGE\"", "0") "not JSON\n",
-                                      LETTER("0", "\"RANGE\"", "0") "{\"row\":1}\n"};
+    static const char *const bad[] = {(LETTER("0", "\"RANGE\"", "0") "not JSON\n"),
+                                      (LETTER("0", "\"RANGE\"", "0") "{\"row\":1}\n")};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_int_equal(gy_file_write(g_path, gy_str_c(bad[i]), 0666, NULL), GY_OK);
         assert_int_not_equal(gy_store_write(g_store, add_fn, &c, NULL), GY_OK);

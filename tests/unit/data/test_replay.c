@@ -106,8 +106,7 @@ static void test_letters(void **state)
         "{\"data_b64\":\"/wA\"}",
         "{\"data\":\"\",\"id\":\"\"}",
         "{\"data\":\"\",\"id\":\"../x\"}",
-        "{\"data\":\"\",\"id\":"
-        "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}",
+        "{\"data\":\"\",\"id\":\"" HEX_A "\"}",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_int_equal(read_letter(bad[i], &r), GY_E_INVALID);
