@@ -356,10 +356,10 @@ static gy_status read_schema(struct replay_call *c, yyjson_val *schema, struct g
 {
     GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
     struct gy_jw w;
+    gy_buf_init(&text, GY_MAX_YAML);
     if (!schema || yyjson_is_null(schema)) {
         return GY_OK;
     }
-    gy_buf_init(&text, GY_MAX_YAML);
     gy_jw_init(&w, &text);
     gy_jw_val(&w, schema);
     GY_TRY(gy_buf_check(&text, "the schema", err));
@@ -474,10 +474,10 @@ static gy_status keep(struct replay_call *c, const char *table, struct gy_err *e
     const struct gy_replay_result *r = &c->result;
     GY_AUTO_DONE(gy_buf_done) struct gy_buf schema;
     char sha256[GY_SHA256_HEX];
+    gy_buf_init(&schema, GY_MAX_YAML);
     if (r->accepted == 0) {
         return c->n > 0 ? gy_store_write(c->app->store, refused_closure, c, err) : GY_OK;
     }
-    gy_buf_init(&schema, GY_MAX_YAML);
     gy_schema_json(c->schema, &schema);
     GY_TRY(gy_buf_check(&schema, "the schema", err));
     GY_TRY(gy_objects_put_file(c->app->objects, table, sha256, err));

@@ -38,13 +38,13 @@ static gy_status fetch(struct comparing *c, const char *ref, const char *name, s
 {
     GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
     struct gy_jw w;
+    gy_buf_init(&text, GY_MAX_YAML);
     GY_TRY(gy_path_join(s->path, sizeof s->path, c->dir, name, err));
     GY_TRY(gy_cli_dataset_get(c->cli, ref, s->path, &s->answer, err));
     yyjson_val *schema = gy_json_get(s->answer.root, "schema");
     if (!yyjson_is_obj(schema)) {
         return GY_OK;
     }
-    gy_buf_init(&text, GY_MAX_YAML);
     gy_jw_init(&w, &text);
     gy_jw_val(&w, schema);
     GY_TRY(gy_buf_check(&text, "a schema", err));
