@@ -268,11 +268,11 @@ static gy_status write_file(struct gy_query_sql *q, struct gy_str sql, const str
     GY_AUTO(gy_duck_rows_free) struct gy_duck_rows *r = NULL;
     GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
     char fresh[GY_MAX_PATH];
+    gy_buf_init(&text, GY_DUCK_MAX_SQL);
     int n = snprintf(fresh, sizeof fresh, "%s.%lld.tmp", o->output, (long long)getpid());
     if (n < 0 || (size_t)n >= sizeof fresh) {
         return gy_err_set(err, GY_E_TOOBIG, "the path is too long");
     }
-    gy_buf_init(&text, GY_DUCK_MAX_SQL);
     GY_TRY(copy_sql(sql, o, fresh, &text, err));
     GY_TRY(gy_dir_make_for(o->output, err));
     GY_TRY(watch_start(w, q, err));
