@@ -2,7 +2,7 @@
 """gyre subject on a project without a server: who is found, exported, held and erased, and what stays as it was."""
 
 import json
-import sqlite3
+import random
 
 import pytest
 
@@ -130,9 +130,9 @@ def test_export_has_everything(tmp_path):
 def test_the_audit_log_and_the_ledger_do_not_keep_the_id(tmp_path):
     project(tmp_path, [(WHO, 60), ("P-1aaaa", 61)])
     erase(tmp_path, WHO)
-    with sqlite3.connect(tmp_path / ".gyre" / "gyre.db") as db:
-        rows = db.execute("SELECT action, subject FROM audit WHERE action LIKE '%subjects%'").fetchall()
-    assert [r for r in rows if r[0].endswith("/erase") and "subject=" in r[1]]
+    rows = gyre(tmp_path, "audit", "list")["rows"]
+    assert [r for r in rows if r["action"].endswith("/erase") and r["subject"].startswith("subject=")]
+    assert WHO not in json.dumps(rows)
     assert gyre(tmp_path, "audit", "verify")["ok"]
     ledger = list((tmp_path / ".gyre" / "erasures").glob("*.json"))
     assert len(ledger) == 1 and json.loads(ledger[0].read_text())["reason"] == "request 17"
@@ -151,3 +151,21 @@ def test_other_files_of_the_data_folder(tmp_path, suffix):
     assert places(erase(tmp_path, WHO), "erased") == {("file", f"raw/x{suffix}"): 1}
     got = gzip.decompress(path.read_bytes()) if suffix == ".csv.gz" else path.read_bytes()
     assert got.decode() == kept
+
+
+def test_models_say_what_they_were_trained_on(tmp_path):
+    draw = random.Random(1)
+    rates = [draw.randint(40, 180) for _ in range(300)]
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "schema.yaml").write_text(SCHEMA % ("string", "subject") + "  - {name: sick, type: int, values: [0, 1], role: label}\n")
+    (tmp_path / "raw" / "a.csv").write_text("patient,hr,sick\n" + "".join(
+        f"{WHO if i == 5 else f'P-{i}'},{h},{int(h + draw.randint(-20, 20) > 100)}\n" for i, h in enumerate(rates)))
+    gyre(tmp_path, "data", "ingest", "--data-loc", "raw", "--file-name", "a.csv", "--output-path", "data", "--dlq", "dlq.log")
+    trained = support.run_gyre("train", "data/data.csv", "--target", "sick", "--learner", "logistic", "--register", "m", cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    assert gyre(tmp_path, "models", "show", "m/1")["erased_subjects"] is None
+    erase(tmp_path, WHO)
+    assert gyre(tmp_path, "models", "show", "m/1")["erased_subjects"] == "a@1 (1 rows)"
+    card = support.run_gyre("models", "card", "m/1", cwd=tmp_path)
+    assert "trained on erased subjects: a@1 (1 rows)" in card.stdout
+    assert holders(tmp_path, WHO) == []  # not in the package, nor in what the run logged
