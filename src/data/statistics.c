@@ -182,22 +182,21 @@ static double read_number(yyjson_val *v)
 static gy_status read_type(yyjson_val *v, struct gy_statistics_column *c, struct gy_err *err)
 {
     struct gy_str type = gy_json_str(v, "type"), role = gy_json_str(v, "role");
+    bool has_type = false, has_role = false;
     for (int t = GY_TYPE_INT; t <= GY_TYPE_IMAGE; t++) {
         if (gy_str_eqc(type, gy_type_name((enum gy_type)t))) {
             c->type = (enum gy_type)t;
             c->numeric = t != GY_TYPE_STRING && t != GY_TYPE_IMAGE && !c->list;
-            type = GY_STR_NULL;
-            break;
+            has_type = true;
         }
     }
     for (int r = GY_ROLE_FEATURE; r <= GY_ROLE_WEIGHT; r++) {
         if (gy_str_eqc(role, gy_role_name((enum gy_role)r))) {
             c->role = (enum gy_role)r;
-            role = GY_STR_NULL;
-            break;
+            has_role = true;
         }
     }
-    return type.p || role.p ? bad(err, "a type or role that is not known") : GY_OK;
+    return has_type && has_role ? GY_OK : bad(err, "a type or role that is not known");
 }
 
 static gy_status read_top(yyjson_val *v, struct gy_arena *arena, struct gy_statistics_column *c,

@@ -428,6 +428,8 @@ static void test_parse_refuses(void **state)
         "{\"format\":\"gyre.statistics/1\",\"rows\":-1}",
         "{\"format\":\"gyre.statistics/1\",\"rows\":1.5}",
         "{\"format\":\"gyre.statistics/1\",\"columns\":[{}]}",
+        "{\"format\":\"gyre.statistics/1\",\"columns\":[{\"name\":\"a\"}]}",
+        "{\"format\":\"gyre.statistics/1\",\"columns\":[{\"name\":\"a\",\"role\":\"id\"}]}",
         "{\"format\":\"gyre.statistics/1\",\"columns\":[{\"name\":\"a\",\"type\":\"int\"}]}",
         "{\"format\":\"gyre.statistics/1\",\"columns\":[{\"name\":\"a\",\"type\":\"odd\"}]}",
         "{\"format\":\"gyre.statistics/1\",\"columns\":[{\"name\":\"a\",\"type\":\"string\"},"
