@@ -188,7 +188,9 @@ static gy_status find_keys(const struct gy_dvc_settings *s, struct gy_s3_keys *k
         (void)snprintf(keys->access, sizeof keys->access, "%" GY_STR_F, GY_STR_A(access));
         (void)snprintf(keys->secret, sizeof keys->secret, "%" GY_STR_F, GY_STR_A(secret));
         (void)snprintf(keys->token, sizeof keys->token, "%" GY_STR_F, GY_STR_A(token));
-        (void)snprintf(region, GY_S3_MAX_REGION, "%s", region[0] ? region : "us-east-1");
+        if (!region[0]) {
+            (void)snprintf(region, GY_S3_MAX_REGION, "us-east-1");
+        }
     } else if (status != GY_OK) {
         if (err) {
             *err = why;

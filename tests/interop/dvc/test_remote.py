@@ -137,6 +137,39 @@ def test_each_output_has_its_remote(tmp_path, s3):
     assert (repo.path / "b").read_bytes() == b"to the cloud"
 
 
+@pytest.mark.parametrize("how", ["settings over the environment", "environment", "profile", "named file"])
+def test_where_keys_come_from(how, tmp_path, s3):
+    import s3server
+    none = tmp_path / "none"
+    none.write_text("")
+    env = {"AWS_REGION": "us-east-1", "AWS_SHARED_CREDENTIALS_FILE": str(none), "AWS_CONFIG_FILE": str(none)}
+    wrong, right = {"AWS_ACCESS_KEY_ID": "other", "AWS_SECRET_ACCESS_KEY": "other"}, (s3server.ACCESS, s3server.SECRET)
+    keys = dict(zip(("access_key_id", "secret_access_key"), right))
+    file = tmp_path / "credentials"
+    file.write_text("[lab]\naws_access_key_id = %s\naws_secret_access_key = %s\n" % right)
+    settings = {"endpointurl": s3.endpoint}
+    if how == "environment":
+        env.update({"AWS_ACCESS_KEY_ID": right[0], "AWS_SECRET_ACCESS_KEY": right[1]})
+    elif how == "profile":
+        env.update({**wrong, "AWS_SHARED_CREDENTIALS_FILE": str(file)})
+        settings["profile"] = "lab"
+    elif how == "named file":
+        settings.update({"profile": "lab", "credentialpath": str(file)})
+        del env["AWS_SHARED_CREDENTIALS_FILE"]
+    else:
+        env.update(wrong)
+        settings.update(keys)
+    repo = dvcs.Repo(tmp_path / "r", tmp_path, env=env)
+    repo.gyre("data", "remote", "add", "-d", "s", "s3://" + s3.bucket("keys-" + how.split()[0]))
+    for key, value in settings.items():
+        repo.gyre("data", "remote", "modify", "s", key, value)
+    dvcs.plant(repo.path, {"a": b"a"})
+    repo.gyre("data", "add", "a")
+    assert repo.gyre_json("data", "push")["pushed"] == 1
+    assert repo.gyre_json("data", "push")["present"] == 1
+    assert "up to date" in repo.dvc("push")
+
+
 def test_inherited_settings(tmp_path, s3):
     """remote://: url and keys of the one below."""
     import s3server
