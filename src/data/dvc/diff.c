@@ -147,13 +147,13 @@ static void differ(const struct index *was, const struct index *now, struct gy_d
         const struct thing *w = i < was->n ? &was->things[i] : NULL;
         const struct thing *h = k < now->n ? &now->things[k] : NULL;
         int order = !w ? 1 : !h ? -1 : by_path(w, h);
-        if (order < 0) {
+        if (w && order < 0) {
             d[n++] = (struct gy_dvc_difference){
                 .delta = GY_DVC_D_DELETED, .old_path = w->path, .old_oid = w->oid};
-        } else if (order > 0) {
+        } else if (h && order > 0) {
             d[n++] = (struct gy_dvc_difference){
                 .delta = GY_DVC_D_ADDED, .new_path = h->path, .new_oid = h->oid};
-        } else if (!same(&w->oid, &h->oid)) {
+        } else if (w && h && !same(&w->oid, &h->oid)) {
             d[n++] =
                 (struct gy_dvc_difference){GY_DVC_D_MODIFIED, w->path, h->path, w->oid, h->oid};
         }

@@ -597,6 +597,20 @@ static gy_status sign_again(const struct gy_buf *text, struct gy_buf *ret, struc
     return gy_buf_check(ret, "a .dvc file", err);
 }
 
+/* What someone changed here is not replaced by what is new elsewhere. */
+static gy_status need_unchanged(struct gy_dvc_repo *r, const struct gy_dvc_out *out,
+                                struct gy_arena *a, struct gy_err *err)
+{
+    struct gy_dvc_tree t;
+    struct gy_dvc_tree_options o = {.legacy = out->oid.legacy};
+    GY_TRY(gy_dvc_tree(r, out->path, &o, a, &t, err));
+    if (!t.exists || strcmp(t.oid.hex, out->oid.hex) == 0) {
+        return GY_OK;
+    }
+    (void)gy_err_set(err, GY_E_CONFLICT, "%" GY_STR_F " was changed here", GY_STR_A(out->path));
+    return gy_err_hint(err, "gyre data checkout --force brings back what was imported");
+}
+
 static gy_status update(struct gy_dvc_repo *r, const struct imported *i, struct gy_dvc_out *out,
                         const char *rev, struct gy_arena *a, struct gy_dvc_imported *ret,
                         struct gy_err *err)
@@ -621,6 +635,7 @@ static gy_status update(struct gy_dvc_repo *r, const struct imported *i, struct 
         if (from.path[0] != '/') {
             return gy_err_set(err, GY_E_UNSUPPORTED, "'%s' is updated by dvc update", from.path);
         }
+        GY_TRY(need_unchanged(r, out, a, err));
         GY_TRY(take_from_outside(r, from.path, out, a, err));
     }
     GY_TRY(rewrite(i, &from, out, &dep, err));

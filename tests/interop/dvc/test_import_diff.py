@@ -61,6 +61,10 @@ def test_imports_from_outside(tmp_path):
     said = ours.gyre_json("data", "update", "one file.dvc", "renamed.dvc")
     assert [o["changed"] for o in said["outs"]] == [True, False]
     same(theirs, ours, "one file.dvc", "renamed.dvc")
+    (ours.path / "renamed/a").write_text("mine")
+    dvcs.plant(outside, {"folder/a": b"theirs"})
+    assert "was changed here" in ours.gyre("data", "update", code=6).stderr
+    assert (ours.path / "renamed/a").read_text() == "mine"
     for url in ("s3://b/x", "https://h/x"):
         assert "import-url" in ours.gyre("data", "import", url, code=20).stderr
 
