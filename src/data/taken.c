@@ -184,18 +184,20 @@ static gy_status forget(struct gy_db *db, struct gy_str name, struct gy_err *err
 }
 
 static gy_status add_object(struct gy_db *db, struct gy_str name, const struct gy_taken_step *s,
-                            const struct gy_taken_object *o, int64_t version, struct gy_err *err)
+                            const struct gy_taken_object *o, int64_t version, struct gy_str actor,
+                            struct gy_err *err)
 {
     int64_t added = 0;
     if (o->object.n == 0 || o->object.n > GY_TAKEN_MAX_OBJECT || o->mark.n > GY_TAKEN_MAX_MARK) {
         return gy_err_set(err, GY_E_INVALID, "an object's name or mark is too long");
     }
-    GY_TRY(gy_db_exec(db,
-                      "INSERT INTO dataset_source_objects (workspace_id, name, source, object, "
-                      "mark, version) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                      GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(name), gy_vs(s->source),
-                              gy_vs(o->object), gy_vs(o->mark), gy_vi(version)),
-                      &added, err));
+    GY_TRY(gy_db_exec(
+        db,
+        "INSERT INTO dataset_source_objects (workspace_id, name, source, object, "
+        "mark, version, actor, created_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(name), gy_vs(s->source), gy_vs(o->object),
+                gy_vs(o->mark), gy_vi(version), gy_vs(actor), gy_vi(gy_now_us())),
+        &added, err));
     return added ? GY_OK : overtaken(name, "an object was taken", err);
 }
 
@@ -212,17 +214,19 @@ gy_status gy_taken_end(struct gy_db *db, struct gy_str name, const struct gy_tak
     if (s->restart) {
         GY_TRY(forget(db, name, err));
     }
+    const int64_t now_us = gy_now_us();
     GY_TRY(gy_db_exec(
         db,
         "INSERT INTO dataset_sources (workspace_id, name, source, watermark, version, actor, "
-        "updated_us) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (workspace_id, name, source) DO "
+        "created_us, updated_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (workspace_id, name, "
+        "source) DO "
         "UPDATE SET watermark = excluded.watermark, version = excluded.version, "
         "actor = excluded.actor, updated_us = excluded.updated_us",
         GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(name), gy_vs(s->source), gy_vs(s->watermark),
-                gy_vi(version), gy_vs(actor), gy_vi(gy_now_us())),
+                gy_vi(version), gy_vs(actor), gy_vi(now_us), gy_vi(now_us)),
         NULL, err));
     for (size_t i = 0; i < s->n_objects; i++) {
-        GY_TRY(add_object(db, name, s, &s->objects[i], version, err));
+        GY_TRY(add_object(db, name, s, &s->objects[i], version, actor, err));
     }
     return GY_OK;
 }

@@ -18,13 +18,15 @@
  * before its rows do. */
 #define UNFINISHED(X) X("upload_parts", "sha256", "")
 
-/* Digests of other things: packages, rows a gate judged, files as they were before ingest, tokens.
+/* Digests of other things: packages, rows a gate judged, files as they were before ingest and their
+ * names, tokens.
  */
 #define OTHERS(X)                              \
     X("dataset_versions", "source_sha256", "") \
     X("verdicts", "data_sha256", "")           \
     X("uploads", "sha256", "")                 \
     X("tokens", "sha256", "")                  \
+    X("dataset_source_objects", "object", "")  \
     X("schema_migrations", "sha256", "")
 
 struct column {

@@ -9,6 +9,7 @@ CREATE TABLE dataset_sources (
     watermark TEXT,
     version INTEGER NOT NULL,
     actor TEXT NOT NULL,
+    created_us INTEGER NOT NULL,
     updated_us INTEGER NOT NULL,
     PRIMARY KEY (workspace_id, name, source)
 );
@@ -21,5 +22,7 @@ CREATE TABLE dataset_source_objects (
     object TEXT NOT NULL,
     mark TEXT NOT NULL,
     version INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    created_us INTEGER NOT NULL,
     PRIMARY KEY (workspace_id, name, source, object)
 );
