@@ -53,7 +53,7 @@ double gy_comparator_limit(const struct gy_comparator *c, enum gy_measure m)
 
 static double rest_of(const struct gy_statistics_column *c)
 {
-    double rest = (double)c->count;
+    double rest = (double)(c->list ? c->n_values : c->count);
     for (size_t i = 0; i < c->n_top; i++) {
         rest -= (double)c->top[i].count;
     }

@@ -388,6 +388,35 @@ static gy_status execute(struct gy_duck_rows *r, struct gy_err *err)
                : failed(r->duck, LIB->result_error(&r->result), err);
 }
 
+static gy_status drain(struct gy_duck_rows *r, struct gy_err *err)
+{
+    for (size_t n = 1; n > 0;) {
+        GY_TRY(gy_duck_next(r, &n, err));
+    }
+    return GY_OK;
+}
+
+/* The last of what DuckDB made of a statement gives the rows; PIVOT without IN first looks at the
+ * values that become columns. */
+static gy_status run_parts(struct gy_duck *d, duckdb_extracted_statements all, idx_t n,
+                           const struct gy_duck_param *params, size_t n_params,
+                           struct gy_duck_rows **ret, struct gy_err *err)
+{
+    for (idx_t i = 0; i < n; i++) {
+        GY_AUTO(gy_duck_rows_free) struct gy_duck_rows *r = NULL;
+        const bool last = i + 1 == n;
+        GY_TRY(prepare(d, all, i, &r, err));
+        GY_TRY(bind(r->statement, params, last ? n_params : 0, err));
+        GY_TRY(execute(r, err));
+        if (last) {
+            *ret = GY_TAKE(r);
+            return GY_OK;
+        }
+        GY_TRY(drain(r, err));
+    }
+    return gy_err_set(err, GY_E_INVALID, "the SQL can not be taken apart into statements");
+}
+
 /* One statement, whose text ends in NUL. */
 static gy_status run_one(struct gy_duck *d, const char *sql, const struct gy_duck_param *params,
                          size_t n_params, struct gy_duck_rows **ret, struct gy_err *err)
@@ -395,26 +424,9 @@ static gy_status run_one(struct gy_duck *d, const char *sql, const struct gy_duc
     duckdb_extracted_statements all = NULL;
     const idx_t n = LIB->extract_statements(d->connection, sql, &all);
     const char *why = LIB->extract_statements_error(all);
-    gy_status status = GY_OK;
-    if (why) {
-        status = failed(d, why, err);
-    } else if (n != 1) { /* told apart otherwise than we do */
-        status = gy_err_set(err, GY_E_INVALID, "the SQL can not be taken apart into statements");
-    } else {
-        status = prepare(d, all, 0, ret, err);
-    }
+    gy_status status = why ? failed(d, why, err) : run_parts(d, all, n, params, n_params, ret, err);
     LIB->destroy_extracted(&all);
-    GY_TRY(status);
-    GY_TRY(bind((*ret)->statement, params, n_params, err));
-    return execute(*ret, err);
-}
-
-static gy_status drain(struct gy_duck_rows *r, struct gy_err *err)
-{
-    for (size_t n = 1; n > 0;) {
-        GY_TRY(gy_duck_next(r, &n, err));
-    }
-    return GY_OK;
+    return status;
 }
 
 /* Behind its statement, `rest` holds no other one. */

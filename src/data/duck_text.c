@@ -269,6 +269,12 @@ static void add_timestamp(struct gy_buf *out, int64_t units, int64_t units_s, bo
     gy_buf_addc(out, zone ? "+00" : "");
 }
 
+/* The infinities stay what they are. */
+static int64_t milli_to_micro(int64_t ms)
+{
+    return ms == INT64_MAX || ms == -INT64_MAX ? ms : (int64_t)((uint64_t)ms * 1000);
+}
+
 static void add_time_tz(struct gy_buf *out, uint64_t bits)
 {
     const int32_t offset = 57599 - (int32_t)(bits & 0xffffff); /* seconds east */
@@ -395,7 +401,7 @@ static bool add_scalar(const struct gy_duck_node *n, const void *data, uint64_t 
         add_timestamp(out, i64[row], 1, false);
         return false;
     case GY_DUCK_TIMESTAMP_MS:
-        add_timestamp(out, i64[row] * 1000, US_S, false);
+        add_timestamp(out, milli_to_micro(i64[row]), US_S, false);
         return false;
     case GY_DUCK_TIMESTAMP:
     case GY_DUCK_TIMESTAMP_TZ:

@@ -281,14 +281,19 @@ gy_status gy_parquet_cache_make(const struct gy_parquet_cache_key *k, const char
     if (status == GY_OK) {
         status = gy_file_digest(fresh, sha256, NULL, NULL, err);
     }
-    if (status == GY_OK && (stat(fresh, &s) != 0 || rename(fresh, ret_path) != 0)) {
+    if (status == GY_OK && stat(fresh, &s) != 0) {
+        status = gy_err_sys(err, errno, "writing '%s'", fresh);
+    }
+    if (status == GY_OK) { /* first: a file without a note is taken for damaged, and removed */
+        status = write_note(note, &s, sha256, err);
+    }
+    if (status == GY_OK && rename(fresh, ret_path) != 0) {
         status = gy_err_sys(err, errno, "writing '%s'", ret_path);
     }
     if (status != GY_OK) {
         (void)unlink(fresh);
-        return status;
     }
-    return write_note(note, &s, sha256, err);
+    return status;
 }
 
 struct dropping {

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "data/statistics.h"
+#include "data/tally.h"
 
 static int by_text(const void *a, const void *b)
 {
@@ -15,7 +16,7 @@ static bool is_domain(const struct gy_statistics_column *st, int64_t max_domain)
 {
     return st->type == GY_TYPE_STRING && st->role != GY_ROLE_ID && st->role != GY_ROLE_SUBJECT &&
            st->distinct_exact && st->top_is_all && st->distinct > 0 && st->distinct <= max_domain &&
-           2 * st->distinct <= st->count;
+           2 * st->distinct <= st->count && st->max_length <= GY_TALLY_MAX_TEXT; /* else cut */
 }
 
 static gy_status set_domain(struct gy_schema *s, struct gy_column *c,

@@ -13,6 +13,7 @@
 #include "net/call.h"
 
 #define NO_COLUMN SIZE_MAX
+#define FIRST_ROWS 1024
 
 struct row {
     uint64_t key[2], rest[2];
@@ -146,7 +147,7 @@ static gy_status add_row(struct diff *x, struct table *t, const struct gy_csv_it
                           GY_TABLE_DIFF_MAX_ROWS);
     }
     if (t->n == t->cap) {
-        size_t cap = t->cap ? 2 * t->cap : 1024;
+        size_t cap = 2 * t->cap;
         struct row *more = gy_reallocarray(t->rows, cap, sizeof *more);
         if (!more) {
             return no_memory(err);
@@ -408,7 +409,12 @@ static gy_status open_table(struct table *t, const char *path, struct gy_err *er
 {
     t->path = path;
     t->fd = open(path, O_RDONLY | O_CLOEXEC);
-    return t->fd >= 0 ? GY_OK : gy_err_sys(err, errno, "opening '%s'", path);
+    if (t->fd < 0) {
+        return gy_err_sys(err, errno, "opening '%s'", path);
+    }
+    t->cap = FIRST_ROWS; /* there even when there is no row: what sorts and copies wants a place */
+    t->rows = gy_calloc(t->cap, sizeof *t->rows);
+    return t->rows ? GY_OK : no_memory(err);
 }
 
 static gy_status find(struct diff *x, struct found *f, struct gy_err *err)

@@ -595,6 +595,9 @@ static gy_status put_row(struct local *l, const struct gy_csv_item *item, uint64
             gy_tablefn_null(&l->outs[i], row);
         } else {
             const struct gy_value *v = value_of(l, column);
+            if (!l->json && !v->text.p) { /* else it would pass for missing */
+                return no_memory(err);
+            }
             const enum gy_tablefn_read read = gy_tablefn_value(t, column, v, &l->outs[i], row);
             bad += read != GY_TABLEFN_FINE;
             if (read != GY_TABLEFN_FINE && !s->want_checks) {

@@ -110,7 +110,8 @@ static void draw_numbers(struct page *g, const struct gy_statistics_column *c,
                                        .high = high,
                                        .reference = o && o->count > 0 ? reference : NULL,
                                        .current = bins,
-                                       .n_bins = c->count || o ? GY_STATISTICS_BINS : 0};
+                                       .n_bins =
+                                           c->count || (o && o->count) ? GY_STATISTICS_BINS : 0};
     gy_svg_histogram(g->b, &h);
 }
 

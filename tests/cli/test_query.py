@@ -118,6 +118,13 @@ def test_standard_input_and_folders(tmp_path):
     assert rows(tmp_path, "SELECT sum(a) FROM 'd/[12].csv'") == [[3]]
 
 
+def test_pivot_finds_its_columns_and_infinity_is_told(tmp_path):
+    (tmp_path / "x.csv").write_text("id,ward,n\n1,a,2\n1,b,3\n2,a,5\n")
+    assert rows(tmp_path, "PIVOT 'x.csv' ON ward USING sum(n) GROUP BY id ORDER BY id") == [[1, 2, 3], [2, 5, None]]
+    assert rows(tmp_path, "SELECT 1; PIVOT 'x.csv' ON ward IN ('b') USING sum(n) GROUP BY id ORDER BY id") == [[1, 3], [2, None]]
+    assert rows(tmp_path, "SELECT 'infinity'::TIMESTAMP_MS, '-infinity'::TIMESTAMP_MS") == [["infinity", "-infinity"]]
+
+
 def test_parameters_and_sql_from_a_file(tmp_path):
     (tmp_path / "x.csv").write_text("id,s\n1,007\n2,a'b\n3,x\n")
     assert rows(tmp_path, "SELECT id FROM gyre_read('x.csv', all_text := true) WHERE s = $s", "-p", "s=007") == [["1"]]

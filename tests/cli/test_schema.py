@@ -27,6 +27,15 @@ def test_a_file_fulfils_the_schema_that_was_made_of_it(data_dir, tmp_path):
         assert answer["ok"] and answer["anomalies"] == [] and answer["broken"] == 0
 
 
+def test_long_texts_make_no_domain_that_cuts_them(tmp_path):
+    long = ["x" * 5000 + end for end in "ab"]
+    (tmp_path / "long.csv").write_text("n,s\n" + "".join(f"{i},{long[i % 2]}\n" for i in range(60)))
+    done = support.run_gyre("data", "schema", "infer", "long.csv", "-o", "schema.yaml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    answer = schema(tmp_path, "check", "long.csv")
+    assert answer["ok"] and answer["anomalies"] == []
+
+
 def test_what_a_real_file_shows(data_dir, tmp_path):
     columns = {c["name"]: c for c in schema(tmp_path, "infer", data_dir / "sepsis_vitals.csv")["columns"]}
     assert columns["patient_id"]["role"] == "id" and columns["patient_id"]["unique"]

@@ -233,3 +233,8 @@ def test_the_wider_table_goes_through_parquet_when_it_is_there(tmp_path, new_ser
     assert query(one, {}, sql)[1]["rows"] == before["rows"] == [[200000, 19999900000, "text of row 99999"]]
     (path,) = (pathlib.Path(one.home) / "cache" / "parquet").glob("*.parquet")
     assert query(one, {}, f"SELECT * FROM parquet_scan('{path}')")[0] == 403  # not named: not readable
+    kept = path.read_bytes()
+    for form in ("parquet", "csv"):  # named: readable, never writable
+        status, answer = query(one, {}, f"SELECT count(*) FROM wide; COPY (SELECT 1) TO '{path}' (FORMAT {form}, USE_TMP_FILE false)")
+        assert status in (403, 500), answer
+        assert path.read_bytes() == kept

@@ -58,6 +58,11 @@ static void test_rest_is_a_category(void **state)
     struct gy_statistics_column a = {.count = 10, .top = VALUES(V("x", 6)), .n_top = 1};
     struct gy_statistics_column b = {.count = 10, .top = VALUES(V("x", 9)), .n_top = 1};
     NEAR(of(GY_MEASURE_L_INFTY, &a, &b, true), 0.3);
+    /* Of lists, values are counted, and there are more of them than rows: 4 of 10 are beyond. */
+    a.list = b.list = true;
+    a.count = b.count = 5;
+    a.n_values = b.n_values = 10;
+    NEAR(of(GY_MEASURE_L_INFTY, &a, &b, true), 0.3);
 }
 
 static struct gy_statistics_column histogram(double min, double max, int64_t each)
