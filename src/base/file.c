@@ -332,8 +332,8 @@ gy_status gy_file_write(const char *path, struct gy_str bytes, mode_t mode, stru
 
 struct gy_file_appender {
     int fd;
-    int64_t size; /* before */
-    bool committed;
+    int64_t size; /* before; -1: not known */
+    bool locked, committed;
     char path[GY_MAX_PATH];
 };
 
@@ -349,7 +349,7 @@ static gy_status open_locked(struct gy_file_appender *a, mode_t mode, struct gy_
         if (a->fd < 0) {
             return gy_err_sys(err, errno, "can not open %s", a->path);
         }
-        while (flock(a->fd, LOCK_EX) != 0 && errno == EINTR) {
+        while (!(a->locked = flock(a->fd, LOCK_EX) == 0) && errno == EINTR) {
         }
         /* A file system without locks is no reason to lose what is to be written. */
         if (fstat(a->fd, &mine) != 0) {
@@ -373,6 +373,7 @@ gy_status gy_file_appender_open(const char *path, mode_t mode, struct gy_file_ap
         return gy_err_set(err, GY_E_NOMEM, "out of memory writing %s", path);
     }
     a->fd = -1;
+    a->size = -1;
     if (strlen(path) >= sizeof a->path) {
         return gy_err_set(err, GY_E_TOOBIG, "path is longer than %d bytes", GY_MAX_PATH);
     }
@@ -396,7 +397,12 @@ gy_status gy_file_appender_write(struct gy_file_appender *a, struct gy_str bytes
 
 gy_status gy_file_appender_commit(struct gy_file_appender *a, struct gy_err *err)
 {
+    char dir[GY_MAX_PATH];
     GY_TRY(sync_fd(a->fd, a->path, err));
+    if (a->size == 0) { /* it may have been made just now: its name has to last, too */
+        GY_TRY(folder_of(a->path, dir, err));
+        GY_TRY(gy_dir_sync(dir, err));
+    }
     a->committed = true;
     return GY_OK;
 }
@@ -406,7 +412,9 @@ void gy_file_appender_free(struct gy_file_appender *a)
     if (!a) {
         return;
     }
-    if (a->fd >= 0 && !a->committed && ftruncate(a->fd, a->size) != 0) {
+    /* Without a lock, lines of others may stand behind ours. */
+    const bool undo = a->fd >= 0 && a->locked && a->size >= 0 && !a->committed;
+    if (undo && ftruncate(a->fd, a->size) != 0) {
         /* Lines of a run that failed stay: they are true all the same. */
     }
     close_quietly(a->fd);

@@ -193,6 +193,18 @@ static void test_faults_leave_the_old_file(void **state)
     struct fault f = {"fsync", 1, EIO, 0};
     gy_file_set_fault(inject, &f);
     assert_int_equal(gy_file_append(g_path, GY_STR("x"), 0600, &err), GY_E_IO);
+    assert_content(g_path, rows[sizeof rows / sizeof rows[0] - 1].content);
+    /* The name of a new log has to last, too: its folder is made durable; of an old one it was. */
+    char log[160];
+    (void)snprintf(log, sizeof log, "%s/log", g_dir);
+    f = (struct fault){"fsync", 2, EIO, 0};
+    assert_int_equal(gy_file_append(log, GY_STR("x\n"), 0600, &err), GY_E_IO);
+    assert_int_equal(gy_file_size(log), 0);
+    f = (struct fault){"fsync", 3, EIO, 0};
+    assert_status(GY_OK, gy_file_append(log, GY_STR("y\n"), 0600, &err), err);
+    f = (struct fault){"fsync", 2, EIO, 0};
+    assert_status(GY_OK, gy_file_append(log, GY_STR("z\n"), 0600, &err), err);
+    assert_content(log, "y\nz\n");
     f = (struct fault){"mkdir", 1, ENOSPC, 0};
     char deep[160];
     (void)snprintf(deep, sizeof deep, "%s/a/b", g_dir);
