@@ -210,6 +210,16 @@ gy_status gy_pg_reconnect(struct gy_pg_conn *c, struct gy_err *err)
     return status;
 }
 
+/* A password with '/' or '@' that was not escaped: libpq takes parts of it for a host or a port,
+ * which its messages tell. The database's name would have them escaped, too. */
+static bool is_ambiguous(const char *url)
+{
+    const char *p = strstr(url, "://");
+    p = p ? p + 3 : url;
+    p += strcspn(p, "@/");
+    return p[0] && memchr(p + 1, '@', strcspn(p + 1, "?"));
+}
+
 /* libpq tells what is wrong with a URL by quoting it. */
 static gy_status read_url(struct gy_pg_conn *c, struct gy_err *err)
 {
@@ -218,7 +228,8 @@ static gy_status read_url(struct gy_pg_conn *c, struct gy_err *err)
     if (message) {
         c->lib->free_mem(message);
     }
-    if (!options) {
+    if (!options || is_ambiguous(c->url)) {
+        c->lib->parse_free(options);
         char shown[GY_STORE_URL_SHOWN];
         gy_err_set(err, GY_E_INVALID, "not the URL of a PostgreSQL database: %s",
                    gy_store_url_show(c->url, shown));

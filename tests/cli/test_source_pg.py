@@ -103,6 +103,9 @@ def test_errors_are_clear_and_leave_nothing(db, postgres, tmp_path):
         (url.rsplit("/", 1)[0] + "/nowhere", "SELECT 1 AS x", "does not exist"),
         (f"postgresql://{USER}:pw-word@127.0.0.1:1/x", "SELECT 1 AS x", "does not take the connection"),
         ("postgresql://u:pw-word@h/x?nope=1", "SELECT 1 AS x", "not the URL"),
+        ("postgresql://u:pw-word/y@127.0.0.1:1/x", "SELECT 1 AS x", "not the URL"),
+        ("postgresql://u:z@pw-word@127.0.0.1:1/x", "SELECT 1 AS x", "not the URL"),
+        ("postgresql://u:z@127.0.0.1/pw-word@h/x", "SELECT 1 AS x", "not the URL"),
     ]
     for at, query, message in cases:
         done = ingest(at, query, tmp_path)
