@@ -258,6 +258,12 @@ static gy_status add_file(struct gy_source_list *l, const char *path, struct gy_
     return gy_source_list_add(l, s, err);
 }
 
+static bool is_file(const char *path, const struct stat *file)
+{
+    struct stat st;
+    return file && stat(path, &st) == 0 && st.st_dev == file->st_dev && st.st_ino == file->st_ino;
+}
+
 struct walk {
     struct gy_source_list *list;
     const char *folder;
@@ -269,7 +275,6 @@ static gy_status visit(void *ctx, const char *name, bool is_dir, struct gy_err *
 {
     const struct walk *w = ctx;
     char path[GY_MAX_PATH];
-    struct stat st;
     if (name[0] == '.' || name[0] == '_' || (!is_dir && !gy_ingest_is_data_name(name))) {
         return GY_OK;
     }
@@ -282,11 +287,7 @@ static gy_status visit(void *ctx, const char *name, bool is_dir, struct gy_err *
         }
         return gy_dir_each(path, visit, &deeper, err);
     }
-    if (w->not_this && stat(path, &st) == 0 && st.st_dev == w->not_this->st_dev &&
-        st.st_ino == w->not_this->st_ino) {
-        return GY_OK;
-    }
-    return add_file(w->list, path, err);
+    return is_file(path, w->not_this) ? GY_OK : add_file(w->list, path, err);
 }
 
 static gy_status add_folder(struct gy_source_list *l, const char *path, const char *not_this,
@@ -309,6 +310,9 @@ static gy_status add_pattern(struct gy_source_list *l, const char *pattern, cons
                              struct gy_err *err)
 {
     glob_t found;
+    struct stat output;
+    const size_t before = l->n;
+    const bool there = not_this && stat(not_this, &output) == 0;
     int what = glob(pattern, GLOB_ERR, NULL, &found); /* sorted; GLOB_ERR: nothing is left out */
     gy_status status = GY_OK;
     if (what == GLOB_NOMATCH) {
@@ -321,8 +325,15 @@ static gy_status add_pattern(struct gy_source_list *l, const char *pattern, cons
                             "looking for '%s'", pattern);
     }
     for (size_t i = 0; status == GY_OK && i < found.gl_pathc; i++) {
-        status = gy_path_is_dir(found.gl_pathv[i]) ? add_folder(l, found.gl_pathv[i], not_this, err)
-                                                   : add_file(l, found.gl_pathv[i], err);
+        const char *path = found.gl_pathv[i];
+        if (gy_path_is_dir(path)) {
+            status = add_folder(l, path, not_this, err);
+        } else if (!is_file(path, there ? &output : NULL)) {
+            status = add_file(l, path, err);
+        }
+    }
+    if (status == GY_OK && l->n == before) {
+        status = gy_err_set(err, GY_E_NOTFOUND, "no file fits '%s' but the output", pattern);
     }
     globfree(&found);
     return status;

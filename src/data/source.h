@@ -110,8 +110,8 @@ GY_CHECKED gy_status gy_source_list_add(struct gy_source_list *l, struct gy_sour
 /* What a person names: "-" is standard input; a folder means its data files and those of the
  * folders in it, sorted, without hidden ones (a leading '.' or '_') and without the file not_this
  * (the output of an earlier run; may be NULL); a pattern with * ? [ that is no file's name means
- * the files that fit; else a file. Fails: NOTFOUND (nothing there, no data file in a folder), and
- * as above. */
+ * the files that fit, without not_this too; else a file. Fails: NOTFOUND (nothing there, no data
+ * file in a folder), and as above. */
 GY_CHECKED gy_status gy_source_list_add_path(struct gy_source_list *l, const char *path,
                                              const char *not_this, struct gy_err *err);
 

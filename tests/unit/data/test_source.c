@@ -366,12 +366,15 @@ static void test_a_folder_means_its_data_files(void **state)
     check_list(in_dir("d"), in_dir("d/z.csv"), "d/a.csv d/b.csv.gz d/sub/x.jsonl ");
     check_list(in_dir("d"), in_dir("d/nothing"), "d/a.csv d/b.csv.gz d/sub/x.jsonl d/z.csv ");
     check_list(in_dir("d/[az].csv"), NULL, "d/a.csv d/z.csv ");
+    check_list(in_dir("d/[az].csv"), in_dir("d/z.csv"), "d/a.csv ");
     check_list(in_dir("d/*sub"), NULL, "d/sub/x.jsonl ");
     check_list(in_dir("d/picture.png"), NULL, "d/picture.png ");
     GY_AUTO_DONE(gy_source_list_done) struct gy_source_list l = {0};
     struct gy_err err = GY_ERR_INIT;
     assert_status(GY_E_NOTFOUND, gy_source_list_add_path(&l, in_dir("empty"), NULL, &err), err);
     assert_status(GY_E_NOTFOUND, gy_source_list_add_path(&l, in_dir("d/*.tsv"), NULL, &err), err);
+    assert_status(GY_E_NOTFOUND,
+                  gy_source_list_add_path(&l, in_dir("d/z*"), in_dir("d/z.csv"), &err), err);
 }
 
 int main(void)
