@@ -244,11 +244,28 @@ bool gy_dlq_is_note(yyjson_val *letter)
     return gy_json_get(letter, "erased") && !gy_json_get(letter, "codes");
 }
 
+/* What a letter that is too long says before its record, as JSON; nothing when it is none. */
+static void cut_letter(struct gy_str line, struct gy_buf *out)
+{
+    const size_t data = gy_str_find_str(line, GY_STR(",\"data")); /* quotes in texts are escaped */
+    if (data != SIZE_MAX) {
+        gy_buf_add(out, gy_str_sub(line, 0, data));
+        gy_buf_add_char(out, '}');
+    }
+}
+
 static bool give_line(struct gy_str line, int64_t number, gy_dlq_fn fn, void *ctx)
 {
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf cut;
+    struct gy_str json = line;
     yyjson_val *letter = NULL;
-    if (gy_json_parse(line, &doc, NULL) == GY_OK && yyjson_is_obj(yyjson_doc_get_root(doc))) {
+    gy_buf_init(&cut, GY_DLQ_MAX_LINE);
+    if (line.n > GY_DLQ_MAX_LINE) {
+        cut_letter(line, &cut);
+        json = gy_buf_str(&cut);
+    }
+    if (gy_json_parse(json, &doc, NULL) == GY_OK && yyjson_is_obj(yyjson_doc_get_root(doc))) {
         letter = yyjson_doc_get_root(doc);
     }
     return fn(ctx, number, line, letter);
@@ -264,12 +281,16 @@ gy_status gy_dlq_each(const char *path, gy_dlq_fn fn, void *ctx, struct gy_err *
     }
     gy_status status = GY_OK;
     int64_t number = 0;
+    bool skipping = false; /* the rest of a line that is too long, and was given */
     for (bool more = true; more;) {
         char *room = gy_buf_reserve(&buf, GY_DLQ_FLUSH_BYTES);
         ssize_t got = room ? read(fd, room, GY_DLQ_FLUSH_BYTES) : -1;
         if (!room) {
             status = gy_buf_check(&buf, "a dead letter", err);
             break;
+        }
+        if (got < 0 && errno == EINTR) {
+            continue;
         }
         if (got < 0) {
             status = gy_err_sys(err, errno, "reading '%s'", path);
@@ -278,6 +299,11 @@ gy_status gy_dlq_each(const char *path, gy_dlq_fn fn, void *ctx, struct gy_err *
         gy_buf_commit(&buf, (size_t)got);
         more = got > 0;
         struct gy_str rest = gy_buf_str(&buf);
+        if (skipping) {
+            const size_t end = gy_str_find(rest, '\n');
+            skipping = end == SIZE_MAX;
+            rest = gy_str_sub(rest, skipping ? rest.n : end + 1, SIZE_MAX);
+        }
         for (size_t nl; (nl = gy_str_find(rest, '\n')) != SIZE_MAX || (!more && rest.n > 0);) {
             size_t n = nl == SIZE_MAX ? rest.n : nl;
             if (n > 0 && !give_line(gy_str_n(rest.p, n), number++, fn, ctx)) {
@@ -285,6 +311,11 @@ gy_status gy_dlq_each(const char *path, gy_dlq_fn fn, void *ctx, struct gy_err *
                 break;
             }
             rest = gy_str_sub(rest, n + 1, SIZE_MAX);
+        }
+        if (more && rest.n > GY_DLQ_MAX_LINE) {
+            more = give_line(rest, number++, fn, ctx);
+            skipping = true;
+            rest = GY_STR("");
         }
         gy_buf_drop_front(&buf, buf.n - rest.n);
     }

@@ -22,7 +22,7 @@
 #include "data/check.h"
 
 #define GY_DLQ_FLUSH_BYTES (256 * GY_KIB) /* what is kept before it is put aside */
-#define GY_DLQ_MAX_LINE (16 * GY_MIB)     /* a letter that is read back */
+#define GY_DLQ_MAX_LINE (16 * GY_MIB)     /* a letter that is read back whole */
 
 struct gy_dlq {
     const char *path;
@@ -61,8 +61,9 @@ GY_CHECKED gy_status gy_dlq_commit(struct gy_dlq *d, struct gy_err *err);
 bool gy_dlq_is_note(yyjson_val *letter);
 
 /* Read a log back, line by line: fn gets the line's 0-based number, its text and its JSON (NULL
- * when the line is no letter); it ends the walk by returning false. Fails: NOTFOUND, IO, TOOBIG,
- * NOMEM. */
+ * when the line is no letter); it ends the walk by returning false. Of a line that is longer than
+ * GY_DLQ_MAX_LINE the text is only its beginning (still longer than that), and the JSON lacks the
+ * record and what stands behind it. Fails: NOTFOUND, IO, NOMEM. */
 typedef bool (*gy_dlq_fn)(void *ctx, int64_t number, struct gy_str line, yyjson_val *letter);
 GY_CHECKED gy_status gy_dlq_each(const char *path, gy_dlq_fn fn, void *ctx, struct gy_err *err);
 

@@ -125,6 +125,11 @@ static bool take_line(void *ctx, int64_t number, struct gy_str line, yyjson_val 
 {
     struct adding *a = ctx;
     (void)number;
+    if (line.n > GY_DLQ_MAX_LINE) {
+        a->status = gy_err_set(a->err, GY_E_TOOBIG, "a dead letter is larger than %zu bytes",
+                               (size_t)GY_DLQ_MAX_LINE);
+        return false;
+    }
     a->status = json ? add_one(a, line, json, a->err)
                      : gy_err_set(a->err, GY_E_CORRUPT, "the log of dead letters is damaged");
     return a->status == GY_OK;

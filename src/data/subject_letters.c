@@ -134,6 +134,11 @@ static bool take(void *ctx, int64_t number, struct gy_str line, yyjson_val *lett
 {
     struct walk *w = ctx;
     (void)number;
+    if (line.n > GY_DLQ_MAX_LINE) { /* not all of it was read: nobody knows whom it names */
+        w->status = gy_err_set(w->err, GY_E_TOOBIG, "a dead letter is larger than %zu bytes",
+                               (size_t)GY_DLQ_MAX_LINE);
+        return false;
+    }
     bool hit =
         letter ? letter_hits(w, line, letter) : gy_subject_named(w->subject, line, NULL, NULL);
     w->ret->letters++;

@@ -192,6 +192,21 @@ def test_bytes_that_are_not_utf8_and_records_that_were_too_long(home):
     assert replay(home, "--edited", "fix")["accepted"] == 1 and ids(home) == ["1", "2"]
 
 
+@pytest.mark.parametrize("n", [12 << 20, 14 << 20, 30 << 20])
+def test_a_letter_too_long_to_be_read_back_hides_no_other(home, n):
+    (home / "long.csv").write_text("id,HR,note\n1,x,a\n2,70," + "n" * n + "\n3,y,b\n")
+    assert ingest(home, "long.csv")["dead"] == 3
+    listed = told(home, "dlq", "list")
+    assert listed["matching"] == 3 and listed["damaged"] == 0
+    assert [(x["number"], x["row"], x["codes"]) for x in listed["letters"]] == [
+        (0, 0, ["TYPE"]), (1, 1, ["TOOLONG"]), (2, 2, ["TYPE"])]
+    fix = [x for x in listed["letters"] if x["row"] != 1]
+    for x in fix:
+        x["data"] = x["data"].replace("x", "70").replace("y", "80")
+    (home / "fix.json").write_text(json.dumps(fix))
+    assert replay(home, "--edited", "fix.json")["accepted"] == 2 and ids(home) == ["1", "3"]
+
+
 def test_letters_of_older_programs(home):
     """Without source and header: the file tells its header while it is there, else --header does."""
     ingest(home)

@@ -317,6 +317,19 @@ static void test_dead_letters(void **state)
         assert_int_equal(gy_file_size(path), n);
     }
     struct gy_subject s = know(f, "42", 0);
+    /* Of a letter that is too long nobody knows whom it names: that is not "nobody". */
+    gy_buf_done(&b);
+    gy_buf_init(&b, 2 * GY_DLQ_MAX_LINE);
+    gy_buf_addc(&b, L_MINE "{\"source\":\"x\",\"data_b64\":\"");
+    char *room = gy_buf_reserve(&b, GY_DLQ_MAX_LINE);
+    assert_non_null(room);
+    memset(room, 'A', GY_DLQ_MAX_LINE);
+    gy_buf_commit(&b, GY_DLQ_MAX_LINE);
+    gy_buf_addc(&b, "\"}\n" L_OTHER);
+    assert_status(GY_OK, gy_file_write(path, gy_buf_str(&b), 0600, &err), err);
+    assert_int_equal(gy_subject_letters_erase(path, &s, columns, 1, GY_STR("x"), &got, &err),
+                     GY_E_TOOBIG);
+    assert_int_equal(gy_file_size(path), b.n);
     (void)snprintf(path, sizeof path, "%s/absent", f->dir);
     assert_int_equal(gy_subject_letters_erase(path, &s, columns, 1, GY_STR("x"), &got, &err),
                      GY_E_NOTFOUND);
