@@ -268,8 +268,8 @@ static gy_status read_column(yyjson_val *v, struct gy_arena *arena, struct gy_st
                              struct gy_err *err)
 {
     struct gy_str name = gy_json_str(v, "name");
-    if (!name.p || name.n == 0) {
-        return bad(err, "a column without a name");
+    if (!name.p || name.n == 0 || name.n > GY_MAX_NAME) {
+        return bad(err, "a column without a name, or with too long a one");
     }
     c->name = gy_arena_str(arena, name);
     if (!c->name.p) {

@@ -150,7 +150,7 @@ static int decimals(const struct gy_statistics_column *c)
 
 static enum gy_time_form form_of(const struct gy_statistics_column *c)
 {
-    if (c->n_top > 0) {
+    if (c->n_top > 0 && c->top[0].value.n > 0) {
         struct gy_str text = c->top[0].value;
         return text.n == 10                ? GY_TIME_DAY
                : text.p[text.n - 1] == 'Z' ? GY_TIME_ZONED
@@ -214,7 +214,11 @@ static gy_status take_column(const struct gy_statistics *s, const struct gy_stat
     bool choices = c->top_is_all && c->n_top > 0 &&
                    (c->role == GY_ROLE_LABEL || c->type == GY_TYPE_BOOL ||
                     (double)c->count / (double)c->n_top >= LEAST_REPEATED);
-    return choices ? take_choices(c, 1, arena, to, err) : take_curve(c, arena, to, err);
+    if (choices) {
+        GY_TRY(take_choices(c, 1, arena, to, err));
+    }
+    /* A document of somebody else's may say that no value was ever seen. */
+    return to->n_values > 0 ? GY_OK : take_curve(c, arena, to, err);
 }
 
 /* Those that have a distribution of numbers, and are told of. */

@@ -472,7 +472,8 @@ static gy_status read_balance(struct reading *r, const struct gy_yaml_node *node
     }
     for (size_t i = 0; i < node->n_items; i++) {
         const struct gy_yaml_node *share = &node->items[i];
-        if ((share->kind != GY_YAML_INT && share->kind != GY_YAML_FLOAT) || !(share->f >= 0)) {
+        if ((share->kind != GY_YAML_INT && share->kind != GY_YAML_FLOAT) ||
+            !(share->f >= 0 && share->f < 1e15)) {
             return gy_yaml_err(r->yaml, share, err, "a share is a number, 0 or more");
         }
         classes[i] = (struct gy_made_class){gy_arena_str(&r->t->arena, node->keys[i]), share->f};

@@ -155,6 +155,7 @@ def test_texts_and_keys(tmp_path, data_dir):
     (("spec", "spec.yaml", "--balance", "no=.5"), "sick"), (("spec", "spec.yaml", "--balance", "x"), "no balance"),
     (("spec", "spec.yaml", "--missing", "no=.5"), "no column 'no'"), (("spec", "spec.yaml", "--missing", "age"), "COLUMN=SHARE"),
     (("spec", "spec.yaml", "--missing", "age=2"), "0 to 1"), (("spec", "spec.yaml", "--drift", "ward=+1"), "can not drift"),
+    (("spec", "inf.yaml"), "a share is a number"), (("profile", "long.json"), "too long"),
     (("spec", "none.yaml",), "none.yaml"), (("profile", "none.csv"), "none.csv"), (("profile", "t.csv", "--balance", ".5"), "balance"),
     (("profile", "t.csv", "--label", "no"), "no column 'no'"), (("patients", "--balance", ".5"), "of profile and spec"),
     (("profile", "broken.json"), "gyre.statistics/1"), (("spec", "bad.yaml"), "bad.yaml:2:")])
@@ -162,7 +163,20 @@ def test_refusals(tmp_path, args, words):
     (tmp_path / "spec.yaml").write_text(SPEC)
     (tmp_path / "bad.yaml").write_text("columns:\n  - {name: a, dist: nrmal}\n")
     (tmp_path / "t.csv").write_text("a,b\n1,2\n3,4\n")
+    (tmp_path / "inf.yaml").write_text("columns:\n  - {name: y, role: label, values: [a, b]}\nbalance: {a: .inf, b: 1}\n")
+    (tmp_path / "long.json").write_text(json.dumps(profile(tmp_path, "t.csv")).replace('"a"', '"' + "a" * 300 + '"'))
     (tmp_path / "broken.json").write_text('{"format":"gyre.statistics/1","rows":-1}')
     done = support.run_gyre("data", "synth", *args, "-o", "o.csv", cwd=tmp_path)
     assert done.returncode != 0 and words in done.stderr.replace("'rows' is not a count", "gyre.statistics/1"), done.stderr
     assert not (tmp_path / "o.csv").exists()
+
+
+def test_a_profile_of_somebody_elses_is_not_trusted(tmp_path):
+    (tmp_path / "t.csv").write_text("n,at\n" + "".join(f"{i % 3},2024-01-0{1 + i % 5}\n" for i in range(60)))
+    for spoil in (lambda n, at: n.update(top=[[v, 0] for v, _ in n["top"]]), lambda n, at: at.update(top=[["", 5]], top_is_all=False),
+                  lambda n, at: n.update(quantiles=[None] * 11, min=None, max=None, top_is_all=False)):
+        told = profile(tmp_path, "t.csv")
+        spoil(*told["columns"])
+        (tmp_path / "p.json").write_text(json.dumps(told))
+        assert synth(tmp_path, "profile", "p.json", "--rows", "40", "-o", "o.csv")["rows"] == 40
+        assert len(rows(tmp_path / "o.csv")) == 40
