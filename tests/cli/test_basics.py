@@ -72,7 +72,7 @@ def test_errors_as_json_too(tmp_path):
     assert json.loads(done.stdout)["error"]["code"] == "NOTFOUND"
 
 
-@pytest.mark.parametrize("words", [["data", "list", "--nonsense"], ["data", "list", "surplus"], ["data", "show", ""]])
+@pytest.mark.parametrize("words", [["data", "list", "--nonsense"], ["data", "list", "name", "surplus"], ["data", "show", ""]])
 def test_usage_errors_as_json_wherever_it_is_asked_for(words, tmp_path):
     done = support.run_gyre(*words, "--json", cwd=tmp_path)
     assert done.returncode == 2

@@ -507,7 +507,8 @@ def test_workspaces(server, people):
     for name in ("no-such", "Not A Name", "../x", "x" * 300):
         status, answer, _ = ask(server, "GET", search, headers={**inside, "X-MLFLOW-WORKSPACE": name})
         assert (status, answer["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST") and "not found" in answer["message"]
-    status, answer, _ = ask(server, "GET", f"{API}/datasets", headers=inside)
+    assert must(server, "GET", f"{API}/datasets", headers=inside)["datasets"] == []
+    status, answer, _ = ask(server, "GET", f"{API}/endpoints", headers=inside)
     assert status == 400 and "'default' alone" in answer["detail"]
     assert audit(server, actor="ben", action="experiments/create")[-1]["workspace"] == "team-b"
 
