@@ -433,20 +433,14 @@ static gy_status collect(void *ctx, const char *name, bool is_dir, struct gy_err
 
 typedef gy_status (*segment_fn)(void *ctx, const char *path, struct gy_err *err);
 
-static gy_status each_segment(const char *dir, segment_fn fn, void *ctx, gy_gap_progress progress,
-                              void *progress_ctx, struct gy_err *err)
+static gy_status each_name(struct names *n, segment_fn fn, void *ctx, gy_gap_progress progress,
+                           void *progress_ctx, struct gy_err *err)
 {
-    struct names n = {.dir = dir};
     int64_t done = 0;
-    n.end = &n.first;
-    if (!gy_path_is_dir(dir)) {
-        return GY_OK;
-    }
-    gy_arena_init(&n.a, MAX_NAMES_BYTES);
-    gy_status status = gy_dir_each(dir, collect, &n, err);
-    for (struct name *one = n.first; status == GY_OK && one; one = one->next) {
+    gy_status status = GY_OK;
+    for (struct name *one = n->first; status == GY_OK && one; one = one->next) {
         struct gy_err why = GY_ERR_INIT;
-        status = progress ? progress(progress_ctx, done++, n.n, err) : GY_OK;
+        status = progress ? progress(progress_ctx, done++, n->n, err) : GY_OK;
         if (status == GY_OK) {
             status = fn(ctx, one->path, &why);
             if (status == GY_E_CORRUPT || status == GY_E_NOTFOUND) {
@@ -456,6 +450,27 @@ static gy_status each_segment(const char *dir, segment_fn fn, void *ctx, gy_gap_
                 *err = why;
             }
         }
+    }
+    return status;
+}
+
+/* rotates MAY be NULL: the log that seals what was listed. Segments that begin later are not
+ * touched: they may be open, and what is appended to a file that was replaced is lost. */
+static gy_status each_segment(const char *dir, struct gy_predlog *rotates, segment_fn fn, void *ctx,
+                              gy_gap_progress progress, void *progress_ctx, struct gy_err *err)
+{
+    struct names n = {.dir = dir};
+    n.end = &n.first;
+    if (!gy_path_is_dir(dir)) {
+        return GY_OK;
+    }
+    gy_arena_init(&n.a, MAX_NAMES_BYTES);
+    gy_status status = gy_dir_each(dir, collect, &n, err);
+    if (status == GY_OK && rotates) {
+        status = gy_predlog_rotate(rotates, err);
+    }
+    if (status == GY_OK) {
+        status = each_name(&n, fn, ctx, progress, progress_ctx, err);
     }
     gy_arena_done(&n.a);
     return status;
@@ -477,12 +492,10 @@ gy_status gy_predlog_erase(struct gy_predlog *live, const char *dir,
                            struct gy_gap_result *ret, struct gy_err *err)
 {
     struct erase_call c = {order, ret};
-    if (live && order->now_us) {
-        GY_TRY(gy_predlog_rotate(live, err));
-    } else if (live) {
+    if (live) { /* so that all that was appended is in segments that are listed */
         GY_TRY(gy_predlog_flush(live, false, err));
     }
-    return each_segment(dir, erase_one, &c, progress, ctx, err);
+    return each_segment(dir, order->now_us ? live : NULL, erase_one, &c, progress, ctx, err);
 }
 
 struct check_call {
@@ -500,5 +513,5 @@ gy_status gy_predlog_check_gaps(const char *dir, const unsigned char public_key[
                                 struct gy_gap_check *ret, struct gy_err *err)
 {
     struct check_call c = {public_key, ret};
-    return each_segment(dir, check_one, &c, NULL, NULL, err);
+    return each_segment(dir, NULL, check_one, &c, NULL, NULL, err);
 }

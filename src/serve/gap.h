@@ -54,8 +54,8 @@ GY_CHECKED gy_status gy_segment_check_gaps(const char *path,
                                            struct gy_gap_check *ret, struct gy_err *err);
 
 /* Over all segments of a log folder; live: the open log of this process, which is made to seal what
- * it has first. A segment that can not be read at all is told to the log and passed over.
- * progress MAY be NULL. */
+ * it has first; what it begins meanwhile is left for another call. A segment that can not be read
+ * at all is told to the log and passed over. progress MAY be NULL. */
 typedef gy_status (*gy_gap_progress)(void *ctx, int64_t done, int64_t total, struct gy_err *err);
 GY_CHECKED gy_status gy_predlog_erase(struct gy_predlog *live, const char *dir,
                                       const struct gy_gap_order *order, gy_gap_progress progress,

@@ -57,7 +57,8 @@ struct gy_predlog {
     bool stop, syncer_stop;
     uint64_t flush_asked, flush_done;
     uint64_t sync_asked, sync_done;
-    uint64_t rotate_asked, rotate_done;
+    uint64_t rotate_asked, rotate_done, rotate_lost; /* lost: tried, and it failed */
+    gy_status rotate_failed;
     gy_status failed; /* of the last drain or sync; GY_OK again when one succeeds */
     struct gy_err failure;
     gy_status sync_failed;    /* of the last sync */
@@ -190,18 +191,21 @@ gy_status gy_predlog_rotate(struct gy_predlog *l, struct gy_err *err)
     pthread_mutex_lock(&l->mu);
     uint64_t mine = ++l->rotate_asked;
     pthread_cond_signal(&l->flusher_wakes);
-    while (l->rotate_done < mine && !l->stop) {
+    while (l->rotate_done < mine && l->rotate_lost < mine && !l->stop) {
         pthread_cond_wait(&l->done, &l->mu);
     }
-    while (l->failed == GY_OK && l->n_full > 0 && !l->stop) {
+    /* A later drain may have gone well: that sealed nothing. */
+    gy_status st = l->rotate_done >= mine ? l->failed : l->rotate_failed;
+    while (st == GY_OK && l->n_full > 0 && !l->stop) {
         pthread_cond_wait(&l->done, &l->mu); /* for the indexes */
+        st = l->failed;
     }
-    gy_status st = l->failed;
+    bool stopped = st == GY_OK && l->rotate_done < mine;
     if (st != GY_OK && err) {
         *err = l->failure;
     }
     pthread_mutex_unlock(&l->mu);
-    return st;
+    return stopped ? gy_err_set(err, GY_E_BUSY, "the prediction log is being closed") : st;
 }
 
 /* ---- segments ---- */
@@ -394,7 +398,7 @@ static void *flusher_main(void *arg)
         last = l->stop;
         uint64_t asked = l->flush_asked;
         uint64_t rotate = l->rotate_asked;
-        bool rotates = rotate != l->rotate_done;
+        bool rotates = rotate > l->rotate_done && rotate > l->rotate_lost;
         pthread_mutex_unlock(&l->mu);
         struct gy_err err = GY_ERR_INIT;
         gy_status st = drain_all(l, &err);
@@ -404,7 +408,12 @@ static void *flusher_main(void *arg)
         pthread_mutex_lock(&l->mu);
         note_result(l, &l->failed, st, &err);
         l->flush_done = asked;
-        l->rotate_done = rotate;
+        if (rotates && st == GY_OK) {
+            l->rotate_done = rotate;
+        } else if (rotates) {
+            l->rotate_lost = rotate;
+            l->rotate_failed = st;
+        }
         pthread_cond_broadcast(&l->done);
         if (!l->stop && l->flush_asked == asked && l->rotate_asked == rotate) {
             struct timespec until;

@@ -2,6 +2,10 @@
 /* serve/gap.h: rows of one person leave the prediction log, and nothing else changes. */
 #include "serve/gap.h"
 
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+
 #include "log_record.h"
 #include "serve/tail.h"
 #include "unit.h"
@@ -396,6 +400,60 @@ static void test_a_damaged_place(void **state)
     open_log(f);
 }
 
+struct traffic {
+    struct fixture *f;
+    atomic_bool stop;
+    atomic_uint may; /* so many in all, for now */
+    uint32_t appended;
+};
+
+/* Somebody asks for WHO again and again while WHO is erased. */
+static void *keep_asking(void *arg)
+{
+    struct traffic *t = arg;
+    while (!atomic_load(&t->stop) || t->appended < atomic_load(&t->may)) {
+        if (t->appended >= atomic_load(&t->may)) {
+            (void)sched_yield();
+            continue;
+        }
+        struct gy_record r = log_record(&t->f->gen, t->appended);
+        r.request_id = t->appended % 2 ? GY_STR(WHO) : r.request_id;
+        t->appended += gy_predlog_append(t->f->l, 0, &r);
+    }
+    return NULL;
+}
+
+static gy_status erase_now(struct fixture *f, struct gy_gap_result *got, struct gy_err *err)
+{
+    struct gy_gap_order o = order_of(f);
+    return gy_predlog_erase(f->l, f->log, &o, NULL, NULL, got, err);
+}
+
+static void test_what_is_answered_meanwhile_is_kept(void **state)
+{
+    struct fixture *f = *state;
+    struct gy_err err = GY_ERR_INIT;
+    struct gy_gap_result got = {0};
+    struct traffic t = {.f = f};
+    pthread_t asking;
+    int n = 0;
+    assert_int_equal(pthread_create(&asking, NULL, keep_asking, &t), 0);
+    gy_status status = GY_OK;
+    for (int i = 0; i < 40 && status == GY_OK; i++) {
+        atomic_fetch_add(&t.may, 100);
+        status = erase_now(f, &got, &err);
+    }
+    atomic_store(&t.stop, true);
+    assert_int_equal(pthread_join(asking, NULL), 0);
+    assert_status(GY_OK, status, err);
+    assert_status(GY_OK, erase_now(f, &got, &err), err);
+    assert_true(t.appended > 0);
+    assert_status(GY_OK, gy_predlog_each(f->log, count_one, &n, &err), err);
+    assert_int_equal(n, (t.appended + 1) / 2);
+    assert_int_equal(got.records, t.appended / 2); /* each one once */
+    assert_int_equal(grep(f), 0);
+}
+
 static void test_the_key(void **state)
 {
     struct fixture *f = *state;
@@ -422,8 +480,13 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_erased_from_a_running_log), T(test_readers_pass_over_gaps), T(test_gaps_are_signed),
-        T(test_some_rows_of_a_request),    T(test_a_damaged_place),        T(test_the_key),
+        T(test_erased_from_a_running_log),
+        T(test_readers_pass_over_gaps),
+        T(test_gaps_are_signed),
+        T(test_some_rows_of_a_request),
+        T(test_a_damaged_place),
+        T(test_the_key),
+        T(test_what_is_answered_meanwhile_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
