@@ -62,15 +62,11 @@ static bool out_changed(const struct dvc *d, const char *path)
     return false;
 }
 
-static gy_status track_again(struct dvc *d, const struct gy_dvc_out *out, const char *path,
-                             struct gy_err *err)
+static gy_status track_again(struct dvc *d, const struct gy_dvc_out *out, struct gy_err *err)
 {
     struct gy_dvc_add_options o = {.no_relink = true};
     struct gy_dvc_added added;
     char file[GY_MAX_PATH];
-    if (!out_changed(d, path)) {
-        return GY_OK;
-    }
     GY_TRY(note_gone(d, gy_str_c(out->oid.hex), err));
     (void)snprintf(file, sizeof file, "%" GY_STR_F, GY_STR_A(out->file));
     if (out->stage.p) {
@@ -96,9 +92,28 @@ static gy_status workspace(struct dvc *d, struct gy_err *err)
     for (size_t i = 0; d->l->take_out && i < d->n_outs; i++) {
         char path[GY_MAX_PATH];
         GY_TRY(out_path(d, d->outs[i].path, path, err));
-        GY_TRY(track_again(d, &d->outs[i], path, err));
+        if (out_changed(d, path)) {
+            GY_TRY(track_again(d, &d->outs[i], err));
+        }
     }
     return GY_OK;
+}
+
+/* Outputs that still name what is gone: an erasure that ended before it could say so had rewritten
+ * them. */
+static gy_status leftover(struct dvc *d, struct gy_err *err)
+{
+    bool any = false;
+    for (size_t i = 0; d->l->take_out && i < d->n_outs; i++) {
+        char path[GY_MAX_PATH];
+        GY_TRY(out_path(d, d->outs[i].path, path, err));
+        if (gy_map_has(&d->gone, gy_str_c(d->outs[i].oid.hex)) && gy_path_exists(path) &&
+            !out_changed(d, path)) {
+            GY_TRY(track_again(d, &d->outs[i], err));
+            any = true;
+        }
+    }
+    return any ? gy_dvc_repo_settle(d->repo, err) : GY_OK;
 }
 
 /* ---- the cache ---- */
@@ -335,7 +350,8 @@ static gy_status with_repo(struct dvc *d, struct gy_err *err)
     GY_TRY(gy_dvc_repo_settle(d->repo, err));
     GY_TRY(cache(d, err));
     GY_TRY(run_cache(d, err));
-    return remotes(d, err);
+    GY_TRY(remotes(d, err));
+    return leftover(d, err);
 }
 
 gy_status gy_local_dvc(struct gy_local_subject *l, struct gy_err *err)
