@@ -18,6 +18,7 @@
 #include "api/data_internal.h"
 #include "api/data_taken.h"
 #include "net/file_answer.h"
+#include "serve/refs.h"
 #include "track/artifacts.h"
 
 #define BASE "/api/gyre/v1"
@@ -47,7 +48,10 @@ gy_status gy_api_refuse_erased(struct gy_app *app, const char *sha256, struct gy
     if (!c.yes) {
         return GY_OK;
     }
-    GY_TRY(gy_objects_remove(app->objects, sha256, err));
+    /* Something else may stand on them still, as a file of a model's package. */
+    struct gy_ref_asked asked = {.sha256 = gy_str_c(sha256)};
+    GY_TRY(gy_store_read(app->store, gy_refs_ask, &asked, err));
+    GY_TRY(asked.named ? GY_OK : gy_objects_remove(app->objects, sha256, err));
     (void)gy_err_set(err, GY_E_CONFLICT, "these bytes were erased: they do not come back");
     return gy_err_hint(err, "they hold somebody whose data was taken out (gyre subject list); take "
                             "that out of the source as well");

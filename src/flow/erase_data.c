@@ -161,6 +161,24 @@ static struct gy_str blanked(struct gy_erasing *e, struct gy_str text, struct gy
     return copy;
 }
 
+/* A version that came meanwhile would be followed by one that lacks what it brought. */
+static gy_status check_newest(struct gy_db *db, const struct gy_dataset_version *v,
+                              struct gy_err *err)
+{
+    int64_t last = 0;
+    bool found = false;
+    GY_TRY(gy_db_get_i64(db,
+                         "SELECT COALESCE(MAX(version), 0) FROM dataset_versions WHERE "
+                         "workspace_id = ? AND name = ? AND deleted_us IS NULL AND gone_us IS NULL",
+                         GY_VALS(gy_vs(gy_db_workspace(db)), gy_vs(v->name)), &found, &last, err));
+    if (last <= v->version) {
+        return GY_OK;
+    }
+    (void)gy_err_set(err, GY_E_BUSY, "%" GY_STR_F "@%lld was registered while its dataset was read",
+                     GY_STR_A(v->name), (long long)last);
+    return gy_err_hint(err, "the erasure is not finished: ask for it again");
+}
+
 static gy_status give_up(struct gy_db *db, void *ctx, struct gy_err *err)
 {
     struct giving_up *g = ctx;
@@ -169,6 +187,7 @@ static gy_status give_up(struct gy_db *db, void *ctx, struct gy_err *err)
     char reason[96];
     bool is_new;
     if (g->successor) {
+        GY_TRY(check_newest(db, v, err));
         GY_TRY(gy_dataset_add(db, g->successor, &g->ret_successor, &is_new, err));
     }
     (void)snprintf(reason, sizeof reason, "erasure %" GY_STR_F, GY_STR_A(g->e->o->erasure->id));
@@ -197,6 +216,7 @@ static gy_status take_out(struct gy_erasing *e, const struct version *x,
     struct gy_erase_copy copy;
     struct gy_scope scope = {.workspace = x->workspace, .actor = e->o->actor};
     char note[128] = "";
+    gy_status status = GY_OK;
     if (x->newest) {
         GY_TRY(gy_erase_copy_object(e, scan, x->v.sha256.p, false, &copy, err));
         int64_t kept = x->v.rows - g.rows;
@@ -210,10 +230,13 @@ static gy_status take_out(struct gy_erasing *e, const struct version *x,
         next.actor = e->o->actor;
         next.created_us = 0;
         next.statistics_sha256 = GY_STR_NULL;
+        next.source = blanked(e, x->v.source, err, &status);
+        next.schema_json = blanked(e, x->v.schema_json, err, &status);
+        GY_TRY(status);
         g.successor = &next;
     }
     gy_scope_enter(&scope);
-    gy_status status = gy_store_write(e->src->store, give_up, &g, err);
+    status = gy_store_write(e->src->store, give_up, &g, err);
     gy_scope_leave(&scope);
     GY_TRY(status);
     if (g.ret_successor) {

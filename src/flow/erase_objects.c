@@ -127,19 +127,21 @@ static gy_status read_artifacts(struct gy_db *db, void *ctx, struct gy_err *err)
     }
 }
 
+/* Only while it is what was looked into: a file that was logged anew meanwhile is not replaced. */
 static gy_status change_artifact(struct gy_db *db, void *ctx, struct gy_err *err)
 {
     const struct artifact *x = ctx;
     if (!x->new_sha256) {
-        return gy_db_exec(db, "DELETE FROM artifacts WHERE workspace_id = ? AND path = ?",
-                          GY_VALS(gy_vs(x->workspace), gy_vs(x->path)), NULL, err);
+        return gy_db_exec(
+            db, "DELETE FROM artifacts WHERE workspace_id = ? AND path = ? AND sha256 = ?",
+            GY_VALS(gy_vs(x->workspace), gy_vs(x->path), gy_vs(x->sha256)), NULL, err);
     }
-    return gy_db_exec(
-        db,
-        "UPDATE artifacts SET sha256 = ?, size_bytes = ? WHERE workspace_id = ? AND "
-        "path = ?",
-        GY_VALS(gy_vc(x->new_sha256), gy_vi(x->new_size), gy_vs(x->workspace), gy_vs(x->path)),
-        NULL, err);
+    return gy_db_exec(db,
+                      "UPDATE artifacts SET sha256 = ?, size_bytes = ? WHERE workspace_id = ? AND "
+                      "path = ? AND sha256 = ?",
+                      GY_VALS(gy_vc(x->new_sha256), gy_vi(x->new_size), gy_vs(x->workspace),
+                              gy_vs(x->path), gy_vs(x->sha256)),
+                      NULL, err);
 }
 
 /* What a file holds of the subject: rows of a table, or (OTHER) 1 when it names it. */
@@ -257,6 +259,14 @@ static gy_status holds(struct gy_erasing *e, const char *sha256, bool *ret, stru
     return GY_OK;
 }
 
+static gy_status named_now(struct gy_erasing *e, const char *sha256, bool *ret, struct gy_err *err)
+{
+    struct gy_ref_asked asked = {.sha256 = gy_str_c(sha256)};
+    GY_TRY(gy_store_read(e->src->store, gy_refs_ask, &asked, err));
+    *ret = asked.named;
+    return GY_OK;
+}
+
 static gy_status sweep_one(void *ctx, const char *sha256, int64_t size_bytes, int64_t modified_us,
                            struct gy_err *err)
 {
@@ -280,6 +290,12 @@ static gy_status sweep_one(void *ctx, const char *sha256, int64_t size_bytes, in
         return GY_OK;
     }
     if (gy_erasing_takes_out(e)) {
+        /* Somebody may have named it since the walk began. */
+        bool named = false;
+        GY_TRY(named_now(e, sha256, &named, err));
+        if (named) {
+            return GY_OK;
+        }
         GY_TRY(gy_objects_remove(e->src->objects, sha256, err));
     }
     return was_erased(e, sha256) ? GY_OK /* told as the version it was */

@@ -52,6 +52,9 @@ static const char finished_before[] =
 static const char all[] =
     "SELECT sha256 FROM artifacts" OBJECTS(SELECT) UNFINISHED(SELECT) " ORDER BY 1";
 #undef SELECT
+#define ASK(t, c, rows) "SELECT COUNT(*) FROM " t " WHERE " c " = ?" rows,
+static const char *const asks[] = {OBJECTS(ASK)};
+#undef ASK
 
 static bool is_in(const struct column *list, size_t n, struct gy_str table, struct gy_str column)
 {
@@ -90,6 +93,19 @@ gy_status gy_refs_each(struct gy_db *db, bool unfinished, gy_ref_fn fn, void *ct
             GY_TRY(fn(ctx, name, err));
         }
     }
+}
+
+gy_status gy_refs_ask(struct gy_db *db, void *asked, struct gy_err *err)
+{
+    struct gy_ref_asked *ask = asked;
+    ask->named = false;
+    for (size_t i = 0; !ask->named && i < sizeof asks / sizeof asks[0]; i++) {
+        int64_t n = 0;
+        bool found = false;
+        GY_TRY(gy_db_get_i64(db, asks[i], GY_VALS(gy_vs(ask->sha256)), &found, &n, err));
+        ask->named = n > 0;
+    }
+    return GY_OK;
 }
 
 /* ---- a set ---- */

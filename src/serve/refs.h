@@ -29,6 +29,13 @@ bool gy_refs_has(struct gy_refs *set, const char *sha256);
 void gy_refs_done(struct gy_refs *set);
 GY_DEFINE_AUTO_DONE(struct gy_refs, gy_refs_done);
 
+/* Is one object named now, by what is finished? A closure for gy_store_read; ctx is this. */
+struct gy_ref_asked {
+    struct gy_str sha256;
+    bool named; /* the answer */
+};
+GY_CHECKED gy_status gy_refs_ask(struct gy_db *db, void *asked, struct gy_err *err);
+
 /* For the test: does table.column name objects (1), hold digests of something else (0), or is it
  * not known here (-1)? */
 int gy_refs_knows(struct gy_str table, struct gy_str column);

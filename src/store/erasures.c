@@ -74,6 +74,11 @@ gy_status gy_erasure_begin(struct gy_db *db, const struct gy_erasure *e, struct 
                     GY_VALS(gy_vs(e->subject_hash), gy_vs(e->dataset.p ? e->dataset : GY_STR(""))),
                     a, &found, ret, err));
     *ret_resumed = found;
+    if (found && e->possible && !ret->possible) { /* it goes on with more than it was begun with */
+        ret->possible = true;
+        return gy_db_exec(db, "UPDATE erasures SET possible = 1 WHERE id = ?",
+                          GY_VALS(gy_vs(ret->id)), NULL, err);
+    }
     if (found) {
         return GY_OK;
     }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """gyre subject on a project without a server: who is found, exported, held and erased, and what stays as it was."""
 
+import hashlib
 import json
 import random
 
@@ -64,6 +65,29 @@ def test_erased_from_versions_letters_and_files(tmp_path):
     assert back.returncode == 6 and "erased" in back.stderr
     assert holders(tmp_path / ".gyre", WHO) == []
     assert gyre(tmp_path, "dlq", "list")["matching"] == 0  # the note is no letter
+
+
+def test_the_version_that_follows_does_not_name_the_subject(tmp_path):
+    project(tmp_path, [("P-1aaaa", 60), (WHO, 70)], name=f"of-{WHO}")
+    erase(tmp_path, WHO, "--dataset", f"of-{WHO}")  # of a dataset alone: texts of tables are not looked at
+    (version,) = gyre(tmp_path, "data", "list")["datasets"]
+    assert version["version"] == 2 and WHO not in (version["source"] or ""), version
+
+
+def test_an_erasure_that_ended_before_dvc_was_told(tmp_path):
+    """What kill -9 leaves behind: the table is without the subject, the .dvc file names the one with it."""
+    (tmp_path / "data").mkdir()
+    table = tmp_path / "data" / "t.csv"
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc" / "config").write_text("[core]\n    no_scm = True\n")
+    (tmp_path / "schema.yaml").write_text(SCHEMA % ("string", "subject"))
+    table.write_text(f"patient,hr\nP-1aaaa,60\n{WHO},70\n")
+    gyre(tmp_path, "data", "add", "data/t.csv")
+    table.unlink()  # it may be a link into the cache
+    table.write_text("patient,hr\nP-1aaaa,60\n")
+    gyre(tmp_path, "subject", "erase", WHO, "--reason", "request 17", "--yes", "--path", "data")
+    assert holders(tmp_path, WHO) == []
+    assert hashlib.md5(table.read_bytes()).hexdigest() in (tmp_path / "data" / "t.csv.dvc").read_text()
 
 
 def test_a_number_is_a_value_not_a_part(tmp_path):
