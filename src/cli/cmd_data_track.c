@@ -13,7 +13,7 @@
 struct track_opts {
     const char *file;
     const char *remote;
-    bool no_commit, no_relink, outs, cloud;
+    bool no_commit, no_relink, outs, force, cloud;
 };
 
 /* ---- add, commit ---- */
@@ -386,7 +386,7 @@ static gy_status run_remove(struct gy_cli *cli, void *opts, struct gy_err *err)
             if (k > 0 && gy_str_eq(outs[k].file, outs[k - 1].file)) {
                 continue;
             }
-            GY_TRY(gy_dvc_remove(r, outs[k].file, o->outs, &a, err));
+            GY_TRY(gy_dvc_remove(r, outs[k].file, o->outs, o->force, &a, err));
             gy_cli_say(cli, "removed %" GY_STR_F "\n", GY_STR_A(outs[k].file));
         }
     }
@@ -423,6 +423,8 @@ static const struct gy_opt status_opts[] = {
 static const struct gy_opt remove_opts[] = {
     {"outs", 0, GY_OPT_FLAG, offsetof(struct track_opts, outs), NULL, NULL,
      "remove the data in the workspace, too (the cache keeps it)"},
+    {"force", 'f', GY_OPT_FLAG, offsetof(struct track_opts, force), NULL, NULL,
+     "with --outs: also what no cache holds"},
 };
 
 #define TARGETS "A TARGET is a .dvc file, a tracked path, a path inside or above one, or a stage."

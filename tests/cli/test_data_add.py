@@ -254,6 +254,119 @@ def test_remove(repo):
     assert not (repo / ".gitignore").exists()
 
 
+def test_remove_loses_nothing(repo):
+    (repo / "d/sub").mkdir(parents=True)
+    (repo / "d/sub/a").write_text("a")
+    (repo / "f").write_text("x")
+    run(repo, "add", "d", "f")
+    (repo / ".dvcignore").write_text("*.mine\n")
+    (repo / "d/x.mine").write_text("never tracked")
+    (repo / "d/new").write_text("not saved")
+    (repo / "f").write_text("changed")
+    for target, name in (("d", "d/new"), ("f", "f")):
+        assert f"{name} would be lost" in run(repo, "remove", "--outs", target, expect=6).stderr
+        assert (repo / f"{target}.dvc").exists()
+    assert (repo / "d/new").read_text() == "not saved"
+    assert (repo / "f").read_text() == "changed"
+    assert "/d\n" in (repo / ".gitignore").read_text()
+    run(repo, "commit")
+    run(repo, "remove", "--outs", "d")
+    assert [str(p.relative_to(repo)) for p in (repo / "d").rglob("*")] == ["d/x.mine"]
+    (repo / "f").write_text("changed again")
+    run(repo, "remove", "--outs", "--force", "f")
+    assert not (repo / "f").exists()
+
+
+def test_checkout_does_not_replace_what_dvcignore_hides(repo):
+    (repo / "d").mkdir()
+    (repo / "d/x.log").write_text("tracked")
+    (repo / "d/y").write_text("y")
+    run(repo, "add", "d")
+    (repo / ".dvcignore").write_text("*.log\n")
+    run(repo, "checkout")  # the same bytes: nothing to do
+    (repo / "d/x.log").write_text("mine, and nowhere else")
+    assert "d/x.log would be lost" in run(repo, "checkout", expect=6).stderr
+    assert (repo / "d/x.log").read_text() == "mine, and nowhere else"
+    run(repo, "checkout", "--force")
+    assert (repo / "d/x.log").read_text() == "tracked"
+
+
+def test_outputs_in_places_of_git_are_refused(repo, tmp_path):
+    (repo / "hook").write_text("#!/bin/sh\n")
+    run(repo, "add", "hook")
+    (repo / "keep").write_text("k")
+    for path in (".git/hooks/post-checkout", ".dvc/config", "a/.git/config", ".", "a/.."):
+        (repo / "evil.dvc").write_text((repo / "hook.dvc").read_text().replace("path: hook", f"path: {path}"))
+        for args in (("checkout",), ("checkout", "--force"), ("remove", "--outs", "--force", "evil.dvc")):
+            assert "can not be an output" in run(repo, *args, expect=3).stderr, (path, args)
+    assert not (repo / ".git/hooks/post-checkout").exists()
+    assert (repo / "keep").exists()
+    (repo / "evil.dvc").unlink()
+    listing = b'[{"md5": "%s", "relpath": "sub/.git/config"}]' % md5((repo / "hook").read_bytes()).encode()
+    folder = repo / ".dvc/cache/files/md5" / md5(listing)[:2]
+    folder.mkdir(exist_ok=True)
+    (folder / (md5(listing)[2:] + ".dir")).write_bytes(listing)
+    (repo / "data.dvc").write_text(f"outs:\n- md5: {md5(listing)}.dir\n  hash: md5\n  path: data\n")
+    assert "is not put into the workspace" in run(repo, "checkout", "--force", expect=3).stderr
+    assert not (repo / "data").exists()
+
+
+def test_remove_does_not_follow_links(repo, tmp_path):
+    outside = tmp_path.parent / (tmp_path.name + "-outside")
+    outside.mkdir()
+    (outside / "f").write_text("x")
+    (repo / "f").write_text("x")
+    run(repo, "add", "f")
+    (repo / "link").symlink_to(outside)
+    (repo / "evil.dvc").write_text((repo / "f.dvc").read_text().replace("path: f", "path: link/f"))
+    for args in (("--outs",), ("--outs", "--force")):
+        assert "a folder that is a link" in run(repo, "remove", *args, "evil.dvc", expect=3).stderr
+    assert (outside / "f").read_text() == "x"
+
+
+def test_import_keeps_what_is_there_when_it_fails(repo):
+    (repo / "data").mkdir()
+    (repo / "data/a").write_text("the only copy")
+    for args in (("data", "--force"), ("data/a", "--force", "--out", "data"), ("data", "--force", "--out", "data/b")):
+        assert "one is in the other" in run(repo, "import", *args, expect=3).stderr, args
+    assert [p.name for p in (repo / "data").iterdir()] == ["a"]
+    (repo / "source").mkdir()
+    (repo / "source/good").write_text("g")
+    os.mkfifo(repo / "source/pipe")
+    assert "neither a file nor a folder" in run(repo, "import", "source", "--force", "--out", "data", expect=3).stderr
+    assert (repo / "data/a").read_text() == "the only copy"
+    assert sorted(p.name for p in repo.iterdir() if p.name.endswith(".tmp")) == []
+    (repo / "source/pipe").unlink()
+    run(repo, "import", "source", "--out", "took")
+    (repo / "source").rename(repo / "moved")
+    assert run(repo, "update", "took.dvc", expect=4)
+    assert (repo / "took/good").read_text() == "g"
+    assert "took.dvc tracks took" in run(repo, "import", "moved", "--force", "--out", "took/in", expect=5).stderr
+
+
+def test_gc_knows_repositories_and_folders_it_must_not_misread(repo):
+    (repo / "f").write_text("in the cloud")
+    run(repo, "add", "f")
+    (repo / "f").unlink()
+    (repo / "f.dvc").write_text("outs:\n- hash: md5\n  path: d\n  files:\n  - relpath: f\n"
+                                f"    md5: {md5(b'in the cloud')}\n    size: 12\n")
+    assert run_json(repo, "gc", "-w", "--yes")["cache"]["removed"] == 0
+
+
+def test_gc_refuses_commits_that_it_can_not_read(tmp_path):
+    made = subprocess.run(["git", "init", "-q", "--object-format=sha256", tmp_path], check=False)
+    if made.returncode:
+        pytest.skip("this git has no SHA-256")
+    (tmp_path / "f").write_text("old")
+    run(tmp_path, "add", "f")
+    subprocess.run(["git", "add", "-A"], cwd=tmp_path, check=True)
+    subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "1"], cwd=tmp_path, check=True)
+    (tmp_path / "f").write_text("new")
+    run(tmp_path, "add", "f")
+    assert "no SHA-1" in run(tmp_path, "gc", "-A", "--yes", expect=20).stderr
+    assert (tmp_path / ".dvc/cache/files/md5" / md5(b"old")[:2] / md5(b"old")[2:]).exists()
+
+
 def test_waits_for_the_lock(repo):
     (repo / "f").write_text("x")
     run(repo, "add", "f")

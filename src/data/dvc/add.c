@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -343,20 +344,100 @@ gy_status gy_dvc_commit(struct gy_dvc_repo *r, const struct gy_dvc_out *out,
 
 /* ---- the other way ---- */
 
-gy_status gy_dvc_remove(struct gy_dvc_repo *r, struct gy_str file, bool outs, struct gy_arena *a,
-                        struct gy_err *err)
+/* What is there of an output's data: all of it must be in the cache. */
+static gy_status look_saved(struct gy_dvc_repo *r, const struct gy_dvc_out *out, struct gy_arena *a,
+                            struct gy_dvc_tree *ret, struct gy_err *err)
+{
+    struct gy_dvc_tree_options look = {.legacy = out->oid.legacy, .check = true};
+    GY_TRY(gy_dvc_tree(r, out->path, &look, a, ret, err));
+    for (size_t i = 0; i < ret->n_files; i++) {
+        const struct gy_dvc_file *f = &ret->files[i];
+        if (!f->cached) {
+            (void)gy_err_set(err, GY_E_CONFLICT,
+                             "%" GY_STR_F "%s%" GY_STR_F " would be lost: no cache holds it",
+                             GY_STR_A(out->path), f->relpath.p ? "/" : "", GY_STR_A(f->relpath));
+            return gy_err_hint(err, "`gyre data commit` saves it, --force gives it up");
+        }
+    }
+    return GY_OK;
+}
+
+/* The folder that holds an output is where its path says, not behind a link. */
+static gy_status check_folder(const struct gy_dvc_repo *r, struct gy_str path, struct gy_err *err)
+{
+    char full[2 * GY_MAX_PATH], real[GY_MAX_PATH];
+    const char *slash = memrchr(path.p, '/', path.n);
+    if (!slash) {
+        return GY_OK;
+    }
+    (void)snprintf(full, sizeof full, "%s/%.*s", r->root, (int)(slash - path.p), path.p);
+    return !realpath(full, real) || strcmp(real, full) == 0
+               ? GY_OK /* not there: nothing is removed */
+               : gy_err_set(err, GY_E_INVALID, "%" GY_STR_F " is inside a folder that is a link",
+                            GY_STR_A(path));
+}
+
+/* The files that were looked at, then folders that are empty: what else there is stays. */
+static gy_status remove_files(const struct gy_dvc_repo *r, struct gy_str out,
+                              const struct gy_dvc_tree *t, struct gy_err *err)
+{
+    char path[2 * GY_MAX_PATH];
+    for (size_t i = 0; i < t->n_files; i++) {
+        struct gy_str rel = t->files[i].relpath;
+        (void)snprintf(path, sizeof path, "%" GY_STR_F "%s%" GY_STR_F, GY_STR_A(out),
+                       rel.p ? "/" : "", GY_STR_A(rel));
+        if (unlinkat(r->root_fd, path, 0) != 0 && errno != ENOENT) {
+            return gy_err_sys(err, errno, "can not remove %s", path);
+        }
+        for (char *slash = NULL;
+             rel.p && (slash = strrchr(path, '/')) && (size_t)(slash - path) >= out.n;) {
+            *slash = '\0';
+            if (unlinkat(r->root_fd, path, AT_REMOVEDIR) != 0) {
+                break;
+            }
+        }
+    }
+    if (t->is_dir) {
+        (void)snprintf(path, sizeof path, "%" GY_STR_F, GY_STR_A(out));
+        (void)unlinkat(r->root_fd, path, AT_REMOVEDIR); /* one that was empty before, too */
+    }
+    return GY_OK;
+}
+
+static gy_status remove_data(struct gy_dvc_repo *r, const struct gy_dvc_stage *s, bool force,
+                             struct gy_arena *a, struct gy_err *err)
+{
+    char path[2 * GY_MAX_PATH];
+    struct gy_dvc_tree *trees = gy_arena_calloc(a, s->n_outs + 1, sizeof *trees);
+    if (!trees) {
+        return no_memory(err);
+    }
+    for (size_t i = 0; i < s->n_outs; i++) {
+        GY_TRY(check_folder(r, s->outs[i].path, err));
+        GY_TRY(force ? GY_OK : look_saved(r, &s->outs[i], a, &trees[i], err));
+    }
+    for (size_t i = 0; i < s->n_outs; i++) {
+        if (!force) {
+            GY_TRY(remove_files(r, s->outs[i].path, &trees[i], err));
+            continue;
+        }
+        (void)snprintf(path, sizeof path, "%s/%" GY_STR_F, r->root, GY_STR_A(s->outs[i].path));
+        if (unlink(path) != 0 && errno != ENOENT) {
+            GY_TRY(gy_dir_remove(path, err));
+        }
+    }
+    return GY_OK;
+}
+
+gy_status gy_dvc_remove(struct gy_dvc_repo *r, struct gy_str file, bool outs, bool force,
+                        struct gy_arena *a, struct gy_err *err)
 {
     struct gy_dvc_stage s;
     char path[2 * GY_MAX_PATH];
     GY_TRY(gy_dvc_stage_read(r, file, a, &s, err));
+    GY_TRY(outs ? remove_data(r, &s, force, a, err) : GY_OK);
     for (size_t i = 0; i < s.n_outs; i++) {
         GY_TRY(gy_git_unignore(r->root, s.outs[i].path, err));
-        if (outs) {
-            (void)snprintf(path, sizeof path, "%s/%" GY_STR_F, r->root, GY_STR_A(s.outs[i].path));
-            if (unlink(path) != 0 && errno != ENOENT) {
-                GY_TRY(gy_dir_remove(path, err));
-            }
-        }
     }
     (void)snprintf(path, sizeof path, "%s/%" GY_STR_F, r->root, GY_STR_A(file));
     return unlink(path) == 0 ? GY_OK : gy_err_sys(err, errno, "can not remove %s", path);

@@ -33,8 +33,9 @@ GY_CHECKED gy_status gy_dvc_commit(struct gy_dvc_repo *r, const struct gy_dvc_ou
                                    const struct gy_dvc_add_options *o, struct gy_arena *a,
                                    struct gy_dvc_added *ret, struct gy_err *err);
 /* Stop tracking what a .dvc file names: the file and its lines of .gitignore go; with outs the data
- * in the workspace, too. The cache stays. */
-GY_CHECKED gy_status gy_dvc_remove(struct gy_dvc_repo *r, struct gy_str file, bool outs,
+ * in the workspace, too. The cache stays. Fails: CONFLICT (no cache holds some of the data, and
+ * force is not given: nothing was removed), INVALID (behind a link). */
+GY_CHECKED gy_status gy_dvc_remove(struct gy_dvc_repo *r, struct gy_str file, bool outs, bool force,
                                    struct gy_arena *a, struct gy_err *err);
 /* Files of one's own instead of links to the cache. *ret_n: files looked at. */
 GY_CHECKED gy_status gy_dvc_unprotect(struct gy_dvc_repo *r, const struct gy_dvc_out *out,

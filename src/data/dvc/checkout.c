@@ -15,6 +15,7 @@
 #include "base/pool.h"
 #include "data/dvc/dir.h"
 #include "data/dvc/link.h"
+#include "data/dvc/stages.h"
 #include "data/dvc/tree_internal.h"
 
 #define ARENA_MAX (16 * GY_GIB)
@@ -145,6 +146,13 @@ static gy_status load_wanted(struct checkout *c, struct plan *p)
     if (gy_dvc_oid_is_dir(&p->out->oid)) {
         gy_status status =
             gy_dvc_dir_load(c->r, &p->out->oid, c->a, &p->wanted, &p->n_wanted, c->err);
+        for (size_t i = 0; status == GY_OK && i < p->n_wanted; i++) {
+            if (gy_dvc_is_private(p->wanted[i].relpath)) { /* no `dvc add` takes one in */
+                return gy_err_set(c->err, GY_E_INVALID,
+                                  "%" GY_STR_F "/%" GY_STR_F " is not put into the workspace",
+                                  GY_STR_A(p->out->path), GY_STR_A(p->wanted[i].relpath));
+            }
+        }
         if (status == GY_E_NOTFOUND) {
             (void)gy_err_wrap(c->err, "%" GY_STR_F, GY_STR_A(p->out->path));
             (void)gy_err_hint(c->err,
@@ -186,6 +194,35 @@ static gy_status keeps(struct checkout *c, const struct plan *p, const struct gy
     return GY_OK;
 }
 
+/* A wanted file that the listing does not have may stand there all the same, when .dvcignore names
+ * it: *ret_same, or *ret is what would be replaced. */
+static gy_status find_unlisted(struct checkout *c, const struct plan *p,
+                               const struct gy_dvc_entry *w, bool *ret_same,
+                               const struct gy_dvc_file **ret)
+{
+    char path[2 * GY_MAX_PATH];
+    struct stat st;
+    struct gy_dvc_tree t;
+    struct gy_dvc_tree_options look = {.legacy = p->out->oid.legacy};
+    *ret = NULL;
+    if (!p->was.exists || !p->was.is_dir || p->turns || !w->relpath.p) {
+        return GY_OK;
+    }
+    int n = snprintf(path, sizeof path, "%" GY_STR_F "/%" GY_STR_F, GY_STR_A(p->out->path),
+                     GY_STR_A(w->relpath));
+    if (n <= 0 || n >= (int)sizeof path || fstatat(c->r->root_fd, path, &st, 0) != 0 ||
+        !S_ISREG(st.st_mode)) {
+        return GY_OK; /* nothing, or no data: a folder is not replaced by a file's rename */
+    }
+    GY_TRY(gy_dvc_tree(c->r, gy_str_c(path), &look, c->a, &t, c->err));
+    if (t.exists && !t.is_dir) {
+        t.files[0].relpath = w->relpath;
+        *ret_same = memcmp(t.files[0].md5, w->md5, GY_MD5_HEX) == 0;
+        *ret = *ret_same ? NULL : &t.files[0];
+    }
+    return GY_OK;
+}
+
 /* Both lists are sorted: walk along them. */
 static gy_status compare(struct checkout *c, struct plan *p)
 {
@@ -194,7 +231,7 @@ static gy_status compare(struct checkout *c, struct plan *p)
     bool is_dir = gy_dvc_oid_is_dir(&p->out->oid);
     p->turns = p->was.exists && p->was.is_dir != is_dir;
     p->puts = gy_arena_calloc(c->a, p->n_wanted + 1, sizeof *p->puts);
-    p->goes = gy_arena_calloc(c->a, n_was + 1, sizeof *p->goes);
+    p->goes = gy_arena_calloc(c->a, n_was + p->n_wanted + 1, sizeof *p->goes);
     if (!p->puts || !p->goes) {
         return no_memory(c->err);
     }
@@ -214,6 +251,9 @@ static gy_status compare(struct checkout *c, struct plan *p)
         if (f && order == 0) {
             GY_TRY(keeps(c, p, f, w, &same));
             i++;
+        } else {
+            GY_TRY(find_unlisted(c, p, w, &same, &f));
+            order = f ? 0 : order;
         }
         k++;
         if (same) {
@@ -427,6 +467,7 @@ static gy_status carry_out(struct checkout *c, struct plan *p, enum gy_dvc_chang
     *ret = !p->was.exists                               ? GY_DVC_ADDED
            : p->turns || p->n_puts > 0 || p->n_goes > 0 ? GY_DVC_MODIFIED
                                                         : GY_DVC_SAME;
+    GY_TRY(make_folder(c, c->r->root_fd, folder_of(p->out->path))); /* and no links on the way */
     if (p->turns) {
         (void)snprintf(path, sizeof path, "%s/%" GY_STR_F, c->r->root, GY_STR_A(p->out->path));
         GY_TRY(p->was.is_dir ? remove_folder(c, p, path) : remove_file(c, path));

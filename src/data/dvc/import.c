@@ -17,6 +17,7 @@
 #include "data/dvc/file.h"
 #include "data/dvc/md5.h"
 #include "data/dvc/remote_internal.h"
+#include "data/dvc/repo_internal.h"
 #include "data/dvc/revisions.h"
 #include "data/dvc/stage_md5.h"
 #include "data/dvc/stages.h"
@@ -270,11 +271,18 @@ static gy_status copy_file(const char *from, const char *to, struct gy_err *err)
     GY_AUTO(gy_file_writer_free) struct gy_file_writer *w = NULL;
     char step[64 * 1024];
     struct stat st;
-    int fd = open(from, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) != 0) {
+    int fd = open(from, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not keep us waiting */
+    if (fd < 0) {
         return gy_err_sys(err, errno, "%s", from);
     }
-    gy_status status = gy_file_writer_open(to, 0666 | (st.st_mode & 0111), &w, err);
+    gy_status status = GY_OK;
+    if (fstat(fd, &st) != 0) {
+        status = gy_err_sys(err, errno, "%s", from);
+    } else if (!S_ISREG(st.st_mode)) {
+        status = gy_err_set(err, GY_E_INVALID, "%s is neither a file nor a folder", from);
+    } else {
+        status = gy_file_writer_open(to, 0666 | (st.st_mode & 0111), &w, err);
+    }
     for (ssize_t n = 1; status == GY_OK && n != 0;) {
         n = read(fd, step, sizeof step);
         if (n > 0) {
@@ -309,6 +317,50 @@ static gy_status copy_entry(void *ctx, const char *name, bool is_dir, struct gy_
     return gy_dir_each(from, copy_entry, &below, err);
 }
 
+static gy_status copy_all(const char *source, const char *to, struct gy_err *err)
+{
+    struct copy c = {source, to, 0};
+    if (!gy_path_is_dir(source)) {
+        return copy_file(source, to, err);
+    }
+    GY_TRY(gy_dir_make(to, err));
+    return gy_dir_each(source, copy_entry, &c, err);
+}
+
+/* Everything is copied beside first: what fails half way has replaced nothing. What is in the way
+ * goes then: the caller has asked whether that may be. */
+static gy_status copy_over(struct gy_dvc_repo *r, const char *source, const char *to,
+                           struct gy_err *err)
+{
+    char tmp[GY_MAX_PATH + 40], real[GY_MAX_PATH], name[32];
+    if (!realpath(source, real)) {
+        return gy_err_sys(err, errno, "%s", source);
+    }
+    if (strcmp(real, to) == 0 || gy_dvc_inside(gy_str_c(real), gy_str_c(to)) ||
+        gy_dvc_inside(gy_str_c(to), gy_str_c(real))) {
+        (void)gy_err_set(err, GY_E_INVALID, "%s can not be imported to %s: one is in the other",
+                         source, to);
+        return gy_err_hint(err, "`gyre data add` tracks what is in the repository");
+    }
+    gy_dvc_tmp_name(r, name);
+    (void)snprintf(tmp, sizeof tmp, "%s%s", to, name);
+    gy_status status = copy_all(source, tmp, err);
+    if (status == GY_OK && gy_path_is_dir(to) && unlink(to) != 0) { /* not a link to a folder */
+        status = gy_dir_remove(to, err);
+    }
+    if (status == GY_OK && gy_path_is_dir(tmp)) {
+        (void)unlink(to); /* a file where a folder comes; what does not go is told now */
+    }
+    if (status == GY_OK && rename(tmp, to) != 0) {
+        status = gy_err_sys(err, errno, "%s", to);
+    }
+    if (status != GY_OK) {
+        GY_IGNORE(gy_dir_remove(tmp, NULL)); /* the failure at hand is what counts */
+        (void)unlink(tmp);
+    }
+    return status;
+}
+
 static gy_status take_from_outside(struct gy_dvc_repo *r, const char *source,
                                    struct gy_dvc_out *out, struct gy_arena *a, struct gy_err *err)
 {
@@ -318,19 +370,7 @@ static gy_status take_from_outside(struct gy_dvc_repo *r, const char *source,
     (void)snprintf(path, sizeof path, "%" GY_STR_F, GY_STR_A(out->path));
     GY_TRY(gy_path_join(to, sizeof to, gy_dvc_repo_root(r), path, err));
     GY_TRY(gy_dir_make_for(to, err));
-    /* What is in the way goes: the caller has asked whether that may be. */
-    if (gy_path_is_dir(to)) {
-        GY_TRY(gy_dir_remove(to, err));
-    } else if (unlink(to) != 0 && errno != ENOENT) {
-        return gy_err_sys(err, errno, "%s", to);
-    }
-    struct copy c = {source, to, 0};
-    if (gy_path_is_dir(source)) {
-        GY_TRY(gy_dir_make(to, err));
-        GY_TRY(gy_dir_each(source, copy_entry, &c, err));
-    } else {
-        GY_TRY(copy_file(source, to, err));
-    }
+    GY_TRY(copy_over(r, source, to, err));
     GY_TRY(gy_dvc_tree(r, out->path, &save, a, &t, err));
     out->oid = t.oid;
     out->size_bytes = t.size_bytes;
@@ -448,6 +488,29 @@ static gy_status place_out(struct gy_dvc_repo *r, const struct gy_dvc_import *i,
     return GY_OK;
 }
 
+/* Two outputs that overlap would make the whole repository unreadable. */
+static gy_status check_place(struct gy_dvc_repo *r, const struct gy_dvc_out *out,
+                             struct gy_arena *a, struct gy_err *err)
+{
+    struct gy_dvc_out *outs = NULL;
+    size_t n = 0;
+    if (gy_dvc_is_private(out->path)) {
+        return gy_err_set(err, GY_E_INVALID, "'%" GY_STR_F "' can not be an output",
+                          GY_STR_A(out->path));
+    }
+    GY_TRY(gy_dvc_repo_outs(r, NULL, 0, a, &outs, &n, err));
+    for (size_t i = 0; i < n; i++) {
+        bool overlap = gy_str_eq(outs[i].path, out->path) ||
+                       gy_dvc_inside(outs[i].path, out->path) ||
+                       gy_dvc_inside(out->path, outs[i].path);
+        if (overlap && (outs[i].stage.p || !gy_str_eq(outs[i].file, out->file))) {
+            return gy_err_set(err, GY_E_EXISTS, "%" GY_STR_F " tracks %" GY_STR_F,
+                              GY_STR_A(outs[i].file), GY_STR_A(outs[i].path));
+        }
+    }
+    return GY_OK;
+}
+
 static void tell(struct gy_dvc_imported *ret, const struct gy_dvc_out *out,
                  const struct origin *from, bool changed)
 {
@@ -477,6 +540,7 @@ gy_status gy_dvc_import(struct gy_dvc_repo *r, const struct gy_dvc_import *i, st
         return gy_err_sys(err, errno, "%s", i->path);
     }
     GY_TRY(place_out(r, i, a, &out, err));
+    GY_TRY(check_place(r, &out, a, err));
     if (i->repo) {
         GY_TRY(take_from_repo(r, &from, &out, a, err));
     } else {

@@ -29,9 +29,15 @@ static gy_status take_lines(struct commits *c, struct gy_str lines, struct gy_er
     struct gy_str line;
     while (gy_str_next(&lines, '\n', &line)) {
         line = gy_str_trim(line);
-        if (gy_is_hex(line, 40)) {
-            GY_TRY(gy_map_put(&c->seen, line, c, err));
+        if (line.n == 0) {
+            continue; /* a tag that is no object of its own */
         }
+        if (!gy_is_hex(line, 40)) { /* else a gc would take it for a repository without commits */
+            return gy_err_set(err, GY_E_UNSUPPORTED,
+                              "'%.*s' of git is no SHA-1: other repositories are not supported",
+                              line.n < 80 ? (int)line.n : 80, line.p);
+        }
+        GY_TRY(gy_map_put(&c->seen, line, c, err));
     }
     return GY_OK;
 }
@@ -298,8 +304,10 @@ gy_status gy_dvc_outs_at(const char *root, const char *rev, struct gy_arena *a,
 
 /* ---- what they name ---- */
 
-static gy_status walk(const struct gy_yaml_node *node, struct gy_dvc_oidset *set, int depth,
-                      struct gy_err *err)
+/* above: the kind of digest that an entry around says; that of a folder in the cloud is said once,
+ * for all its files. */
+static gy_status walk(const struct gy_yaml_node *node, const struct gy_yaml_node *above,
+                      struct gy_dvc_oidset *set, int depth, struct gy_err *err)
 {
     if (!node || (node->kind != GY_YAML_MAP && node->kind != GY_YAML_SEQ)) {
         return GY_OK;
@@ -307,14 +315,15 @@ static gy_status walk(const struct gy_yaml_node *node, struct gy_dvc_oidset *set
     if (depth > GY_MAX_JSON_DEPTH) {
         return gy_err_set(err, GY_E_TOOBIG, "nested deeper than %d", GY_MAX_JSON_DEPTH);
     }
-    const struct gy_yaml_node *hash = gy_yaml_get(node, "hash"), *md5 = gy_yaml_get(node, "md5");
+    const struct gy_yaml_node *own = gy_yaml_get(node, "hash"), *md5 = gy_yaml_get(node, "md5");
+    const struct gy_yaml_node *hash = own ? own : above;
     struct gy_dvc_oid oid;
     if (md5 && gy_dvc_oid_set(&oid, md5->text, !hash || !gy_str_eqc(hash->text, "md5")) &&
         oid.hex[0]) {
         GY_TRY(gy_dvc_oidset_add(set, &oid, NULL, NULL, err));
     }
     for (size_t i = 0; i < node->n_items; i++) {
-        GY_TRY(walk(&node->items[i], set, depth + 1, err));
+        GY_TRY(walk(&node->items[i], hash, set, depth + 1, err));
     }
     return GY_OK;
 }
@@ -324,5 +333,5 @@ gy_status gy_dvc_named_by(struct gy_str text, const char *name, struct gy_dvc_oi
 {
     GY_AUTO(gy_yaml_free) struct gy_yaml *y = NULL;
     GY_TRY(gy_yaml_parse(text, name, &y, err));
-    return walk(gy_yaml_root(y), ret, 0, err);
+    return walk(gy_yaml_root(y), NULL, ret, 0, err);
 }

@@ -59,6 +59,17 @@ bool gy_dvc_resolve(struct gy_str base, struct gy_str path, char ret[GY_MAX_PATH
     return true;
 }
 
+bool gy_dvc_is_private(struct gy_str path)
+{
+    struct gy_str rest = path, part;
+    while (gy_str_next(&rest, '/', &part)) {
+        if (gy_str_eqc(part, ".git") || gy_str_eqc(part, ".hg") || gy_str_eqc(part, ".dvc")) {
+            return true;
+        }
+    }
+    return path.n == 0;
+}
+
 gy_status gy_dvc_from_root(const struct gy_dvc_repo *r, const char *path, char ret[GY_MAX_PATH],
                            struct gy_err *err)
 {
@@ -206,6 +217,10 @@ static gy_status read_out(const struct reader *rd, const struct gy_yaml_node *e,
     }
     *ret = (struct gy_dvc_out){.file = rd->file, .cache = true, .push = true};
     GY_TRY(entry_path(rd, path, path->text, &ret->path, ret_outside));
+    if (!*ret_outside && gy_dvc_is_private(ret->path)) {
+        return gy_yaml_err(rd->y, path, rd->err, "'%" GY_STR_F "' can not be an output",
+                           GY_STR_A(path->text));
+    }
     GY_TRY(entry_oid(rd, e, *ret_outside, &ret->oid));
     ret->size_bytes = number(e, "size");
     ret->n_files = number(e, "nfiles");

@@ -43,6 +43,9 @@ GY_CHECKED gy_status gy_dvc_outs_of(const struct gy_dvc_stage *stages, size_t n_
 bool gy_dvc_inside(struct gy_str path, struct gy_str folder);
 /* base/path with ".", ".." and "//" resolved, from the root; false when that leaves the root. */
 bool gy_dvc_resolve(struct gy_str base, struct gy_str path, char ret[GY_MAX_PATH]);
+/* Does a path lead into what is git's or DVC's own (.git, .hg, .dvc), or to the root itself? DVC
+ * ignores these; data that is checked out there could run as a hook. */
+bool gy_dvc_is_private(struct gy_str path);
 /* The path of something that a user named, relative to where the program stands: from the root.
  * Links in its folders are resolved, the last part is not. Fails: INVALID (outside), TOOBIG. */
 GY_CHECKED gy_status gy_dvc_from_root(const struct gy_dvc_repo *r, const char *path,
