@@ -278,13 +278,16 @@ static gy_status note_now(struct gy_cli_append *a, struct gy_str object, struct 
         a->now = more;
         a->cap_now = cap;
     }
+    char digest[GY_SHA256_HEX];
+    GY_TRY(gy_sha256_hex(object, digest, err));
     struct gy_taken_object o = {gy_arena_str(&a->cli->arena, object),
                                 gy_arena_str(&a->cli->arena, mark)};
     if (!o.object.p || !o.mark.p) {
         return no_memory(err);
     }
     a->now[a->n_now++] = o;
-    return GY_OK;
+    /* Who names it twice means it once. */
+    return gy_map_put(&a->before, gy_str_c(digest), (void *)(uintptr_t)o.mark.p, err);
 }
 
 static gy_status changed(struct gy_str object, struct gy_err *err)

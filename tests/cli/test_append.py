@@ -70,6 +70,16 @@ def test_files_that_are_new(tmp_path):
     assert append(tmp_path / "in", tmp_path / "in" / "a.csv", "--home", tmp_path / ".gyre", "-o", "../data", "--schema", "../schema.yaml")["appended"] == 0
 
 
+def test_a_file_that_is_named_twice_is_taken_once(tmp_path):
+    (tmp_path / "schema.yaml").write_text(SCHEMA)
+    put(tmp_path / "in" / "a.csv", "id,x\n1,10\n")
+    (tmp_path / "link.csv").symlink_to("in/a.csv")
+    first = append(tmp_path, "in/a.csv", "./in/a.csv", "in", "link.csv", tmp_path / "in" / "*.csv")
+    assert (first["appended"], first["objects"]) == (1, 1) and rows(tmp_path) == ["1,10"]
+    put(tmp_path / "in" / "b.csv", "id,x\n2,20\n")
+    assert append(tmp_path, "in", "in/b.csv")["appended"] == 1 and rows(tmp_path) == ["1,10", "2,20"]
+
+
 def test_a_file_that_was_taken_and_changed(tmp_path):
     (tmp_path / "schema.yaml").write_text(SCHEMA)
     put(tmp_path / "a.csv", "id,x\n1,10\n")
