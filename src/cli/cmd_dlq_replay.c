@@ -73,7 +73,8 @@ static gy_status open_folder(struct job *j, struct gy_err *err)
         return gy_err_sys(err, errno, "opening '%s'", j->o->output);
     }
     if (flock(j->folder_fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-        return gy_err_set(err, GY_E_BUSY, "another replay works on '%s'", j->o->output);
+        return gy_err_set(err, GY_E_BUSY, "another replay, or an ingest, works on '%s'",
+                          j->o->output);
     }
     return GY_OK;
 }

@@ -3,7 +3,10 @@
  */
 #include "data/ingest.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -436,6 +439,20 @@ static gy_status prepare(struct ingest *g, struct gy_err *err)
     return o->on_duplicate == GY_DUPLICATE_LAST ? gy_file_aside(o->out_dir, &g->spool, err) : GY_OK;
 }
 
+/* A replay that reads the table to put another one in its place holds this lock: it would undo what
+ * came in between. Without locks it looks before it leaps. */
+static gy_status put_table(struct ingest *g, struct gy_err *err)
+{
+    int fd = open(g->o->out_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    while (fd >= 0 && flock(fd, LOCK_EX) != 0 && errno == EINTR) {
+    }
+    gy_status status = gy_file_writer_commit(g->writer, NULL, err);
+    if (fd >= 0) {
+        (void)close(fd); /* unlocks */
+    }
+    return status;
+}
+
 static gy_status run(struct ingest *g, struct gy_err *err)
 {
     struct gy_ingest_result *r = g->r;
@@ -459,7 +476,7 @@ static gy_status run(struct ingest *g, struct gy_err *err)
     gy_hash_hex(g->sha256, r->sha256);
     gy_hash_hex(g->md5, r->md5);
     GY_TRY(check_max_dead(g, err));
-    return gy_file_writer_commit(g->writer, NULL, err);
+    return put_table(g, err);
 }
 
 static void tidy(struct ingest *g)

@@ -3,6 +3,7 @@
 
 import base64
 import csv
+import fcntl
 import hashlib
 import io
 import json
@@ -11,6 +12,7 @@ import random
 import shutil
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -331,6 +333,25 @@ def test_two_replays_at_once(home):
         accepted += json.loads(out)["accepted"] if run.returncode == 0 else 0
     accepted += replay(home)["accepted"]
     assert accepted == 2000 and len(ids(home)) == len(set(ids(home))) == 4000
+
+
+def test_an_ingest_waits_for_a_replay_of_its_table(home):
+    """A replay that has read the table would undo what an ingest puts there meanwhile."""
+    ingest(home)
+    (home / "vitals.csv").write_text("id,HR,note\n1,70,new\n2,x,bad\n")
+    before = (home / "out" / "data.csv").read_bytes()
+    log = (home / "dlq.log").stat().st_size
+    held = os.open(home / "out", os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)  # as a replay does
+    env = support.clean_env(support.store_env(home / ".gyre"))
+    with subprocess.Popen([str(support.BIN), "data", "ingest", "vitals.csv", "-o", "out"], cwd=home, env=env, stdout=subprocess.DEVNULL) as run:
+        while run.poll() is None and (home / "dlq.log").stat().st_size == log:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        waits = run.poll() is None and (home / "out" / "data.csv").read_bytes() == before
+        os.close(held)
+        assert run.wait(timeout=100) == 0 and waits
+    assert ids(home) == ["1"] and "works on" not in support.run_gyre("dlq", "replay", "-o", "out", cwd=home).stderr
 
 
 # ---- kill -9 -------------------------------------------------------------------------------------------------------------------
