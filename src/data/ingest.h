@@ -29,11 +29,11 @@ struct gy_ingest_options {
     const char *out_dir; /* made when absent */
     const char *dlq;     /* path of the log of dead letters */
     const struct gy_schema *schema;
-    struct gy_str environment;      /* "SERVING"; absent: all columns are wanted */
-    char delimiter;                 /* 0: sniffed */
-    int64_t max_dead;               /* more dead records fail the run; -1: any number */
-    double max_dead_share;          /* the same as a share of what was read, 0..1; negative: any */
-    int64_t accepted_before; /* records read again that were accepted before: not of that share */
+    struct gy_str environment; /* "SERVING"; absent: all columns are wanted */
+    char delimiter;            /* 0: sniffed */
+    int64_t max_dead;          /* more dead records fail the run; -1: any number */
+    double max_dead_share;     /* the same as a share of what was read, 0..1; negative: any */
+    int64_t accepted_before;   /* records read again that were accepted before: not of that share */
     size_t record_max, chunk_bytes; /* 0: the defaults of records.h, and batches of 512 KiB */
     int threads;                    /* 0: one a processor; the result is the same */
     /* May be NULL; a call for some 256 KiB. bytes_done is of the sources as they lie there. */
