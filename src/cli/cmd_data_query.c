@@ -51,8 +51,8 @@ static void *watch(void *arg)
         if (number > 0 && interrupted) {
             _exit(128 + number); /* the second one: it is meant */
         }
-        if (number > 0) {
-            interrupted = true;
+        interrupted = interrupted || number > 0;
+        if (interrupted) { /* each time: it would be lost between two statements */
             gy_duck_interrupt(w->duck);
         }
         const double share = gy_duck_progress(w->duck);

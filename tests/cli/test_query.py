@@ -247,6 +247,17 @@ def test_parquet_is_a_cache_that_may_be_lost_or_damaged(tmp_path, gyre):
     assert len(parquet_files(tmp_path)) == 1
 
 
+def test_ctrl_c_is_not_lost_between_statements(tmp_path):
+    sql = "SELECT 1;" * 20000 + "SELECT count(*) FROM range(10000000000) a, range(1000000) b"
+    (tmp_path / "q.sql").write_text(sql)
+    child = subprocess.Popen([support.BIN, "data", "query", "--file", "q.sql"], cwd=tmp_path, env=support.clean_env(),
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(0.5)
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=60)
+    assert child.returncode == 22, (out, err)
+
+
 def test_ctrl_c_ends_a_query_at_once(tmp_path):
     (tmp_path / "old.csv").write_text("old\n")
     sql = "SELECT count(*) FROM range(10000000000) a, range(1000000) b"

@@ -179,10 +179,8 @@ def test_a_dataset_that_reads_a_file_is_only_a_name(server, people):
 
 
 def test_a_query_that_takes_too_long_is_ended(server, people):
-    begin = time.monotonic()
     status, answer = query(server, people["viewer"], FOREVER, timeout_s=1)
     assert status == 504 and ("took too long" in answer["detail"] or "of CPU" in answer["detail"])
-    assert time.monotonic() - begin < 30
     assert children(server) == []
 
 
@@ -213,10 +211,9 @@ def test_a_stopping_server_ends_its_queries(tmp_path, new_server):
                 break
             time.sleep(0.1)
         (child,) = children(one)
-        begin = time.monotonic()
         one.stop()
-        assert time.monotonic() - begin < 30 and not os.path.exists(f"/proc/{child}")
-        assert asked.result()[0] == 503
+        assert not os.path.exists(f"/proc/{child}")
+        assert asked.result()[0] == 503  # 504 if it had been waited for
 
 
 def test_the_wider_table_goes_through_parquet_when_it_is_there(tmp_path, new_server):
