@@ -783,8 +783,14 @@ static bool could_be_number(struct gy_str s)
     if (i >= s.n || !is_digit(s.p[i])) {
         return false;
     }
-    if (s.p[i] == '0' && i + 1 < s.n && strchr("xXoObB", s.p[i + 1])) {
-        return true;
+    if (s.p[i] == '0' && i + 2 < s.n && strchr("xXoObB", s.p[i + 1])) {
+        /* Digits of that base only: "0be9" is none, and one digest in 256 begins like it. */
+        const char *digits = strchr("xX", s.p[i + 1])   ? "0123456789abcdefABCDEF_"
+                             : strchr("oO", s.p[i + 1]) ? "01234567_"
+                                                        : "01_";
+        for (i += 2; i < s.n && s.p[i] && strchr(digits, s.p[i]); i++) {
+        }
+        return i == s.n;
     }
     for (; i < s.n; i++) {
         if (!is_digit(s.p[i]) && !strchr("_.:eE+-", s.p[i])) {
