@@ -75,8 +75,7 @@ static gy_status run_update(struct gy_cli *cli, void *opts, struct gy_err *err)
     size_t n = 0, done = 0;
     gy_arena_init(&a, 16 * GY_GIB);
     GY_TRY(gy_cli_dvc_open(cli, false, &r, err));
-    GY_TRY(
-        gy_dvc_repo_outs(r, (const char *const *)cli->argv, (size_t)cli->argc, &a, &outs, &n, err));
+    GY_TRY(gy_cli_dvc_outs_to_write(cli, r, &a, &outs, &n, err));
     struct gy_dvc_imported *all = gy_arena_calloc(&a, n + 1, sizeof *all);
     if (!all) {
         return gy_err_set(err, GY_E_NOMEM, "out of memory for what is updated");

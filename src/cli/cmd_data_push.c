@@ -94,9 +94,13 @@ static gy_status report(struct push *p, const char *verb, struct gy_err *err)
     return gy_err_hint(err, "%s", t->hint[0] ? t->hint : "the same command goes on from here");
 }
 
-static gy_status collect(struct push *p, struct gy_err *err)
+/* writes: what is in the workspace is going to change. */
+static gy_status collect(struct push *p, bool writes, struct gy_err *err)
 {
     GY_TRY(gy_cli_dvc_open(p->cli, false, &p->repo, err));
+    if (writes) {
+        return gy_cli_dvc_outs_to_write(p->cli, p->repo, &p->arena, &p->outs, &p->n_outs, err);
+    }
     return gy_dvc_repo_outs(p->repo, (const char *const *)p->cli->argv, (size_t)p->cli->argc,
                             &p->arena, &p->outs, &p->n_outs, err);
 }
@@ -149,7 +153,7 @@ gy_status gy_cli_dvc_compare(struct gy_cli *cli, const char *remote, struct gy_e
     struct gy_dvc_transfer_options o = {.remote = remote};
     size_t n = 0, both = 0;
     gy_arena_init(&p.arena, 16 * GY_GIB);
-    gy_status status = collect(&p, err);
+    gy_status status = collect(&p, false, err);
     if (status == GY_OK) {
         status = gy_dvc_compare(p.repo, p.outs, p.n_outs, &o, &p.arena, &where, &n, &both, err);
     }
@@ -174,7 +178,7 @@ static gy_status run(struct gy_cli *cli, const struct push_opts *o, enum what wh
 {
     struct push p = {.cli = cli};
     gy_arena_init(&p.arena, 16 * GY_GIB);
-    gy_status status = collect(&p, err);
+    gy_status status = collect(&p, what == PULL, err);
     if (status == GY_OK) {
         status = transfer(&p, o, what == PUSH, err);
     }

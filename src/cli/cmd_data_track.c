@@ -4,7 +4,6 @@
 #include "cli/dvc_work.h"
 #include "data/dvc/add.h"
 #include "data/dvc/checkout.h"
-#include "data/dvc/lock.h"
 #include "data/dvc/stages.h"
 #include "data/dvc/status.h"
 
@@ -298,26 +297,6 @@ static gy_status print_checkout(struct gy_cli *cli, const struct gy_dvc_out *out
     return GY_OK;
 }
 
-/* The outputs that arguments name, when nobody who runs a stage writes them any more. */
-static gy_status outs_to_write(struct gy_cli *cli, struct gy_dvc_repo *r, struct gy_arena *a,
-                               struct gy_dvc_out **ret, size_t *ret_n, struct gy_err *err)
-{
-    bool waited = true;
-    while (waited) {
-        GY_TRY(gy_dvc_repo_outs(r, (const char *const *)cli->argv, (size_t)cli->argc, a, ret, ret_n,
-                                err));
-        struct gy_str *paths = gy_arena_calloc(a, *ret_n + 1, sizeof *paths);
-        if (!paths) {
-            return gy_err_set(err, GY_E_NOMEM, "out of memory for outputs");
-        }
-        for (size_t i = 0; i < *ret_n; i++) {
-            paths[i] = (*ret)[i].path;
-        }
-        GY_TRY(gy_dvc_repo_lock_paths(r, NULL, 0, paths, *ret_n, -1, &waited, err));
-    }
-    return GY_OK;
-}
-
 gy_status gy_cli_dvc_checkout(struct gy_cli *cli, bool force, bool relink, struct gy_err *err)
 {
     struct gy_dvc_out *outs = NULL;
@@ -327,7 +306,7 @@ gy_status gy_cli_dvc_checkout(struct gy_cli *cli, bool force, bool relink, struc
     GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
     gy_arena_init(&a, ARENA_MAX);
     GY_TRY(gy_cli_dvc_open(cli, false, &r, err));
-    GY_TRY(outs_to_write(cli, r, &a, &outs, &n, err));
+    GY_TRY(gy_cli_dvc_outs_to_write(cli, r, &a, &outs, &n, err));
     GY_AUTO_DONE(gy_cli_dvc_bar_end) struct gy_cli_dvc_bar bar;
     gy_cli_dvc_bar_start(&bar, cli, "checking out");
     struct gy_dvc_checkout_options o = {.force = force, .relink = relink, .progress = &bar.at};
@@ -370,6 +349,11 @@ static gy_status run_remove(struct gy_cli *cli, void *opts, struct gy_err *err)
     GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
     gy_arena_init(&a, ARENA_MAX);
     GY_TRY(gy_cli_dvc_open(cli, false, &r, err));
+    if (o->outs) {
+        struct gy_dvc_out *all = NULL;
+        size_t n_all = 0;
+        GY_TRY(gy_cli_dvc_outs_to_write(cli, r, &a, &all, &n_all, err));
+    }
     for (int i = 0; i < cli->argc; i++) {
         struct gy_dvc_out *outs = NULL;
         size_t n = 0;

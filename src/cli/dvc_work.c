@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/dvc_work.h"
 
+#include <stdlib.h>
 #include <time.h>
+
+#include "data/dvc/lock.h"
 
 #define PATIENCE_MS 1000 /* of waiting without a word */
 #define DRAW_MS 100
@@ -21,6 +24,39 @@ gy_status gy_cli_dvc_open(struct gy_cli *cli, bool make, struct gy_dvc_repo **re
     }
     GY_TRY(status);
     *ret = GY_TAKE(r);
+    return GY_OK;
+}
+
+gy_status gy_cli_dvc_outs_to_write(struct gy_cli *cli, struct gy_dvc_repo *r, struct gy_arena *a,
+                                   struct gy_dvc_out **ret, size_t *ret_n, struct gy_err *err)
+{
+    bool in_stage = getenv("DVC_STAGE") != NULL;
+    int64_t wait_ms = PATIENCE_MS;
+    for (bool waited = true; waited;) {
+        struct gy_err busy = GY_ERR_INIT;
+        GY_TRY(gy_dvc_repo_lock(r, -1, err)); /* what is read now is what is locked */
+        GY_TRY(gy_dvc_repo_outs(r, (const char *const *)cli->argv, (size_t)cli->argc, a, ret, ret_n,
+                                err));
+        struct gy_str *paths = gy_arena_calloc(a, *ret_n + 1, sizeof *paths);
+        if (!paths) {
+            return gy_err_set(err, GY_E_NOMEM, "out of memory for outputs");
+        }
+        for (size_t i = 0; i < *ret_n; i++) {
+            paths[i] = (*ret)[i].path;
+        }
+        gy_status status =
+            gy_dvc_repo_lock_paths(r, NULL, 0, paths, *ret_n, wait_ms, &waited, &busy);
+        if (status == GY_E_BUSY && !in_stage) {
+            gy_cli_note(cli, "waiting: %s\n", busy.msg);
+            wait_ms = -1;
+            waited = true;
+        } else if (status != GY_OK) {
+            if (err) {
+                *err = busy;
+            }
+            return status;
+        }
+    }
     return GY_OK;
 }
 

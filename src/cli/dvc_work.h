@@ -21,6 +21,12 @@ struct gy_cli_dvc_bar {
  * long as it takes; a note says so after a second. */
 GY_CHECKED gy_status gy_cli_dvc_open(struct gy_cli *cli, bool make, struct gy_dvc_repo **ret,
                                      struct gy_err *err);
+/* The outputs that arguments name, when nobody who runs a stage uses them any more (DVC's rwlock):
+ * for all that changes the workspace. Waits as long as it takes, with a note; inside a stage, which
+ * may wait for itself, it fails with BUSY. */
+GY_CHECKED gy_status gy_cli_dvc_outs_to_write(struct gy_cli *cli, struct gy_dvc_repo *r,
+                                              struct gy_arena *a, struct gy_dvc_out **ret,
+                                              size_t *ret_n, struct gy_err *err);
 /* A bar over files; silent where no bar is wanted. */
 void gy_cli_dvc_bar_start(struct gy_cli_dvc_bar *b, const struct gy_cli *cli, const char *what);
 void gy_cli_dvc_bar_end(struct gy_cli_dvc_bar *b);

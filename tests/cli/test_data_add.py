@@ -378,6 +378,30 @@ def test_waits_for_the_lock(repo):
     assert f" {os.getpid()}" not in (repo / ".dvc/tmp/lock").read_text()
 
 
+def test_what_a_stage_writes_is_left_to_it(repo):
+    (repo / "f").write_text("kept")
+    run(repo, "add", "f")
+    (repo / "remote").mkdir()
+    run(repo, "remote", "add", "-d", "r", str(repo / "remote"))
+    run(repo, "push")
+    (repo / "f").unlink()
+    claim = {"write": {str(repo / "f"): {"pid": os.getpid(), "cmd": "dvc repro"}}, "read": {}}
+    (repo / ".dvc/tmp/rwlock").write_text(json.dumps(claim))
+    inside = {"DVC_STAGE": "train"}
+    for args in (("pull",), ("checkout",), ("remove", "--outs", "f"), ("pull", "f.dvc")):
+        done = support.run_gyre("data", *args, cwd=repo, env=inside)
+        assert done.returncode != 0 and "works on these paths" in done.stderr, (args, done)
+    assert (repo / "f.dvc").exists()
+    (repo / "free").write_text("x")
+    run(repo, "add", "free")
+    run(repo, "checkout", "free")
+    waiting = subprocess.Popen([str(support.BIN), "data", "pull"], cwd=repo, stderr=subprocess.PIPE, text=True)
+    assert "waiting: process" in waiting.stderr.readline()
+    (repo / ".dvc/tmp/rwlock").write_text("{}")
+    assert waiting.wait(60) == 0
+    assert (repo / "f").read_text() == "kept"
+
+
 def test_killed_at_any_time_leaves_nothing_wrong(repo):
     """Whatever an add that was killed left behind: no object is trusted and wrong, and the next add completes."""
     (repo / "d").mkdir()
