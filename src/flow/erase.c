@@ -15,11 +15,17 @@
 #include "store/scope.h"
 #include "watch/subject.h"
 
-/* Tables that an erasure deletes from or changes. */
-#define COMPACTED                                                                         \
-    "reviews, feedback, dataset_letters, dataset_versions, artifacts, comment_texts, "    \
-    "run_params, run_tags, flow_steps, flow_runs, jobs, alerts, events, webhook_outbox, " \
-    "run_datasets, datasets"
+/* Tables that an erasure deletes from, and those whose texts it changes. */
+static gy_status compact(struct gy_store *store, struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf tables;
+    gy_buf_init(&tables, 16 * GY_KIB);
+    gy_buf_addc(&tables, "reviews, feedback, dataset_letters, artifacts");
+    gy_erase_text_tables(&tables);
+    gy_buf_add_char(&tables, '\0');
+    GY_TRY(gy_buf_check(&tables, "the tables to write anew", err));
+    return gy_store_compact(store, tables.p, err);
+}
 
 gy_status gy_erasing_nomem(struct gy_err *err)
 {
@@ -403,7 +409,7 @@ gy_status gy_erase_run(const struct gy_erase_source *src, const struct gy_erase_
     ret->n_md5 = e.n_md5;
     if (o->mode == GY_ERASE_TAKE_OUT) {
         GY_TRY(gy_erasing_progress(&e, "database", 0, 0, err));
-        GY_TRY(gy_store_compact(src->store, COMPACTED, err));
+        GY_TRY(compact(src->store, err));
     }
     return GY_OK;
 }

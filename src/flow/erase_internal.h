@@ -53,6 +53,8 @@ GY_CHECKED gy_status gy_erase_copy_object(struct gy_erasing *e, struct gy_subjec
                                           const char *sha256, bool lines, struct gy_erase_copy *ret,
                                           struct gy_err *err);
 /* ---- erase_rest.c ---- */
+/* ", name" for each table whose texts change. */
+void gy_erase_text_tables(struct gy_buf *out);
 GY_CHECKED gy_status gy_erase_texts(struct gy_erasing *e, struct gy_err *err);
 GY_CHECKED gy_status gy_erase_home(struct gy_erasing *e, struct gy_err *err);
 

@@ -48,6 +48,8 @@ static const struct {
     {"run_datasets", "schema"},
     {"run_datasets", "profile"},
     {"datasets", "description"},
+    {"dataset_versions", "source"},
+    {"dataset_versions", "schema_json"},
     {"dataset_tag_changes", "reason"},
     {"drift_windows", "result"},
     {"approvals", "reason"},
@@ -55,6 +57,15 @@ static const struct {
     {"use_case_changes", "spec"},
     {"use_case_changes", "reason"},
 };
+
+void gy_erase_text_tables(struct gy_buf *out)
+{
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (i == 0 || strcmp(texts[i].table, texts[i - 1].table) != 0) {
+            gy_buf_addf(out, ", %s", texts[i].table);
+        }
+    }
+}
 
 struct column {
     struct gy_erasing *e;

@@ -74,6 +74,14 @@ def test_the_version_that_follows_does_not_name_the_subject(tmp_path):
     assert version["version"] == 2 and WHO not in (version["source"] or ""), version
 
 
+def test_versions_of_others_do_not_name_the_subject(tmp_path):
+    project(tmp_path, [("P-1aaaa", 60)], name=f"of-{WHO}")  # its source is a file of that name
+    project(tmp_path, [(WHO, 70), ("P-1aaaa", 60)])
+    erase(tmp_path, WHO)
+    listed = gyre(tmp_path, "data", "list")["datasets"] + gyre(tmp_path, "data", "list", "--deleted")["datasets"]
+    assert len(listed) == 3 and not [v for v in listed if WHO in (v["source"] or "")]
+
+
 def test_an_erasure_that_ended_before_dvc_was_told(tmp_path):
     """What kill -9 leaves behind: the table is without the subject, the .dvc file names the one with it."""
     (tmp_path / "data").mkdir()
