@@ -206,6 +206,24 @@ def test_a_home_remembers_its_store(postgres, new_server, gyre, tmp_path):
     assert "here" not in gyre("exp", "list", "--home", tmp_path / "own").stdout
 
 
+def test_a_person_leaves_the_database(postgres, new_server, tmp_path):
+    """Rows, texts, letters and the files of the tables: what was changed is written anew."""
+    who = "P-7f3k29xq"
+    server = new_server(args=["--store", postgres.url(), "--objects", tmp_path / "objects"], home=tmp_path / "home")
+    (tmp_path / "schema.yaml").write_text("columns:\n  - {name: patient, type: string, role: subject}\n  - {name: hr, type: int, max: 300}\n")
+    (tmp_path / f"{who}.csv").write_text(f"patient,hr\nP-1aaaa,60\n{who},70\n{who},999\n")
+    gyre = lambda *args: support.run_json(*args, "--home", tmp_path / "home", cwd=tmp_path)  # noqa: E731
+    gyre("data", "ingest", "--data-loc", ".", "--file-name", f"{who}.csv", "--output-path", "out", "--dlq", "dlq.log", "--name", "people")
+    ok(server, "POST", "/experiments/create", {"name": "e", "tags": [{"key": "about", "value": f"of {who}"}]})
+    ok(server, "POST", "/registered-models/create", {"name": "m", "description": f"asked for by {who}"})
+    found = gyre("subject", "find", who, "--home-only")["findings"]
+    assert {"people@1", "experiment_tags.value", "registered_models.description"} <= {f["where"] for f in found if f["state"] == "found"}
+    gyre("subject", "erase", who, "--home-only", "--reason", "request 17", "--yes")
+    assert gyre("subject", "find", who, "--home-only")["findings"] == []
+    assert [(v["version"], v["rows"]) for v in gyre("data", "list")["datasets"]] == [(2, 1)]
+    assert not [p for p in (tmp_path / "objects").rglob("*") if p.is_file() and who.encode() in p.read_bytes()]
+
+
 def test_an_older_database_waits_for_its_operator(postgres, gyre, tmp_path):
     url = postgres.url()
     assert gyre("exp", "list", "--store", url).returncode == 0
