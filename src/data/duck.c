@@ -406,6 +406,7 @@ static gy_status run_parts(struct gy_duck *d, duckdb_extracted_statements all, i
         GY_AUTO(gy_duck_rows_free) struct gy_duck_rows *r = NULL;
         const bool last = i + 1 == n;
         GY_TRY(prepare(d, all, i, &r, err));
+        GY_REQUIRE(r); /* a failure has a code */
         GY_TRY(bind(r->statement, params, last ? n_params : 0, err));
         GY_TRY(execute(r, err));
         if (last) {
