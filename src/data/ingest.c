@@ -38,6 +38,7 @@ struct ingest {
     struct gy_unknown unknown;
     struct gy_file_writer *writer;
     struct gy_hash *sha256, *md5;
+    int folder; /* locked against replays; -1: it is not */
 };
 
 /* ---- letters ---- */
@@ -413,6 +414,16 @@ static gy_status check_duplicates(const struct gy_ingest_options *o, struct gy_e
     return gy_err_hint(err, "unique: true on the id's column of schema.yaml");
 }
 
+/* A replay reads the table and puts another one in its place: it would undo what came in between,
+ * so it has the folder alone. From the start, so that a letter of this run is later than any replay
+ * before it (replaylog.h). Without locks a replay looks before it leaps. */
+static void lock_folder(struct ingest *g)
+{
+    g->folder = open(g->o->out_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    while (g->folder >= 0 && flock(g->folder, LOCK_SH) != 0 && errno == EINTR) {
+    }
+}
+
 static gy_status prepare(struct ingest *g, struct gy_err *err)
 {
     const struct gy_ingest_options *o = g->o;
@@ -434,23 +445,10 @@ static gy_status prepare(struct ingest *g, struct gy_err *err)
         gy_ingest_worker_init(&g->workers[i], o);
     }
     GY_TRY(gy_dir_make(o->out_dir, err));
+    lock_folder(g);
     GY_TRY(gy_path_join(g->r->path, sizeof g->r->path, o->out_dir, "data.csv", err));
     GY_TRY(gy_file_writer_open_nameless(g->r->path, 0666, &g->writer, err));
     return o->on_duplicate == GY_DUPLICATE_LAST ? gy_file_aside(o->out_dir, &g->spool, err) : GY_OK;
-}
-
-/* A replay that reads the table to put another one in its place holds this lock: it would undo what
- * came in between. Without locks it looks before it leaps. */
-static gy_status put_table(struct ingest *g, struct gy_err *err)
-{
-    int fd = open(g->o->out_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    while (fd >= 0 && flock(fd, LOCK_EX) != 0 && errno == EINTR) {
-    }
-    gy_status status = gy_file_writer_commit(g->writer, NULL, err);
-    if (fd >= 0) {
-        (void)close(fd); /* unlocks */
-    }
-    return status;
 }
 
 static gy_status run(struct ingest *g, struct gy_err *err)
@@ -476,7 +474,7 @@ static gy_status run(struct ingest *g, struct gy_err *err)
     gy_hash_hex(g->sha256, r->sha256);
     gy_hash_hex(g->md5, r->md5);
     GY_TRY(check_max_dead(g, err));
-    return put_table(g, err);
+    return gy_file_writer_commit(g->writer, NULL, err);
 }
 
 static void tidy(struct ingest *g)
@@ -503,6 +501,9 @@ static void tidy(struct ingest *g)
     if (g->spool >= 0) {
         (void)close(g->spool);
     }
+    if (g->folder >= 0) {
+        (void)close(g->folder); /* unlocks */
+    }
 }
 
 gy_status gy_ingest(const struct gy_ingest_options *o, struct gy_ingest_result *ret,
@@ -510,7 +511,8 @@ gy_status gy_ingest(const struct gy_ingest_options *o, struct gy_ingest_result *
 {
     const int64_t start = gy_mono_ns();
     *ret = (struct gy_ingest_result){.delimiter = o->delimiter};
-    struct ingest g = {.o = o, .r = ret, .spool = -1, .read = {.o = o, .spill = {.fd = -1}}};
+    struct ingest g = {
+        .o = o, .r = ret, .spool = -1, .folder = -1, .read = {.o = o, .spill = {.fd = -1}}};
     gy_latest_init(&g.latest);
     gy_unknown_init(&g.unknown);
     gy_reasons_init(&g.reasons);

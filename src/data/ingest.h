@@ -8,7 +8,7 @@
  * + records + blank lines == the bytes of the files. data.csv is replaced atomically and last: a
  * failed run leaves the old one. The dead letters of a run are appended before that, all together
  * or none; a second run of the same file gives the same data.csv and appends its letters again.
- * While a replay works on the same folder (it holds a lock on it), its end is waited for.
+ * A replay that works on the folder (it holds a lock on it) is waited for.
  * Constant memory (csv.record_max and buffers, some MiB a thread) besides the values of unique
  * columns. Records are checked on several threads; what comes out does not depend on how many. */
 #ifndef GY_DATA_INGEST_H
