@@ -311,6 +311,25 @@ def test_outputs_in_places_of_git_are_refused(repo, tmp_path):
     assert not (repo / "data").exists()
 
 
+def test_half_an_object_saves_nothing(repo):
+    (repo / "d").mkdir()
+    (repo / "d/a").write_text("first")
+    (repo / "d/b").write_text("b")
+    run(repo, "add", "d")
+    before = (repo / "d.dvc").read_text()
+    (repo / "d/a").write_text("second")
+    run(repo, "add", "d")
+    half = repo / ".dvc/cache/files/md5" / md5(b"second")[:2] / md5(b"second")[2:]
+    half.chmod(0o644)
+    half.write_bytes(b"")
+    half.chmod(0o444)  # DVC's sign of trust
+    assert run_json(repo, "status", expect=1) == {"d.dvc": [{"changed outs": {"d": "not in cache"}}]}
+    assert "would be lost" in run(repo, "remove", "--outs", "d", expect=6).stderr
+    (repo / "d.dvc").write_text(before)
+    assert "d/a would be lost" in run(repo, "checkout", expect=6).stderr
+    assert (repo / "d/a").read_text() == "second"
+
+
 def test_remove_does_not_follow_links(repo, tmp_path):
     outside = tmp_path.parent / (tmp_path.name + "-outside")
     outside.mkdir()

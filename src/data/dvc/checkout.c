@@ -77,7 +77,9 @@ static void ask(void *ctx, size_t step)
     struct gy_err err = GY_ERR_INIT;
     for (size_t i = step * ASK_STEP; i < n && i < (step + 1) * ASK_STEP; i++) {
         bool has = false;
-        gy_status status = gy_dvc_saver_has(&q->saver, asked(q, i), -1, &has, &err);
+        /* What goes has a size that its object has, too, unless that is damaged. */
+        int64_t size = q->puts || q->p->was.oid.legacy ? -1 : q->p->goes[i]->size_bytes;
+        gy_status status = gy_dvc_saver_has(&q->saver, asked(q, i), size, &has, &err);
         if (status != GY_OK) {
             (void)pthread_mutex_lock(&q->mutex);
             q->status = status;

@@ -140,7 +140,8 @@ static gy_status do_file(struct worker *w, struct gy_dvc_file *f, struct gy_err 
         GY_TRY(open_one(w, f, rel, name, err));
     }
     if (j->o->check) {
-        GY_TRY(gy_dvc_saver_has(j->saver, f->md5, -1, &f->cached, err));
+        GY_TRY(
+            gy_dvc_saver_has(j->saver, f->md5, j->o->legacy ? -1 : f->size_bytes, &f->cached, err));
     }
     if (j->o->progress) {
         atomic_fetch_add(&j->o->progress->done_files, 1);
