@@ -2,11 +2,13 @@
 """gyre data query: SQL over files and registered datasets."""
 
 import csv
+import ctypes
 import gzip
 import json
 import os
 import random
 import signal
+import struct
 import subprocess
 import time
 
@@ -288,3 +290,32 @@ def test_schema_gives_types_and_help_says_how(tmp_path, gyre):
     text = gyre("data", "query", "-h").stdout
     for word in ("--param", "ASOF", "gyre_read", "--unordered", "-o"):
         assert word in text
+
+
+def forbid_landlock():
+    """In the child: the kernel has no landlock_create_ruleset (444), by a filter of seccomp that answers ENOSYS."""
+    libc = ctypes.CDLL(None)
+    code = ((0x20, 0, 0, 0), (0x15, 0, 1, 444), (0x06, 0, 0, 0x00050000 | 38), (0x06, 0, 0, 0x7FFF0000))
+    steps = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in code))
+    program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(code), ctypes.addressof(steps)))
+    assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, program, 0, 0) == 0
+
+
+def test_without_landlock_sql_of_others_can_not_write_the_cache(tmp_path):
+    (tmp_path / "w.csv").write_text("id\n1\n2\n")
+    assert support.run_gyre("data", "query", "FROM 'w.csv'", "-o", "w.parquet", cwd=tmp_path).returncode == 0
+    parquet = tmp_path / "w.parquet"
+    kept = parquet.read_bytes()
+
+    def ask(sql):
+        request = {"sql": sql, "limit": 10, "max_bytes": 1 << 20, "memory_bytes": 1 << 30, "threads": 1, "cpu_s": 20,
+                   "datasets": [{"ref": "w", "path": str(tmp_path / "w.csv"), "parquet": str(parquet), "schema": None}]}
+        done = subprocess.run([support.BIN, "__query"], input=json.dumps(request), capture_output=True, text=True, check=False,
+                              env=support.clean_env(), preexec_fn=forbid_landlock)
+        return json.loads(done.stdout)
+
+    assert ask("SELECT sum(id) FROM w")["rows"] == [[3]]
+    for form in ("csv", "parquet"):
+        answer = ask(f"SELECT count(*) FROM w; COPY (SELECT 1) TO '{parquet}' (FORMAT {form}, USE_TMP_FILE false)")
+        assert answer["error"]["code"] == "DENIED", answer
+        assert parquet.read_bytes() == kept
