@@ -172,9 +172,11 @@ gy_status gy_dataset_restore(struct gy_db *db, struct gy_str name, int64_t versi
 
 /* ---- purging ---- */
 
+/* What a legal hold is on (store/erasures.h) waits. */
 #define PURGEABLE                                                                           \
     " FROM dataset_versions WHERE workspace_id = ? AND deleted_us IS NOT NULL AND gone_us " \
-    "IS NULL AND deleted_us < ?"
+    "IS NULL AND deleted_us < ? AND NOT EXISTS (SELECT 1 FROM legal_holds h WHERE h.kind "  \
+    "= 'dataset' AND h.target = dataset_versions.name AND h.released_us IS NULL)"
 
 gy_status gy_dataset_purge_plan(struct gy_db *db, int64_t before_us, int64_t *ret_versions,
                                 int64_t *ret_bytes, struct gy_err *err)

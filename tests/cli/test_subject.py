@@ -141,6 +141,18 @@ def test_holds_refuse(tmp_path):
     assert support.run_gyre("subject", "release", WHO, "--reason", "x", cwd=tmp_path).returncode == 4
 
 
+def test_a_held_dataset_outlives_gc(tmp_path):
+    project(tmp_path, [("P-1aaaa", 60)])
+    gyre(tmp_path, "data", "delete", "a@1", "--yes")
+    gyre(tmp_path, "subject", "hold", "--dataset", "a", "--reason", "audit")
+    gc = ("gc", "--yes", "--older-than", "0s", "--grace", "60s")
+    assert gyre(tmp_path, *gc)["dataset_versions"] == 0
+    gyre(tmp_path, "data", "delete", "a@1", "--undo")
+    gyre(tmp_path, "data", "delete", "a@1", "--yes")
+    gyre(tmp_path, "subject", "release", "--dataset", "a", "--reason", "over")
+    assert gyre(tmp_path, *gc)["dataset_versions"] == 1
+
+
 def test_the_reason_must_not_name_the_subject(tmp_path):
     project(tmp_path, [(WHO, 60)])
     for reason in (f"asked by {WHO}", " "):
