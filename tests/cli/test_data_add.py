@@ -311,6 +311,22 @@ def test_outputs_in_places_of_git_are_refused(repo, tmp_path):
     assert not (repo / "data").exists()
 
 
+def test_an_import_that_is_in_the_cache_needs_no_source(repo, tmp_path_factory):
+    source = tmp_path_factory.mktemp("source")
+    subprocess.run(["git", "init", "-q", source], check=True)
+    (source / "d").mkdir()
+    (source / "d/a").write_text("a")
+    run(source, "add", "d")
+    subprocess.run(["git", "add", "-A"], cwd=source, check=True)
+    subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "1"], cwd=source, check=True)
+    run(repo, "import", source, "d")
+    source.rename(source.with_name("moved"))
+    (repo / "d/a").unlink()
+    run(repo, "remote", "add", "-d", "r", str(repo.parent / "nowhere"))
+    run(repo, "pull")
+    assert (repo / "d/a").read_text() == "a"
+
+
 def test_half_an_object_saves_nothing(repo):
     (repo / "d").mkdir()
     (repo / "d/a").write_text("first")

@@ -11,6 +11,7 @@
 #include "data/dvc/import.h"
 #include "data/dvc/plan.h"
 #include "data/dvc/runs.h"
+#include "data/dvc/status.h"
 
 /* What is known of an object. */
 enum state { UNKNOWN, WANTED, PRESENT, DONE, FAILED };
@@ -414,7 +415,11 @@ gy_status gy_dvc_fetch(struct gy_dvc_repo *r, const struct gy_dvc_out *outs, siz
         bool elsewhere = false;
         GY_TRY(gy_dvc_is_repo_import(r, &outs[i], &elsewhere, err));
         wanted[i] = !elsewhere && is_wanted(&outs[i], o);
-        if (elsewhere) {
+        bool cached = false; /* then its source need not be at hand */
+        if (elsewhere && outs[i].oid.hex[0]) {
+            GY_TRY(gy_dvc_cached(r, &outs[i].oid, a, &cached, err));
+        }
+        if (elsewhere && !cached) {
             GY_TRY(gy_dvc_fetch_import(r, &outs[i], a, err));
         }
     }
