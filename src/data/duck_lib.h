@@ -101,8 +101,9 @@ enum { GY_DUCK_SUCCESS = 0, GY_DUCK_INLINE_MAX = 12 };
     X(BIGINT, 5)                                                                                  \
     X(UTINYINT, 6)                                                                                \
     X(USMALLINT, 7)                                                                               \
-    X(UINTEGER, 8) X(UBIGINT, 9) X(FLOAT, 10) X(DOUBLE, 11) X(TIMESTAMP, 12) X(DATE, 13)          \
-        X(TIME, 14) X(INTERVAL, 15) X(HUGEINT, 16) X(VARCHAR, 17) X(BLOB, 18) X(DECIMAL, 19)      \
+    X(UINTEGER, 8)                                                                                \
+    X(UBIGINT, 9) X(FLOAT, 10) X(DOUBLE, 11) X(TIMESTAMP, 12) X(DATE, 13) X(TIME, 14)             \
+        X(INTERVAL, 15) X(HUGEINT, 16) X(VARCHAR, 17) X(BLOB, 18) X(DECIMAL, 19)                  \
             X(TIMESTAMP_S, 20) X(TIMESTAMP_MS, 21) X(TIMESTAMP_NS, 22) X(ENUM, 23) X(LIST, 24)    \
                 X(STRUCT, 25) X(MAP, 26) X(UUID, 27) X(UNION, 28) X(BIT, 29) X(TIME_TZ, 30)       \
                     X(TIMESTAMP_TZ, 31) X(UHUGEINT, 32) X(ARRAY, 33) X(BIGNUM, 35) X(SQLNULL, 36) \

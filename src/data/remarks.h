@@ -25,11 +25,11 @@
  * key         every row has another value, but the column's role is not id
  * many_values texts that hardly ever repeat
  * correlated  two columns that say nearly the same */
-#define GY_REMARKS(X)                                                                           \
-    X(leak)                                                                                     \
-    X(broken)                                                                                   \
-    X(duplicates) X(invalid) X(empty) X(constant) X(missing) X(imbalance) X(key) X(many_values) \
-        X(correlated)
+#define GY_REMARKS(X) \
+    X(leak)           \
+    X(broken)         \
+    X(duplicates)     \
+    X(invalid) X(empty) X(constant) X(missing) X(imbalance) X(key) X(many_values) X(correlated)
 enum gy_remark_kind {
 #define X(name) GY_REMARK_##name,
     GY_REMARKS(X)
