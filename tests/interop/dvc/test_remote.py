@@ -8,7 +8,8 @@ import shutil
 import pytest
 
 import dvcs
-from conftest import clone
+import s3server
+from dvcs import Place, clone
 
 N_MANY = int(os.environ.get("GYRE_DVC_FILES", "800"))
 
@@ -113,8 +114,6 @@ def test_legacy_objects_of_dvc_2(pair, tmp_path):
 
 
 def test_each_output_has_its_remote(tmp_path, s3):
-    from conftest import Place
-    import s3server
     folder, bucket = Place("folder", tmp_path), Place("s3", tmp_path, s3)
     repo = folder.setup(dvcs.Repo(tmp_path / "r", tmp_path))
     repo.gyre("data", "remote", "add", "cloud", bucket.url)
@@ -139,7 +138,6 @@ def test_each_output_has_its_remote(tmp_path, s3):
 
 @pytest.mark.parametrize("how", ["settings over the environment", "environment", "profile", "named file"])
 def test_where_keys_come_from(how, tmp_path, s3):
-    import s3server
     none = tmp_path / "none"
     none.write_text("")
     env = {"AWS_REGION": "us-east-1", "AWS_SHARED_CREDENTIALS_FILE": str(none), "AWS_CONFIG_FILE": str(none)}
@@ -172,7 +170,6 @@ def test_where_keys_come_from(how, tmp_path, s3):
 
 def test_inherited_settings(tmp_path, s3):
     """remote://: url and keys of the one below."""
-    import s3server
     bucket = s3.bucket("inherit")
     repo = dvcs.Repo(tmp_path / "r", tmp_path)
     repo.dvc("remote", "add", "base", f"s3://{bucket}/top")

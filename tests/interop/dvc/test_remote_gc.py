@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 import dvcs
-from conftest import clone
+from dvcs import clone
 
 
 def cached(repo):
