@@ -149,3 +149,9 @@ class Server:
         key = (log.st_ino ^ log.st_dev << 44) & (1 << 64) - 1
         for ring in pathlib.Path("/dev/shm").glob(f"gyre-{key:016x}-*.ring"):
             ring.unlink(missing_ok=True)
+
+
+def sanitized():
+    """Is the program under test built with a sanitizer, which keeps what was freed, and is slow?"""
+    program = BIN.read_bytes()
+    return b"__asan_init" in program or b"__tsan_init" in program

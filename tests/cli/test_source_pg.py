@@ -174,7 +174,7 @@ def test_one_moment_in_constant_memory(db, postgres, tmp_path):
     """Rows that come while it reads are not seen; 60 MB of rows do not become 60 MB of memory."""
     url, name = db
     postgres.sql("CREATE TABLE m AS SELECT i AS id, repeat('y', 300) AS s FROM generate_series(1, 200000) i", name)
-    process = subprocess.Popen(["/bin/sh", "-c", 'ulimit -v 400000; exec "$@"', "sh", str(support.BIN), "data", "ingest", "--from", url, "--query",
+    process = subprocess.Popen(["/bin/sh", "-c", 'ulimit -v "$0"; exec "$@"', "unlimited" if support.sanitized() else "400000", str(support.BIN), "data", "ingest", "--from", url, "--query",
                                 "SELECT *, pg_sleep(CASE WHEN id = 100 THEN 1 ELSE 0 END)::text AS z FROM m", "--name", "t", "--json"],
                                cwd=tmp_path, env=support.clean_env(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     time.sleep(0.5)
@@ -187,4 +187,4 @@ def test_one_moment_in_constant_memory(db, postgres, tmp_path):
                            "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)",
                            str(support.BIN), "data", "ingest", "--from", url, "--query", "TABLE m", "--name", "t", "--threads", "2"],
                           cwd=tmp_path, env=support.clean_env(), capture_output=True, text=True, check=True, timeout=100)
-    assert int(peak.stdout) < 40_000, peak.stdout
+    assert support.sanitized() or int(peak.stdout) < 40_000, peak.stdout

@@ -185,13 +185,8 @@ def test_bad_input_costs_no_memory(sepsis):
     for chunked in (False, True):
         assert send_brackets(sepsis, 100 << 20, chunked, neighbour) == 413
     neighbour.close()
-    if not sanitized():  # sanitizers keep what is freed, to catch its use
+    if not support.sanitized():  # sanitizers keep what is freed, to catch its use
         assert sepsis.rss_kb() - before < 16 * 1024
-
-
-def sanitized():
-    program = support.BIN.read_bytes()
-    return b"__asan_init" in program or b"__tsan_init" in program
 
 
 def send_brackets(server, total, chunked, neighbour):

@@ -189,7 +189,8 @@ def test_a_query_that_wants_too_much_memory_is_ended(server, people):
                 "CREATE TABLE t AS SELECT repeat('x', 1000) || range FROM range(5000000)",
                 "SELECT length(repeat('x', 3000000000))"):
         status, answer = query(server, people["viewer"], sql)
-        assert status == 503 and "Out of Memory" in answer["detail"], answer
+        slow = support.sanitized() and status == 504  # its time may end before its memory does
+        assert slow or (status == 503 and "Out of Memory" in answer["detail"]), answer
     assert query(server, people["viewer"], "SELECT 1")[0] == 200
     assert children(server) == []
 
