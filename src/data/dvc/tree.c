@@ -203,7 +203,7 @@ static gy_status folder_oid(struct gy_dvc_tree *t, struct gy_arena *a, struct gy
     gy_arena_init(&scratch, 4 * GY_GIB);
     struct gy_dvc_entry *entries = gy_arena_calloc(&scratch, t->n_files + 1, sizeof *entries);
     gy_status status = entries ? GY_OK : no_memory(err);
-    for (size_t i = 0; status == GY_OK && i < t->n_files; i++) {
+    for (size_t i = 0; entries && status == GY_OK && i < t->n_files; i++) {
         entries[i].relpath = t->files[i].relpath;
         memcpy(entries[i].md5, t->files[i].md5, GY_MD5_HEX);
         t->size_bytes += t->files[i].size_bytes;
