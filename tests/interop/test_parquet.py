@@ -120,7 +120,7 @@ def test_a_file_of_any_length_in_bounded_memory(tmp_path):
     done = subprocess.run(["python3", "-c", "import resource,subprocess,sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); "
                            "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)", str(support.BIN), "data", "ingest", "a.parquet", "--threads", "2"],
                           cwd=tmp_path, env=support.clean_env(), capture_output=True, text=True, check=True, timeout=100)
-    assert int(done.stdout) < 200_000, done.stdout  # DuckDB's threads have a row group each
+    assert support.sanitized() or int(done.stdout) < 200_000, done.stdout  # DuckDB's threads have a row group each
     assert accepted(tmp_path).count("\n") == n + 1
 
 
