@@ -63,3 +63,20 @@ gy_status gy_api_reason(struct gy_request *req, struct gy_str *ret, struct gy_er
                : gy_err_set(err, GY_E_INVALID, "X-Gyre-Reason is a text of at most %zu bytes",
                             GY_API_MAX_TEXT);
 }
+
+void gy_api_kv_edges(struct gy_jw *w, const char *key, const struct gy_lineage_edge *edges,
+                     size_t n)
+{
+    gy_jw_key(w, key);
+    gy_jw_arr(w);
+    for (size_t i = 0; i < n; i++) {
+        gy_jw_obj(w);
+        gy_jw_kv_str(w, "from", edges[i].from);
+        gy_jw_kv_str(w, "rel", edges[i].rel);
+        gy_jw_kv_str(w, "to", edges[i].to);
+        gy_jw_kv_str(w, "actor", edges[i].actor);
+        gy_api_kv_time(w, "time", edges[i].time_us);
+        gy_jw_obj_end(w);
+    }
+    gy_jw_arr_end(w);
+}

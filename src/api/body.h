@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "net/call.h"
+#include "store/lineage.h"
 
 #define GY_API_MAX_TEXT ((size_t)(16 * GY_KIB)) /* a reason, an error, a list of targets, bytes */
 
@@ -22,5 +23,8 @@ GY_CHECKED gy_status gy_api_text(yyjson_val *object, const char *key, size_t max
 GY_CHECKED gy_status gy_api_reason(struct gy_request *req, struct gy_str *ret, struct gy_err *err);
 /* A member of an open object: the time as ISO 8601, null for 0. */
 void gy_api_kv_time(struct gy_jw *w, const char *key, int64_t time_us);
+/* The same: edges of lineage as a list. */
+void gy_api_kv_edges(struct gy_jw *w, const char *key, const struct gy_lineage_edge *edges,
+                     size_t n);
 
 #endif

@@ -240,23 +240,6 @@ static gy_status lineage_closure(struct gy_db *db, void *ctx, struct gy_err *err
     return gy_dataset_used_by(db, v, c->arena, &c->uses, err);
 }
 
-static void write_edges(struct gy_jw *w, const char *key, const struct gy_lineage_edge *edges,
-                        size_t n)
-{
-    gy_jw_key(w, key);
-    gy_jw_arr(w);
-    for (size_t i = 0; i < n; i++) {
-        gy_jw_obj(w);
-        gy_jw_kv_str(w, "from", edges[i].from);
-        gy_jw_kv_str(w, "rel", edges[i].rel);
-        gy_jw_kv_str(w, "to", edges[i].to);
-        gy_jw_kv_str(w, "actor", edges[i].actor);
-        gy_api_kv_time(w, "time", edges[i].time_us);
-        gy_jw_obj_end(w);
-    }
-    gy_jw_arr_end(w);
-}
-
 static void write_uses(struct gy_jw *w, const struct gy_dataset_uses *u)
 {
     gy_jw_key(w, "used_by");
@@ -284,8 +267,8 @@ static gy_status get_lineage(void *ctx, struct gy_request *req, struct gy_reply 
     gy_jw_kv_str(&w, "name", v.name);
     gy_jw_kv_i64(&w, "version", v.version);
     gy_jw_kv_str(&w, "sha256", v.sha256);
-    write_edges(&w, "upstream", call.up, call.n_up);
-    write_edges(&w, "downstream", call.down, call.n_down);
+    gy_api_kv_edges(&w, "upstream", call.up, call.n_up);
+    gy_api_kv_edges(&w, "downstream", call.down, call.n_down);
     gy_jw_kv_bool(&w, "more", call.n_up == MAX_EDGES || call.n_down == MAX_EDGES);
     write_uses(&w, &call.uses);
     gy_jw_obj_end(&w);

@@ -227,18 +227,7 @@ static gy_status write_lineage(struct gy_db *db, struct call *c, struct gy_err *
     GY_TRY(
         gy_lineage_walk(db, c->node, c->upstream, (size_t)c->max, c->req->arena, &edges, &n, err));
     gy_jw_obj(w);
-    gy_jw_key(w, "edges");
-    gy_jw_arr(w);
-    for (size_t i = 0; i < n; i++) {
-        gy_jw_obj(w);
-        gy_jw_kv_str(w, "from", edges[i].from);
-        gy_jw_kv_str(w, "rel", edges[i].rel);
-        gy_jw_kv_str(w, "to", edges[i].to);
-        gy_jw_kv_str(w, "actor", edges[i].actor);
-        gy_api_kv_time(w, "time", edges[i].time_us);
-        gy_jw_obj_end(w);
-    }
-    gy_jw_arr_end(w);
+    gy_api_kv_edges(w, "edges", edges, n);
     gy_jw_obj_end(w);
     return GY_OK;
 }

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "api/health.h"
+#include "api/body.h"
 #include "base/id.h"
 #include "base/time.h"
 #include "serve/gap.h"
@@ -237,24 +238,6 @@ static void write_rows(struct gy_jw *w, const struct trace *t, yyjson_val *confi
     gy_jw_arr_end(w);
 }
 
-static void write_edges(struct gy_jw *w, const struct trace *t)
-{
-    gy_jw_key(w, "lineage");
-    gy_jw_arr(w);
-    for (size_t i = 0; i < t->n_edges; i++) {
-        const struct gy_lineage_edge *e = &t->edges[i];
-        char time[32];
-        gy_jw_obj(w);
-        gy_jw_kv_str(w, "from", e->from);
-        gy_jw_kv_str(w, "rel", e->rel);
-        gy_jw_kv_str(w, "to", e->to);
-        gy_jw_kv_str(w, "actor", e->actor);
-        gy_jw_kv_str(w, "time", gy_str_n(time, gy_time_iso(e->time_us, time)));
-        gy_jw_obj_end(w);
-    }
-    gy_jw_arr_end(w);
-}
-
 /* The entry of the version that answered among those of the revision; NULL: the stable one did. */
 static yyjson_val *answered_by(const struct trace *t, yyjson_val *config)
 {
@@ -326,7 +309,7 @@ static gy_status send_trace(const struct trace *t, struct gy_reply *reply, struc
     } else {
         write_rows(&w, t, config);
     }
-    write_edges(&w, t);
+    gy_api_kv_edges(&w, "lineage", t->edges, t->n_edges);
     gy_jw_obj_end(&w);
     return gy_reply_json(reply, 200, &out, err);
 }
