@@ -295,30 +295,3 @@ gy_status gy_parquet_cache_make(const struct gy_parquet_cache_key *k, const char
     }
     return status;
 }
-
-struct dropping {
-    const char *dir;
-    struct gy_str sha256;
-};
-
-static gy_status drop_entry(void *ctx, const char *name, bool is_dir, struct gy_err *err)
-{
-    const struct dropping *d = ctx;
-    char path[GY_MAX_PATH];
-    (void)is_dir;
-    if (!gy_str_starts(gy_str_c(name), d->sha256)) {
-        return GY_OK;
-    }
-    GY_TRY(gy_path_join(path, sizeof path, d->dir, name, err));
-    return unlink(path) == 0 || errno == ENOENT ? GY_OK
-                                                : gy_err_sys(err, errno, "removing '%s'", path);
-}
-
-gy_status gy_parquet_cache_drop(const char *dir, struct gy_str sha256, struct gy_err *err)
-{
-    struct dropping d = {dir, sha256};
-    if (!gy_is_hex(sha256, GY_SHA256_HEX - 1)) {
-        return gy_err_set(err, GY_E_INVALID, "a version is named by 64 hex digits");
-    }
-    return gy_path_is_dir(dir) ? gy_dir_each(dir, drop_entry, &d, err) : GY_OK;
-}

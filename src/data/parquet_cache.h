@@ -28,9 +28,4 @@ bool gy_parquet_cache_find(const struct gy_parquet_cache_key *k, char ret_path[G
 GY_CHECKED gy_status gy_parquet_cache_make(const struct gy_parquet_cache_key *k,
                                            const char *csv_path, int64_t memory_bytes,
                                            char ret_path[GY_MAX_PATH], struct gy_err *err);
-/* Remove whatever was made from these bytes (they are erased). It is no error when there is
- * nothing. */
-GY_CHECKED gy_status gy_parquet_cache_drop(const char *dir, struct gy_str sha256,
-                                           struct gy_err *err);
-
 #endif

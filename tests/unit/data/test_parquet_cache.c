@@ -101,14 +101,6 @@ static void test_made_once_and_found(void **state)
     k = key_of(OTHER, "int");
     make(&k, path);
     assert_int_equal(count_files(), 6);
-    struct gy_err err = GY_ERR_INIT;
-    assert_status(GY_OK, gy_parquet_cache_drop(g_cache, GY_STR(SHA), &err), err);
-    assert_int_equal(count_files(), 2);
-    assert_true(gy_parquet_cache_find(&k, found));
-    assert_status(GY_OK, gy_parquet_cache_drop(g_cache, GY_STR(OTHER), &err), err);
-    assert_int_equal(count_files(), 0);
-    assert_status(GY_OK, gy_parquet_cache_drop("/no/such/folder", GY_STR(SHA), &err), err);
-    assert_int_equal(gy_parquet_cache_drop(g_cache, GY_STR("0123"), NULL), GY_E_INVALID);
 }
 
 static void test_damage_is_found(void **state)
