@@ -429,6 +429,12 @@ gy_status gy_file_append(const char *path, struct gy_str bytes, mode_t mode, str
     return gy_file_appender_commit(a, err);
 }
 
+const char *gy_temp_dir(void)
+{
+    const char *dir = getenv("TMPDIR");
+    return dir && dir[0] ? dir : "/tmp";
+}
+
 gy_status gy_file_aside(const char *dir, int *ret_fd, struct gy_err *err)
 {
     if (faulted("open", dir)) {

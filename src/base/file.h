@@ -50,6 +50,8 @@ GY_DEFINE_AUTO(struct gy_file_appender *, gy_file_appender_free);
 GY_CHECKED gy_status gy_file_append(const char *path, struct gy_str bytes, mode_t mode,
                                     struct gy_err *err);
 
+/* The folder for temporary files: TMPDIR, else /tmp. */
+const char *gy_temp_dir(void);
 /* A file without a name in the folder dir, for what is put aside and read back: gone when it is
  * closed, or the process ends. */
 GY_CHECKED gy_status gy_file_aside(const char *dir, int *ret_fd, struct gy_err *err);

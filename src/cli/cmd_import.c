@@ -427,7 +427,6 @@ static gy_status run_import(struct gy_cli *cli, void *opts, struct gy_err *err)
 {
     struct gy_import_opts *o = opts;
     struct gy_ijob j = {.cli = cli, .o = o, .start_ns = gy_mono_ns()};
-    const char *tmp = getenv("TMPDIR");
     char scratch[GY_MAX_PATH];
     j.copy = strcmp(o->artifacts, "skip") != 0;
     if (j.copy && strcmp(o->artifacts, "copy") != 0) {
@@ -437,10 +436,10 @@ static gy_status run_import(struct gy_cli *cli, void *opts, struct gy_err *err)
         }
         o->artifacts_root = o->artifacts;
     }
-    (void)snprintf(scratch, sizeof scratch, "%s/gyre-import-XXXXXX", tmp && tmp[0] ? tmp : "/tmp");
+    (void)snprintf(scratch, sizeof scratch, "%s/gyre-import-XXXXXX", gy_temp_dir());
     if (!mkdtemp(scratch)) {
         return gy_err_set(err, GY_E_IO, "no folder for temporary files can be made in '%s'",
-                          tmp && tmp[0] ? tmp : "/tmp");
+                          gy_temp_dir());
     }
     gy_move_report_init(&j.report);
     gy_arena_init(&j.keep, GY_IMPORT_MAX_KEPT);

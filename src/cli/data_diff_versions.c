@@ -278,9 +278,7 @@ static void say(const struct comparing *c)
 
 static gy_status compare(struct comparing *c, struct gy_err *err)
 {
-    const char *tmp = getenv("TMPDIR");
-    GY_TRY(
-        gy_path_join(c->dir, sizeof c->dir, tmp && *tmp ? tmp : "/tmp", "gyre-diff-XXXXXX", err));
+    GY_TRY(gy_path_join(c->dir, sizeof c->dir, gy_temp_dir(), "gyre-diff-XXXXXX", err));
     if (!mkdtemp(c->dir)) {
         gy_status status = gy_err_sys(err, errno, "making a folder for the tables");
         c->dir[0] = '\0';

@@ -122,14 +122,9 @@ static gy_status find_dataset(void *ctx, struct gy_str ref, struct gy_tablefn_da
 static gy_status temp_dir(const struct gy_query_sql *q, char *out, struct gy_err *err)
 {
     char name[64];
-    const char *tmp = getenv("TMPDIR");
     (void)snprintf(name, sizeof name, "%s-%lld", q->home[0] ? "cache/sql" : "gyre-sql",
                    (long long)getpid());
-    return gy_path_join(out, GY_MAX_PATH,
-                        q->home[0]      ? q->home
-                        : tmp && tmp[0] ? tmp
-                                        : "/tmp",
-                        name, err);
+    return gy_path_join(out, GY_MAX_PATH, q->home[0] ? q->home : gy_temp_dir(), name, err);
 }
 
 gy_status gy_query_sql_open(struct gy_cli *cli, const struct gy_query_sql_options *o,

@@ -145,13 +145,12 @@ static gy_status unpack(const char *path, int *fd, int64_t *size, struct gy_err 
     struct gy_fd_reader in;
     GY_AUTO(gy_unpack_free) struct gy_unpack *u = NULL;
     GY_AUTO(gy_free) char *piece = gy_malloc(PIECE_BYTES);
-    const char *tmp = getenv("TMPDIR");
     int aside = -1;
     if (!piece) {
         return gy_err_set(err, GY_E_NOMEM, "unpacking '%s'", path);
     }
     GY_TRY(gy_unpack_new(gy_fd_reader_init(&in, *fd, *size), path, &u, err));
-    GY_TRY(gy_file_aside(tmp ? tmp : "/tmp", &aside, err));
+    GY_TRY(gy_file_aside(gy_temp_dir(), &aside, err));
     struct gy_reader *r = gy_unpack_reader(u);
     gy_status status = GY_OK;
     int64_t total = 0;

@@ -56,14 +56,13 @@ bool gy_source_is_parquet_name(const char *name)
 
 static gy_status copy_inner(struct parquet *p, struct gy_err *err)
 {
-    const char *dir = getenv("TMPDIR");
     struct gy_reader *in = NULL;
     size_t got = 0;
     GY_AUTO(gy_free) char *buf = gy_malloc(COPY_BYTES);
     if (!buf) {
         return no_memory(err);
     }
-    GY_TRY(gy_file_aside(dir && dir[0] ? dir : "/tmp", &p->fd, err));
+    GY_TRY(gy_file_aside(gy_temp_dir(), &p->fd, err));
     GY_TRY(gy_source_open(p->inner, &in, err));
     do {
         GY_TRY(in->read(in, buf, COPY_BYTES, &got, err));

@@ -111,7 +111,8 @@ static const struct gy_dvc_remote_ops s3_ops = {.version = 1,
                                                 .remove = s3_remove,
                                                 .free = s3_free};
 
-/* What would change what is stored, who may read it or whom we trust, and is not implemented. */
+/* Settings that would change what is stored, who may read it or whom we trust: to pass over one
+ * would do what nobody asked for. */
 static gy_status refuse_settings(const struct gy_dvc_settings *s, struct gy_err *err)
 {
     static const char *const unsupported[] = {"sse",

@@ -164,12 +164,8 @@ static gy_status list_commit(const char *root, struct gy_str commit, struct gy_m
 static gy_status read_blobs(const char *root, const struct gy_map *files, struct gy_buf *out,
                             struct gy_err *err)
 {
-    char path[] = "/tmp/gyre-blobs-XXXXXX"; /* a template for mkstemp */
-    int fd = mkstemp(path), code = 0;
-    if (fd < 0) {
-        return gy_err_sys(err, errno, "%s", path);
-    }
-    (void)unlink(path); /* it lives as long as it is open */
+    int fd = -1, code = 0;
+    GY_TRY(gy_file_aside(gy_temp_dir(), &fd, err));
     GY_AUTO_DONE(gy_buf_done) struct gy_buf names;
     gy_buf_init(&names, GY_DVC_MAX_GIT);
     size_t pos = 0;
@@ -178,9 +174,11 @@ static gy_status read_blobs(const char *root, const struct gy_map *files, struct
         gy_buf_add_char(&names, '\n');
     }
     gy_status status = gy_buf_check(&names, "names of blobs", err);
-    if (status == GY_OK &&
-        (write(fd, names.p, names.n) != (ssize_t)names.n || lseek(fd, 0, SEEK_SET))) {
-        status = gy_err_sys(err, errno ? errno : EIO, "names of blobs");
+    if (status == GY_OK) {
+        status = gy_fd_write(fd, "names of blobs", gy_buf_str(&names), err);
+    }
+    if (status == GY_OK && lseek(fd, 0, SEEK_SET) != 0) {
+        status = gy_err_sys(err, errno, "names of blobs");
     }
     const char *const argv[] = {"git", "cat-file", "--batch", NULL};
     struct gy_proc_options o = {
@@ -293,12 +291,13 @@ static gy_status outs_in(const char *root, const char *dir, const char *rev, str
 gy_status gy_dvc_outs_at(const char *root, const char *rev, struct gy_arena *a,
                          struct gy_dvc_out **ret, size_t *ret_n, struct gy_err *err)
 {
-    char dir[] = "/tmp/gyre-rev-XXXXXX"; /* a template for mkdtemp */
+    char dir[GY_MAX_PATH];
+    GY_TRY(gy_path_join(dir, sizeof dir, gy_temp_dir(), "gyre-rev-XXXXXX", err));
     if (!mkdtemp(dir)) {
         return gy_err_sys(err, errno, "%s", dir);
     }
     gy_status status = outs_in(root, dir, rev, a, ret, ret_n, err);
-    GY_IGNORE(gy_dir_remove(dir, NULL)); /* what stays in /tmp is of no harm */
+    GY_IGNORE(gy_dir_remove(dir, NULL)); /* what stays there is of no harm */
     return status == GY_OK ? GY_OK : gy_err_wrap(err, "revision '%s'", rev);
 }
 

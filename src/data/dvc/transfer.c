@@ -388,8 +388,7 @@ gy_status gy_dvc_push(struct gy_dvc_repo *r, const struct gy_dvc_out *outs, size
                       struct gy_dvc_transfer *ret, struct gy_err *err)
 {
     static const struct direction push = {push_objects, gy_dvc_push_runs};
-    GY_AUTO(gy_free) char *memory = gy_calloc(n + 1, sizeof(bool));
-    bool *wanted = (bool *)memory;
+    bool *wanted = gy_arena_calloc(a, n + 1, sizeof *wanted);
     if (!wanted) {
         return gy_err_set(err, GY_E_NOMEM, "out of memory for %zu outputs", n);
     }
@@ -406,8 +405,7 @@ gy_status gy_dvc_fetch(struct gy_dvc_repo *r, const struct gy_dvc_out *outs, siz
                        struct gy_dvc_transfer *ret, struct gy_err *err)
 {
     static const struct direction fetch = {fetch_objects, gy_dvc_fetch_runs};
-    GY_AUTO(gy_free) char *memory = gy_calloc(n + 1, sizeof(bool));
-    bool *wanted = (bool *)memory;
+    bool *wanted = gy_arena_calloc(a, n + 1, sizeof *wanted);
     if (!wanted) {
         return gy_err_set(err, GY_E_NOMEM, "out of memory for %zu outputs", n);
     }
