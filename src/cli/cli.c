@@ -26,6 +26,7 @@ static const struct gy_verb_table *const g_tables[] = {
     &gy_cmd_data_push,     &gy_cmd_data_gc,
     &gy_cmd_data_import,   &gy_cmd_dlq,
     &gy_cmd_dlq_replay,    &gy_cmd_train,
+    &gy_cmd_evaluate,      &gy_cmd_predict,
     &gy_cmd_run,           &gy_cmd_gate,
     &gy_cmd_exp,           &gy_cmd_runs,
     &gy_cmd_models,        &gy_cmd_models_move,

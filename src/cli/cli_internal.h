@@ -93,7 +93,9 @@ extern const struct gy_verb_table gy_cmd_data_remote;  /* cmd_data_remote.c */
 extern const struct gy_verb_table gy_cmd_backtest;     /* cmd_backtest.c */
 extern const struct gy_verb_table gy_cmd_replay;       /* cmd_replay.c */
 extern const struct gy_verb_table gy_cmd_dlq;          /* cmd_dlq.c */
-extern const struct gy_verb_table gy_cmd_train;        /* cmd_train.c: train, evaluate, predict */
+extern const struct gy_verb_table gy_cmd_train;        /* cmd_train.c */
+extern const struct gy_verb_table gy_cmd_evaluate;     /* cmd_evaluate.c */
+extern const struct gy_verb_table gy_cmd_predict;      /* cmd_predict.c */
 extern const struct gy_verb_table gy_cmd_run;          /* cmd_run.c: run, flow dag|status */
 extern const struct gy_verb_table gy_cmd_gate;         /* cmd_gate.c */
 extern const struct gy_verb_table gy_cmd_exec;         /* cmd_exec.c: __exec */

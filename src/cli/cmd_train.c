@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gyre train, gyre evaluate, gyre predict: computed here, beside the server; what is to be kept
- * goes through the call seam. */
+/* gyre train: computed here, beside the server; what is to be kept goes through the call seam. */
 #include "cli/cli_internal.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -12,6 +10,7 @@
 #include "base/id.h"
 #include "base/time.h"
 #include "base/yaml.h"
+#include "cli/measured.h"
 #include "cli/model_input.h"
 #include "flow/patch.h"
 #include "learn/publish.h"
@@ -160,21 +159,6 @@ static gy_status temporary_out(struct gy_cli *cli, char out[GY_MAX_PATH], struct
     return status;
 }
 
-static void say_metrics(const struct gy_cli *cli, const struct gy_metrics *m,
-                        const struct gy_eval *baseline)
-{
-    for (size_t i = 0; i < m->n; i++) {
-        const struct gy_metric *x = &m->items[i];
-        const struct gy_metric *b =
-            baseline && baseline->n_groups ? &baseline->groups[0].metrics.items[i] : NULL;
-        gy_cli_say(cli, "  %-10s %7.4f  [%.4f, %.4f]", x->name, x->value, x->low, x->high);
-        if (b) {
-            gy_cli_say(cli, "  (majority %.4f)", b->value);
-        }
-        gy_cli_say(cli, "\n");
-    }
-}
-
 static gy_status answer_train(struct gy_cli *cli, const struct train_opts *o,
                               const struct gy_trained *t, const struct gy_published *p,
                               struct gy_err *err)
@@ -183,7 +167,7 @@ static gy_status answer_train(struct gy_cli *cli, const struct train_opts *o,
         gy_cli_say(cli, "%s for %.*s: %lld rows trained on, %lld held out (%.1f s)\n",
                    gy_learner_name(t->model.learner), (int)t->model.target.n, t->model.target.p,
                    (long long)t->model.rows_train, (long long)t->model.rows_held_out, t->seconds);
-        say_metrics(cli, &t->eval.groups[0].metrics, &t->baseline);
+        gy_cli_say_metrics(cli, &t->eval.groups[0].metrics, &t->baseline);
         gy_cli_say(cli, "run %s\n", p->run_id);
         if (p->version > 0) {
             gy_cli_say(cli, "registered as %s, version %lld%s: %s%s\n", o->register_as,
@@ -358,158 +342,6 @@ static gy_status run_train(struct gy_cli *cli, void *opts, struct gy_err *err)
     return status == GY_OK ? cleaned : status;
 }
 
-/* ---- evaluate ---- */
-
-struct evaluate_opts {
-    const char *schema;
-    struct gy_opt_list slices;
-    bool training, all_rows;
-    int64_t replicates, threads;
-};
-
-static const struct gy_opt evaluate_options[] = {
-    {"schema", 0, GY_OPT_STR, offsetof(struct evaluate_opts, schema), "FILE", NULL,
-     "schema.yaml; else the nearest one"},
-    {"slice", 0, GY_OPT_LIST, offsetof(struct evaluate_opts, slices), "EXPR", NULL,
-     "measure where this holds, too (repeatable)"},
-    {"training-rows", 0, GY_OPT_FLAG, offsetof(struct evaluate_opts, training), NULL, NULL,
-     "on the rows the model was trained on (flatters)"},
-    {"all-rows", 0, GY_OPT_FLAG, offsetof(struct evaluate_opts, all_rows), NULL, NULL,
-     "on every row: for a table that training did not see"},
-    {"replicates", 0, GY_OPT_INT, offsetof(struct evaluate_opts, replicates), "N", "1000",
-     "bootstrap replicates of the intervals; 0: none"},
-    {"threads", 0, GY_OPT_INT, offsetof(struct evaluate_opts, threads), "N", "1",
-     "the numbers do not depend on it"},
-};
-
-static gy_status answer_evaluate(struct gy_cli *cli, const struct gy_eval *e, const char *on,
-                                 struct gy_err *err)
-{
-    if (!cli->json) {
-        gy_cli_say(cli, "%zu rows (%s)\n", e->n_rows, on);
-        say_metrics(cli, &e->groups[0].metrics, NULL);
-        for (size_t i = 1; i < e->n_groups; i++) {
-            gy_cli_say(cli, "%.*s: %zu rows\n", (int)e->groups[i].slice.n, e->groups[i].slice.p,
-                       e->groups[i].metrics.n_rows);
-            say_metrics(cli, &e->groups[i].metrics, NULL);
-        }
-        if (e->n_trained_on > 0) {
-            gy_cli_note(cli, "%zu of these rows %s trained on: the numbers flatter\n",
-                        e->n_trained_on, e->same_data ? "were" : "may have been");
-        }
-        return GY_OK;
-    }
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
-    struct gy_jw w;
-    gy_buf_init(&out, 16 * GY_MIB);
-    gy_jw_init(&w, &out);
-    gy_jw_obj(&w);
-    gy_jw_kv_strc(&w, "digest", e->digest);
-    gy_jw_kv_strc(&w, "data_sha256", e->data_sha256);
-    gy_jw_kv_strc(&w, "on", on);
-    gy_eval_write(&w, e);
-    gy_jw_obj_end(&w);
-    return gy_cli_print_json(cli, &out, err);
-}
-
-static gy_status run_evaluate(struct gy_cli *cli, void *opts, struct gy_err *err)
-{
-    const struct evaluate_opts *o = opts;
-    char dir[GY_MAX_PATH];
-    GY_AUTO_DONE(gy_cli_table_done) struct gy_cli_table in = {0};
-    GY_AUTO(gy_predictor_free) struct gy_predictor *p = NULL;
-    GY_AUTO_DONE(gy_eval_done) struct gy_eval eval = {0};
-    struct gy_str slices[GY_EVAL_MAX_SLICES];
-    if (o->training && o->all_rows) {
-        return gy_err_set(err, GY_E_USAGE, "--training-rows and --all-rows exclude each other");
-    }
-    if (o->slices.n > GY_EVAL_MAX_SLICES) {
-        return gy_err_set(err, GY_E_USAGE, "at most %d --slice", GY_EVAL_MAX_SLICES);
-    }
-    GY_TRY(gy_cli_check_work(o->replicates, o->threads, err));
-    for (size_t i = 0; i < o->slices.n; i++) {
-        slices[i] = gy_str_c(o->slices.items[i]);
-    }
-    GY_TRY(gy_cli_model_dir(cli, cli->argv[0], dir, err));
-    GY_TRY(gy_predictor_load(dir, &p, err));
-    GY_TRY(gy_cli_table_open(cli, cli->argv[1], o->schema, &in, err));
-    const struct gy_eval_options options = {.slices = slices,
-                                            .n_slices = o->slices.n,
-                                            .replicates = (size_t)o->replicates,
-                                            .seed = gy_predictor_model(p)->seed,
-                                            .n_threads = (int)o->threads};
-    enum gy_eval_which which = o->training   ? GY_EVAL_TRAINING
-                               : o->all_rows ? GY_EVAL_ALL
-                                             : GY_EVAL_HELD_OUT;
-    static const char *const names[] = {"held_out", "training", "all"};
-    uint32_t *rows = NULL;
-    size_t n = 0;
-    GY_TRY(gy_eval_rows(gy_predictor_model(p), in.table, which, &rows, &n, err));
-    gy_status status = gy_evaluate(p, in.table, rows, n, &options, &eval, err);
-    gy_eval_rows_free(rows);
-    return status == GY_OK ? answer_evaluate(cli, &eval, names[which], err) : status;
-}
-
-/* ---- predict ---- */
-
-struct predict_opts {
-    const char *out, *schema;
-};
-
-static const struct gy_opt predict_options[] = {
-    {"out", 'o', GY_OPT_STR, offsetof(struct predict_opts, out), "FILE", NULL,
-     "where the answers go (.jsonl, .ndjson: JSON lines, else CSV); else stdout"},
-    {"schema", 0, GY_OPT_STR, offsetof(struct predict_opts, schema), "FILE", NULL,
-     "schema.yaml; else the nearest one"},
-};
-
-static gy_status run_predict(struct gy_cli *cli, void *opts, struct gy_err *err)
-{
-    const struct predict_opts *o = opts;
-    char dir[GY_MAX_PATH];
-    struct gy_cli_predicted done;
-    GY_AUTO_DONE(gy_cli_table_done) struct gy_cli_table in = {0};
-    GY_AUTO(gy_predictor_free) struct gy_predictor *p = NULL;
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
-    gy_buf_init(&out, (size_t)4 * GY_GIB);
-    if (cli->json && !o->out) {
-        return gy_err_set(err, GY_E_USAGE,
-                          "--json prints a summary: say where the rows go with -o");
-    }
-    GY_TRY(gy_cli_model_dir(cli, cli->argv[0], dir, err));
-    GY_TRY(gy_predictor_load(dir, &p, err));
-    GY_TRY(gy_cli_table_open(cli, cli->argv[1], o->schema, &in, err));
-    struct gy_str to = gy_str_c(o->out);
-    bool lines = gy_str_ends(to, GY_STR(".jsonl")) || gy_str_ends(to, GY_STR(".ndjson"));
-    GY_TRY(gy_cli_predict(p, in.table, lines, &out, &done, err));
-    if (o->out) {
-        GY_TRY(gy_dir_make_for(o->out, err));
-        GY_TRY(gy_file_write(o->out, gy_buf_str(&out), 0644, err));
-    } else if (fwrite(out.p, 1, out.n, stdout) != out.n) {
-        return gy_err_set(err, GY_E_IO, "writing the answers");
-    }
-    if (cli->json) {
-        gy_buf_reset(&out);
-        struct gy_jw w;
-        gy_jw_init(&w, &out);
-        gy_jw_obj(&w);
-        gy_jw_kv_i64(&w, "rows", (int64_t)done.rows);
-        gy_jw_kv_i64(&w, "predicted", (int64_t)done.predicted);
-        gy_jw_kv_i64(&w, "refused", (int64_t)(done.rows - done.predicted));
-        gy_jw_kv_i64(&w, "positive", (int64_t)done.positive);
-        gy_jw_kv_str(&w, "digest", gy_predictor_info(p)->digest);
-        gy_jw_kv_strc(&w, "out", o->out);
-        gy_jw_obj_end(&w);
-        return gy_cli_print_json(cli, &out, err);
-    }
-    gy_cli_note(cli, "%zu rows, %zu predicted\n", done.rows, done.predicted);
-    if (done.predicted < done.rows) {
-        gy_cli_note(cli, "%zu refused, the first is row %zu: it lacks %" GY_STR_F "\n",
-                    done.rows - done.predicted, done.first_refused, GY_STR_A(done.refused_by));
-    }
-    return GY_OK;
-}
-
 static const struct gy_verb verbs[] = {
     {.noun = "train",
      .args = "TABLE",
@@ -524,28 +356,6 @@ static const struct gy_verb verbs[] = {
      GY_OPTS(train_options),
      .opts_bytes = sizeof(struct train_opts),
      .run = run_train},
-    {.noun = "evaluate",
-     .args = "MODEL TABLE",
-     .min_args = 2,
-     .max_args = 2,
-     .summary = "measure a model on the rows its training held out",
-     .details =
-         "MODEL is a package folder or a registered model (models:/NAME@ALIAS, NAME/VERSION).",
-     .examples = "  gyre evaluate models/challenger data/patients/data.csv --slice 'HR > 90'\n"
-                 "  gyre evaluate models:/sepsis@champion sepsis@2 --json",
-     GY_OPTS(evaluate_options),
-     .opts_bytes = sizeof(struct evaluate_opts),
-     .run = run_evaluate},
-    {.noun = "predict",
-     .args = "MODEL TABLE",
-     .min_args = 2,
-     .max_args = 2,
-     .summary = "answer every row of a table",
-     .examples = "  gyre predict models/challenger data/new.csv -o answers.csv\n"
-                 "  gyre predict models:/sepsis@champion data/new.csv -o answers.jsonl --json",
-     GY_OPTS(predict_options),
-     .opts_bytes = sizeof(struct predict_opts),
-     .run = run_predict},
 };
 
 const struct gy_verb_table gy_cmd_train = GY_VERB_TABLE(verbs);

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the commands that measure a model print about it. Main thread only. */
+#ifndef GY_CLI_MEASURED_H
+#define GY_CLI_MEASURED_H
+
+#include "cli/cli_internal.h"
+#include "learn/evaluate.h"
+
+/* A line a metric with its interval; beside it that of the majority model on the same rows, when
+ * baseline (MAY be NULL) holds one. */
+void gy_cli_say_metrics(const struct gy_cli *cli, const struct gy_metrics *m,
+                        const struct gy_eval *baseline);
+
+#endif
