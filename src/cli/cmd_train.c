@@ -26,7 +26,7 @@ static const struct gy_opt train_options[] = {
     {"target", 0, GY_OPT_STR, offsetof(struct train_opts, target), "COLUMN", NULL,
      "the column to predict"},
     {"learner", 0, GY_OPT_STR, offsetof(struct train_opts, learner), "NAME", NULL,
-     "majority, logistic or xgboost (the usual one)"},
+     "what learns (see below); xgboost is the usual one"},
     {"params", 0, GY_OPT_STR, offsetof(struct train_opts, params), "FILE", NULL,
      "params.yaml: seed, holdout, train"},
     {"features", 0, GY_OPT_STR, offsetof(struct train_opts, features), "A,B", NULL,
@@ -76,10 +76,12 @@ static gy_status read_params(const struct train_opts *o, struct gy_train_params 
 {
     GY_AUTO(gy_yaml_free) struct gy_yaml *y = NULL;
     if (o->learner) {
-        p->learner_fixed = true;
-        if (gy_learner_parse(gy_str_c(o->learner), &p->learner, err) != GY_OK) {
+        enum gy_learner learner = p->learner;
+        if (gy_learner_parse(gy_str_c(o->learner), &learner, err) != GY_OK) {
             return gy_err_wrap(err, "--learner");
         }
+        gy_train_set_learner(p, learner);
+        p->learner_fixed = true;
     }
     if (o->params) {
         GY_TRY(gy_yaml_read_file(o->params, &y, err));
@@ -225,7 +227,7 @@ static gy_status train(struct gy_cli *cli, const struct gy_cli_table *in, struct
                        const char *dir, struct gy_trained *ret, struct gy_err *err)
 {
     struct gy_progress bar;
-    gy_progress_start(&bar, cli, "train", p->rounds);
+    gy_progress_start(&bar, cli, "train", gy_train_rounds(p));
     p->on_round = draw_round;
     p->on_round_ctx = &bar;
     gy_status status = gy_train(in->table, p, dir, ret, err);

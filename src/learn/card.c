@@ -37,6 +37,28 @@ static double typical(const double *column, const uint32_t *rows, size_t n, doub
     return kept ? room[(kept - 1) / 2] : NAN;
 }
 
+/* The cell that is typical of an input, as a client would write it. */
+static void write_typical(struct gy_jw *w, const struct gy_predictor_input *in,
+                          const struct gy_table *t, const uint32_t *rows, size_t n, double *room)
+{
+    char scratch[40];
+    const struct gy_table_column *c = gy_table_column(t, in->name);
+    if (in->kind != GY_INPUT_NUMBER) {
+        struct gy_str text = GY_STR_NULL;
+        for (size_t i = 0; !text.p && i < n; i++) {
+            text = gy_table_text(c, rows[i], scratch);
+        }
+        gy_jw_str(w, text);
+        return;
+    }
+    double v = typical(c->num, rows, n, room);
+    if (isnan(v)) {
+        gy_jw_null(w);
+    } else {
+        gy_jw_f64(w, v);
+    }
+}
+
 /* {"columns": [...], "data": [[...]]}: MLflow's split orientation. */
 gy_status gy_write_example(const struct gy_model *m, const struct gy_table *t, const uint32_t *rows,
                            size_t n, const char *dir, struct gy_err *err)
@@ -60,13 +82,7 @@ gy_status gy_write_example(const struct gy_model *m, const struct gy_table *t, c
     gy_jw_arr(&w);
     gy_jw_arr(&w);
     for (size_t i = 0; i < m->n_inputs; i++) {
-        double v =
-            typical(gy_table_column(t, m->inputs[i].name)->num, rows, n, (double *)(void *)room);
-        if (isnan(v)) {
-            gy_jw_null(&w);
-        } else {
-            gy_jw_f64(&w, v);
-        }
+        write_typical(&w, &m->inputs[i], t, rows, n, (double *)(void *)room);
     }
     gy_jw_arr_end(&w);
     gy_jw_arr_end(&w);
@@ -116,9 +132,9 @@ static void write_inputs(struct gy_jw *w, const struct gy_model *m)
             gy_jw_arr_end(w);
         }
         gy_jw_kv_strc(w, "missing",
-                      in->required                                    ? "refused"
-                      : m->features.items[i].impute == GY_IMPUTE_NONE ? "passed to the learner"
-                                                                      : "imputed");
+                      in->required                       ? "refused"
+                      : gy_features_impute(&m->features) ? "imputed"
+                                                         : "passed to the learner");
         gy_jw_obj_end(w);
     }
     gy_jw_arr_end(w);

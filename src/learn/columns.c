@@ -124,6 +124,7 @@ static gy_status add_input(const struct gy_table_column *c, struct gy_model *m, 
     struct gy_predictor_input *in = &m->inputs[m->n_inputs++];
     in->name = gy_arena_str(&m->arena, c->name);
     in->integer = c->integer;
+    in->width = 1;
     in->required = c->required;
     return in->name.p ? GY_OK : no_memory(err);
 }

@@ -5,6 +5,7 @@
 
 #include "base/expr.h"
 #include "base/mem.h"
+#include "learn/cells.h"
 #include "learn/split.h"
 
 #define MAX_ARENA (64 * GY_MIB)
@@ -95,21 +96,14 @@ gy_status gy_predict_table(const struct gy_predictor *p, const struct gy_table *
                            const uint32_t *rows, size_t n_rows, double *out, struct gy_err *err)
 {
     const struct gy_predictor_info *info = gy_predictor_info(p);
-    const struct gy_model *m = gy_predictor_model(p);
-    GY_AUTO(gy_free)
-    char *names_room = gy_reallocarray(NULL, info->n_inputs, sizeof(struct gy_str));
-    GY_AUTO(gy_free) char *in_room = gy_reallocarray(NULL, n_rows, info->n_inputs * sizeof(double));
     size_t scratch_bytes = gy_predictor_scratch(p, n_rows);
+    GY_AUTO(gy_free) char *in_room = gy_reallocarray(NULL, n_rows, info->n_cells * sizeof(double));
     GY_AUTO(gy_free) char *scratch = gy_malloc(scratch_bytes + 63);
-    if (!names_room || !in_room || !scratch) {
+    if (!in_room || !scratch) {
         return gy_err_set(err, GY_E_NOMEM, "predicting %zu rows", n_rows);
     }
-    struct gy_str *names = (struct gy_str *)(void *)names_room;
     double *in = (double *)(void *)in_room;
-    for (size_t i = 0; i < info->n_inputs; i++) {
-        names[i] = m->inputs[i].name;
-    }
-    GY_TRY(gy_table_matrix(t, names, info->n_inputs, rows, n_rows, in, err));
+    GY_TRY(gy_cells_of_table(info->inputs, info->n_inputs, t, rows, n_rows, in, err));
     void *aligned = (void *)(((uintptr_t)scratch + 63) & ~(uintptr_t)63);
     gy_predictor_run(p, in, n_rows, out, aligned);
     return GY_OK;

@@ -1,199 +1,428 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "learn/features.h"
 
-#include <float.h>
 #include <math.h>
-#include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/yaml.h"
+#include "learn/steps/steps.h"
 
-static const char *const g_impute_names[] = {"none", "mean", "median", "constant"};
+#define MAX_ARENA (512 * GY_MIB)
 
-const char *gy_impute_name(enum gy_impute impute)
+void gy_features_init(struct gy_features *f)
 {
-    return g_impute_names[impute];
-}
-
-gy_status gy_impute_parse(struct gy_str name, enum gy_impute *ret, struct gy_err *err)
-{
-    if (gy_str_eqc(name, "zero")) {
-        *ret = GY_IMPUTE_CONSTANT;
-        return GY_OK;
-    }
-    for (int i = 0; i < 4; i++) {
-        if (gy_str_eqc(name, g_impute_names[i])) {
-            *ret = (enum gy_impute)i;
-            return GY_OK;
-        }
-    }
-    return gy_err_set(err, GY_E_INVALID,
-                      "impute '%" GY_STR_F "' is not one of none, mean, median, zero, constant",
-                      GY_STR_A(name));
-}
-
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double mean_of(const double *v, size_t n)
-{
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        sum += v[i];
-    }
-    return sum / (double)n;
-}
-
-static double fill_value(double *present, size_t n, enum gy_impute impute, double constant)
-{
-    if (n == 0 || impute == GY_IMPUTE_CONSTANT || impute == GY_IMPUTE_NONE) {
-        return impute == GY_IMPUTE_CONSTANT ? constant : 0;
-    }
-    if (impute == GY_IMPUTE_MEAN) {
-        return mean_of(present, n);
-    }
-    qsort(present, n, sizeof *present, compare_doubles);
-    return n % 2 ? present[n / 2] : present[n / 2 - 1] / 2 + present[n / 2] / 2;
-}
-
-static void fit_scale(const double *column, const uint32_t *rows, size_t n, struct gy_feature *f)
-{
-    double sum = 0;
-    double squares = 0;
-    size_t count = 0;
-    for (size_t i = 0; i < n; i++) {
-        double v =
-            isnan(column[rows[i]]) && f->impute != GY_IMPUTE_NONE ? f->fill : column[rows[i]];
-        if (!isnan(v)) {
-            sum += v;
-            count++;
-        }
-    }
-    f->mean = count ? sum / (double)count : 0;
-    for (size_t i = 0; i < n; i++) {
-        double v =
-            isnan(column[rows[i]]) && f->impute != GY_IMPUTE_NONE ? f->fill : column[rows[i]];
-        if (!isnan(v)) {
-            squares += (v - f->mean) * (v - f->mean);
-        }
-    }
-    double n_values = (double)count;
-    double variance = count ? squares / n_values : 0;
-    double rounding = n_values * f->mean * DBL_EPSILON;
-    /* What the rounding of the mean alone can make of a constant column is no spread: divided by
-     * it, any other value would become huge. As scikit-learn's _is_constant_feature. */
-    bool constant =
-        isfinite(variance) && variance <= n_values * DBL_EPSILON * variance + rounding * rounding;
-    f->sd = constant ? 1 : sqrt(variance);
-}
-
-gy_status gy_features_fit(const double *const *columns, size_t n_columns, const uint32_t *rows,
-                          size_t n_rows, enum gy_impute impute, double constant, bool scale,
-                          struct gy_features *ret, struct gy_err *err)
-{
-    GY_AUTO_DONE(gy_features_done) struct gy_features f = {.n = n_columns};
-    GY_AUTO(gy_free) char *room = gy_reallocarray(NULL, n_rows, sizeof(double));
-    f.items = gy_calloc(n_columns, sizeof *f.items);
-    if (!f.items || !room) {
-        return gy_err_set(err, GY_E_NOMEM, "fitting %zu features", n_columns);
-    }
-    double *present = (double *)(void *)room;
-    for (size_t c = 0; c < n_columns; c++) {
-        size_t n = 0;
-        for (size_t i = 0; i < n_rows; i++) {
-            double v = columns[c][rows[i]];
-            if (isinf(v)) {
-                return gy_err_set(err, GY_E_INVALID, "feature %zu has an infinite value in row %u",
-                                  c, (unsigned)rows[i]);
-            }
-            if (!isnan(v)) {
-                present[n++] = v;
-            }
-        }
-        f.items[c] = (struct gy_feature){.impute = impute,
-                                         .fill = fill_value(present, n, impute, constant),
-                                         .scale = scale,
-                                         .sd = 1};
-        if (scale) {
-            fit_scale(columns[c], rows, n_rows, &f.items[c]);
-        }
-        if (!isfinite(f.items[c].fill) || !isfinite(f.items[c].mean) || !isfinite(f.items[c].sd)) {
-            return gy_err_set(err, GY_E_INVALID,
-                              "feature %zu has values too large for a mean or a deviation", c);
-        }
-    }
-    *ret = f;
-    f.items = NULL;
-    return GY_OK;
+    memset(f, 0, sizeof *f);
+    gy_arena_init(&f->arena, MAX_ARENA);
 }
 
 void gy_features_done(struct gy_features *f)
 {
     if (f) {
-        gy_free(f->items);
-        f->items = NULL;
-        f->n = 0;
+        gy_arena_done(&f->arena);
+        f->steps = NULL;
+        f->n_steps = f->n_in = f->n_out = 0;
     }
 }
 
-void gy_features_apply(const struct gy_features *f, const double *in, size_t n_rows, double *out)
+static gy_status no_memory(struct gy_err *err)
 {
-    for (size_t r = 0; r < n_rows; r++) {
-        for (size_t c = 0; c < f->n; c++) {
-            const struct gy_feature *step = &f->items[c];
-            double v = *in++;
-            if (step->impute != GY_IMPUTE_NONE && isnan(v)) {
-                v = step->fill;
-            }
-            *out++ = step->scale ? (v - step->mean) / step->sd : v;
+    return gy_err_set(err, GY_E_NOMEM, "feature steps");
+}
+
+/* ---- plans from params.yaml ---- */
+
+static gy_status read_columns(const struct gy_yaml *y, const struct gy_yaml_node *list,
+                              struct gy_arena *a, struct gy_step_plan *p, struct gy_err *err)
+{
+    size_t n = list->kind == GY_YAML_SEQ ? list->n_items : 1;
+    struct gy_str *names = gy_arena_calloc(a, n + 1, sizeof *names);
+    if (!names) {
+        return no_memory(err);
+    }
+    for (size_t i = 0; i < n; i++) {
+        const struct gy_yaml_node *v = list->kind == GY_YAML_SEQ ? &list->items[i] : list;
+        if (!v->text.p || v->text.n == 0) {
+            return gy_yaml_err(y, v, err, "columns must be a list of names");
         }
+        names[i] = gy_arena_str(a, v->text);
+        if (!names[i].p) {
+            return no_memory(err);
+        }
+    }
+    p->columns = names;
+    p->n_columns = n;
+    return n ? GY_OK : gy_yaml_err(y, list, err, "columns must be a list of names");
+}
+
+static gy_status read_plan(const struct gy_yaml *y, const struct gy_yaml_node *item,
+                           struct gy_arena *a, struct gy_step_plan *p, struct gy_err *err)
+{
+    static const char *const also[] = {"columns", NULL};
+    bool map = item->kind == GY_YAML_MAP;
+    struct gy_str name = map && item->n_items == 1 ? item->keys[0] : item->text;
+    if (map ? item->n_items != 1 : !name.p) {
+        return gy_yaml_err(y, item, err, "a step is a name or {name: settings}");
+    }
+    p->ops = gy_step_find(name);
+    if (!p->ops) {
+        const char *known[GY_FEATURES_MAX_STEPS + 1] = {NULL};
+        for (size_t i = 0; gy_steps[i] && i < GY_FEATURES_MAX_STEPS; i++) {
+            known[i] = gy_steps[i]->name;
+        }
+        const char *near = gy_yaml_nearest(name, known);
+        (void)gy_yaml_err(y, item, err, "there is no step '%" GY_STR_F "'", GY_STR_A(name));
+        return near ? gy_err_hint(err, "did you mean %s?", near) : GY_E_INVALID;
+    }
+    p->settings.specs = p->ops->settings;
+    if (!map) {
+        return GY_OK;
+    }
+    const struct gy_yaml_node *v = &item->items[0];
+    if (v->kind == GY_YAML_MAP || v->kind == GY_YAML_NULL) {
+        const struct gy_yaml_node *columns = gy_yaml_get(v, "columns");
+        GY_TRY(gy_settings_read(&p->settings, y, v, also, a, err));
+        return columns ? read_columns(y, columns, a, p, err) : GY_OK;
+    }
+    if (!p->ops->settings) { /* zscore: [HR, Temp] */
+        return read_columns(y, v, a, p, err);
+    }
+    return gy_settings_read_one(&p->settings, 0, y, v, a, err);
+}
+
+gy_status gy_steps_read(const struct gy_yaml *y, const struct gy_yaml_node *list,
+                        struct gy_arena *a, struct gy_step_plan **ret, size_t *ret_n,
+                        struct gy_err *err)
+{
+    if (list->kind != GY_YAML_SEQ) {
+        return gy_yaml_err(y, list, err, "steps must be a list");
+    }
+    if (list->n_items > GY_FEATURES_MAX_STEPS) {
+        return gy_yaml_err(y, list, err, "more than %d steps", GY_FEATURES_MAX_STEPS);
+    }
+    *ret = gy_arena_calloc(a, list->n_items + 1, sizeof **ret);
+    if (!*ret) {
+        return no_memory(err);
+    }
+    for (size_t i = 0; i < list->n_items; i++) {
+        GY_TRY(read_plan(y, &list->items[i], a, &(*ret)[i], err));
+    }
+    *ret_n = list->n_items;
+    return GY_OK;
+}
+
+/* ---- fitting ---- */
+
+static gy_status copy_cells(struct gy_features *f, const struct gy_feature *cells, size_t n,
+                            struct gy_err *err)
+{
+    struct gy_feature *in = gy_arena_calloc(&f->arena, n + 1, sizeof *in);
+    if (!in) {
+        return no_memory(err);
+    }
+    for (size_t i = 0; i < n; i++) {
+        in[i] = cells[i];
+        in[i].name = gy_arena_str(&f->arena, cells[i].name);
+        struct gy_str *values = gy_arena_calloc(&f->arena, cells[i].n_values + 1, sizeof *values);
+        if (!in[i].name.p || !values) {
+            return no_memory(err);
+        }
+        for (size_t k = 0; k < cells[i].n_values; k++) {
+            values[k] = gy_arena_str(&f->arena, cells[i].values[k]);
+            if (!values[k].p) {
+                return no_memory(err);
+            }
+        }
+        in[i].values = cells[i].n_values ? values : NULL;
+    }
+    f->in = f->out = in;
+    f->n_in = f->n_out = f->widest = n;
+    return GY_OK;
+}
+
+gy_status gy_features_empty(struct gy_features *f, const struct gy_feature *cells, size_t n_cells,
+                            size_t n_steps, struct gy_err *err)
+{
+    if (n_steps > GY_FEATURES_MAX_STEPS || n_cells > GY_FEATURES_MAX) {
+        return gy_err_set(err, GY_E_TOOBIG, "more than %d steps or %d columns",
+                          GY_FEATURES_MAX_STEPS, GY_FEATURES_MAX);
+    }
+    GY_TRY(copy_cells(f, cells, n_cells, err));
+    f->n_steps = 0;
+    f->steps = gy_arena_calloc(&f->arena, n_steps + 1, sizeof *f->steps);
+    return f->steps ? GY_OK : no_memory(err);
+}
+
+/* "season" is a column of that name; "season=" and "season*" are all that begin with "season=" and
+ * "season". */
+static bool names_column(struct gy_str wanted, struct gy_str name)
+{
+    if (wanted.n > 0 && wanted.p[wanted.n - 1] == '*') {
+        return gy_str_starts(name, gy_str_n(wanted.p, wanted.n - 1));
+    }
+    if (wanted.n > 0 && wanted.p[wanted.n - 1] == '=') {
+        return gy_str_starts(name, wanted);
+    }
+    return gy_str_eq(wanted, name);
+}
+
+static gy_status check_names(const struct gy_step *s, const struct gy_step_plan *p,
+                             struct gy_err *err)
+{
+    for (size_t k = 0; k < p->n_columns; k++) {
+        bool found = false;
+        for (size_t i = 0; !found && i < s->n_in; i++) {
+            found = names_column(p->columns[k], s->in[i].name);
+        }
+        if (!found) {
+            (void)gy_err_set(err, GY_E_NOTFOUND, "step '%s': there is no column '%" GY_STR_F "'",
+                             s->ops->name, GY_STR_A(p->columns[k]));
+            return gy_err_hint(err, "a step sees what the steps before it made: an encoded column "
+                                    "'a' is named as 'a='");
+        }
+    }
+    return GY_OK;
+}
+
+static gy_status choose(struct gy_step *s, const struct gy_step_plan *p, struct gy_arena *a,
+                        struct gy_err *err)
+{
+    uint32_t *chosen = gy_arena_calloc(a, s->n_in + 1, sizeof *chosen);
+    if (!chosen) {
+        return no_memory(err);
+    }
+    GY_TRY(check_names(s, p, err));
+    for (size_t i = 0; i < s->n_in; i++) {
+        bool take = p->n_columns == 0 && (!s->ops->takes || s->ops->takes(&s->in[i]));
+        for (size_t k = 0; !take && k < p->n_columns; k++) {
+            take = names_column(p->columns[k], s->in[i].name);
+        }
+        if (take && p->n_columns && s->ops->takes && !s->ops->takes(&s->in[i])) {
+            return gy_err_set(err, GY_E_INVALID, "step '%s' can not work on column '%" GY_STR_F "'",
+                              s->ops->name, GY_STR_A(s->in[i].name));
+        }
+        if (take) {
+            chosen[s->n_chosen++] = (uint32_t)i;
+        }
+    }
+    s->chosen = chosen;
+    return GY_OK;
+}
+
+/* A plan's texts live elsewhere: a copy that lives as long as the step. */
+static gy_status copy_settings(struct gy_settings *to, const struct gy_settings *from,
+                               struct gy_arena *a, struct gy_err *err)
+{
+    to->specs = from->specs;
+    for (size_t i = 0; from->specs && from->specs[i].key; i++) {
+        if (from->values[i].p) {
+            to->values[i] = gy_arena_str(a, from->values[i]);
+            if (!to->values[i].p) {
+                return no_memory(err);
+            }
+        }
+    }
+    return GY_OK;
+}
+
+static bool runs_in_place(const struct gy_step *s)
+{
+    return s->ops->in_place && s->n_in == s->n_out;
+}
+
+/* Two matrices in turns. */
+struct turns {
+    double *x, *other;
+};
+
+/* Take the step's output over all rows; the matrix grows when it is wider than before. */
+static gy_status take_turn(struct turns *t, const struct gy_step *s, size_t n_rows,
+                           struct gy_err *err)
+{
+    if (runs_in_place(s)) {
+        s->ops->apply(s, t->x, n_rows, t->x);
+        return GY_OK;
+    }
+    gy_free(t->other);
+    t->other = gy_reallocarray(NULL, n_rows + 1, (s->n_out + 1) * sizeof *t->other);
+    if (!t->other) {
+        return no_memory(err);
+    }
+    s->ops->apply(s, t->x, n_rows, t->other);
+    double *x = t->x;
+    t->x = t->other;
+    t->other = x;
+    return GY_OK;
+}
+
+static gy_status fit_all(struct gy_features *f, const struct gy_step_plan *plans, size_t n_plans,
+                         const struct gy_step_rows *rows, struct turns *t, struct gy_err *err)
+{
+    for (size_t i = 0; i < n_plans; i++) {
+        struct gy_step *s = &f->steps[i];
+        struct gy_step_rows now = *rows;
+        now.x = t->x;
+        *s = (struct gy_step){.ops = plans[i].ops, .in = f->out, .n_in = f->n_out};
+        GY_TRY(copy_settings(&s->settings, &plans[i].settings, &f->arena, err));
+        GY_TRY(choose(s, &plans[i], &f->arena, err));
+        GY_TRY(s->ops->fit(s, &now, &f->arena, err));
+        GY_TRY(take_turn(t, s, rows->n_rows, err));
+        f->n_steps++;
+        f->out = s->out;
+        f->n_out = s->n_out;
+        f->widest = s->n_out > f->widest ? s->n_out : f->widest;
+    }
+    return GY_OK;
+}
+
+gy_status gy_features_fit(struct gy_features *f, const struct gy_feature *cells, size_t n_cells,
+                          const struct gy_step_plan *plans, size_t n_plans,
+                          const struct gy_step_rows *rows, double **ret_x, struct gy_err *err)
+{
+    struct turns t = {0};
+    size_t n = rows->n_rows * n_cells;
+    GY_TRY(gy_features_empty(f, cells, n_cells, n_plans, err));
+    t.x = gy_reallocarray(NULL, n + 1, sizeof *t.x);
+    gy_status status = t.x ? GY_OK : no_memory(err);
+    if (status == GY_OK) {
+        memcpy(t.x, rows->x, n * sizeof *t.x);
+        status = fit_all(f, plans, n_plans, rows, &t, err);
+    }
+    if (status == GY_OK && ret_x) {
+        *ret_x = t.x;
+        t.x = NULL;
+    }
+    gy_free(t.x);
+    gy_free(t.other);
+    return status;
+}
+
+/* ---- applying ---- */
+
+size_t gy_features_scratch(const struct gy_features *f, size_t n_rows)
+{
+    return f->n_steps > 1 ? 2 * n_rows * f->widest : 0;
+}
+
+/* Steps write to one half of scratch and the other in turns, the last one to out. */
+void gy_features_apply(const struct gy_features *f, const double *in, size_t n_rows, double *out,
+                       double *scratch)
+{
+    const double *from = in;
+    for (size_t i = 0; i < f->n_steps; i++) {
+        double *to = i + 1 == f->n_steps ? out : scratch + (i & 1) * n_rows * f->widest;
+        f->steps[i].ops->apply(&f->steps[i], from, n_rows, to);
+        from = to;
+    }
+    if (f->n_steps == 0 && in != out) {
+        memcpy(out, in, n_rows * f->n_in * sizeof *out);
     }
 }
 
 bool gy_features_is_identity(const struct gy_features *f)
 {
-    for (size_t c = 0; c < f->n; c++) {
-        if (f->items[c].impute != GY_IMPUTE_NONE || f->items[c].scale) {
+    for (size_t i = 0; i < f->n_steps; i++) {
+        const struct gy_imputed *m = f->steps[i].self;
+        bool nothing =
+            f->steps[i].ops == &gy_step_impute && m->by == GY_IMPUTE_NONE && !m->indicator;
+        if (!nothing) {
             return false;
         }
     }
     return true;
 }
 
-void gy_feature_write(struct gy_jw *w, const struct gy_feature *f)
+size_t gy_features_find(const struct gy_features *f, struct gy_str name)
 {
-    gy_jw_obj(w);
-    gy_jw_kv_strc(w, "impute", gy_impute_name(f->impute));
-    if (f->impute != GY_IMPUTE_NONE) {
-        gy_jw_kv_f64(w, "fill", f->fill);
-    }
-    if (f->scale) {
-        gy_jw_kv_f64(w, "mean", f->mean);
-        gy_jw_kv_f64(w, "sd", f->sd);
-    }
-    gy_jw_obj_end(w);
-}
-
-gy_status gy_feature_read(yyjson_val *v, struct gy_feature *ret, struct gy_err *err)
-{
-    struct gy_str impute;
-    struct gy_feature f = {.sd = 1};
-    GY_TRY(gy_json_need_str(v, "impute", &impute, err));
-    GY_TRY(gy_impute_parse(impute, &f.impute, err));
-    if (f.impute != GY_IMPUTE_NONE) {
-        GY_TRY(gy_json_need_f64(v, "fill", &f.fill, err));
-    }
-    if (gy_json_get(v, "mean") || gy_json_get(v, "sd")) {
-        f.scale = true;
-        GY_TRY(gy_json_need_f64(v, "mean", &f.mean, err));
-        GY_TRY(gy_json_need_f64(v, "sd", &f.sd, err));
-        if (!(f.sd > 0)) {
-            return gy_err_set(err, GY_E_INVALID, "'sd' must be positive");
+    for (size_t i = 0; i < f->n_out; i++) {
+        if (gy_str_eq(f->out[i].name, name)) {
+            return i;
         }
     }
-    *ret = f;
+    return SIZE_MAX;
+}
+
+bool gy_features_impute(const struct gy_features *f)
+{
+    for (size_t i = 0; i < f->n_steps; i++) {
+        const struct gy_imputed *m = f->steps[i].self;
+        if (f->steps[i].ops == &gy_step_impute && m->by != GY_IMPUTE_NONE &&
+            f->steps[i].n_chosen == f->steps[i].n_in) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- as JSON ---- */
+
+void gy_features_write(struct gy_jw *w, const struct gy_features *f)
+{
+    gy_jw_arr(w);
+    for (size_t i = 0; i < f->n_steps; i++) {
+        const struct gy_step *s = &f->steps[i];
+        gy_jw_obj(w);
+        gy_jw_kv_strc(w, "step", s->ops->name);
+        gy_jw_key(w, "columns");
+        gy_jw_arr(w);
+        for (size_t k = 0; k < s->n_chosen; k++) {
+            gy_jw_u64(w, s->chosen[k]);
+        }
+        gy_jw_arr_end(w);
+        s->ops->write(w, s);
+        gy_jw_obj_end(w);
+    }
+    gy_jw_arr_end(w);
+}
+
+static gy_status read_chosen(struct gy_step *s, yyjson_val *v, struct gy_arena *a,
+                             struct gy_err *err)
+{
+    yyjson_val *columns = NULL;
+    GY_TRY(gy_json_need_arr(v, "columns", &columns, err));
+    s->n_chosen = yyjson_arr_size(columns);
+    uint32_t *chosen = gy_arena_calloc(a, s->n_chosen + 1, sizeof *chosen);
+    if (!chosen) {
+        return no_memory(err);
+    }
+    for (size_t k = 0; k < s->n_chosen; k++) {
+        yyjson_val *item = yyjson_arr_get(columns, k);
+        uint64_t at = yyjson_is_uint(item) ? yyjson_get_uint(item) : UINT64_MAX;
+        if (at >= s->n_in || (k > 0 && at <= chosen[k - 1])) {
+            return gy_err_set(err, GY_E_CORRUPT, "a step works on a column that is not there");
+        }
+        chosen[k] = (uint32_t)at;
+    }
+    s->chosen = chosen;
+    return GY_OK;
+}
+
+static gy_status read_step(struct gy_features *f, yyjson_val *v, struct gy_err *err)
+{
+    struct gy_str name;
+    struct gy_step *s = &f->steps[f->n_steps];
+    GY_TRY(gy_json_need_str(v, "step", &name, err));
+    *s = (struct gy_step){.ops = gy_step_find(name), .in = f->out, .n_in = f->n_out};
+    if (!s->ops) {
+        return gy_err_set(err, GY_E_NOTSERVABLE,
+                          "feature step '%" GY_STR_F "' is not known to this version",
+                          GY_STR_A(name));
+    }
+    s->settings.specs = s->ops->settings;
+    GY_TRY(read_chosen(s, v, &f->arena, err));
+    GY_TRY(s->ops->read(s, v, &f->arena, err));
+    f->n_steps++;
+    f->out = s->out;
+    f->n_out = s->n_out;
+    f->widest = s->n_out > f->widest ? s->n_out : f->widest;
+    return GY_OK;
+}
+
+gy_status gy_features_read(struct gy_features *f, yyjson_val *array, const struct gy_feature *cells,
+                           size_t n_cells, struct gy_err *err)
+{
+    GY_TRY(gy_features_empty(f, cells, n_cells, yyjson_arr_size(array), err));
+    for (size_t i = 0; i < yyjson_arr_size(array); i++) {
+        GY_TRY(read_step(f, yyjson_arr_get(array, i), err));
+    }
     return GY_OK;
 }

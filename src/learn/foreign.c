@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/yaml.h"
+#include "learn/cells.h"
 #include "learn/model_internal.h"
 #include "learn/runtime/trees.h"
 #include "learn/runtime/ubj.h"
@@ -173,19 +174,16 @@ static gy_status read_inputs(const struct gy_yaml_node *root, struct gy_model *m
     const struct gy_yaml_node *text = gy_yaml_path(root, GY_STR("signature.inputs"));
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
     m->inputs = gy_arena_calloc(&m->arena, m->n_inputs, sizeof *m->inputs);
-    m->features.items = gy_calloc(m->n_inputs, sizeof *m->features.items);
-    if (!m->inputs || !m->features.items) {
+    if (!m->inputs) {
         return gy_err_set(err, GY_E_NOMEM, "reading MLmodel");
     }
-    m->features.n = m->n_inputs;
     for (size_t i = 0; i < m->n_inputs; i++) {
         struct gy_predictor_input *in = &m->inputs[i];
-        *in = (struct gy_predictor_input){.min = -INFINITY, .max = INFINITY};
+        *in = (struct gy_predictor_input){.min = -INFINITY, .max = INFINITY, .width = 1};
         in->name = gy_str_c(gy_arena_printf(&m->arena, "f%zu", i));
         if (!in->name.p) {
             return gy_err_set(err, GY_E_NOMEM, "reading MLmodel");
         }
-        m->features.items[i] = (struct gy_feature){.impute = GY_IMPUTE_NONE, .sd = 1};
     }
     if (!text || text->kind == GY_YAML_NULL) {
         return GY_OK;
@@ -212,5 +210,9 @@ gy_status gy_model_from_xgboost(const char *dir, struct gy_model *m, struct gy_e
     m->learner = GY_LEARNER_XGBOOST;
     m->target = GY_STR("prediction");
     GY_TRY(read_model_file(dir, gy_yaml_path(root, GY_STR("flavors.xgboost")), m, err));
-    return read_inputs(root, m, err);
+    GY_TRY(read_inputs(root, m, err));
+    struct gy_feature *cells = NULL;
+    size_t n_cells = 0;
+    GY_TRY(gy_cells_columns(m->inputs, m->n_inputs, &m->arena, &cells, &n_cells, err));
+    return gy_features_empty(&m->features, cells, n_cells, 0, err);
 }

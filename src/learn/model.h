@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gy_model: what stands in model.json (format "gyre.model/1"): the whole prediction path of a
- * package, and how it came about (split, data digest). Written by training, read by the predictor
- * and by evaluation. The text holds no time and no id: equal data, params and seed give equal
- * bytes. Strings and arrays live in the model's arena. One owner. */
+/* gy_model: what stands in model.json (format "gyre.model/2", or /1 for simple feature steps): the
+ * whole prediction path of a package, and how it came about (split, data digest). Written by
+ * training, read by the predictor and by evaluation. The text holds no time and no id: equal data,
+ * params and seed give equal bytes. Strings and arrays live in the model's arena. One owner. */
 #ifndef GY_LEARN_MODEL_H
 #define GY_LEARN_MODEL_H
 
@@ -11,11 +11,14 @@
 #include "learn/features.h"
 #include "learn/predictor.h"
 
-#define GY_MODEL_FORMAT "gyre.model/1"
+#define GY_MODEL_FORMAT "gyre.model/2"
+#define GY_MODEL_FORMAT_1 \
+    "gyre.model/1" /* numbers, imputed and scaled: where it says all there is */
 #define GY_MODEL_MAX_BYTES (64 * GY_MIB)
 #define GY_MODEL_MAX_CLASSES 1000
 
-enum gy_learner { GY_LEARNER_MAJORITY, GY_LEARNER_LOGISTIC, GY_LEARNER_XGBOOST };
+/* learn/learner.h has what each is. GY_LEARNERS counts them. */
+enum gy_learner { GY_LEARNER_MAJORITY, GY_LEARNER_LOGISTIC, GY_LEARNER_XGBOOST, GY_LEARNERS };
 
 struct gy_model {
     struct gy_arena arena;
@@ -23,19 +26,16 @@ struct gy_model {
     enum gy_learner learner;
     struct gy_str target;
     struct gy_predictor_input *inputs;
-    struct gy_features features; /* one step an input */
     size_t n_inputs;
+    struct gy_features features; /* from the raw cells of the inputs to what the learner sees */
     struct gy_str *classes;
     size_t n_classes;
     double threshold;
-    /* MAJORITY: n_values probabilities (binary: 1) or the mean; LOGISTIC: the weights, then the
-     * intercept; XGBOOST: none. */
-    double *values;
+    double *values; /* what the learner fitted, as it lays it out; n_values MAY be 0 */
     size_t n_values;
-    /* XGBOOST */
-    struct gy_str file, file_sha256;
-    int64_t n_trees;
-    struct gy_str params_json; /* the learner's parameters, an object */
+    struct gy_str file, file_sha256; /* of the learner's own file; absent: it has none */
+    int64_t n_trees;                 /* tree models */
+    struct gy_str params_json;       /* the learner's parameters, an object */
     /* where it comes from */
     uint64_t seed;
     double holdout;
@@ -50,10 +50,13 @@ void gy_model_done(struct gy_model *m);
 GY_DEFINE_AUTO_DONE(struct gy_model, gy_model_done);
 
 const char *gy_learner_name(enum gy_learner learner);
+/* Fails: INVALID naming those there are. */
 GY_CHECKED gy_status gy_learner_parse(struct gy_str name, enum gy_learner *ret, struct gy_err *err);
 const char *gy_task_name(enum gy_task task);
 GY_CHECKED gy_status gy_task_parse(struct gy_str name, enum gy_task *ret, struct gy_err *err);
 
+/* Which format the model is written in: the oldest that says all there is. */
+const char *gy_model_format(const struct gy_model *m);
 /* The JSON text, pretty, with a final newline. Fails: NOMEM, TOOBIG. */
 GY_CHECKED gy_status gy_model_write(const struct gy_model *m, struct gy_buf *out,
                                     struct gy_err *err);

@@ -67,7 +67,7 @@ static bool has_xgboost_flavor(const struct gy_model *m)
 static void add_flavors(struct gy_buf *out, const struct gy_model *m, struct gy_str xgb_version)
 {
     gy_buf_addc(out, "flavors:\n  gyre:\n");
-    add_kv(out, "    ", "format", GY_STR(GY_MODEL_FORMAT));
+    add_kv(out, "    ", "format", gy_str_c(gy_model_format(m)));
     gy_buf_addc(out, "    model: model.json\n");
     if (!has_xgboost_flavor(m)) {
         return;

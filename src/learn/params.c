@@ -3,16 +3,60 @@
 #include <math.h>
 
 #include "base/yaml.h"
+#include "learn/steps/steps.h"
 #include "learn/train.h"
+
+void gy_train_set_learner(struct gy_train_params *p, enum gy_learner learner)
+{
+    p->learner = learner;
+    p->settings = (struct gy_settings){.specs = gy_learner_get(learner)->settings};
+}
+
+int64_t gy_train_rounds(const struct gy_train_params *p)
+{
+    const struct gy_learner_ops *ops = gy_learner_get(p->learner);
+    return ops->rounds ? ops->rounds(&p->settings) : 0;
+}
+
+gy_status gy_train_steps(const struct gy_train_params *p, struct gy_arena *a,
+                         const struct gy_step_plan **ret, size_t *ret_n, struct gy_err *err)
+{
+    const struct gy_learner_ops *ops = gy_learner_get(p->learner);
+    struct gy_str impute = p->impute.p     ? p->impute
+                           : ops->complete ? GY_STR("median")
+                                           : GY_STR("none");
+    bool scale = p->scale.p ? gy_str_eqc(p->scale, "zscore") : ops->scaled;
+    *ret = p->steps;
+    *ret_n = p->n_steps;
+    if (p->has_steps) {
+        return GY_OK;
+    }
+    struct gy_step_plan *plans = gy_arena_calloc(a, 2, sizeof *plans);
+    size_t n = 0;
+    if (!plans) {
+        return gy_err_set(err, GY_E_NOMEM, "feature steps");
+    }
+    /* The majority does not look at the inputs. */
+    bool looks = p->learner != GY_LEARNER_MAJORITY;
+    if (looks && !gy_str_eqc(impute, "none")) {
+        plans[n].ops = &gy_step_impute;
+        plans[n].settings.specs = gy_step_impute.settings;
+        GY_TRY(gy_settings_set(&plans[n++].settings, GY_STR("by"), impute, err));
+    }
+    if (looks && scale) {
+        plans[n++].ops = &gy_step_zscore;
+    }
+    *ret = plans;
+    *ret_n = n;
+    return GY_OK;
+}
 
 void gy_train_params_init(struct gy_train_params *p)
 {
     memset(p, 0, sizeof *p);
     gy_arena_init(&p->arena, GY_MAX_YAML);
-    p->learner = GY_LEARNER_XGBOOST;
+    gy_train_set_learner(p, GY_LEARNER_XGBOOST);
     p->threshold = 0.5;
-    p->l2 = 1;
-    p->rounds = 100;
     p->holdout = 1.0 / 3;
     p->n_threads = 1;
     p->replicates = GY_METRICS_REPLICATES;
@@ -91,94 +135,97 @@ static gy_status list(struct reader *r, const struct gy_yaml_node *n, const char
     return GY_OK;
 }
 
-/* impute: median|mean|zero|none or a number; scale: zscore|none. */
+/* impute: a way or a number; scale: zscore|none; steps: the whole list. */
 static gy_status steps(struct reader *r, const struct gy_yaml_node *n)
 {
     const struct gy_yaml_node *impute = gy_yaml_get(n, "impute");
     const struct gy_yaml_node *scale = gy_yaml_get(n, "scale");
+    const struct gy_yaml_node *list = gy_yaml_get(n, "steps");
+    enum gy_impute by;
     if (impute) {
-        r->p->has_impute = true;
-        r->p->constant = 0;
-        if (impute->kind == GY_YAML_INT || impute->kind == GY_YAML_FLOAT) {
-            r->p->impute = GY_IMPUTE_CONSTANT;
-            r->p->constant = impute->f;
-        } else if (gy_impute_parse(impute->text, &r->p->impute, NULL) != GY_OK) {
+        bool number = impute->kind == GY_YAML_INT || impute->kind == GY_YAML_FLOAT;
+        if (!number && gy_impute_parse(impute->text, &by, NULL) != GY_OK) {
             return gy_yaml_err(r->y, impute, r->err,
-                               "impute must be median, mean, zero, none or a number");
+                               "impute must be median, mean, mode, zero, none or a number");
         }
+        GY_TRY(keep(r, impute->text, &r->p->impute));
     }
     if (scale) {
-        r->p->has_scale = true;
-        r->p->scale = gy_str_eqc(scale->text, "zscore");
-        if (!r->p->scale && !gy_str_eqc(scale->text, "none")) {
+        if (!gy_str_eqc(scale->text, "zscore") && !gy_str_eqc(scale->text, "none")) {
             return gy_yaml_err(r->y, scale, r->err, "scale must be zscore or none");
         }
+        GY_TRY(keep(r, scale->text, &r->p->scale));
+    }
+    if (list) {
+        r->p->has_steps = true;
+        GY_TRY(gy_steps_read(r->y, list, &r->p->arena, &r->p->steps, &r->p->n_steps, r->err));
+    }
+    if (r->p->has_steps && (r->p->impute.p || r->p->scale.p)) {
+        return gy_yaml_err(r->y, list ? list : n, r->err,
+                           "say impute and scale as steps, or leave steps out");
     }
     return GY_OK;
 }
 
-/* Our names for what libxgboost calls otherwise; the value is passed on as it is written. */
-static const struct {
-    const char *ours, *theirs;
-    double min, max;
-} g_xgb[] = {
-    {"depth", "max_depth", 0, 64},
-    {"eta", "eta", 0, 1},
-    {"min_child_weight", "min_child_weight", 0, 1e9},
-    {"subsample", "subsample", 0.01, 1},
-    {"colsample", "colsample_bytree", 0.01, 1},
-    {"lambda", "lambda", 0, 1e9},
-    {"alpha", "alpha", 0, 1e9},
-    {"gamma", "gamma", 0, 1e9},
-    {"max_bin", "max_bin", 2, 65536},
-    {"scale_pos_weight", "scale_pos_weight", 0, 1e9},
-};
-
-static gy_status xgboost(struct reader *r, const struct gy_yaml_node *n)
+/* Every learner's section is checked; the settings of the one that is trained are kept. */
+static gy_status learner_section(struct reader *r, enum gy_learner learner,
+                                 const struct gy_yaml_node *n)
 {
-    static const char *const allowed[] = {
-        "rounds", "depth", "eta",     "min_child_weight", "subsample", "colsample", "lambda",
-        "alpha",  "gamma", "max_bin", "scale_pos_weight", "impute",    "scale",     NULL};
-    int64_t rounds = r->p->rounds;
-    GY_TRY(gy_yaml_only(r->y, n, allowed, r->err));
-    GY_TRY(whole(r, n, "rounds", 1, GY_TRAIN_MAX_ROUNDS, &rounds));
-    r->p->rounds = (int)rounds;
-    for (size_t i = 0; i < sizeof g_xgb / sizeof g_xgb[0]; i++) {
-        double value = 0;
-        const struct gy_yaml_node *v = gy_yaml_get(n, g_xgb[i].ours);
-        GY_TRY(number(r, n, g_xgb[i].ours, g_xgb[i].min, g_xgb[i].max, &value));
-        if (v) {
-            struct gy_train_param *param = &r->p->xgb[r->p->n_xgb++];
-            param->name = gy_str_c(g_xgb[i].theirs);
-            GY_TRY(keep(r, v->text, &param->value));
+    static const char *const also[] = {"impute", "scale", "steps", NULL};
+    struct gy_settings all = {.specs = gy_learner_get(learner)->settings};
+    GY_TRY(gy_settings_read(&all, r->y, n, also, &r->p->arena, r->err));
+    if (learner == r->p->learner) {
+        r->p->settings = all;
+        GY_TRY(steps(r, n));
+    }
+    return GY_OK;
+}
+
+static gy_status learner_sections(struct reader *r, const struct gy_yaml_node *train)
+{
+    for (int i = 0; i < GY_LEARNERS; i++) {
+        const struct gy_yaml_node *n = gy_yaml_get(train, gy_learner_name((enum gy_learner)i));
+        if (n) {
+            GY_TRY(learner_section(r, (enum gy_learner)i, n));
         }
     }
     return GY_OK;
 }
 
-static gy_status logistic(struct reader *r, const struct gy_yaml_node *n)
+static gy_status choose_learner(struct reader *r, const struct gy_yaml_node *v)
 {
-    static const char *const allowed[] = {"l2", "impute", "scale", NULL};
-    GY_TRY(gy_yaml_only(r->y, n, allowed, r->err));
-    return number(r, n, "l2", 0, 1e12, &r->p->l2);
+    enum gy_learner learner = r->p->learner;
+    struct gy_err why = GY_ERR_INIT;
+    if (v && !r->p->learner_fixed) {
+        if (gy_learner_parse(v->text, &learner, &why) != GY_OK) {
+            return gy_yaml_err(r->y, v, r->err, "%s", why.msg);
+        }
+        gy_train_set_learner(r->p, learner);
+    }
+    return GY_OK;
 }
 
 static gy_status train_section(struct reader *r, const struct gy_yaml_node *n)
 {
-    static const char *const allowed[] = {
-        "learner",    "task",    "target", "features", "impute",  "scale",    "threshold",
-        "replicates", "threads", "slices", "logistic", "xgboost", "majority", NULL};
+    static const char *const own[] = {"learner", "task",       "target",  "features",
+                                      "impute",  "scale",      "steps",   "threshold",
+                                      "slices",  "replicates", "threads", NULL};
+    const char *allowed[sizeof own / sizeof own[0] + GY_LEARNERS];
+    size_t n_allowed = 0;
     struct gy_train_params *p = r->p;
     int64_t threads = p->n_threads;
     int64_t replicates = (int64_t)p->replicates;
+    for (; own[n_allowed]; n_allowed++) {
+        allowed[n_allowed] = own[n_allowed];
+    }
+    for (int i = 0; i < GY_LEARNERS; i++) {
+        allowed[n_allowed++] = gy_learner_name((enum gy_learner)i);
+    }
+    allowed[n_allowed] = NULL;
     GY_TRY(gy_yaml_only(r->y, n, allowed, r->err));
-    const struct gy_yaml_node *learner = gy_yaml_get(n, "learner");
     const struct gy_yaml_node *task = gy_yaml_get(n, "task");
     const struct gy_yaml_node *target = gy_yaml_get(n, "target");
-    if (learner && !p->learner_fixed &&
-        gy_learner_parse(learner->text, &p->learner, NULL) != GY_OK) {
-        return gy_yaml_err(r->y, learner, r->err, "learner must be majority, logistic or xgboost");
-    }
+    GY_TRY(choose_learner(r, gy_yaml_get(n, "learner")));
     p->has_task = task != NULL;
     if (task && gy_task_parse(task->text, &p->task, NULL) != GY_OK) {
         return gy_yaml_err(r->y, task, r->err, "task must be binary, multiclass or regression");
@@ -194,14 +241,7 @@ static gy_status train_section(struct reader *r, const struct gy_yaml_node *n)
     p->n_threads = (int)threads;
     p->replicates = (size_t)replicates;
     GY_TRY(steps(r, n));
-    GY_TRY(steps(r, gy_yaml_get(n, gy_learner_name(p->learner))));
-    if (gy_yaml_get(n, "xgboost")) {
-        GY_TRY(xgboost(r, gy_yaml_get(n, "xgboost")));
-    }
-    if (gy_yaml_get(n, "logistic")) {
-        GY_TRY(logistic(r, gy_yaml_get(n, "logistic")));
-    }
-    return GY_OK;
+    return learner_sections(r, n);
 }
 
 gy_status gy_train_params_read(struct gy_train_params *p, const struct gy_yaml *y,

@@ -9,16 +9,15 @@
 #include "learn/evaluate.h"
 #include "learn/model.h"
 #include "learn/model_internal.h"
-#include "learn/runtime/runtime.h"
-#include "learn/runtime/trees.h"
+#include "learn/runtime/ubj.h"
+#include "learn/learner.h"
 
 #define MAX_EXAMPLE_BYTES (1 * GY_MIB)
 
 struct gy_predictor {
     struct gy_model model;
     struct gy_predictor_info info;
-    const struct gy_runtime_ops *ops;
-    void *runtime;
+    struct gy_runtime runtime;
     char digest[GY_SHA256_HEX];
     struct gy_buf example;
 };
@@ -31,53 +30,32 @@ static size_t aligned(size_t bytes)
 /* ---- loading ---- */
 
 /* The model file must be the one that model.json was written for. */
-static gy_status load_trees(const char *dir, struct gy_predictor *p, struct gy_err *err)
+static gy_status read_file(const char *dir, const struct gy_model *m, struct gy_buf *bytes,
+                           struct gy_err *err)
 {
-    const struct gy_model *m = &p->model;
     char path[GY_MAX_PATH];
     char sha256[GY_SHA256_HEX];
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf bytes;
-    gy_buf_init(&bytes, (size_t)512 * GY_MIB);
     GY_TRY(gy_path_join(path, sizeof path, dir, m->file.p, err));
-    GY_TRY(gy_file_read(path, &bytes, err));
-    GY_TRY(gy_sha256_hex(gy_buf_str(&bytes), sha256, err));
+    GY_TRY(gy_file_read(path, bytes, err));
+    GY_TRY(gy_sha256_hex(gy_buf_str(bytes), sha256, err));
     if (!gy_str_eqc(m->file_sha256, sha256)) {
         return gy_err_set(err, GY_E_CORRUPT, "%s is not the file that model.json was written for",
                           path);
     }
-    struct gy_trees *trees = NULL;
-    GY_TRY(gy_trees_parse(gy_buf_str(&bytes), &trees, err));
-    p->runtime = trees;
-    p->ops = &gy_trees_ops;
-    const struct gy_trees_info *t = gy_trees_get_info(trees);
-    bool fits = t->n_features == m->n_inputs && t->n_outputs == p->info.n_outputs &&
-                (m->task != GY_TASK_BINARY || t->output == GY_TREES_SIGMOID) &&
-                (m->task == GY_TASK_MULTICLASS) == (t->output == GY_TREES_SOFTMAX) &&
-                (m->task != GY_TASK_REGRESSION ||
-                 !gy_str_starts(gy_str_c(t->objective), GY_STR("binary:")));
-    if (!fits) {
-        return gy_err_set(err, GY_E_CORRUPT,
-                          "%s does not fit the inputs and the task of model.json", path);
-    }
-    p->info.n_trees = t->n_trees;
     return GY_OK;
 }
 
 static gy_status load_runtime(const char *dir, struct gy_predictor *p, struct gy_err *err)
 {
     const struct gy_model *m = &p->model;
-    switch (m->learner) {
-    case GY_LEARNER_MAJORITY:
-        p->ops = &gy_constant_ops;
-        return gy_constant_new(m->values, m->n_values, &p->runtime, err);
-    case GY_LEARNER_LOGISTIC:
-        p->ops = &gy_linear_ops;
-        return gy_linear_new(m->values, m->n_inputs, m->values[m->n_inputs],
-                             m->task == GY_TASK_BINARY, &p->runtime, err);
-    case GY_LEARNER_XGBOOST:
-        return load_trees(dir, p, err);
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf bytes;
+    gy_buf_init(&bytes, GY_MAX_MODEL_FILE);
+    if (m->file.p) {
+        GY_TRY(read_file(dir, m, &bytes, err));
     }
-    return gy_err_set(err, GY_E_NOTSERVABLE, "unknown learner");
+    GY_TRY(gy_learner_get(m->learner)->load(m, gy_buf_str(&bytes), &p->runtime, err));
+    p->info.n_trees = p->runtime.n_trees;
+    return GY_OK;
 }
 
 /* {"HR": 104, ...}: the raw form of input_example.json's only row, kept as text. */
@@ -123,6 +101,7 @@ static void fill_info(struct gy_predictor *p)
         .target = m->target,
         .inputs = m->inputs,
         .n_inputs = m->n_inputs,
+        .n_cells = m->features.n_in,
         .classes = m->classes,
         .n_classes = m->n_classes,
         .n_outputs = m->task == GY_TASK_MULTICLASS ? m->n_classes : 1,
@@ -167,8 +146,8 @@ const struct gy_model *gy_predictor_model(const struct gy_predictor *p)
 void gy_predictor_free(struct gy_predictor *p)
 {
     if (p) {
-        if (p->ops) {
-            p->ops->free(p->runtime);
+        if (p->runtime.ops) {
+            p->runtime.ops->free(p->runtime.self);
         }
         gy_buf_done(&p->example);
         gy_model_done(&p->model);
@@ -178,21 +157,41 @@ void gy_predictor_free(struct gy_predictor *p)
 
 /* ---- predicting ---- */
 
+/* The rows after the feature steps, what the steps need, what the runtime needs. */
+struct room {
+    size_t block, ready, steps;
+};
+
+static struct room room_for(const struct gy_predictor *p, size_t n_rows)
+{
+    const struct gy_features *f = &p->model.features;
+    size_t block = n_rows < GY_RUNTIME_BLOCK ? n_rows : GY_RUNTIME_BLOCK;
+    return (struct room){.block = block,
+                         .ready = aligned(block * f->n_out * sizeof(double)),
+                         .steps = aligned(gy_features_scratch(f, block) * sizeof(double))};
+}
+
 size_t gy_predictor_scratch(const struct gy_predictor *p, size_t n_rows)
 {
-    size_t block = n_rows < GY_RUNTIME_BLOCK ? n_rows : GY_RUNTIME_BLOCK;
-    return aligned(block * p->info.n_inputs * sizeof(double)) + p->ops->scratch(p->runtime, block);
+    struct room r = room_for(p, n_rows);
+    return r.ready + r.steps + p->runtime.ops->scratch(p->runtime.self, r.block);
 }
 
 void gy_predictor_run(const struct gy_predictor *p, const double *rows, size_t n_rows, double *out,
                       void *scratch)
 {
-    size_t block = n_rows < GY_RUNTIME_BLOCK ? n_rows : GY_RUNTIME_BLOCK;
+    const struct gy_features *f = &p->model.features;
+    struct room r = room_for(p, n_rows);
     double *x = scratch;
-    char *rest = (char *)scratch + aligned(block * p->info.n_inputs * sizeof(double));
-    for (size_t done = 0; done < n_rows; done += block) {
-        size_t n = n_rows - done < block ? n_rows - done : block;
-        gy_features_apply(&p->model.features, rows + done * p->info.n_inputs, n, x);
-        p->ops->run(p->runtime, x, n, out + done * p->info.n_outputs, rest);
+    char *steps = (char *)scratch + r.ready;
+    for (size_t done = 0; done < n_rows; done += r.block) {
+        size_t n = n_rows - done < r.block ? n_rows - done : r.block;
+        const double *raw = rows + done * f->n_in;
+        if (f->n_steps) {
+            gy_features_apply(f, raw, n, x, (double *)(void *)steps);
+            raw = x;
+        }
+        p->runtime.ops->run(p->runtime.self, raw, n, out + done * p->info.n_outputs,
+                            steps + r.steps);
     }
 }

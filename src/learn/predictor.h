@@ -11,12 +11,22 @@ enum gy_task { GY_TASK_BINARY, GY_TASK_MULTICLASS, GY_TASK_REGRESSION };
 
 struct gy_predictor;
 
+enum gy_input_kind { GY_INPUT_NUMBER, GY_INPUT_TEXT, GY_INPUT_TIME, GY_INPUT_IMAGE };
+
+/* What is asked for. Its raw cells (learn/cells.h): one double; an image has width of them. */
 struct gy_predictor_input {
     struct gy_str name;
+    enum gy_input_kind kind;
     bool integer; /* schema type int */
+    bool hashed;  /* TEXT: the cell is a hash of the text, not its index */
     double min,
         max; /* seen in training, -inf/inf when not known: outside is a warning, not an error */
-    bool required; /* schema: a missing value is refused (else it is imputed) */
+    bool required;               /* schema: a missing value is refused (else it is imputed) */
+    const struct gy_str *values; /* TEXT: what training saw, sorted bytewise */
+    size_t n_values;
+    uint16_t image_width, image_height; /* IMAGE: after resizing */
+    uint8_t image_channels;             /* IMAGE: 1 grey, 3 red green blue */
+    size_t width;                       /* cells */
 };
 
 struct gy_predictor_info {
@@ -25,6 +35,7 @@ struct gy_predictor_info {
     struct gy_str target;
     const struct gy_predictor_input *inputs;
     size_t n_inputs;
+    size_t n_cells;               /* raw cells a row: the widths of the inputs together */
     const struct gy_str *classes; /* labels by class index; BINARY: 2; REGRESSION: none */
     size_t n_classes;
     size_t n_outputs; /* values a row: BINARY 1 (probability of classes[1]), MULTICLASS n_classes,
@@ -47,7 +58,7 @@ GY_DEFINE_AUTO(struct gy_predictor *, gy_predictor_free);
 
 /* Bytes of scratch a thread needs to predict up to n rows at once. */
 size_t gy_predictor_scratch(const struct gy_predictor *p, size_t n_rows);
-/* rows: row-major n_rows x n_inputs raw values in input order, NaN = missing. out: n_rows x
+/* rows: row-major n_rows x n_cells raw cells in input order, NaN = missing. out: n_rows x
  * n_outputs. scratch: 64-byte aligned, of at least gy_predictor_scratch bytes. Does not allocate
  * and can not fail. */
 void gy_predictor_run(const struct gy_predictor *p, const double *rows, size_t n_rows, double *out,

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/id.h"
 #include "base/mem.h"
+#include "learn/cells.h"
 #include "learn/evaluate.h"
 #include "learn/runtime/trees.h"
 #include "learn/runtime/trees_internal.h"
@@ -41,7 +42,7 @@ static void *align64(char *p)
 
 static gy_status dry_run(struct proof *p, struct gy_err *err)
 {
-    size_t n = p->info->n_inputs + p->info->n_outputs;
+    size_t n = p->info->n_cells + p->info->n_outputs;
     GY_AUTO(gy_free) char *values = gy_reallocarray(NULL, n, sizeof(double));
     GY_AUTO(gy_free) char *scratch = gy_malloc(gy_predictor_scratch(p->p, 1) + 63);
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
@@ -57,13 +58,20 @@ static gy_status dry_run(struct proof *p, struct gy_err *err)
     GY_TRY(gy_json_parse(p->info->input_example, &doc, err));
     yyjson_val *root = yyjson_doc_get_root(doc);
     double *in = (double *)(void *)values;
-    double *out = in + p->info->n_inputs;
+    double *out = in + p->info->n_cells;
+    double *cell = in;
     for (size_t i = 0; i < p->info->n_inputs; i++) {
-        yyjson_val *v = gy_json_get(root, p->info->inputs[i].name.p);
+        const struct gy_predictor_input *input = &p->info->inputs[i];
+        yyjson_val *v = gy_json_get(root, input->name.p);
         if (!v) {
             return refuse(p, "the input example lacks an input");
         }
-        in[i] = yyjson_is_num(v) ? yyjson_get_num(v) : NAN;
+        *cell = yyjson_is_num(v) ? yyjson_get_num(v) : NAN;
+        if (yyjson_is_str(v) && input->kind != GY_INPUT_NUMBER && input->kind != GY_INPUT_IMAGE &&
+            gy_cell_of_text(input, gy_json_val_str(v), cell, NULL) != GY_OK) {
+            return refuse(p, "the input example has a text that is no value of its input");
+        }
+        cell += input->width;
     }
     gy_predictor_run(p->p, in, 1, out, align64(scratch));
     for (size_t i = 0; i < p->info->n_outputs; i++) {
@@ -76,14 +84,24 @@ static gy_status dry_run(struct proof *p, struct gy_err *err)
 
 /* ---- trees against libxgboost ---- */
 
+/* The input that a raw cell belongs to. */
+static const struct gy_predictor_input *input_of(const struct gy_predictor_info *info, size_t cell)
+{
+    size_t i = 0;
+    while (cell >= info->inputs[i].width) {
+        cell -= info->inputs[i++].width;
+    }
+    return &info->inputs[i];
+}
+
 /* Raw rows over what training saw and beyond, a tenth missing, a third on or next to a split. */
 static void make_rows(const struct proof *p, const struct gy_trees *t, double *rows)
 {
     struct gy_rng r;
     gy_rng_init(&r, 20261121);
-    size_t nf = p->info->n_inputs;
+    size_t nf = p->info->n_cells;
     for (size_t i = 0; i < p->n_rows * nf; i++) {
-        const struct gy_predictor_input *in = &p->info->inputs[i % nf];
+        const struct gy_predictor_input *in = input_of(p->info, i % nf);
         double low = isfinite(in->min) ? in->min : -1000;
         double high = isfinite(in->max) ? in->max : 1000;
         double v = low + (gy_rng_f64(&r) * 1.4 - 0.2) * (high - low + 1e-9);
@@ -105,25 +123,30 @@ static void make_rows(const struct proof *p, const struct gy_trees *t, double *r
 
 /* Arrays of one comparison, in one block. */
 struct bench {
-    double *raw, *ready, *ours;
+    double *raw, *ready, *ours, *steps;
     float *x, *theirs;
     char *memory, *scratch;
 };
 
 static gy_status allocate(const struct proof *p, struct bench *b, struct gy_err *err)
 {
-    size_t in = p->n_rows * p->info->n_inputs;
+    const struct gy_features *f = &gy_predictor_model(p->p)->features;
+    size_t in = p->n_rows * f->n_in;
+    size_t ready = p->n_rows * f->n_out;
     size_t out = p->n_rows * p->info->n_outputs;
-    b->memory = gy_malloc((2 * in + out) * sizeof(double) + (in + out) * sizeof(float));
+    size_t steps = gy_features_scratch(f, p->n_rows);
+    b->memory =
+        gy_malloc((in + ready + out + steps) * sizeof(double) + (ready + out) * sizeof(float));
     b->scratch = gy_malloc(gy_predictor_scratch(p->p, p->n_rows) + 63);
     if (!b->memory || !b->scratch) {
         return gy_err_set(err, GY_E_NOMEM, "proving a package");
     }
     b->raw = (double *)(void *)b->memory;
     b->ready = b->raw + in;
-    b->ours = b->ready + in;
-    b->x = (float *)(void *)(b->ours + out);
-    b->theirs = b->x + in;
+    b->ours = b->ready + ready;
+    b->steps = b->ours + out;
+    b->x = (float *)(void *)(b->steps + steps);
+    b->theirs = b->x + ready;
     return GY_OK;
 }
 
@@ -133,14 +156,15 @@ static gy_status compare(struct proof *p, const struct gy_trees *t, struct gy_st
     size_t n = p->n_rows;
     size_t no = p->info->n_outputs;
     make_rows(p, t, b->raw);
-    gy_features_apply(&gy_predictor_model(p->p)->features, b->raw, n, b->ready);
-    for (size_t i = 0; i < n * p->info->n_inputs; i++) {
+    const struct gy_features *f = &gy_predictor_model(p->p)->features;
+    gy_features_apply(f, b->raw, n, b->ready, b->steps);
+    for (size_t i = 0; i < n * f->n_out; i++) {
         b->x[i] = (float)b->ready[i];
     }
     bool list = gy_trees_get_info(t)->base_score_list;
     const struct gy_xgb_matrix data = {.x = b->x,
                                        .n_rows = n,
-                                       .n_features = p->info->n_inputs,
+                                       .n_features = f->n_out,
                                        .base_margin = list ? gy_trees_base_margin(t) : NULL,
                                        .n_base_margin = no};
     GY_TRY(gy_xgb_predict(file, &data, false, b->theirs, n * no, err));
@@ -202,7 +226,7 @@ gy_status gy_package_prove(const char *dir, size_t n_rows, bool *ret_servable, c
     if (status == GY_OK) {
         p.p = predictor;
         p.info = gy_predictor_info(predictor);
-        size_t most = MAX_CELLS / (p.info->n_inputs + p.info->n_outputs);
+        size_t most = MAX_CELLS / (p.info->n_cells + p.info->n_outputs);
         p.n_rows = p.n_rows > most ? most : p.n_rows;
         status = prove(&p, &why);
     }

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/time.h"
 #include "learn/package.h"
+#include "learn/steps/steps.h"
 #include "net/call.h"
 
 #define MAX_ANSWER (16 * GY_MIB)
@@ -204,6 +205,30 @@ static void add_metrics(struct gy_jw *w, const char *prefix, const struct gy_eva
     }
 }
 
+/* How missing values and scales are treated; with other steps their names, too. */
+static gy_status add_steps(const struct gy_model *m, struct gy_jw *w, struct gy_buf *text,
+                           struct gy_err *err)
+{
+    enum gy_impute by = GY_IMPUTE_NONE;
+    bool scaled = false;
+    gy_buf_reset(text);
+    for (size_t i = 0; i < m->features.n_steps; i++) {
+        const struct gy_step *s = &m->features.steps[i];
+        if (s->ops == &gy_step_impute) {
+            by = ((const struct gy_imputed *)s->self)->by;
+        }
+        scaled = scaled || s->ops == &gy_step_zscore;
+        gy_buf_addf(text, "%s%s", i ? "," : "", s->ops->name);
+    }
+    GY_TRY(gy_buf_check(text, "parameters", err));
+    add_pair(w, "impute", gy_str_c(gy_impute_name(by)));
+    add_pair(w, "scale", scaled ? GY_STR("zscore") : GY_STR("none"));
+    if (!gy_features_is_simple(&m->features)) {
+        add_pair(w, "steps", gy_buf_str(text));
+    }
+    return GY_OK;
+}
+
 static gy_status add_params(struct job *j, struct gy_jw *w, struct gy_err *err)
 {
     const struct gy_model *m = &j->t->model;
@@ -217,8 +242,7 @@ static gy_status add_params(struct job *j, struct gy_jw *w, struct gy_err *err)
     add_pair(w, "task", gy_str_c(gy_task_name(m->task)));
     add_pair(w, "target", m->target);
     add_pair(w, "features", gy_buf_str(&text));
-    add_pair(w, "impute", gy_str_c(gy_impute_name(m->features.items[0].impute)));
-    add_pair(w, "scale", m->features.items[0].scale ? GY_STR("zscore") : GY_STR("none"));
+    GY_TRY(add_steps(m, w, &text, err));
     gy_buf_reset(&text);
     gy_buf_addf(&text, "%llu", (unsigned long long)m->seed);
     add_pair(w, "seed", gy_buf_str(&text));

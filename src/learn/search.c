@@ -4,6 +4,8 @@
 
 #include "base/mem.h"
 #include "base/time.h"
+#include "learn/cells.h"
+#include "learn/learners/learners.h"
 #include "learn/logistic.h"
 #include "learn/search_internal.h"
 #include "learn/split.h"
@@ -298,26 +300,33 @@ static void run_baseline(struct search *s)
     s->n_looked = 1;
 }
 
-static gy_status logistic_scores(struct search *s, const struct fold *f,
-                                 const double *const *columns, const struct gy_features *steps,
-                                 const double *w, struct gy_err *err)
+/* The rows of the table as raw cells. */
+static gy_status cells_of(struct search *s, const uint32_t *rows, size_t n, double *out,
+                          struct gy_err *err)
 {
-    size_t p = s->m.n_inputs;
-    GY_AUTO(gy_free) char *room = gy_reallocarray(NULL, p, sizeof(double));
+    return gy_cells_of_table(s->m.inputs, s->m.n_inputs, s->t, rows, n, out, err);
+}
+
+static gy_status logistic_scores(struct search *s, const struct fold *f,
+                                 const struct gy_features *steps, const double *w,
+                                 struct gy_err *err)
+{
+    size_t p = steps->n_out;
+    size_t room_for = steps->n_in + p + gy_features_scratch(steps, 1);
+    GY_AUTO(gy_free) char *room = gy_reallocarray(NULL, room_for, sizeof(double));
     if (!room) {
         return no_memory(err);
     }
-    double *x = (double *)(void *)room;
+    double *raw = (double *)(void *)room;
+    double *x = raw + steps->n_in;
     for (size_t i = 0; i < f->n_validated; i++) {
-        for (size_t c = 0; c < p; c++) {
-            x[c] = columns[c][s->rows[f->first + i]];
-        }
-        gy_features_apply(steps, x, 1, x);
+        GY_TRY(cells_of(s, &s->rows[f->first + i], 1, raw, err));
+        gy_features_apply(steps, raw, 1, x, x + p);
         double z = w[p];
         for (size_t c = 0; c < p; c++) {
             z += w[c] * x[c];
         }
-        *outputs(s, 0, f->first + i) = 1 / (1 + exp(-z));
+        *outputs(s, 0, f->first + i) = gy_sigmoid(z);
     }
     return GY_OK;
 }
@@ -328,28 +337,32 @@ static gy_status logistic_fold(struct search *s, const struct gy_train_params *p
                                const struct fold *f, const uint32_t *rows, struct gy_err *err)
 {
     size_t p = s->m.n_inputs;
-    GY_AUTO_DONE(gy_features_done) struct gy_features steps = {0};
+    GY_AUTO_DONE(gy_features_done) struct gy_features steps;
+    gy_features_init(&steps);
     GY_AUTO(gy_free) char *room = gy_reallocarray(NULL, f->n, (p + 1) * sizeof(double));
-    const double **columns = gy_arena_calloc(&s->m.arena, p, sizeof *columns);
-    struct gy_str *names = gy_arena_calloc(&s->m.arena, p, sizeof *names);
+    double *x = NULL;
+    const struct gy_step_plan *plans = NULL;
+    struct gy_feature *cells = NULL;
+    size_t n_plans = 0, n_cells = 0;
     double *w = gy_arena_calloc(&s->m.arena, p + 1, sizeof *w);
-    if (!room || !columns || !names || !w) {
+    if (!room || !w) {
         return no_memory(err);
     }
-    double *x = (double *)(void *)room;
-    double *y = x + f->n * p;
-    for (size_t c = 0; c < p; c++) {
-        names[c] = s->m.inputs[c].name;
-        columns[c] = gy_table_column(s->t, names[c])->num;
-    }
+    double *raw = (double *)(void *)room;
+    double *y = raw + f->n * p;
     for (size_t i = 0; i < f->n; i++) {
         y[i] = s->y[rows[i]];
     }
-    GY_TRY(gy_features_fit(columns, p, rows, f->n, GY_IMPUTE_MEDIAN, 0, true, &steps, err));
-    GY_TRY(gy_table_matrix(s->t, names, p, rows, f->n, x, err));
-    gy_features_apply(&steps, x, f->n, x);
-    GY_TRY(gy_logistic_fit(x, y, f->n, p, params->l2, w, NULL, err));
-    return logistic_scores(s, f, columns, &steps, w, err);
+    GY_TRY(cells_of(s, rows, f->n, raw, err));
+    GY_TRY(gy_train_steps(params, &s->m.arena, &plans, &n_plans, err));
+    GY_TRY(gy_cells_columns(s->m.inputs, p, &s->m.arena, &cells, &n_cells, err));
+    const struct gy_step_rows fitted = {.x = raw, .n_rows = f->n, .y = y, .seed = s->seed};
+    GY_TRY(gy_features_fit(&steps, cells, n_cells, plans, n_plans, &fitted, &x, err));
+    gy_status status =
+        gy_logistic_fit(x, y, f->n, p, gy_setting_number(&params->settings, "l2"), w, NULL, err);
+    gy_free(x);
+    GY_TRY(status);
+    return logistic_scores(s, f, &steps, w, err);
 }
 
 static gy_status run_logistic(struct search *s, const struct gy_train_params *params,
@@ -406,10 +419,9 @@ static int threads_for(const struct search *s, const struct fold *f)
 static gy_status run_xgboost(struct search *s, const struct gy_train_params *params,
                              struct gy_err *err)
 {
-    struct gy_xgb_param list[GY_FIT_MAX_XGB_PARAMS];
+    struct gy_xgb_param list[GY_XGB_MAX_PARAMS];
     size_t n = 0;
-    const struct gy_fit fit = {.p = params, .m = &s->m};
-    GY_TRY(gy_fit_xgb_params(&fit, list, &n, err));
+    GY_TRY(gy_xgboost_params(&params->settings, &s->m, params->seed, &s->m.arena, list, &n, err));
     s->n_looked = 0;
     s->since_best = 0;
     s->least_loss = INFINITY;

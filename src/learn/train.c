@@ -6,6 +6,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "learn/cells.h"
+#include "learn/runtime/ubj.h"
 #include "learn/split.h"
 #include "learn/train_internal.h"
 
@@ -70,69 +72,107 @@ static gy_status divide(struct job *j, struct gy_err *err)
     return m->data_sha256.p && (!j->t->id || m->split_key.p) ? GY_OK : no_memory(err);
 }
 
-/* Ranges and feature steps, from the training rows alone. */
-static gy_status fit_features(struct job *j, struct gy_err *err)
+/* The ranges of the inputs, from the training rows alone. x: n_train x n_cells raw cells. */
+static void find_ranges(const struct job *j, struct gy_model *m, const double *x, size_t n_cells)
 {
-    struct gy_model *m = &j->ret->model;
-    const struct gy_train_params *p = j->p;
-    bool linear = m->learner == GY_LEARNER_LOGISTIC;
-    enum gy_impute impute = p->has_impute ? p->impute : linear ? GY_IMPUTE_MEDIAN : GY_IMPUTE_NONE;
-    bool scale = p->has_scale ? p->scale : linear;
-    const double **columns = gy_arena_calloc(&m->arena, m->n_inputs, sizeof *columns);
-    if (!columns) {
-        return no_memory(err);
-    }
-    for (size_t c = 0; c < m->n_inputs; c++) {
+    for (size_t c = 0, at = 0; c < m->n_inputs; at += m->inputs[c].width, c++) {
         struct gy_predictor_input *in = &m->inputs[c];
-        columns[c] = gy_table_column(j->t, in->name)->num;
         in->min = INFINITY;
         in->max = -INFINITY;
-        for (size_t i = 0; i < j->n_train; i++) {
-            double v = columns[c][j->train[i]];
+        for (size_t i = 0; i < j->n_train && in->kind != GY_INPUT_IMAGE; i++) {
+            double v = x[i * n_cells + at];
             in->min = v < in->min ? v : in->min;
             in->max = v > in->max ? v : in->max;
         }
-        if (in->min > in->max) {
+        if (in->min > in->max || in->kind == GY_INPUT_TEXT) {
             in->min = -INFINITY;
             in->max = INFINITY;
         }
     }
-    if (m->learner == GY_LEARNER_MAJORITY) {
-        impute = GY_IMPUTE_NONE;
-        scale = false;
+}
+
+/* The rows of training: *ret_x after the feature steps, *ret_y; both gy_free. */
+static gy_status prepare(struct job *j, struct gy_model *m, double **ret_x, double **ret_y,
+                         struct gy_err *err)
+{
+    struct gy_feature *cells = NULL;
+    const struct gy_step_plan *plans = NULL;
+    size_t n_cells = 0, n_plans = 0;
+    GY_TRY(gy_cells_columns(m->inputs, m->n_inputs, &m->arena, &cells, &n_cells, err));
+    GY_AUTO(gy_free) char *room = gy_reallocarray(NULL, j->n_train, n_cells * sizeof(double));
+    GY_AUTO(gy_free) char *labels = gy_reallocarray(NULL, j->n_train, sizeof(double));
+    if (!room || !labels) {
+        return no_memory(err);
     }
-    return gy_features_fit(columns, m->n_inputs, j->train, j->n_train, impute, p->constant, scale,
-                           &m->features, err);
+    double *x = (double *)(void *)room;
+    double *y = (double *)(void *)labels;
+    for (size_t i = 0; i < j->n_train; i++) {
+        y[i] = j->y[j->train[i]];
+    }
+    GY_TRY(gy_cells_of_table(m->inputs, m->n_inputs, j->t, j->train, j->n_train, x, err));
+    find_ranges(j, m, x, n_cells);
+    if (m->learner == j->p->learner) { /* else it is the baseline, which looks at no input */
+        GY_TRY(gy_train_steps(j->p, &m->arena, &plans, &n_plans, err));
+    }
+    const struct gy_step_rows rows = {.x = x, .n_rows = j->n_train, .y = y, .seed = m->seed};
+    GY_TRY(gy_features_fit(&m->features, cells, n_cells, plans, n_plans, &rows, ret_x, err));
+    *ret_y = (double *)(void *)GY_TAKE(labels);
+    return GY_OK;
+}
+
+static gy_status fit(struct job *j, struct gy_model *m, const double *x, const double *y,
+                     struct gy_buf *file, struct gy_err *err)
+{
+    const struct gy_learner_ops *ops = gy_learner_get(m->learner);
+    if (!(ops->tasks & GY_TASK_BIT(m->task))) {
+        (void)gy_err_set(err, GY_E_INVALID, "the learner '%s' does not do a %s task", ops->name,
+                         gy_task_name(m->task));
+        return gy_err_hint(err, "gyre train -h lists the learners and their tasks");
+    }
+    const struct gy_settings none = {.specs = ops->settings};
+    bool own = m->learner == j->p->learner;
+    struct gy_fit f = {.settings = own ? &j->p->settings : &none,
+                       .x = x,
+                       .y = y,
+                       .n_rows = j->n_train,
+                       .n_features = m->features.n_out,
+                       .features = m->features.out,
+                       .seed = m->seed,
+                       .n_threads = j->p->n_threads,
+                       .on_round = own ? j->p->on_round : NULL,
+                       .on_round_ctx = j->p->on_round_ctx,
+                       .m = m,
+                       .file = file};
+    GY_TRY(ops->fit(&f, err));
+    if (!ops->file) {
+        return GY_OK;
+    }
+    char sha256[GY_SHA256_HEX];
+    GY_TRY(gy_buf_check(file, "the model", err));
+    GY_TRY(gy_sha256_hex(gy_buf_str(file), sha256, err));
+    m->file = gy_str_c(ops->file);
+    m->file_sha256 = gy_arena_str(&m->arena, gy_str_c(sha256));
+    return m->file_sha256.p ? GY_OK : no_memory(err);
 }
 
 /* Fit `m` and write model.json and the model file into dir. */
 static gy_status fit_and_write(struct job *j, struct gy_model *m, const char *dir,
                                struct gy_err *err)
 {
-    GY_AUTO(gy_free)
-    char *room = gy_reallocarray(NULL, j->n_train, (m->n_inputs + 1) * sizeof(double));
+    double *x = NULL, *y = NULL;
     GY_AUTO_DONE(gy_buf_done) struct gy_buf file;
     GY_AUTO_DONE(gy_buf_done) struct gy_buf json;
-    struct gy_str *names = gy_arena_calloc(&m->arena, m->n_inputs, sizeof *names);
-    gy_buf_init(&file, 512 * GY_MIB);
+    gy_buf_init(&file, GY_MAX_MODEL_FILE);
     gy_buf_init(&json, GY_MODEL_MAX_BYTES);
-    if (!room || !names) {
-        return no_memory(err);
+    gy_status status = prepare(j, m, &x, &y, err);
+    if (status == GY_OK) {
+        status = fit(j, m, x, y, &file, err);
     }
-    double *x = (double *)(void *)room;
-    double *y = x + j->n_train * m->n_inputs;
-    for (size_t i = 0; i < m->n_inputs; i++) {
-        names[i] = m->inputs[i].name;
-    }
-    for (size_t i = 0; i < j->n_train; i++) {
-        y[i] = j->y[j->train[i]];
-    }
-    GY_TRY(gy_table_matrix(j->t, names, m->n_inputs, j->train, j->n_train, x, err));
-    gy_features_apply(&m->features, x, j->n_train, x);
-    struct gy_fit fit = {.p = j->p, .m = m, .x = x, .y = y, .n_rows = j->n_train, .file = &file};
-    GY_TRY(gy_fit_learner(&fit, err));
+    gy_free(x);
+    gy_free(y);
+    GY_TRY(status);
     GY_TRY(gy_model_write(m, &json, err));
-    if (m->learner == GY_LEARNER_XGBOOST) {
+    if (m->file.p) {
         GY_TRY(gy_package_put(dir, m->file.p, gy_buf_str(&file), err));
     }
     return gy_package_put(dir, "model.json", gy_buf_str(&json), err);
@@ -171,11 +211,6 @@ static gy_status evaluate_baseline(struct job *j, struct gy_err *err)
     base.split_key = m->split_key;
     base.seed = m->seed;
     base.holdout = m->holdout;
-    base.features.items = gy_calloc(m->n_inputs, sizeof *base.features.items);
-    if (!base.features.items) {
-        return no_memory(err);
-    }
-    base.features.n = m->n_inputs;
     GY_TRY(gy_path_join(dir, sizeof dir, j->dir, ".baseline", err));
     GY_TRY(gy_dir_make(dir, err));
     gy_status status = fit_and_write(j, &base, dir, err);
@@ -194,7 +229,6 @@ static gy_status train(struct job *j, struct gy_err *err)
     GY_TRY(allocate(j, err));
     GY_TRY(gy_train_columns(j->t, j->p, m, j->y, err));
     GY_TRY(divide(j, err));
-    GY_TRY(fit_features(j, err));
     GY_TRY(gy_dir_make(j->dir, err));
     GY_TRY(fit_and_write(j, m, j->dir, err));
     GY_TRY(gy_write_example(m, j->t, j->train, j->n_train, j->dir, err));

@@ -8,20 +8,14 @@
 #define GY_LEARN_TRAIN_H
 
 #include "learn/evaluate.h"
+#include "learn/learner.h"
 #include "learn/model.h"
 #include "learn/table.h"
 
-#define GY_TRAIN_MAX_ROUNDS 10000
-#define GY_TRAIN_MAX_PARAMS 32
 #define GY_TRAIN_MAX_THREADS 256
 
 struct gy_yaml;
 struct gy_yaml_node;
-
-/* One parameter of libxgboost by its own name: {"max_depth", "5"}. */
-struct gy_train_param {
-    struct gy_str name, value;
-};
 
 struct gy_train_params {
     struct gy_arena arena;
@@ -32,23 +26,22 @@ struct gy_train_params {
     struct gy_str target;
     struct gy_str *features; /* NULL: every numeric column that is neither target nor id */
     size_t n_features;
-    bool has_impute; /* else median for logistic, none for xgboost and majority */
-    enum gy_impute impute;
-    double constant;
-    bool has_scale; /* else z-score for logistic, none for xgboost and majority */
-    bool scale;
-    double threshold; /* BINARY; 0.5 */
-    double l2;        /* logistic; 1 */
-    int rounds;       /* xgboost; 100 */
-    struct gy_train_param xgb[GY_TRAIN_MAX_PARAMS];
-    size_t n_xgb;
-    uint64_t seed;     /* 0 */
-    double holdout;    /* 1/3 */
-    int n_threads;     /* 1 */
-    size_t replicates; /* GY_METRICS_REPLICATES */
+    /* Feature steps: `steps` as they are listed; else what `impute` and `scale` say, else what the
+     * learner usually gets (median and z-score when it needs complete rows, nothing otherwise). */
+    struct gy_step_plan *steps;
+    size_t n_steps;
+    bool has_steps;
+    struct gy_str impute;        /* "median", "zero", a number, ...; absent: not said */
+    struct gy_str scale;         /* "zscore", "none"; absent: not said */
+    double threshold;            /* BINARY; 0.5 */
+    struct gy_settings settings; /* of the learner */
+    uint64_t seed;               /* 0 */
+    double holdout;              /* 1/3 */
+    int n_threads;               /* 1 */
+    size_t replicates;           /* GY_METRICS_REPLICATES */
     struct gy_str *slices;
     size_t n_slices;
-    void (*on_round)(void *ctx, int64_t done); /* xgboost: after each of `rounds`; MAY be NULL */
+    void (*on_round)(void *ctx, int64_t done); /* after each of gy_train_rounds; MAY be NULL */
     void *on_round_ctx;
 };
 
@@ -57,12 +50,21 @@ void gy_train_params_init(struct gy_train_params *p);
 void gy_train_params_done(struct gy_train_params *p);
 GY_DEFINE_AUTO_DONE(struct gy_train_params, gy_train_params_done);
 /* Take seed, holdout and `train:` of a params.yaml (its other top-level keys are not ours). With
- * `train.learner` absent the learner stays; impute and scale stand under `train` or, for one
- * learner, under `train.<learner>`. Keys of `train.xgboost`: rounds, depth, eta, min_child_weight,
- * subsample, colsample, lambda, alpha, gamma, max_bin, scale_pos_weight. Fails: INVALID with
- * name:line for unknown keys and values. */
+ * `train.learner` absent the learner stays; impute, scale and steps stand under `train` or, for one
+ * learner, under `train.<learner>`, beside that learner's settings (its table says which). Fails:
+ * INVALID with name:line for unknown keys and values. */
 GY_CHECKED gy_status gy_train_params_read(struct gy_train_params *p, const struct gy_yaml *y,
                                           struct gy_err *err);
+
+/* Rounds of the fit, for a progress bar; 0: it has none. */
+int64_t gy_train_rounds(const struct gy_train_params *p);
+/* The learner, with none of its settings said. */
+void gy_train_set_learner(struct gy_train_params *p, enum gy_learner learner);
+/* The feature steps in force, at most two made of impute and scale; plans live in the arena. Fails:
+ * INVALID, NOMEM. */
+GY_CHECKED gy_status gy_train_steps(const struct gy_train_params *p, struct gy_arena *a,
+                                    const struct gy_step_plan **ret, size_t *ret_n,
+                                    struct gy_err *err);
 
 struct gy_trained {
     struct gy_model model;

@@ -1,30 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The steps of gy_train: train.c goes through them, fit.c has the learners, card.c the files that
- * people read. */
+/* The steps of gy_train: train.c goes through them, columns.c says what the columns are, card.c
+ * writes the files that people read. */
 #ifndef GY_LEARN_TRAIN_INTERNAL_H
 #define GY_LEARN_TRAIN_INTERNAL_H
 
 #include "learn/train.h"
-
-#define GY_FIT_MAX_XGB_PARAMS (GY_TRAIN_MAX_PARAMS + 8)
-
-struct gy_xgb_param; /* learn/xgb.h */
-
-/* Rows of a table as the learner gets them. */
-struct gy_fit {
-    const struct gy_train_params *p;
-    struct gy_model *m; /* task, inputs, classes set; the fitted parameters go here */
-    const double *x;    /* n_rows x n_inputs after the feature steps */
-    const double *y;    /* class index or value */
-    size_t n_rows;
-    struct gy_buf *file; /* XGBOOST: the model file */
-};
-
-GY_CHECKED gy_status gy_fit_learner(struct gy_fit *f, struct gy_err *err);
-/* What libxgboost gets for this fit, objective and seed included; out has room for
- * GY_FIT_MAX_XGB_PARAMS. Strings live in the model's arena and in f->p. */
-GY_CHECKED gy_status gy_fit_xgb_params(const struct gy_fit *f, struct gy_xgb_param *out,
-                                       size_t *ret_n, struct gy_err *err);
 
 /* Fill m->inputs, m->classes and m->task of the columns; y: one value a table row, NaN = no label.
  */

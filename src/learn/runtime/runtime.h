@@ -21,6 +21,13 @@ struct gy_runtime_ops {
     void (*free)(void *self); /* MAY get NULL */
 };
 
+/* An instance: ops->free(self) ends it. */
+struct gy_runtime {
+    const struct gy_runtime_ops *ops;
+    void *self;
+    size_t n_trees; /* 0 when no tree model */
+};
+
 /* w.x + intercept, as a probability (binary) or as it is (regression). A missing feature gives NaN:
  * linear packages always impute. The weights are copied. Fails: NOMEM. */
 GY_CHECKED gy_status gy_linear_new(const double *weights, size_t n_features, double intercept,

@@ -98,7 +98,7 @@ GY_UNUSED static void read_params(struct gy_train_params *p, enum gy_learner lea
 {
     GY_AUTO(gy_yaml_free) struct gy_yaml *y = NULL;
     gy_train_params_init(p);
-    p->learner = learner;
+    gy_train_set_learner(p, learner);
     p->learner_fixed = true;
     p->target = GY_STR("sick");
     p->replicates = 50;

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "base/yaml.h"
 #include "data/schema.h"
 #include "learn/features.h"
 #include "learn/split.h"
@@ -86,114 +87,184 @@ static void split_holds_the_share_and_stays(void **state)
 
 /* ---- features ---- */
 
-static const double g_column[6] = {1, NAN, 4, 100, 7, NAN};
-static const uint32_t g_rows[4] = {0, 1, 2, 4}; /* 1, missing, 4, 7: row 3 is held out */
+static struct gy_err g_err;
 
-static struct gy_feature fit(enum gy_impute impute, double constant, bool scale)
+/* Fit what the YAML list says on n rows of n_cells numbers. */
+static gy_status fit_steps(const char *yaml, size_t n_cells, const double *x, size_t n,
+                           struct gy_features *f, double **ret_x)
 {
-    const double *columns[1] = {g_column};
-    struct gy_features f;
-    assert_int_equal(gy_features_fit(columns, 1, g_rows, 4, impute, constant, scale, &f, NULL),
-                     GY_OK);
-    struct gy_feature step = f.items[0];
-    gy_features_done(&f);
-    return step;
+    static const char *const names[] = {"a", "b", "c"};
+    struct gy_feature cells[3] = {0};
+    GY_AUTO(gy_yaml_free) struct gy_yaml *y = NULL;
+    GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
+    struct gy_step_plan *plans = NULL;
+    size_t n_plans = 0;
+    gy_arena_init(&a, GY_MIB);
+    for (size_t i = 0; i < n_cells; i++) {
+        cells[i].name = gy_str_c(names[i]);
+    }
+    gy_features_init(f);
+    assert_int_equal(gy_yaml_parse(gy_str_c(yaml), "steps", &y, &g_err), GY_OK);
+    gy_status status = gy_steps_read(y, gy_yaml_root(y), &a, &plans, &n_plans, &g_err);
+    if (status == GY_OK) {
+        const double labels[8] = {0};
+        const struct gy_step_rows rows = {.x = x, .n_rows = n, .y = labels};
+        status = gy_features_fit(f, cells, n_cells, plans, n_plans, &rows, ret_x, &g_err);
+    }
+    return status;
+}
+
+static const double g_column[4] = {1, NAN, 4, 7};
+
+static void check_column(const char *yaml, double fill, double mean, double sd)
+{
+    GY_AUTO_DONE(gy_features_done) struct gy_features f;
+    double *x = NULL;
+    assert_int_equal(fit_steps(yaml, 1, g_column, 4, &f, &x), GY_OK);
+    const double probe[2] = {NAN, 10};
+    double out[2], scratch[8];
+    gy_features_apply(&f, probe, 2, out, scratch);
+    double want[2] = {(fill - mean) / sd, (10 - mean) / sd};
+    assert_true(isnan(fill) ? isnan(out[0]) : fabs(out[0] - want[0]) < 1e-15);
+    assert_true(fabs(out[1] - want[1]) < 1e-15);
+    /* the rows it was fitted on come out as any others */
+    gy_features_apply(&f, g_column + 2, 1, out, scratch);
+    assert_memory_equal(&x[2], out, sizeof *out);
+    gy_free(x);
 }
 
 static void features_are_fitted_on_the_training_rows(void **state)
 {
     (void)state;
-    struct gy_feature f = fit(GY_IMPUTE_MEDIAN, 0, true);
-    assert_true(f.fill == 4 && f.mean == 4); /* 1, 4, 4, 7 */
-    assert_true(fabs(f.sd - sqrt(4.5)) < 1e-15);
-    f = fit(GY_IMPUTE_MEAN, 0, false);
-    assert_true(f.fill == 4 && !f.scale);
-    f = fit(GY_IMPUTE_CONSTANT, -1, true);
-    assert_true(f.fill == -1 && f.mean == 2.75);
-    f = fit(GY_IMPUTE_NONE, 0, true); /* what is there */
-    assert_true(f.mean == 4 && fabs(f.sd - sqrt(6)) < 1e-15);
+    check_column("[impute: median, zscore]", 4, 4, sqrt(4.5)); /* 1, 4, 4, 7 */
+    check_column("[impute: mean]", 4, 0, 1);
+    check_column("[impute: -1, zscore]", -1, 2.75, sqrt(9.1875));
+    check_column("[impute: {by: constant, value: 9}]", 9, 0, 1);
+    check_column("[zscore]", NAN, 4, sqrt(6)); /* what is there */
+    check_column("[impute: mode]", 1, 0, 1);   /* of equally frequent ones the least */
+    check_column("[]", NAN, 0, 1);
 }
 
-static void features_apply_what_was_fitted(void **state)
+static void features_say_what_was_missing(void **state)
 {
     (void)state;
-    struct gy_feature items[2] = {
-        {.impute = GY_IMPUTE_MEDIAN, .fill = 5, .scale = true, .mean = 3, .sd = 2},
-        {.impute = GY_IMPUTE_NONE, .sd = 1}};
-    const struct gy_features f = {.items = items, .n = 2};
-    const double in[4] = {NAN, NAN, 7, 8};
-    double out[4];
-    gy_features_apply(&f, in, 2, out);
-    assert_true(out[0] == 1 && isnan(out[1]) && out[2] == 2 && out[3] == 8);
-    assert_false(gy_features_is_identity(&f));
-    items[0] = items[1];
-    assert_true(gy_features_is_identity(&f));
+    GY_AUTO_DONE(gy_features_done) struct gy_features f;
+    const double rows[4] = {1, NAN, NAN, 3};
+    double out[6];
+    assert_int_equal(
+        fit_steps("[impute: {by: zero, indicator: true, columns: [b]}]", 2, rows, 2, &f, NULL),
+        GY_OK);
+    assert_int_equal(f.n_out, 3);
+    assert_true(gy_str_eqc(f.out[2].name, "b?"));
+    gy_features_apply(&f, rows, 2, out, NULL);
+    assert_true(out[0] == 1 && out[1] == 0 && out[2] == 1);
+    assert_true(isnan(out[3]) && out[4] == 3 && out[5] == 0);
+    assert_int_equal(gy_features_find(&f, GY_STR("b?")), 2);
+    assert_int_equal(gy_features_find(&f, GY_STR("c")), SIZE_MAX);
+    assert_false(gy_features_is_simple(&f) || gy_features_is_identity(&f));
+    assert_false(gy_features_impute(&f)); /* a stays as it is */
 }
 
 static void features_of_odd_columns(void **state)
 {
     (void)state;
-    const double constant[3] = {5, 5, 5}, missing[3] = {NAN, NAN, NAN},
-                 infinite[3] = {1, INFINITY, 2};
-    const double *columns[2] = {constant, missing};
-    const uint32_t rows[3] = {0, 1, 2};
-    struct gy_features f;
-    assert_int_equal(gy_features_fit(columns, 2, rows, 3, GY_IMPUTE_MEDIAN, 0, true, &f, NULL),
-                     GY_OK);
-    assert_true(f.items[0].sd == 1 && f.items[0].mean == 5);
-    assert_true(f.items[1].fill == 0 && f.items[1].sd == 1);
-    gy_features_done(&f);
-    columns[0] = infinite;
-    assert_int_equal(gy_features_fit(columns, 2, rows, 3, GY_IMPUTE_MEDIAN, 0, true, &f, NULL),
-                     GY_E_INVALID);
+    const double rows[6] = {5, NAN, 5, NAN, 5, NAN}, infinite[2] = {1, INFINITY};
+    double out[2], scratch[4];
+    GY_AUTO_DONE(gy_features_done) struct gy_features f;
+    GY_AUTO_DONE(gy_features_done) struct gy_features g;
+    assert_int_equal(fit_steps("[impute: median, zscore]", 2, rows, 3, &f, NULL), GY_OK);
+    const double probe[2] = {6, NAN};
+    gy_features_apply(&f, probe, 1, out, scratch);
+    assert_true(out[0] == 1 && out[1] == 0); /* constant: no scale; nothing there: 0 */
+    assert_int_equal(fit_steps("[impute: median]", 1, infinite, 2, &g, NULL), GY_E_INVALID);
 }
 
 /* The mean of ten times 0.1 is not 0.1: the deviation of 1e-17 would make 1e16 out of a 0.2. */
 static void a_constant_that_rounds_is_a_constant(void **state)
 {
     (void)state;
-    double constant[10], huge[2] = {1.5e308, 1.5e308}, wide[2] = {-1e300, 1e300};
-    const double *columns[1] = {constant};
-    uint32_t rows[10];
-    struct gy_features f;
-    for (uint32_t i = 0; i < 10; i++) {
+    double constant[8], huge[2] = {1.5e308, 1.5e308}, wide[2] = {-1e300, 1e300};
+    const double probe[1] = {0.2};
+    double out[1], scratch[2];
+    struct gy_features f[4];
+    for (size_t i = 0; i < 8; i++) {
         constant[i] = 0.1;
-        rows[i] = i;
     }
-    assert_int_equal(gy_features_fit(columns, 1, rows, 10, GY_IMPUTE_MEDIAN, 0, true, &f, NULL),
-                     GY_OK);
-    assert_true(f.items[0].mean != 0.1 && f.items[0].sd == 1);
-    gy_features_done(&f);
+    constant[0] = 0.1 + 1e-17;
+    assert_int_equal(fit_steps("[impute: median, zscore]", 1, constant, 8, &f[0], NULL), GY_OK);
+    gy_features_apply(&f[0], probe, 1, out, scratch);
+    assert_true(fabs(out[0] - 0.1) < 1e-9);
     /* what can not be scaled is told, not left unscaled */
-    columns[0] = huge;
-    assert_int_equal(gy_features_fit(columns, 1, rows, 2, GY_IMPUTE_MEDIAN, 0, true, &f, NULL),
-                     GY_E_INVALID);
-    assert_int_equal(gy_features_fit(columns, 1, rows, 2, GY_IMPUTE_MEAN, 0, false, &f, NULL),
-                     GY_E_INVALID);
-    columns[0] = wide;
-    assert_int_equal(gy_features_fit(columns, 1, rows, 2, GY_IMPUTE_MEDIAN, 0, true, &f, NULL),
-                     GY_E_INVALID);
+    assert_int_equal(fit_steps("[zscore]", 1, huge, 2, &f[1], NULL), GY_E_INVALID);
+    assert_int_equal(fit_steps("[impute: mean]", 1, huge, 2, &f[2], NULL), GY_E_INVALID);
+    assert_int_equal(fit_steps("[zscore]", 1, wide, 2, &f[3], NULL), GY_E_INVALID);
+    for (size_t i = 0; i < 4; i++) {
+        gy_features_done(&f[i]);
+    }
 }
 
 /* Every double comes back from the JSON text with the same bits. */
 static void features_round_trip_bit_for_bit(void **state)
 {
     (void)state;
-    const struct gy_feature f = {
-        .impute = GY_IMPUTE_MEAN, .fill = 0.1 + 0.2, .scale = true, .mean = 1.0 / 3, .sd = 1e-300};
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
-    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    struct gy_feature back;
-    struct gy_jw w;
-    gy_buf_init(&text, 4096);
-    gy_jw_init(&w, &text);
-    gy_feature_write(&w, &f);
-    assert_int_equal(gy_json_parse(gy_buf_str(&text), &doc, NULL), GY_OK);
-    assert_int_equal(gy_feature_read(yyjson_doc_get_root(doc), &back, NULL), GY_OK);
-    assert_memory_equal(&back.fill, &f.fill, sizeof f.fill);
-    assert_memory_equal(&back.mean, &f.mean, sizeof f.mean);
-    assert_memory_equal(&back.sd, &f.sd, sizeof f.sd);
-    assert_int_equal(back.impute, f.impute);
+    static const char *const lists[] = {
+        "[]", "[impute: mean, zscore]", "[zscore]", "[impute: {by: mode, indicator: true}, zscore]",
+        "[zscore: [b], {impute: {columns: [a, c], by: 0.30000000000000004}}]"};
+    double rows[9] = {1.0 / 3, NAN, 0.1, 1e-300, 2.5, NAN, 7, -1e17, 0.2};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        GY_AUTO_DONE(gy_features_done) struct gy_features f;
+        GY_AUTO_DONE(gy_features_done) struct gy_features back;
+        GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
+        GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+        struct gy_jw w;
+        double a[18] = {0}, b[18] = {0}, scratch[64];
+        assert_int_equal(fit_steps(lists[i], 3, rows, 3, &f, NULL), GY_OK);
+        gy_buf_init(&text, GY_MIB);
+        gy_jw_init(&w, &text);
+        bool simple = gy_features_is_simple(&f);
+        assert_int_equal(simple, i < 3);
+        if (simple) {
+            gy_features_write_simple(&w, &f);
+        } else {
+            gy_features_write(&w, &f);
+        }
+        gy_features_init(&back);
+        assert_int_equal(gy_json_parse(gy_buf_str(&text), &doc, NULL), GY_OK);
+        yyjson_val *root = yyjson_doc_get_root(doc);
+        assert_int_equal(simple ? gy_features_read_simple(&back, root, f.in, 3, &g_err)
+                                : gy_features_read(&back, root, f.in, 3, &g_err),
+                         GY_OK);
+        assert_int_equal(back.n_out, f.n_out);
+        gy_features_apply(&f, rows, 3, a, scratch);
+        gy_features_apply(&back, rows, 3, b, scratch);
+        assert_memory_equal(a, b, sizeof a);
+    }
+}
+
+static void bad_steps_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *yaml;
+        gy_status status;
+        const char *says;
+    } bad[] = {
+        {"{impute: mean}", GY_E_INVALID, "list"},
+        {"[imput]", GY_E_INVALID, "steps:1"},
+        {"[impute: often]", GY_E_INVALID, "by must be"},
+        {"[impute: {by: mean, colums: [a]}]", GY_E_INVALID, "colums"},
+        {"[impute: {columns: [z]}]", GY_E_NOTFOUND, "'z'"},
+        {"[zscore: [b=]]", GY_E_NOTFOUND, "'b='"},
+        {"[[impute]]", GY_E_INVALID, "a step is a name"},
+    };
+    const double rows[2] = {1, 2};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        GY_AUTO_DONE(gy_features_done) struct gy_features f;
+        gy_status status = fit_steps(bad[i].yaml, 2, rows, 1, &f, NULL);
+        if (status != bad[i].status || !strstr(g_err.msg, bad[i].says)) {
+            fail_msg("%s: %s '%s'", bad[i].yaml, gy_status_name(status), g_err.msg);
+        }
+    }
 }
 
 /* ---- tables ---- */
@@ -300,10 +371,11 @@ int main(void)
         cmocka_unit_test(split_threshold_is_exact),
         cmocka_unit_test(split_holds_the_share_and_stays),
         cmocka_unit_test(features_are_fitted_on_the_training_rows),
-        cmocka_unit_test(features_apply_what_was_fitted),
+        cmocka_unit_test(features_say_what_was_missing),
         cmocka_unit_test(features_of_odd_columns),
         cmocka_unit_test(a_constant_that_rounds_is_a_constant),
         cmocka_unit_test(features_round_trip_bit_for_bit),
+        cmocka_unit_test(bad_steps_are_refused),
         cmocka_unit_test(table_with_a_schema),
         cmocka_unit_test(table_without_a_schema),
         cmocka_unit_test(table_refuses_damage),

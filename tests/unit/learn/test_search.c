@@ -175,8 +175,11 @@ static void the_best_trial_can_be_refitted(void **state)
     base_params(&base, "sick");
     OK(gy_trial_params(s.best, &base, &params, &g_err));
     assert_int_equal(params.learner, s.best->learner);
-    assert_int_equal(params.rounds, s.best->rounds);
-    assert_int_equal(params.n_xgb, s.best->n_settings);
+    assert_int_equal(gy_train_rounds(&params), s.best->rounds);
+    for (size_t i = 0; i < s.best->n_settings; i++) {
+        const struct gy_trial_setting *set = &s.best->settings[i];
+        assert_true(gy_str_eqc(gy_setting_text(&params.settings, set->key), set->value));
+    }
     OK(gy_train(t, &params, in_dir(dir, "refit"), &done, &g_err));
     double auc = gy_eval_metric(&done.eval, GY_STR_NULL, GY_STR("auc"))->value;
     assert_true(auc > gy_eval_metric(&done.baseline, GY_STR_NULL, GY_STR("auc"))->value + 0.3);

@@ -87,9 +87,11 @@ static void compare_on_held_out(const struct gy_table *t, const char *dir)
     }
     OK(gy_table_matrix(t, names, info->n_inputs, rows, n, raw, &g_err));
     OK(gy_predict_table(p, t, rows, n, ours, &g_err));
-    gy_features_apply(&m->features, raw, n, raw);
+    double *ready =
+        gy_calloc(n * m->features.n_out + gy_features_scratch(&m->features, n), sizeof *ready);
+    gy_features_apply(&m->features, raw, n, ready, ready + n * m->features.n_out);
     for (size_t i = 0; i < n * info->n_inputs; i++) {
-        x[i] = (float)raw[i];
+        x[i] = (float)ready[i];
     }
     const struct gy_xgb_matrix data = {.x = x, .n_rows = n, .n_features = info->n_inputs};
     OK(gy_xgb_predict(gy_buf_str(&file), &data, false, theirs, n * info->n_outputs, &g_err));
@@ -98,6 +100,7 @@ static void compare_on_held_out(const struct gy_table *t, const char *dir)
         assert_memory_equal(&ours[i], &want, sizeof want);
     }
     gy_free(raw);
+    gy_free(ready);
     gy_free(ours);
     gy_free(x);
     gy_free(theirs);
@@ -291,7 +294,7 @@ static void training_refuses_nonsense(void **state)
         {"train: {features: [HR, HR]}", GY_LEARNER_XGBOOST, GY_E_INVALID, "twice"},
         {"train: {task: multiclass, target: id}", GY_LEARNER_XGBOOST, GY_E_INVALID, "task"},
         {"train: {task: regression, target: ward}", GY_LEARNER_XGBOOST, GY_E_INVALID, "regression"},
-        {"train: {target: Temp}", GY_LEARNER_LOGISTIC, GY_E_INVALID, "two classes"},
+        {"train: {target: Temp}", GY_LEARNER_LOGISTIC, GY_E_INVALID, "regression task"},
         {"train: {impute: none}", GY_LEARNER_LOGISTIC, GY_E_INVALID, "missing values"},
     };
     char dir[GY_MAX_PATH];
@@ -321,7 +324,7 @@ static void parameters_refuse_nonsense(void **state)
         "train: {task: ranking}",
         "train: {features: HR}",
         "train: {features: []}",
-        "train: {impute: mode}",
+        "train: {impute: often}",
         "train: {scale: minmax}",
         "train: {threads: 0}",
         "train: {replicates: 1e9}",
@@ -355,10 +358,10 @@ static void parameters_of_a_learner_stay_with_it(void **state)
     read_params(&a, GY_LEARNER_LOGISTIC, yaml);
     read_params(&b, GY_LEARNER_XGBOOST, yaml);
     assert_int_equal(a.learner, GY_LEARNER_LOGISTIC); /* fixed: the file's does not count */
-    assert_true(a.impute == GY_IMPUTE_MEAN && a.scale && a.seed == 9);
-    assert_true(b.impute == GY_IMPUTE_CONSTANT && !b.has_scale && b.rounds == 3);
-    assert_true(b.n_xgb == 1 && gy_str_eqc(b.xgb[0].name, "lambda"));
-    assert_true(gy_str_eqc(b.xgb[0].value, "2.5"));
+    assert_true(gy_str_eqc(a.impute, "mean") && gy_str_eqc(a.scale, "zscore") && a.seed == 9);
+    assert_true(gy_str_eqc(b.impute, "zero") && !b.scale.p && gy_train_rounds(&b) == 3);
+    assert_true(gy_str_eqc(gy_setting_text(&b.settings, "lambda"), "2.5"));
+    assert_false(gy_setting_given(&b.settings, "depth"));
 }
 
 /* The real vitals, where they are: what the three vitals can tell (a ceiling of about .988). */

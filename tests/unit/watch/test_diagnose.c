@@ -54,7 +54,7 @@ static void train(struct ward *w, const char *name)
     GY_AUTO_DONE(gy_trained_done) struct gy_trained done;
     GY_AUTO(gy_yaml_free) struct gy_yaml *y = NULL;
     gy_train_params_init(&p);
-    p.learner = GY_LEARNER_LOGISTIC;
+    gy_train_set_learner(&p, GY_LEARNER_LOGISTIC);
     p.replicates = 0;
     OK(gy_yaml_parse(GY_STR("seed: 7\nholdout: 0.5\ntrain: {target: isSepsis, features: [HR, Resp, "
                             "Temp]}"),

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The learners, each in a file of its name; learners.c has them in the order of enum gy_learner. */
+#ifndef GY_LEARN_LEARNERS_LEARNERS_H
+#define GY_LEARN_LEARNERS_LEARNERS_H
+
+#include "learn/learner.h"
+
+extern const struct gy_learner_ops gy_learner_majority;
+extern const struct gy_learner_ops gy_learner_logistic;
+extern const struct gy_learner_ops gy_learner_xgboost;
+
+/* What libxgboost gets for a fit, in order, objective and seed included; out has room for
+ * GY_XGB_MAX_PARAMS. Numbers are written into the arena. Fails: NOMEM. */
+#define GY_XGB_MAX_PARAMS 40
+struct gy_xgb_param; /* learn/xgb.h */
+GY_CHECKED gy_status gy_xgboost_params(const struct gy_settings *s, const struct gy_model *m,
+                                       uint64_t seed, struct gy_arena *a, struct gy_xgb_param *out,
+                                       size_t *ret_n, struct gy_err *err);
+
+#endif
