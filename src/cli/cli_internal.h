@@ -144,6 +144,8 @@ extern const struct gy_verb_table gy_cmd_data_push;
 extern const struct gy_verb_table gy_cmd_data_gc;     /* cmd_data_gc.c */
 extern const struct gy_verb_table gy_cmd_data_import; /* cmd_data_import.c: import, update */
 
+extern const struct gy_verb_table gy_cmd_flow; /* cmd_flow.c: flow import */
+
 /* cmd_watch_drift.c */
 extern const struct gy_verb_table gy_cmd_watch_drift;
 
