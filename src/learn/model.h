@@ -18,7 +18,14 @@
 #define GY_MODEL_MAX_CLASSES 1000
 
 /* learn/learner.h has what each is. GY_LEARNERS counts them. */
-enum gy_learner { GY_LEARNER_MAJORITY, GY_LEARNER_LOGISTIC, GY_LEARNER_XGBOOST, GY_LEARNERS };
+enum gy_learner {
+    GY_LEARNER_MAJORITY,
+    GY_LEARNER_LOGISTIC,
+    GY_LEARNER_XGBOOST,
+    GY_LEARNER_MLP,
+    GY_LEARNER_CNN,
+    GY_LEARNERS
+};
 
 struct gy_model {
     struct gy_arena arena;

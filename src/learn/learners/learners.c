@@ -4,9 +4,9 @@
 #include <math.h>
 
 static const struct gy_learner_ops *const g_learners[] = {
-    [GY_LEARNER_MAJORITY] = &gy_learner_majority,
-    [GY_LEARNER_LOGISTIC] = &gy_learner_logistic,
-    [GY_LEARNER_XGBOOST] = &gy_learner_xgboost,
+    [GY_LEARNER_MAJORITY] = &gy_learner_majority, [GY_LEARNER_LOGISTIC] = &gy_learner_logistic,
+    [GY_LEARNER_XGBOOST] = &gy_learner_xgboost,   [GY_LEARNER_MLP] = &gy_learner_mlp,
+    [GY_LEARNER_CNN] = &gy_learner_cnn,
 };
 
 const struct gy_learner_ops *gy_learner_get(enum gy_learner learner)

@@ -8,6 +8,8 @@
 extern const struct gy_learner_ops gy_learner_majority;
 extern const struct gy_learner_ops gy_learner_logistic;
 extern const struct gy_learner_ops gy_learner_xgboost;
+extern const struct gy_learner_ops gy_learner_mlp;
+extern const struct gy_learner_ops gy_learner_cnn;
 
 /* What libxgboost gets for a fit, in order, objective and seed included; out has room for
  * GY_XGB_MAX_PARAMS. Numbers are written into the arena. Fails: NOMEM. */
