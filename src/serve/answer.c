@@ -226,6 +226,47 @@ static void alias_value(const struct gy_endpoint *e, const struct gy_infer_work 
     }
 }
 
+/* The values that an expression may read. */
+static void alias_slots(const struct gy_endpoint *e, const struct gy_infer_work *w,
+                        struct gy_expr_value slots[GY_SLOTS])
+{
+    const double *p = w->out + 1;
+    bool regression = e->info->task == GY_TASK_REGRESSION;
+    bool text = !regression && !e->numeric_classes;
+    bool binary = e->info->task == GY_TASK_BINARY && !gy_infer_skips(e, w, 0);
+    slots[GY_SLOT_PREDICTION] =
+        (struct gy_expr_value){.type = text ? GY_EXPR_STR : GY_EXPR_NUM,
+                               .num = w->out[0],
+                               .str = text ? e->info->classes[(size_t)w->classes[0]] : GY_STR_NULL};
+    slots[GY_SLOT_PROBABILITY] = (struct gy_expr_value){
+        .type = binary && !isnan(*p) ? GY_EXPR_NUM : GY_EXPR_NULL, .num = binary ? *p : NAN};
+}
+
+/* An expression that can not be told answers null. */
+static void alias_computed(const struct gy_endpoint *e, const struct gy_infer_work *w,
+                           const struct gy_expr *expr, struct gy_buf *out)
+{
+    struct gy_expr_value slots[GY_SLOTS];
+    struct gy_expr_value v;
+    alias_slots(e, w, slots);
+    if (gy_expr_eval(expr, slots, GY_SLOTS, &v, NULL) != GY_OK) {
+        v.type = GY_EXPR_NULL;
+    }
+    switch (v.type) {
+    case GY_EXPR_NUM:
+        add_number(out, v.num);
+        return;
+    case GY_EXPR_STR:
+        add_text(out, v.str);
+        return;
+    case GY_EXPR_BOOL:
+        gy_buf_addc(out, v.b ? "true" : "false");
+        return;
+    case GY_EXPR_NULL:
+        ADD(out, "null");
+    }
+}
+
 static void answer_alias(const struct gy_endpoint *e, const struct gy_alias *alias,
                          const struct gy_infer_work *w, const char *prediction_id,
                          struct gy_buf *out)
@@ -233,7 +274,11 @@ static void answer_alias(const struct gy_endpoint *e, const struct gy_alias *ali
     gy_buf_add_char(out, '{');
     for (size_t i = 0; i < alias->n_outputs; i++) {
         gy_buf_add(out, alias->outputs[i].key);
-        alias_value(e, w, alias->outputs[i].what, out);
+        if (alias->outputs[i].expr) {
+            alias_computed(e, w, alias->outputs[i].expr, out);
+        } else {
+            alias_value(e, w, alias->outputs[i].what, out);
+        }
         gy_buf_add_char(out, ',');
     }
     ADD(out, "\"prediction_id\":\"");

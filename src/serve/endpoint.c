@@ -205,7 +205,8 @@ static gy_status build_shape(struct gy_endpoint *e, struct gy_infer_shape *shape
 }
 
 static gy_status alias_keys(struct gy_endpoint *e, struct gy_alias *alias,
-                            struct gy_infer_field *fields, yyjson_val *map, struct gy_err *err)
+                            struct gy_infer_field *fields, yyjson_val *map, bool *ret_computed,
+                            struct gy_err *err)
 {
     size_t i, n;
     yyjson_val *key, *value;
@@ -225,7 +226,12 @@ static gy_status alias_keys(struct gy_endpoint *e, struct gy_alias *alias,
             return gy_err_set(err, GY_E_INVALID, "input: '%" GY_STR_F "' must name a field",
                               GY_STR_A(name));
         }
-        GY_TRY(copy(&e->arena, gy_json_val_str(value), &fields[at].key, err));
+        struct gy_str text;
+        if (gy_mapping_is_expr(gy_json_val_str(value), &text)) {
+            *ret_computed = true;
+        } else {
+            GY_TRY(copy(&e->arena, text, &fields[at].key, err));
+        }
     }
     return GY_OK;
 }
@@ -233,10 +239,17 @@ static gy_status alias_keys(struct gy_endpoint *e, struct gy_alias *alias,
 static gy_status alias_inputs(struct gy_endpoint *e, struct gy_alias *alias, yyjson_val *map,
                               struct gy_err *err)
 {
+    bool computed = false;
     GY_TRY(build_shape(e, &alias->shape, err));
     struct gy_infer_field *fields = (struct gy_infer_field *)alias->shape.fields; /* ours so far */
     if (map) {
-        GY_TRY(alias_keys(e, alias, fields, map, err));
+        GY_TRY(alias_keys(e, alias, fields, map, &computed, err));
+    }
+    if (computed) {
+        const struct gy_infer_shape own = alias->shape;
+        GY_TRY(gy_mapping_compile(&alias->mapping, &own, map, &e->arena, err));
+        alias->shape = alias->mapping.body;
+        return GY_OK;
     }
     for (size_t i = 0; i < alias->shape.n_fields; i++) {
         for (size_t k = 0; k < i; k++) {
@@ -252,6 +265,14 @@ static gy_status alias_inputs(struct gy_endpoint *e, struct gy_alias *alias, yyj
 static gy_status alias_output(struct gy_endpoint *e, struct gy_alias *alias, struct gy_str key,
                               struct gy_str what, struct gy_err *err)
 {
+    bool number = e->info->task == GY_TASK_REGRESSION || e->numeric_classes;
+    struct gy_str text;
+    if (gy_mapping_is_expr(what, &text)) {
+        struct gy_alias_output *o = &alias->outputs[alias->n_outputs++];
+        GY_TRY(json_text(&e->arena, key, ":", &o->key, err));
+        gy_status st = gy_mapping_output(text, number ? GY_EXPR_NUM : GY_EXPR_STR, &o->expr, err);
+        return st == GY_OK ? GY_OK : gy_err_wrap(err, "output '%" GY_STR_F "'", GY_STR_A(key));
+    }
     for (int i = 0; i < GY_N_OUTPUTS; i++) {
         if (gy_str_eq(output_names[i], what)) {
             struct gy_alias_output *o = &alias->outputs[alias->n_outputs++];
@@ -456,6 +477,18 @@ struct gy_endpoint *gy_endpoint_ref(struct gy_endpoint *e)
     return e;
 }
 
+/* Expressions have memory of their own. A half-built alias is beyond n_aliases. */
+static void free_aliases(struct gy_endpoint *e)
+{
+    for (size_t i = 0; e->aliases && i <= e->n_aliases; i++) {
+        struct gy_alias *alias = &e->aliases[i];
+        for (size_t k = 0; k < alias->n_outputs; k++) {
+            gy_expr_free(alias->outputs[k].expr);
+        }
+        gy_mapping_done(&alias->mapping, e->shape.n_fields);
+    }
+}
+
 void gy_endpoint_unref(struct gy_endpoint *e)
 {
     if (!e || atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) != 1) {
@@ -463,6 +496,7 @@ void gy_endpoint_unref(struct gy_endpoint *e)
     }
     gy_endpoint_unref(e->canary);
     gy_endpoint_unref(e->shadow);
+    free_aliases(e);
     gy_rules_free(e->rules);
     gy_loaded_unref(e->model);
     gy_arena_done(&e->arena);

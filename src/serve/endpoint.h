@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "learn/predictor.h"
 #include "serve/loaded.h"
+#include "serve/mapping.h"
 #include "serve/parse.h"
 #include "serve/rules.h"
 #include "serve/stats.h"
@@ -30,11 +31,13 @@ enum gy_output { GY_OUT_PREDICTION, GY_OUT_PROBABILITY, GY_OUT_RULE, GY_N_OUTPUT
 struct gy_alias_output {
     struct gy_str key; /* JSON text with quotes and colon: "\"isSepsis\":" */
     enum gy_output what;
+    struct gy_expr *expr; /* NULL: `what` as it is */
 };
-/* {path, input: {HR: hr}, output: {isSepsis: prediction}} */
+/* {path, input: {HR: hr}, output: {isSepsis: prediction}}; mapping.h says what may be computed */
 struct gy_alias {
     struct gy_str path;
-    struct gy_infer_shape shape; /* keys as the route's body calls them */
+    struct gy_infer_shape shape; /* what a body looks like, by the keys it has */
+    struct gy_mapping mapping;   /* fields NULL: a body's values are the endpoint's */
     struct gy_alias_output *outputs;
     size_t n_outputs;
 };

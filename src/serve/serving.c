@@ -367,6 +367,16 @@ static const struct gy_infer_shape *shape_of(const struct target *t)
     return t->alias ? &t->alias->shape : &t->stable->shape;
 }
 
+/* The body as values of the endpoint's inputs. */
+static gy_status read_body(const struct target *t, struct gy_str body, struct gy_infer_request *q,
+                           struct gy_err *err)
+{
+    GY_TRY(gy_infer_parse(t->form, shape_of(t), body, q, err));
+    return t->alias && t->alias->mapping.fields
+               ? gy_mapping_apply(&t->alias->mapping, &t->stable->shape, q, err)
+               : GY_OK;
+}
+
 /* Who answers the prediction with this id. */
 static void draw(struct target *t, const struct gy_request *req, const unsigned char id[16])
 {
@@ -486,7 +496,7 @@ static enum gy_fast_result run(void *self, int loop, const struct gy_request *re
     gy_uuid7(&l->ids, l->work.id);
     draw(&t, req, l->work.id);
     struct gy_stat_block *block = &t.endpoint->stats->blocks[loop];
-    if (gy_infer_parse(t.form, shape_of(&t), body, &l->work.q, &err) != GY_OK) {
+    if (read_body(&t, body, &l->work.q, &err) != GY_OK) {
         fail_counted(out, &err, block);
         return GY_FAST_DONE;
     }
@@ -517,7 +527,7 @@ static gy_status answer(struct gy_serving *s, const struct target *t, const stru
                         struct gy_fast_reply *out, bool *ret_read, struct gy_err *err)
 {
     struct gy_record r;
-    GY_TRY(gy_infer_parse(t->form, shape_of(t), body, &w->q, err));
+    GY_TRY(read_body(t, body, &w->q, err));
     *ret_read = true;
     GY_TRY(predict(t, w, err));
     gy_infer_record(t->endpoint, w, req->request_id, &r);
