@@ -11,4 +11,11 @@
 void gy_cli_say_metrics(const struct gy_cli *cli, const struct gy_metrics *m,
                         const struct gy_eval *baseline);
 
+/* What an evaluation with details tells beyond its metrics: the classes, how far the probabilities
+ * can be believed, the groups that schema.yaml protects. */
+void gy_cli_say_details(const struct gy_cli *cli, const struct gy_eval *e);
+/* Two models on the same rows; a and b are their names. */
+void gy_cli_say_paired(const struct gy_cli *cli, const struct gy_paired *p, const char *a,
+                       const char *b);
+
 #endif

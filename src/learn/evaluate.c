@@ -6,6 +6,7 @@
 #include "base/expr.h"
 #include "base/mem.h"
 #include "learn/cells.h"
+#include "learn/evaluate_internal.h"
 #include "learn/split.h"
 
 #define MAX_ARENA (64 * GY_MIB)
@@ -165,17 +166,7 @@ static struct gy_expr_value cell(const struct gy_table_column *c, size_t row)
                           : (struct gy_expr_value){.type = GY_EXPR_NULL};
 }
 
-struct scoring {
-    const struct gy_table *t;
-    const struct gy_eval_options *o;
-    struct gy_scored all; /* the labelled rows */
-    const uint32_t *rows; /* of the table, one a scored row */
-    double *truth, *out;  /* room for one slice */
-    size_t n_outputs;
-    struct gy_eval *ret;
-};
-
-static gy_status measure(const struct scoring *s, const struct gy_scored *scored,
+static gy_status measure(const struct gy_scoring *s, const struct gy_scored *scored,
                          struct gy_eval_group *g, struct gy_err *err)
 {
     if (scored->n_rows == 0) {
@@ -186,8 +177,8 @@ static gy_status measure(const struct scoring *s, const struct gy_scored *scored
                               err);
 }
 
-static gy_status measure_slice(const struct scoring *s, struct gy_str text, struct gy_eval_group *g,
-                               struct gy_err *err)
+static gy_status measure_slice(const struct gy_scoring *s, struct gy_str text,
+                               struct gy_eval_group *g, struct gy_err *err)
 {
     GY_AUTO(gy_expr_free) struct gy_expr *e = NULL;
     size_t slots[GY_EXPR_MAX_NAMES];
@@ -206,6 +197,7 @@ static gy_status measure_slice(const struct scoring *s, struct gy_str text, stru
     part.n_rows = 0;
     part.truth = s->truth;
     part.out = s->out;
+    part.weight = s->all.weight ? s->weight : NULL;
     for (size_t i = 0; i < s->all.n_rows; i++) {
         struct gy_expr_value hit;
         for (size_t k = 0; k < n_slots; k++) {
@@ -214,6 +206,7 @@ static gy_status measure_slice(const struct scoring *s, struct gy_str text, stru
         GY_TRY(gy_expr_eval(e, values, s->t->n_columns, &hit, err));
         if (hit.type == GY_EXPR_BOOL && hit.b) {
             s->truth[part.n_rows] = s->all.truth[i];
+            s->weight[part.n_rows] = s->all.weight ? s->all.weight[i] : 1;
             memcpy(s->out + part.n_rows * s->n_outputs, s->all.out + i * s->n_outputs,
                    s->n_outputs * sizeof(double));
             part.n_rows++;
@@ -222,7 +215,7 @@ static gy_status measure_slice(const struct scoring *s, struct gy_str text, stru
     return measure(s, &part, g, err);
 }
 
-static gy_status measure_all(struct scoring *s, struct gy_err *err)
+static gy_status measure_all(struct gy_scoring *s, struct gy_err *err)
 {
     struct gy_eval *e = s->ret;
     e->n_groups = 1 + s->o->n_slices;
@@ -238,6 +231,27 @@ static gy_status measure_all(struct scoring *s, struct gy_err *err)
 }
 
 /* ---- the whole ---- */
+
+/* How much each row counts. */
+gy_status gy_eval_weights(const struct gy_table *t, struct gy_str name, const uint32_t *rows,
+                          size_t n, double *weight, struct gy_err *err)
+{
+    const struct gy_table_column *c = gy_table_column(t, name);
+    if (!c || !c->numeric) {
+        return gy_err_set(err, GY_E_NOTFOUND,
+                          "the table has no column of numbers '%" GY_STR_F "' to weight by",
+                          GY_STR_A(name));
+    }
+    for (size_t i = 0; i < n; i++) {
+        weight[i] = c->num[rows[i]];
+        if (!(weight[i] >= 0) || isinf(weight[i])) {
+            (void)gy_err_set(err, GY_E_INVALID, "row %u has the weight %g in '%" GY_STR_F "'",
+                             (unsigned)rows[i], weight[i], GY_STR_A(name));
+            return gy_err_hint(err, "weights are finite numbers that are not negative");
+        }
+    }
+    return GY_OK;
+}
 
 /* Keep the labelled rows; rows is an own copy. */
 static size_t drop_unlabelled(uint32_t *rows, double *truth, double *out, size_t n,
@@ -255,19 +269,31 @@ static size_t drop_unlabelled(uint32_t *rows, double *truth, double *out, size_t
     return kept;
 }
 
+/* What is told of rows that have their truth and their prediction. */
+gy_status gy_eval_tell(struct gy_scoring *s, const struct gy_str *classes, struct gy_err *err)
+{
+    GY_TRY(measure_all(s, err));
+    if (s->o->details) {
+        GY_TRY(
+            gy_eval_details(s->t, s->rows, &s->all, classes, s->all.n_classes, s->o, s->ret, err));
+    }
+    return s->o->keep ? gy_eval_keep(s->rows, &s->all, s->n_outputs, s->ret, err) : GY_OK;
+}
+
 static gy_status evaluate(const struct gy_predictor *p, const struct gy_table *t,
                           const uint32_t *rows, size_t n, const struct gy_eval_options *o,
                           struct gy_eval *ret, struct gy_err *err)
 {
     const struct gy_model *m = gy_predictor_model(p);
     size_t no = gy_predictor_info(p)->n_outputs;
-    GY_AUTO(gy_free) char *doubles = gy_reallocarray(NULL, n, 2 * (no + 1) * sizeof(double));
+    GY_AUTO(gy_free) char *doubles = gy_reallocarray(NULL, n, 2 * (no + 2) * sizeof(double));
     GY_AUTO(gy_free) char *copy = gy_reallocarray(NULL, n, sizeof(uint32_t));
     if (!doubles || !copy) {
         return gy_err_set(err, GY_E_NOMEM, "evaluating %zu rows", n);
     }
     double *truth = (double *)(void *)doubles;
-    double *out = truth + n;
+    double *weight = truth + n;
+    double *out = weight + n;
     uint32_t *kept = (uint32_t *)(void *)copy;
     memcpy(kept, rows, n * sizeof *rows);
     GY_TRY(read_truth(m, t, rows, n, truth, err));
@@ -279,20 +305,27 @@ static gy_status evaluate(const struct gy_predictor *p, const struct gy_table *t
     ret->n_rows = labelled;
     ret->n_unlabelled = n - labelled;
     GY_TRY(count_trained_on(m, t, kept, labelled, &ret->n_trained_on, err));
-    struct scoring s = {.t = t,
-                        .o = o,
-                        .all = {.task = m->task,
-                                .n_rows = labelled,
-                                .n_classes = m->n_classes,
-                                .truth = truth,
-                                .out = out,
-                                .threshold = m->threshold},
-                        .rows = kept,
-                        .truth = out + n * no,
-                        .out = out + n * no + n,
-                        .n_outputs = no,
-                        .ret = ret};
-    return measure_all(&s, err);
+    if (o->weight.p) {
+        GY_TRY(gy_eval_weights(t, o->weight, kept, labelled, weight, err));
+        ret->weight = gy_arena_str(&ret->arena, o->weight);
+    }
+    struct gy_scoring s = {.t = t,
+                           .o = o,
+                           .all = {.task = m->task,
+                                   .n_rows = labelled,
+                                   .n_classes = m->n_classes,
+                                   .truth = truth,
+                                   .out = out,
+                                   .threshold = o->threshold > 0 ? o->threshold : m->threshold,
+                                   .weight = o->weight.p ? weight : NULL,
+                                   .deviance_power = o->deviance_power},
+                           .rows = kept,
+                           .truth = out + n * no,
+                           .weight = out + n * no + n,
+                           .out = out + n * no + 2 * n,
+                           .n_outputs = no,
+                           .ret = ret};
+    return gy_eval_tell(&s, m->classes, err);
 }
 
 gy_status gy_evaluate(const struct gy_predictor *p, const struct gy_table *t, const uint32_t *rows,
@@ -320,6 +353,8 @@ void gy_eval_done(struct gy_eval *e)
 {
     if (e) {
         gy_arena_done(&e->arena);
+        gy_free(e->kept);
+        e->kept = NULL;
         e->groups = NULL;
         e->n_groups = 0;
     }
@@ -350,58 +385,4 @@ const struct gy_metric *gy_eval_metric(const struct gy_eval *e, struct gy_str sl
         }
     }
     return NULL;
-}
-
-/* ---- as JSON ---- */
-
-static void number_or_null(struct gy_jw *w, const char *key, double v)
-{
-    if (isnan(v)) {
-        gy_jw_kv_null(w, key);
-    } else {
-        gy_jw_kv_f64(w, key, v);
-    }
-}
-
-void gy_metrics_write(struct gy_jw *w, const struct gy_metrics *m, enum gy_task task)
-{
-    gy_jw_key(w, "metrics");
-    gy_jw_obj(w);
-    for (size_t i = 0; i < m->n; i++) {
-        gy_jw_key(w, m->items[i].name);
-        gy_jw_obj(w);
-        number_or_null(w, "value", m->items[i].value);
-        number_or_null(w, "low", m->items[i].low);
-        number_or_null(w, "high", m->items[i].high);
-        gy_jw_obj_end(w);
-    }
-    gy_jw_obj_end(w);
-    if (task == GY_TASK_BINARY && m->n > 0) {
-        gy_jw_key(w, "confusion");
-        gy_jw_obj(w);
-        gy_jw_kv_i64(w, "tp", m->tp);
-        gy_jw_kv_i64(w, "fp", m->fp);
-        gy_jw_kv_i64(w, "tn", m->tn);
-        gy_jw_kv_i64(w, "fn", m->fn);
-        gy_jw_obj_end(w);
-    }
-}
-
-void gy_eval_write(struct gy_jw *w, const struct gy_eval *e)
-{
-    gy_jw_kv_i64(w, "rows", (int64_t)e->n_rows);
-    gy_jw_kv_i64(w, "unlabelled", (int64_t)e->n_unlabelled);
-    gy_jw_kv_i64(w, "trained_on", (int64_t)e->n_trained_on);
-    gy_jw_kv_bool(w, "trained_on_this_data", e->same_data);
-    gy_metrics_write(w, &e->groups[0].metrics, e->task);
-    gy_jw_key(w, "slices");
-    gy_jw_arr(w);
-    for (size_t i = 1; i < e->n_groups; i++) {
-        gy_jw_obj(w);
-        gy_jw_kv_str(w, "slice", e->groups[i].slice);
-        gy_jw_kv_i64(w, "rows", (int64_t)e->groups[i].metrics.n_rows);
-        gy_metrics_write(w, &e->groups[i].metrics, e->task);
-        gy_jw_obj_end(w);
-    }
-    gy_jw_arr_end(w);
 }

@@ -6,11 +6,14 @@
 #ifndef GY_LEARN_EVALUATE_H
 #define GY_LEARN_EVALUATE_H
 
+#include "learn/curves.h"
+#include "learn/fairness.h"
 #include "learn/metrics.h"
 #include "learn/model.h"
 #include "learn/table.h"
 
 #define GY_EVAL_MAX_SLICES 64
+#define GY_EVAL_BINS 10 /* of the calibration */
 
 struct gy_eval_group {
     struct gy_str slice; /* its expression; absent: all rows */
@@ -31,6 +34,20 @@ struct gy_eval {
     bool same_data;   /* the model was trained on this very table */
     struct gy_eval_group *groups; /* groups[0]: all rows; then the slices in the order given */
     size_t n_groups;
+    /* with options.details */
+    const struct gy_str *labels; /* by class index; REGRESSION: none */
+    size_t n_labels;
+    double threshold;   /* BINARY */
+    int64_t *confusion; /* n_labels x n_labels rows, [truth][said]; NULL: regression */
+    struct gy_class_metrics *classes;  /* MULTICLASS: n_labels; else NULL */
+    struct gy_calibration calibration; /* n_bins 0: regression */
+    struct gy_fairness *fairness;      /* of BINARY, one a column that was asked for */
+    size_t n_fairness;
+    struct gy_str weight; /* the column that rows were weighted by; absent: none */
+    /* with options.keep: the labelled rows, as they were measured */
+    struct gy_scored scored;
+    uint32_t *rows; /* of the table */
+    void *kept;     /* their memory */
 };
 
 struct gy_eval_options {
@@ -39,6 +56,14 @@ struct gy_eval_options {
     size_t replicates; /* GY_METRICS_REPLICATES; 0: no intervals */
     uint64_t seed;
     int n_threads;
+    bool details; /* classes, confusion matrix, calibration and fairness, too, of all rows */
+    bool keep;    /* leave the scored rows in the result: for pictures and explanations */
+    struct gy_str weight;  /* a numeric column: how much a row counts; absent: all the same */
+    double threshold;      /* BINARY; 0: the model's */
+    double deviance_power; /* REGRESSION; 0: normal */
+    /* Columns to tell fairness of, besides the protected ones of the table's schema. */
+    const struct gy_fairness_spec *fairness;
+    size_t n_fairness;
 };
 
 enum gy_eval_which {
@@ -64,6 +89,25 @@ GY_CHECKED gy_status gy_evaluate(const struct gy_predictor *p, const struct gy_t
 void gy_eval_done(struct gy_eval *e);
 GY_DEFINE_AUTO_DONE(struct gy_eval, gy_eval_done);
 
+/* Predictions of any origin, which stand in the table beside the truth. */
+struct gy_eval_columns {
+    struct gy_str target;
+    enum gy_task task;
+    /* BINARY: one column, the probability of classes[1]; MULTICLASS: one a class; REGRESSION: one,
+     * the value. */
+    const struct gy_str *predicted;
+    size_t n_predicted;
+    const struct gy_str *classes; /* labels by index; REGRESSION: none */
+    size_t n_classes;
+    double threshold; /* BINARY */
+};
+/* All rows of the table that have a truth. ret as by gy_evaluate, with n_trained_on 0: nothing is
+ * known of that. Fails: NOTFOUND (a column), INVALID (a label that is no class, a prediction that
+ * is missing or no probability), and as gy_evaluate. */
+GY_CHECKED gy_status gy_evaluate_columns(const struct gy_table *t, const struct gy_eval_columns *c,
+                                         const struct gy_eval_options *o, struct gy_eval *ret,
+                                         struct gy_err *err);
+
 /* The package in `dir` on the held-out rows of `split_of` (NULL: its own). */
 GY_CHECKED gy_status gy_evaluate_package(const char *dir, const struct gy_model *split_of,
                                          const struct gy_table *t, const struct gy_eval_options *o,
@@ -82,8 +126,13 @@ GY_CHECKED gy_status gy_predict_table(const struct gy_predictor *p, const struct
                                       struct gy_err *err);
 
 /* {"rows":..,"metrics":{name:{value,low,high}},"confusion":{..},"slices":[..]} as members of an
- * open object. */
+ * open object; what options.details and weight add: "weight", "classes", "confusion_matrix",
+ * "calibration", "fairness". */
 void gy_eval_write(struct gy_jw *w, const struct gy_eval *e);
 void gy_metrics_write(struct gy_jw *w, const struct gy_metrics *m, enum gy_task task);
+/* "name": {"value","low","high"}; null where not defined. */
+void gy_metric_write(struct gy_jw *w, const struct gy_metric *m);
+/* {name: {"a","b","difference","low","high","better"}} as the value that is due. */
+void gy_paired_write(struct gy_jw *w, const struct gy_paired *p);
 
 #endif

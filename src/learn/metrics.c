@@ -1,377 +1,147 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "learn/metrics.h"
 
-#include <float.h>
 #include <math.h>
-#include <stdlib.h>
+#include <string.h>
 
-#include "base/id.h"
 #include "base/mem.h"
-#include "base/pool.h"
+#include "learn/bootstrap.h"
+#include "learn/metrics_internal.h"
 
-#define SPREAD_NOISE 1e-12
-#define CHUNKS 16 /* replicates are dealt to this many pieces of work */
+static const char *const g_binary[] = {"accuracy",
+                                       "precision",
+                                       "recall",
+                                       "f1",
+                                       "auc",
+                                       "log_loss",
+                                       "average_precision",
+                                       "brier",
+                                       "balanced_accuracy",
+                                       "mcc",
+                                       "recall_at_precision_90"};
+static const char *const g_multi[] = {"accuracy",
+                                      "f1_macro",
+                                      "log_loss",
+                                      "balanced_accuracy",
+                                      "precision_macro",
+                                      "recall_macro",
+                                      "f1_weighted",
+                                      "auc_ovr",
+                                      "mcc",
+                                      "brier"};
+static const char *const g_regression[] = {"rmse", "mae", "r2", "mape", "me", "deviance", "gini"};
 
-static const char *const g_binary[] = {"accuracy", "precision", "recall", "f1", "auc", "log_loss"};
-static const char *const g_multi[] = {"accuracy", "f1_macro", "log_loss"};
-static const char *const g_regression[] = {"rmse", "mae", "r2"};
-
-/* The rows in a form that a replicate passes over once, in order. BINARY rows are sorted by
- * probability, so that the AUC needs no sorting per replicate: which row a draw means is arbitrary.
- */
-struct work {
-    enum gy_task task;
-    size_t n, n_classes, n_metrics;
-    const char *const *names;
-    double *loss;    /* BINARY, MULTICLASS: log loss of the row; REGRESSION: error */
-    double *value;   /* REGRESSION: truth less its mean */
-    uint32_t *truth; /* class */
-    uint32_t *guess; /* class */
-    bool *tie;       /* BINARY: the same probability as the row before */
-    size_t replicates;
-    uint64_t seed;
-    double *results;   /* [metric][replicate] */
-    uint32_t *weights; /* [chunk][row] */
-    double *per_class; /* [chunk][3 * class] */
-    char *memory;
-};
-
-/* ---- one pass ---- */
-
-static double ratio(double a, double b)
+const char *const *gy_metric_names(enum gy_task task, size_t *ret_n)
 {
-    return b > 0 ? a / b : NAN;
-}
-
-static void pass_binary(const struct work *w, const uint32_t *weight, double *out)
-{
-    double cells[2][2] = {{0}}; /* [truth][guess] */
-    double loss = 0;
-    double below = 0;      /* negatives with a smaller probability */
-    double group[2] = {0}; /* negatives and positives of the current tie group */
-    double wins = 0;
-    for (size_t i = 0; i < w->n; i++) {
-        double k = weight ? weight[i] : 1;
-        if (!w->tie[i]) {
-            wins += group[1] * (below + group[0] / 2);
-            below += group[0];
-            group[0] = group[1] = 0;
-        }
-        group[w->truth[i]] += k;
-        cells[w->truth[i]][w->guess[i]] += k;
-        loss += k * w->loss[i];
-    }
-    wins += group[1] * (below + group[0] / 2);
-    double tp = cells[1][1], fn = cells[1][0], fp = cells[0][1], tn = cells[0][0];
-    out[0] = (tp + tn) / (double)w->n;
-    out[1] = tp + fp > 0 ? tp / (tp + fp) : tp + fn > 0 ? 0 : NAN;
-    out[2] = ratio(tp, tp + fn);
-    out[3] = ratio(2 * tp, 2 * tp + fp + fn);
-    out[4] = ratio(wins, (tp + fn) * (fp + tn));
-    out[5] = loss / (double)w->n;
-}
-
-static void pass_multi(const struct work *w, const uint32_t *weight, double *counts, double *out)
-{
-    double *hits = counts, *truths = counts + w->n_classes, *guesses = truths + w->n_classes;
-    double right = 0;
-    double loss = 0;
-    memset(counts, 0, 3 * w->n_classes * sizeof *counts);
-    for (size_t i = 0; i < w->n; i++) {
-        double k = weight ? weight[i] : 1;
-        truths[w->truth[i]] += k;
-        guesses[w->guess[i]] += k;
-        if (w->truth[i] == w->guess[i]) {
-            hits[w->truth[i]] += k;
-            right += k;
-        }
-        loss += k * w->loss[i];
-    }
-    double f1 = 0;
-    double present = 0;
-    for (size_t c = 0; c < w->n_classes; c++) {
-        if (truths[c] + guesses[c] > 0) {
-            f1 += 2 * hits[c] / (truths[c] + guesses[c]);
-            present++;
-        }
-    }
-    out[0] = right / (double)w->n;
-    out[1] = ratio(f1, present);
-    out[2] = loss / (double)w->n;
-}
-
-static void pass_regression(const struct work *w, const uint32_t *weight, double *out)
-{
-    double squares = 0;
-    double absolute = 0;
-    double sum = 0;
-    double sum2 = 0;
-    double n = (double)w->n;
-    for (size_t i = 0; i < w->n; i++) {
-        double k = weight ? weight[i] : 1;
-        squares += k * w->loss[i] * w->loss[i];
-        absolute += k * fabs(w->loss[i]);
-        sum += k * w->value[i];
-        sum2 += k * w->value[i] * w->value[i];
-    }
-    double spread = sum2 - sum * sum / n;
-    if (!(spread > SPREAD_NOISE * sum2)) {
-        spread = 0; /* a replicate that drew one value only: what is left is rounding */
-    }
-    out[0] = sqrt(squares / n);
-    out[1] = absolute / n;
-    out[2] = spread > 0 ? 1 - squares / spread : NAN;
-}
-
-static void pass(const struct work *w, const uint32_t *weight, size_t chunk, double *out)
-{
-    switch (w->task) {
+    switch (task) {
     case GY_TASK_BINARY:
-        pass_binary(w, weight, out);
-        return;
+        *ret_n = sizeof g_binary / sizeof g_binary[0];
+        return g_binary;
     case GY_TASK_MULTICLASS:
-        pass_multi(w, weight, w->per_class + chunk * 3 * w->n_classes, out);
-        return;
+        *ret_n = sizeof g_multi / sizeof g_multi[0];
+        return g_multi;
     case GY_TASK_REGRESSION:
-        pass_regression(w, weight, out);
-        return;
+        *ret_n = sizeof g_regression / sizeof g_regression[0];
+        return g_regression;
     }
+    *ret_n = 0;
+    return NULL;
 }
 
-/* ---- replicates ---- */
-
-static void run_chunk(void *ctx, size_t chunk)
+bool gy_metric_lower_is_better(const char *name)
 {
-    const struct work *w = ctx;
-    uint32_t *weight = w->weights + chunk * w->n;
-    double out[GY_METRICS_MAX];
-    for (size_t b = chunk; b < w->replicates; b += CHUNKS) {
-        struct gy_rng r;
-        gy_rng_init_stream(&r, w->seed, b);
-        memset(weight, 0, w->n * sizeof *weight);
-        for (size_t i = 0; i < w->n; i++) {
-            weight[gy_rng_below(&r, w->n)]++;
-        }
-        pass(w, weight, chunk, out);
-        for (size_t m = 0; m < w->n_metrics; m++) {
-            w->results[m * w->replicates + b] = out[m];
+    static const char *const lower[] = {"log_loss", "rmse", "mae", "mape", "deviance", "brier"};
+    for (size_t i = 0; i < sizeof lower / sizeof lower[0]; i++) {
+        if (strcmp(name, lower[i]) == 0) {
+            return true;
         }
     }
+    return false;
 }
 
-static int compare_doubles(const void *a, const void *b)
+double gy_metric_gain(const char *name, double a, double b)
 {
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x > y) - (x < y);
+    if (strcmp(name, "me") == 0) {
+        return fabs(b) - fabs(a);
+    }
+    return gy_metric_lower_is_better(name) ? b - a : a - b;
 }
 
-/* Linear between the neighbours, as numpy.percentile. */
-static double quantile(const double *sorted, size_t n, double q)
+/* Room for n_values x replicates results; NULL when there are no replicates. */
+static gy_status new_results(size_t n_values, size_t replicates, double **ret, struct gy_err *err)
 {
-    double at = q * (double)(n - 1);
-    size_t i = (size_t)at;
-    double next = i + 1 < n ? sorted[i + 1] : sorted[i];
-    return sorted[i] + (at - (double)i) * (next - sorted[i]);
+    if (replicates > GY_METRICS_MAX_REPLICATES) {
+        return gy_err_set(err, GY_E_INVALID, "more than %d replicates", GY_METRICS_MAX_REPLICATES);
+    }
+    *ret = NULL;
+    if (replicates > 0) {
+        *ret = gy_doubles_new(replicates, n_values);
+    }
+    return *ret || replicates == 0 ? GY_OK
+                                   : gy_err_set(err, GY_E_NOMEM, "%zu replicates", replicates);
 }
 
-/* Replicates in which the metric is not defined are left out; without half of them there is no
- * interval. */
-static void interval(double *v, size_t n, struct gy_metric *m)
+/* Of row i of the results. */
+static void interval_of(double *results, size_t i, size_t replicates, double *ret_low,
+                        double *ret_high)
 {
-    size_t kept = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (!isnan(v[i])) {
-            v[kept++] = v[i];
-        }
-    }
-    m->low = m->high = NAN;
-    if (kept * 2 >= n && kept > 0) {
-        qsort(v, kept, sizeof *v, compare_doubles);
-        m->low = quantile(v, kept, 0.025);
-        m->high = quantile(v, kept, 0.975);
+    *ret_low = *ret_high = NAN;
+    if (replicates > 0) {
+        gy_bootstrap_interval(results + i * replicates, replicates, ret_low, ret_high);
     }
 }
 
-/* ---- preparing ---- */
-
-struct ranked {
-    double p;
-    uint32_t row;
-};
-
-static int by_probability(const void *a, const void *b)
-{
-    const struct ranked *x = a;
-    const struct ranked *y = b;
-    if (x->p != y->p) {
-        return x->p < y->p ? -1 : 1;
-    }
-    return (x->row > y->row) - (x->row < y->row);
-}
-
-/* scikit-learn's clipping. */
-static double log_loss(double p)
-{
-    return -log(p < DBL_EPSILON ? DBL_EPSILON : p > 1 - DBL_EPSILON ? 1 - DBL_EPSILON : p);
-}
-
-static gy_status prepare_binary(const struct gy_scored *s, struct work *w, struct gy_err *err)
-{
-    GY_AUTO(gy_free) char *room = gy_reallocarray(NULL, s->n_rows, sizeof(struct ranked));
-    if (!room) {
-        return gy_err_set(err, GY_E_NOMEM, "metrics of %zu rows", s->n_rows);
-    }
-    struct ranked *order = (struct ranked *)(void *)room;
-    for (size_t i = 0; i < s->n_rows; i++) {
-        order[i] = (struct ranked){.p = s->out[i], .row = (uint32_t)i};
-    }
-    qsort(order, s->n_rows, sizeof *order, by_probability);
-    for (size_t i = 0; i < s->n_rows; i++) {
-        double p = order[i].p;
-        w->truth[i] = s->truth[order[i].row] > 0.5;
-        w->guess[i] = p >= s->threshold;
-        w->tie[i] = i > 0 && p == order[i - 1].p;
-        w->loss[i] = log_loss(w->truth[i] ? p : 1 - p);
-    }
-    return GY_OK;
-}
-
-static void prepare_multi(const struct gy_scored *s, struct work *w)
-{
-    for (size_t i = 0; i < s->n_rows; i++) {
-        const double *p = s->out + i * s->n_classes;
-        uint32_t best = 0;
-        for (uint32_t c = 1; c < s->n_classes; c++) {
-            best = p[c] > p[best] ? c : best;
-        }
-        w->truth[i] = (uint32_t)s->truth[i];
-        w->guess[i] = best;
-        w->loss[i] = log_loss(p[w->truth[i]]);
-    }
-}
-
-static void prepare_regression(const struct gy_scored *s, struct work *w)
-{
-    double sum = 0;
-    for (size_t i = 0; i < s->n_rows; i++) {
-        sum += s->truth[i];
-    }
-    for (size_t i = 0; i < s->n_rows; i++) {
-        w->loss[i] = s->out[i] - s->truth[i];
-        w->value[i] = s->truth[i] - sum / (double)s->n_rows;
-    }
-}
-
-/* One block for all arrays, the widest types first. */
-static gy_status allocate(const struct gy_scored *s, size_t replicates, struct work *w,
-                          struct gy_err *err)
-{
-    size_t n = s->n_rows;
-    size_t chunks = replicates ? CHUNKS : 0;
-    size_t classes = s->task == GY_TASK_MULTICLASS ? s->n_classes : 0;
-    size_t doubles = 2 * n + w->n_metrics * replicates + 3 * classes * (chunks + 1);
-    size_t words = 2 * n + chunks * n;
-    w->memory = gy_calloc(doubles * sizeof(double) + words * sizeof(uint32_t) + n, 1);
-    if (!w->memory) {
-        return gy_err_set(err, GY_E_NOMEM, "metrics of %zu rows", n);
-    }
-    w->loss = (double *)(void *)w->memory;
-    w->value = w->loss + n;
-    w->results = w->value + n;
-    w->per_class = w->results + w->n_metrics * replicates;
-    w->truth = (uint32_t *)(void *)(w->loss + doubles);
-    w->guess = w->truth + n;
-    w->weights = w->guess + n;
-    w->tie = (bool *)(w->weights + chunks * n);
-    return GY_OK;
-}
-
-static gy_status prepare(const struct gy_scored *s, struct work *w, struct gy_err *err)
-{
-    for (size_t i = 0; i < s->n_rows * (s->task == GY_TASK_MULTICLASS ? s->n_classes : 1); i++) {
-        if (isnan(s->out[i])) {
-            return gy_err_set(err, GY_E_INVALID, "a prediction is not a number");
-        }
-    }
-    switch (s->task) {
-    case GY_TASK_BINARY:
-        return prepare_binary(s, w, err);
-    case GY_TASK_MULTICLASS:
-        prepare_multi(s, w);
-        return GY_OK;
-    case GY_TASK_REGRESSION:
-        prepare_regression(s, w);
-        return GY_OK;
-    }
-    return GY_OK;
-}
-
-static void names_of(struct work *w)
-{
-    switch (w->task) {
-    case GY_TASK_BINARY:
-        w->names = g_binary;
-        w->n_metrics = sizeof g_binary / sizeof g_binary[0];
-        return;
-    case GY_TASK_MULTICLASS:
-        w->names = g_multi;
-        w->n_metrics = sizeof g_multi / sizeof g_multi[0];
-        return;
-    case GY_TASK_REGRESSION:
-        w->names = g_regression;
-        w->n_metrics = sizeof g_regression / sizeof g_regression[0];
-        return;
-    }
-}
-
-static bool lower_is_better(const char *name)
-{
-    struct gy_str s = gy_str_c(name);
-    return gy_str_eqc(s, "log_loss") || gy_str_eqc(s, "rmse") || gy_str_eqc(s, "mae");
-}
-
-static void count_cells(const struct work *w, struct gy_metrics *ret)
+static void count_cells(const struct gy_measure *m, struct gy_metrics *ret)
 {
     int64_t *cells[2][2] = {{&ret->tn, &ret->fp}, {&ret->fn, &ret->tp}};
-    for (size_t i = 0; i < w->n; i++) {
-        (*cells[w->truth[i]][w->guess[i]])++;
+    for (size_t i = 0; i < m->n; i++) {
+        (*cells[m->truth[i]][m->guess[i]])++;
     }
+}
+
+/* The metrics of the rows as they are. */
+static gy_status values_of(const struct gy_measure *m, double *out, struct gy_err *err)
+{
+    size_t room = gy_measure_room(m);
+    GY_AUTO(gy_free) char *memory = gy_calloc(room ? room : 1, 1);
+    if (!memory) {
+        return gy_err_set(err, GY_E_NOMEM, "metrics of %zu rows", m->n);
+    }
+    gy_measure_pass(m, m->weight, memory, out);
+    return GY_OK;
 }
 
 gy_status gy_metrics_compute(const struct gy_scored *s, size_t replicates, uint64_t seed,
                              int n_threads, struct gy_metrics *ret, struct gy_err *err)
 {
-    struct work w = {.task = s->task,
-                     .n = s->n_rows,
-                     .n_classes = s->n_classes,
-                     .replicates = replicates,
-                     .seed = seed};
-    if (s->n_rows == 0 || s->n_rows > UINT32_MAX || replicates > GY_METRICS_MAX_REPLICATES) {
-        return gy_err_set(err, GY_E_INVALID, "there are no rows to measure on");
+    GY_AUTO_DONE(gy_measure_done) struct gy_measure m = {0};
+    GY_AUTO(gy_doubles_free) double *results = NULL;
+    double values[GY_METRICS_MAX];
+    GY_TRY(gy_measure_init(s, &m, err));
+    GY_TRY(new_results(m.n_metrics, replicates, &results, err));
+    GY_TRY(values_of(&m, values, err));
+    const struct gy_bootstrap b = {.n_rows = m.n,
+                                   .replicates = replicates,
+                                   .n_values = m.n_metrics,
+                                   .seed = seed,
+                                   .n_threads = n_threads,
+                                   .weight = m.unit ? NULL : m.weight,
+                                   .pass = gy_measure_pass,
+                                   .ctx = &m,
+                                   .room_bytes = gy_measure_room(&m)};
+    GY_TRY(gy_bootstrap_run(&b, results, err));
+    *ret = (struct gy_metrics){.n_rows = s->n_rows, .n = m.n_metrics};
+    for (size_t i = 0; i < m.n_metrics; i++) {
+        struct gy_metric *x = &ret->items[i];
+        x->name = m.names[i];
+        x->value = values[i];
+        x->lower_is_better = gy_metric_lower_is_better(m.names[i]);
+        interval_of(results, i, replicates, &x->low, &x->high);
     }
-    names_of(&w);
-    GY_TRY(allocate(s, replicates, &w, err));
-    gy_status status = prepare(s, &w, err);
-    if (status == GY_OK && replicates > 0) {
-        status = gy_parallel(n_threads, CHUNKS, run_chunk, &w, err);
+    if (s->task == GY_TASK_BINARY) {
+        count_cells(&m, ret);
     }
-    if (status == GY_OK) {
-        double values[GY_METRICS_MAX];
-        pass(&w, NULL, replicates ? CHUNKS : 0, values);
-        *ret = (struct gy_metrics){.n_rows = s->n_rows, .n = w.n_metrics};
-        for (size_t m = 0; m < w.n_metrics; m++) {
-            ret->items[m] = (struct gy_metric){.name = w.names[m],
-                                               .value = values[m],
-                                               .lower_is_better = lower_is_better(w.names[m])};
-            interval(w.results + m * replicates, replicates, &ret->items[m]);
-        }
-        if (s->task == GY_TASK_BINARY) {
-            count_cells(&w, ret);
-        }
-    }
-    gy_free(w.memory);
-    return status;
+    return GY_OK;
 }
 
 const struct gy_metric *gy_metrics_get(const struct gy_metrics *m, struct gy_str name)
@@ -382,4 +152,271 @@ const struct gy_metric *gy_metrics_get(const struct gy_metrics *m, struct gy_str
         }
     }
     return NULL;
+}
+
+/* ---- per class ---- */
+
+void gy_metrics_confusion(const struct gy_scored *s, int64_t *cells)
+{
+    size_t k = s->task == GY_TASK_BINARY ? 2 : s->n_classes;
+    memset(cells, 0, k * k * sizeof *cells);
+    for (size_t i = 0; i < s->n_rows; i++) {
+        cells[(size_t)s->truth[i] * k + gy_scored_guess(s, i)]++;
+    }
+}
+
+/* Sums per class in room, then the three numbers of each. */
+static void pass_classes(const void *ctx, const double *mass, void *room, double *out)
+{
+    const struct gy_measure *m = ctx;
+    size_t k = m->n_classes;
+    double *hits = room, *truths = hits + k, *guesses = truths + k;
+    memset(hits, 0, 3 * k * sizeof *hits);
+    for (size_t i = 0; i < m->n; i++) {
+        truths[m->truth[i]] += mass[i];
+        guesses[m->guess[i]] += mass[i];
+        hits[m->truth[i]] += m->truth[i] == m->guess[i] ? mass[i] : 0;
+    }
+    for (size_t c = 0; c < k; c++) {
+        out[3 * c] = gy_precision_of(hits[c], guesses[c], truths[c]);
+        out[3 * c + 1] = gy_ratio(hits[c], truths[c]);
+        out[3 * c + 2] = gy_ratio(2 * hits[c], truths[c] + guesses[c]);
+    }
+}
+
+static void fill_classes(const struct gy_measure *m, const double *values, double *results,
+                         size_t replicates, struct gy_class_metrics *ret)
+{
+    static const char *const names[] = {"precision", "recall", "f1"};
+    memset(ret, 0, m->n_classes * sizeof *ret);
+    for (size_t i = 0; i < 3 * m->n_classes; i++) {
+        struct gy_class_metrics *c = &ret[i / 3];
+        struct gy_metric *x = i % 3 == 0 ? &c->precision : i % 3 == 1 ? &c->recall : &c->f1;
+        x->name = names[i % 3];
+        x->value = values[i];
+        interval_of(results, i, replicates, &x->low, &x->high);
+    }
+    for (size_t i = 0; i < m->n; i++) {
+        ret[m->truth[i]].support++;
+        ret[m->guess[i]].predicted++;
+    }
+}
+
+gy_status gy_metrics_classes(const struct gy_scored *s, size_t replicates, uint64_t seed,
+                             int n_threads, struct gy_class_metrics *ret, struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_measure_done) struct gy_measure m = {0};
+    GY_AUTO(gy_doubles_free) double *results = NULL;
+    GY_AUTO(gy_doubles_free) double *values = NULL;
+    GY_TRY(gy_measure_init(s, &m, err));
+    m.n_classes = s->task == GY_TASK_BINARY ? 2 : s->n_classes;
+    size_t n_values = 3 * m.n_classes;
+    GY_TRY(new_results(n_values, replicates, &results, err));
+    GY_TRY(new_results(n_values, 2, &values, err)); /* the numbers, then room */
+    pass_classes(&m, m.weight, values + n_values, values);
+    const struct gy_bootstrap b = {.n_rows = m.n,
+                                   .replicates = replicates,
+                                   .n_values = n_values,
+                                   .seed = seed,
+                                   .n_threads = n_threads,
+                                   .weight = m.unit ? NULL : m.weight,
+                                   .pass = pass_classes,
+                                   .ctx = &m,
+                                   .room_bytes = n_values * sizeof(double)};
+    GY_TRY(gy_bootstrap_run(&b, results, err));
+    fill_classes(&m, values, results, replicates, ret);
+    return GY_OK;
+}
+
+/* ---- two models on the same rows ---- */
+
+struct pair {
+    struct gy_measure m[2];
+};
+
+/* Room: the masses in the order of one model's rows, then what its pass needs. */
+static void pass_pair(const void *ctx, const double *mass, void *room, double *out)
+{
+    const struct pair *p = ctx;
+    double *gathered = room;
+    for (size_t k = 0; k < 2; k++) {
+        const struct gy_measure *m = &p->m[k];
+        const double *masses = mass;
+        if (m->task == GY_TASK_BINARY) { /* its rows are sorted */
+            for (size_t i = 0; i < m->n; i++) {
+                gathered[i] = mass[m->rows[i]];
+            }
+            masses = gathered;
+        }
+        gy_measure_pass(m, masses, gathered + m->n, out + k * m->n_metrics);
+    }
+}
+
+static gy_status check_pair(const struct gy_scored *a, const struct gy_scored *b,
+                            struct gy_err *err)
+{
+    bool same = a->task == b->task && a->n_rows == b->n_rows && a->n_classes == b->n_classes &&
+                a->deviance_power == b->deviance_power && !a->weight == !b->weight;
+    for (size_t i = 0; same && i < a->n_rows; i++) {
+        same = a->truth[i] == b->truth[i] && (!a->weight || a->weight[i] == b->weight[i]);
+    }
+    return same ? GY_OK
+                : gy_err_set(err, GY_E_INVALID,
+                             "two models are compared on the same rows with the same truth only");
+}
+
+static double better_share(const char *name, const double *a, const double *b, size_t n)
+{
+    double wins = 0;
+    double told = 0;
+    for (size_t i = 0; i < n; i++) {
+        double gain = gy_metric_gain(name, a[i], b[i]);
+        if (!isnan(gain)) {
+            wins += gain > 0 ? 1 : gain == 0 ? 0.5 : 0;
+            told++;
+        }
+    }
+    return gy_ratio(wins, told);
+}
+
+/* Row i of the results becomes a - b. */
+static void take_difference(double *results, size_t i, size_t n_metrics, size_t replicates,
+                            struct gy_difference *d)
+{
+    double *a = results + i * replicates;
+    const double *b = results + (n_metrics + i) * replicates;
+    d->better = better_share(d->name, a, b, replicates);
+    for (size_t k = 0; k < replicates; k++) {
+        a[k] -= b[k];
+    }
+    gy_bootstrap_interval(a, replicates, &d->low, &d->high);
+}
+
+static void fill_pair(const struct gy_measure *m, const double *a, const double *b, double *results,
+                      size_t replicates, struct gy_paired *ret)
+{
+    *ret = (struct gy_paired){.n_rows = m->n, .n = m->n_metrics};
+    for (size_t i = 0; i < m->n_metrics; i++) {
+        struct gy_difference *d = &ret->items[i];
+        *d = (struct gy_difference){.name = m->names[i],
+                                    .a = a[i],
+                                    .b = b[i],
+                                    .difference = a[i] - b[i],
+                                    .low = NAN,
+                                    .high = NAN,
+                                    .better = NAN,
+                                    .lower_is_better = gy_metric_lower_is_better(m->names[i])};
+        if (replicates > 0) {
+            take_difference(results, i, m->n_metrics, replicates, d);
+        }
+    }
+}
+
+static gy_status compare(struct pair *p, const struct gy_scored *a, size_t replicates,
+                         uint64_t seed, int n_threads, struct gy_paired *ret, struct gy_err *err)
+{
+    GY_AUTO(gy_doubles_free) double *results = NULL;
+    double values[2][GY_METRICS_MAX];
+    size_t n_values = 2 * p->m[0].n_metrics;
+    GY_TRY(new_results(n_values, replicates, &results, err));
+    GY_TRY(values_of(&p->m[0], values[0], err));
+    GY_TRY(values_of(&p->m[1], values[1], err));
+    const struct gy_bootstrap b = {.n_rows = a->n_rows,
+                                   .replicates = replicates,
+                                   .n_values = n_values,
+                                   .seed = seed,
+                                   .n_threads = n_threads,
+                                   .weight = a->weight,
+                                   .pass = pass_pair,
+                                   .ctx = p,
+                                   .room_bytes =
+                                       a->n_rows * sizeof(double) + gy_measure_room(&p->m[0])};
+    GY_TRY(gy_bootstrap_run(&b, results, err));
+    fill_pair(&p->m[0], values[0], values[1], results, replicates, ret);
+    return GY_OK;
+}
+
+gy_status gy_metrics_paired(const struct gy_scored *a, const struct gy_scored *b, size_t replicates,
+                            uint64_t seed, int n_threads, struct gy_paired *ret, struct gy_err *err)
+{
+    struct pair p = {0};
+    GY_TRY(check_pair(a, b, err));
+    gy_status status = gy_measure_init(a, &p.m[0], err);
+    if (status == GY_OK) {
+        status = gy_measure_init(b, &p.m[1], err);
+    }
+    if (status == GY_OK) {
+        status = compare(&p, a, replicates, seed, n_threads, ret, err);
+    }
+    gy_measure_done(&p.m[0]);
+    gy_measure_done(&p.m[1]);
+    return status;
+}
+
+/* ---- k folds ---- */
+
+/* The 97.5 % quantile of Student's t. */
+static double t_quantile(size_t df)
+{
+    static const double t[] = {
+        12.7062047361747, 4.30265272974946, 3.18244630528371, 2.77644510519779, 2.57058183563631,
+        2.44691185114497, 2.36462425159278, 2.30600413520417, 2.26215716279820, 2.22813885198627,
+        2.20098516009164, 2.17881282966723, 2.16036865646279, 2.14478668791780, 2.13144954555978,
+        2.11990529922125, 2.10981557783332, 2.10092204024104, 2.09302405440831, 2.08596344726586};
+    const double z = 1.95996398454005;
+    double v = (double)df;
+    if (df <= sizeof t / sizeof t[0]) {
+        return t[df - 1];
+    }
+    /* Cornish and Fisher 1960: right to 1e-5 from 20 degrees of freedom on. */
+    return z + (z * z * z + z) / (4 * v) + (5 * pow(z, 5) + 16 * pow(z, 3) + 3 * z) / (96 * v * v);
+}
+
+static struct gy_fold_metric over_folds(const struct gy_metrics *folds, size_t n, size_t item)
+{
+    const struct gy_metric *first = &folds[0].items[item];
+    struct gy_fold_metric r = {.name = first->name,
+                               .lower_is_better = first->lower_is_better,
+                               .min = first->value,
+                               .max = first->value};
+    double k = (double)n;
+    double squares = 0;
+    for (size_t i = 0; i < n; i++) {
+        double v = folds[i].items[item].value;
+        r.mean += v / k;
+        r.min = v < r.min ? v : r.min;
+        r.max = v > r.max ? v : r.max;
+    }
+    for (size_t i = 0; i < n; i++) {
+        double d = folds[i].items[item].value - r.mean;
+        squares += d * d;
+    }
+    r.sd = sqrt(squares / (k - 1));
+    double half = t_quantile(n - 1) * r.sd * sqrt(1 / k + 1 / (k - 1));
+    r.low = r.mean - half;
+    r.high = r.mean + half;
+    if (isnan(r.mean)) {
+        r.min = r.max = NAN;
+    }
+    return r;
+}
+
+gy_status gy_metrics_folds(const struct gy_metrics *folds, size_t n, struct gy_folds *ret,
+                           struct gy_err *err)
+{
+    *ret = (struct gy_folds){.n_folds = n};
+    if (n < 2) {
+        return gy_err_set(err, GY_E_INVALID, "%zu fold: at least two are needed", n);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (folds[i].n != folds[0].n || folds[i].items[0].name != folds[0].items[0].name) {
+            return gy_err_set(err, GY_E_INVALID, "the folds have other metrics");
+        }
+        ret->n_rows += folds[i].n_rows;
+    }
+    ret->n = folds[0].n;
+    for (size_t m = 0; m < ret->n; m++) {
+        ret->items[m] = over_folds(folds, n, m);
+    }
+    return GY_OK;
 }

@@ -224,6 +224,7 @@ static gy_status type_column(const struct loader *l, size_t index)
     }
     if (known) {
         c->required = known->required;
+        c->is_protected = known->role == GY_ROLE_PROTECTED;
         c->has_range = known->has_min && known->has_max;
         c->min = known->min;
         c->max = known->max;

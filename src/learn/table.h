@@ -21,6 +21,7 @@ struct gy_table_column {
     bool numeric;  /* every value that is there is a number (or the schema says int, float, bool) */
     bool integer;  /* whole numbers only (or the schema says int) */
     bool required; /* by the schema */
+    bool is_protected; /* by the schema: its role */
     bool has_range;
     double min, max;     /* the schema's bounds */
     double *num;         /* numeric: n_rows */

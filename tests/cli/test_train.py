@@ -58,7 +58,8 @@ def test_train_tells_what_it_did(patients, tmp_path):
     answer = train(tmp_path, patients, "--out", "models/a", "--experiment", "sepsis")
     assert answer["rows"]["train"] + answer["rows"]["held_out"] == 1500
     assert answer["rows"]["held_out"] == sum(held_out_of(patients, 7, 0.3333))
-    assert set(answer["metrics"]) == {"accuracy", "precision", "recall", "f1", "auc", "log_loss"}
+    assert set(answer["metrics"]) == {"accuracy", "precision", "recall", "f1", "auc", "log_loss", "average_precision", "brier",
+                                      "balanced_accuracy", "mcc", "recall_at_precision_90"}
     for metric in answer["metrics"].values():
         assert metric["low"] <= metric["value"] <= metric["high"]
     assert sum(answer["confusion"].values()) == answer["rows"]["held_out"]
