@@ -17,8 +17,9 @@ struct gy_predlog_recovery {
     uint64_t records; /* drained from rings */
     uint64_t rings, segments, holes, bad;
 };
-/* Seal segments that were left open, then drain and remove all rings of this log folder. Nobody
- * else may have the log open (the server's lock sees to that). */
+/* Finish the record that a killed flusher was writing, seal segments that were left open, then
+ * drain and remove all rings of this log folder. Nobody else may have the log open (the server's
+ * lock sees to that). */
 GY_CHECKED gy_status gy_predlog_recover(const char *dir, const char *ring_dir,
                                         struct gy_predlog_recovery *ret, struct gy_err *err);
 

@@ -100,6 +100,10 @@ void gy_segment_name(const unsigned char boot[16], uint32_t ring, uint32_t numbe
  * IO, NOSPACE, NOMEM. */
 GY_CHECKED gy_status gy_segment_seal(const char *path, struct gy_segment_info *ret,
                                      struct gy_err *err);
+/* What gy_segment_seal would say of it, without an index being written. Fails: CORRUPT (not a
+ * segment), IO. */
+GY_CHECKED gy_status gy_segment_scan(const char *path, struct gy_segment_info *ret,
+                                     struct gy_err *err);
 /* Read the header of the index of the segment `path`. NOTFOUND: not sealed. CORRUPT: seal again. */
 GY_CHECKED gy_status gy_segment_sealed(const char *path, struct gy_segment_info *ret,
                                        struct gy_err *err);

@@ -25,6 +25,76 @@ gy_status gy_predlog_key(const char *dir, char out[17], struct gy_err *err)
     return GY_OK;
 }
 
+/* ---- what a process was writing when it was killed ---- */
+
+/* The last segment of a ring, left open, and the bytes behind its last good record. */
+struct torn {
+    const char *path;
+    int fd;
+    uint64_t after; /* number of that record, 0: there is none */
+    uint64_t at, n; /* where these bytes begin, how many they are */
+    bool compared;
+    bool finished;
+};
+
+static gy_status is_beginning(const struct torn *t, const char *frame, bool *ret,
+                              struct gy_err *err)
+{
+    char have[4096];
+    *ret = true;
+    for (uint64_t at = 0; *ret && at < t->n;) {
+        uint64_t want = t->n - at < sizeof have ? t->n - at : sizeof have;
+        ssize_t got = pread(t->fd, have, (size_t)want, (off_t)(t->at + at));
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got <= 0) {
+            return gy_err_sys(err, got < 0 ? errno : EIO, "reading %s", t->path);
+        }
+        *ret = memcmp(have, frame + at, (size_t)got) == 0;
+        at += (uint64_t)got;
+    }
+    return GY_OK;
+}
+
+/* Only the first record that the segment does not have can be the one that was torn: a later one
+ * would make those before it look as if they had been drained. */
+static gy_status finish_frame(void *ctx, const char *frame, size_t n, struct gy_err *err)
+{
+    struct torn *t = ctx;
+    unsigned char id[16];
+    uint64_t seq;
+    gy_record_peek(frame, id, &seq);
+    if (t->compared || seq <= t->after) {
+        return GY_OK;
+    }
+    t->compared = true;
+    bool begins = t->n < n;
+    if (begins) {
+        GY_TRY(is_beginning(t, frame, &begins, err));
+    }
+    if (begins) {
+        GY_TRY(gy_predlog_write_all(t->fd, frame + t->n, n - t->n, err));
+        t->finished = true;
+    }
+    return GY_OK;
+}
+
+static gy_status finish_segment(struct gy_ring *ring, struct torn *t, struct gy_err *err)
+{
+    uint64_t bad; /* counted when the ring is drained */
+    t->fd = open(t->path, O_RDWR | O_APPEND | O_CLOEXEC);
+    if (t->fd < 0) {
+        return gy_err_sys(err, errno, "open %s", t->path);
+    }
+    gy_status st = gy_ring_each(ring, finish_frame, t, &bad, err);
+    if (st == GY_OK && t->finished && fdatasync(t->fd) != 0) {
+        st = gy_err_sys(err, errno, "syncing %s", t->path); /* the ring goes after this */
+    }
+    (void)close(t->fd);
+    return st;
+}
+
 /* ---- segments left open ---- */
 
 struct sealing {
@@ -125,6 +195,38 @@ static gy_status drain_frame(void *ctx, const char *frame, size_t n, struct gy_e
     return gy_buf_check(&d->out, "a ring of the prediction log", err);
 }
 
+/* SIGKILL can end a write(2) half-way: then the segment ends in a piece of a record which the ring
+ * still has whole. To drain it into the next segment would lose nothing, but the piece would be
+ * damage for ever, to every reader, where there is none. So the write is carried on where it
+ * stopped, before the segment is sealed: a reader that stands at the piece sees its rest come. A
+ * piece that is not the beginning of that record is damage, and stays. */
+static gy_status finish_torn(const char *dir, struct gy_ring *ring,
+                             struct gy_predlog_recovery *found, struct gy_err *err)
+{
+    struct last last = {.boot = gy_ring_boot(ring), .ring = gy_ring_number(ring), .dir = dir};
+    char name[128];
+    char path[GY_MAX_PATH];
+    struct gy_segment_info info;
+    GY_TRY(gy_dir_each(dir, find_last, &last, err));
+    gy_segment_name(last.boot, last.ring, last.number, ".seg", name);
+    GY_TRY(gy_path_join(path, sizeof path, dir, name, err));
+    if (!last.any || gy_segment_sealed(path, &info, NULL) == GY_OK ||
+        gy_segment_scan(path, &info, NULL) != GY_OK) {
+        return GY_OK; /* what can not be read is told when it is sealed */
+    }
+    int64_t size = gy_file_size(path);
+    if (size <= (int64_t)info.bytes) {
+        return GY_OK;
+    }
+    struct torn t = {.path = path,
+                     .after = info.records ? info.last_seq : last.seq,
+                     .at = info.bytes,
+                     .n = (uint64_t)size - info.bytes};
+    GY_TRY(finish_segment(ring, &t, err));
+    found->records += t.finished;
+    return GY_OK;
+}
+
 static gy_status write_segment(const char *path, const struct gy_ring *ring, uint32_t number,
                                struct gy_str records, struct gy_err *err)
 {
@@ -175,14 +277,33 @@ struct rings {
     struct gy_predlog_recovery *found;
 };
 
+static bool is_ring(const struct rings *r, const char *name, bool is_dir)
+{
+    struct gy_str s = gy_str_c(name);
+    return !is_dir && gy_str_starts(s, gy_str_c(r->prefix)) && gy_str_ends(s, GY_STR(".ring"));
+}
+
+static gy_status finish_ring(void *ctx, const char *name, bool is_dir, struct gy_err *err)
+{
+    struct rings *r = ctx;
+    char path[GY_MAX_PATH];
+    if (!is_ring(r, name, is_dir)) {
+        return GY_OK;
+    }
+    GY_TRY(gy_path_join(path, sizeof path, r->ring_dir, name, err));
+    GY_AUTO(gy_ring_close) struct gy_ring *ring = NULL;
+    /* One that can not be read is told when it is drained. */
+    return gy_ring_open(path, &ring, NULL) == GY_OK ? finish_torn(r->dir, ring, r->found, err)
+                                                    : GY_OK;
+}
+
 static gy_status recover_ring(void *ctx, const char *name, bool is_dir, struct gy_err *err)
 {
     struct rings *r = ctx;
-    struct gy_str s = gy_str_c(name);
-    if (is_dir || !gy_str_starts(s, gy_str_c(r->prefix)) || !gy_str_ends(s, GY_STR(".ring"))) {
+    char path[GY_MAX_PATH];
+    if (!is_ring(r, name, is_dir)) {
         return GY_OK;
     }
-    char path[GY_MAX_PATH];
     GY_TRY(gy_path_join(path, sizeof path, r->ring_dir, name, err));
     GY_AUTO(gy_ring_close) struct gy_ring *ring = NULL;
     struct gy_err why = GY_ERR_INIT;
@@ -208,23 +329,30 @@ static gy_status recover_ring(void *ctx, const char *name, bool is_dir, struct g
     return unlink(path) == 0 ? GY_OK : gy_err_sys(err, errno, "unlink %s", path);
 }
 
-static gy_status recover_rings_in(const char *dir, const char *ring_dir,
-                                  struct gy_predlog_recovery *found, struct gy_err *err)
+static gy_status each_ring_in(const char *dir, const char *ring_dir, gy_dir_fn fn,
+                              struct gy_predlog_recovery *found, struct gy_err *err)
 {
     struct rings r = {.dir = dir, .ring_dir = ring_dir, .found = found};
     char key[17];
     GY_TRY(gy_predlog_key(dir, key, err));
     (void)snprintf(r.prefix, sizeof r.prefix, GY_RING_PREFIX "%s-", key);
-    return gy_path_is_dir(ring_dir) ? gy_dir_each(ring_dir, recover_ring, &r, err) : GY_OK;
+    return gy_path_is_dir(ring_dir) ? gy_dir_each(ring_dir, fn, &r, err) : GY_OK;
+}
+
+static gy_status each_ring(const char *dir, const char *ring_dir, gy_dir_fn fn,
+                           struct gy_predlog_recovery *found, struct gy_err *err)
+{
+    GY_TRY(each_ring_in(dir, ring_dir ? ring_dir : GY_RING_DIR, fn, found, err));
+    return each_ring_in(dir, dir, fn, found, err); /* where there was no tmpfs */
 }
 
 gy_status gy_predlog_recover(const char *dir, const char *ring_dir, struct gy_predlog_recovery *ret,
                              struct gy_err *err)
 {
     struct sealing s = {dir, ret};
+    GY_TRY(each_ring(dir, ring_dir, finish_ring, ret, err));
     GY_TRY(gy_dir_each(dir, seal_one, &s, err));
-    GY_TRY(recover_rings_in(dir, ring_dir ? ring_dir : GY_RING_DIR, ret, err));
-    GY_TRY(recover_rings_in(dir, dir, ret, err)); /* where there was no tmpfs */
+    GY_TRY(each_ring(dir, ring_dir, recover_ring, ret, err));
     if (ret->rings) {
         gy_log(GY_LOG_INFO, "predlog", "recovered rings", GY_KV_I("rings", ret->rings),
                GY_KV_I("records", ret->records), GY_KV_I("bad", ret->bad));

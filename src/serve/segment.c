@@ -127,6 +127,7 @@ static void count_record(struct gy_segment_info *info, uint64_t seq)
     info->records++;
 }
 
+/* entries MAY be NULL: only info is wanted. */
 static gy_status scan_segment(const struct mapped *m, struct gy_segment_info *info,
                               struct gy_buf *entries)
 {
@@ -142,11 +143,21 @@ static gy_status scan_segment(const struct mapped *m, struct gy_segment_info *in
         gy_record_peek(m->p + at, e.id, &seq);
         e.offset = at;
         count_record(info, seq);
-        gy_buf_add_bytes(entries, &e, sizeof e);
+        if (entries) {
+            gy_buf_add_bytes(entries, &e, sizeof e);
+        }
         at += bytes;
         info->bytes = at;
     }
-    return entries->failed;
+    return entries ? entries->failed : GY_OK;
+}
+
+gy_status gy_segment_scan(const char *path, struct gy_segment_info *ret, struct gy_err *err)
+{
+    GY_AUTO_DONE(mapped_done) struct mapped m = {0};
+    GY_TRY(map_segment(path, &m, err));
+    *ret = (struct gy_segment_info){0};
+    return scan_segment(&m, ret, NULL);
 }
 
 static gy_status index_path(const char *path, char out[GY_MAX_PATH], struct gy_err *err)

@@ -316,6 +316,7 @@ static void test_killed_writer(void **state)
         struct gy_predlog_stats stats;
         gy_predlog_get_stats(l, &stats);
         assert_int_equal(stats.holes, 0);
+        assert_int_equal(stats.bad, 0); /* also when it was killed within a write */
         gy_predlog_close(l);
         size_t found = count_all(f) - before;
         assert_true(found == n || found == n + 1); /* one more: appended, not yet acknowledged */

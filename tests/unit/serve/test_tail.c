@@ -5,11 +5,13 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "base/id.h"
-#include "serve/predlog.h"
+#include "serve/predlog_internal.h"
+#include "serve/ring.h"
 #include "serve/tail.h"
 #include "unit.h"
 #include "log_record.h"
@@ -85,6 +87,16 @@ static gy_status see(void *ctx, const struct gy_log_place *place, const struct g
     }
     s->times[r->latency_ns]++;
     s->n++;
+    return GY_OK;
+}
+
+static gy_status count_one(void *ctx, const struct gy_log_place *place, const struct gy_record *r,
+                           struct gy_err *err)
+{
+    (void)place;
+    (void)r;
+    (void)err;
+    ++*(size_t *)ctx;
     return GY_OK;
 }
 
@@ -218,6 +230,96 @@ static void test_killed_servers(void **state)
         memset(s->last, 0, sizeof s->last); /* numbers begin again with each boot */
     }
     struct gy_tail_stats stats;
+    gy_log_cursor_stats(c, &stats);
+    assert_int_equal(stats.holes, 0);
+    assert_int_equal(stats.bad, 0);
+    gy_log_cursor_free(c);
+    gy_free(s);
+    assert_int_equal(munmap(written, sizeof *written), 0);
+}
+
+/* A server whose segment can not get longer than this: the write that would go further stops there,
+ * and the next one kills it (SIGXFSZ), so its file ends at exactly that byte. *written counts its
+ * records on from `first`. */
+static void server_killed_at(struct fixture *f, rlim_t bytes, uint32_t first, atomic_uint *written)
+{
+    int status;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        const struct rlimit file = {bytes, bytes};
+        const struct rlimit core = {0, 0};
+        struct gy_uuid_gen gen;
+        struct gy_predlog *l = open_log(f);
+        if (gy_uuid_gen_init(&gen, NULL) != GY_OK || setrlimit(RLIMIT_CORE, &core) != 0 ||
+            setrlimit(RLIMIT_FSIZE, &file) != 0 || signal(SIGXFSZ, SIG_DFL) == SIG_ERR) {
+            _exit(1);
+        }
+        for (uint32_t i = first; i < first + 20; i++) {
+            append(l, &gen, 0, i);
+            atomic_store(written, i + 1);
+        }
+        GY_IGNORE(gy_predlog_flush(l, false, NULL)); /* it does not come back */
+        _exit(1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGXFSZ);
+}
+
+/* The piece of a record at the end of a segment, whose whole the ring still has, is no damage. */
+static void test_killed_within_a_write(void **state)
+{
+    struct fixture *f = *state;
+    struct gy_log_cursor *c = new_cursor(f);
+    struct seen *s = gy_calloc(1, sizeof *s);
+    atomic_uint *written =
+        mmap(NULL, sizeof *written, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(written != MAP_FAILED);
+    const struct gy_record one = log_record(&f->gen, 0);
+    const rlim_t bytes = gy_record_frame_bytes(&one);
+    const rlim_t cuts[] = {0, 1, 7, 8, 9, 40, bytes / 2, bytes - 1};
+    const size_t n_cuts = sizeof cuts / sizeof cuts[0];
+    struct gy_predlog_stats log;
+    struct gy_tail_stats stats;
+    for (size_t i = 0; i < 4 * n_cuts; i++) {
+        /* Within the segment's header, and behind 0, 1 and 10 whole records. */
+        static const rlim_t whole[] = {0, 0, 1, 10};
+        rlim_t cut = cuts[i % n_cuts];
+        uint32_t first = (uint32_t)s->n;
+        atomic_store(written, first);
+        server_killed_at(f,
+                         i < n_cuts ? cut * (GY_SEGMENT_HEADER - 1) / (bytes - 1)
+                                    : GY_SEGMENT_HEADER + whole[i / n_cuts] * bytes + cut,
+                         first, written);
+        if (i % 2) {
+            read_on(c, s, 100); /* it stands at the piece when the rest comes */
+        }
+        if (i % 3 == 0) {
+            c = reopen(f, c);
+        }
+        struct gy_predlog *l = open_log(f);
+        gy_predlog_get_stats(l, &log);
+        assert_int_equal(log.holes, 0);
+        assert_int_equal(log.bad, 0);
+        gy_predlog_close(l);
+        memset(s->last, 0, sizeof s->last);
+        read_on(c, s, 100);
+        /* One more: appended, and killed before it was counted. */
+        assert_true(s->n == atomic_load(written) || s->n == atomic_load(written) + 1);
+        assert_true(s->n > first);
+        assert_all_once(s, s->n);
+        memset(s->last, 0, sizeof s->last);
+        gy_log_cursor_stats(c, &stats);
+        assert_int_equal(stats.holes, 0);
+        assert_int_equal(stats.bad, 0);
+    }
+    gy_log_cursor_free(c);
+    c = new_cursor(f); /* nor to those that come later */
+    size_t given = 0;
+    size_t n;
+    assert_int_equal(gy_log_tail(c, MAX_SEEN, count_one, &given, &n, NULL), GY_OK);
+    assert_int_equal(given, s->n);
     gy_log_cursor_stats(c, &stats);
     assert_int_equal(stats.holes, 0);
     assert_int_equal(stats.bad, 0);
@@ -372,6 +474,92 @@ static void test_damage_and_holes(void **state)
     gy_log_cursor_free(c);
 }
 
+/* What a killed server leaves: a segment with records 0..4 and a piece of 5, and a ring with
+ * records from..9. */
+static void leave_torn(struct fixture *f, uint32_t from, uint32_t flipped_bit)
+{
+    char key[17];
+    char text[GY_UUID_TEXT];
+    char path[256];
+    char bytes[4096];
+    size_t n;
+    struct gy_ring *ring = NULL;
+    assert_int_equal(gy_dir_make(f->dir, NULL), GY_OK);
+    assert_int_equal(gy_predlog_key(f->dir, key, NULL), GY_OK);
+    gy_uuid_text(boot, text);
+    (void)snprintf(path, sizeof path, "%s/" GY_RING_PREFIX "%s-%s-00.ring", f->rings, key, text);
+    assert_int_equal(gy_ring_create(path, boot, 0, 64 * GY_KIB, &ring, NULL), GY_OK);
+    for (uint32_t i = 0; i < 10; i++) {
+        if (i == from) {
+            (void)gy_ring_peek(ring, &n);
+            gy_ring_consume(ring, n);
+        }
+        struct gy_record r = log_record(&f->gen, i);
+        assert_true(gy_ring_append(ring, &r));
+        if (i == 5) {
+            const char *run = gy_ring_peek(ring, &n);
+            assert_true(n <= sizeof bytes);
+            memcpy(bytes, run, n);
+            n = n / 6 * 5 + 40;
+            bytes[n - 1] ^= (char)flipped_bit;
+            make_segment(f, 0, bytes, n);
+        }
+    }
+    gy_ring_close(ring);
+}
+
+/* The next server has started: what readers and it count then. */
+static void recover_torn(struct fixture *f, struct seen *s, uint64_t bad, uint64_t holes)
+{
+    struct gy_log_cursor *c = new_cursor(f);
+    read_on(c, s, 100);
+    struct gy_predlog *l = open_log(f);
+    struct gy_predlog_stats log;
+    gy_predlog_get_stats(l, &log);
+    assert_int_equal(log.bad, bad);
+    gy_predlog_close(l);
+    read_on(c, s, 100);
+    struct gy_tail_stats stats;
+    gy_log_cursor_stats(c, &stats);
+    assert_int_equal(stats.bad, bad);
+    assert_int_equal(stats.holes, holes);
+    gy_log_cursor_free(c);
+}
+
+static void test_torn_end_is_finished(void **state)
+{
+    struct fixture *f = *state;
+    struct seen s = {0};
+    char path[256];
+    struct gy_segment_info info;
+    leave_torn(f, 0, 0);
+    recover_torn(f, &s, 0, 0);
+    assert_all_once(&s, 10);
+    segment_file(f, 0, ".seg", path);
+    assert_int_equal(gy_segment_sealed(path, &info, NULL), GY_OK);
+    assert_int_equal(info.records, 6);
+    assert_int_equal(info.bad, 0);
+}
+
+static void test_torn_end_that_is_damaged(void **state)
+{
+    struct fixture *f = *state;
+    struct seen s = {0};
+    leave_torn(f, 0, 1); /* the piece is not the beginning of what the ring has */
+    recover_torn(f, &s, 1, 0);
+    assert_all_once(&s, 10);
+}
+
+static void test_torn_end_that_is_lost(void **state)
+{
+    struct fixture *f = *state;
+    struct seen s = {0};
+    leave_torn(f, 7, 0); /* the ring does not have 5, and 6 is nowhere */
+    recover_torn(f, &s, 1, 2);
+    static const uint8_t want[10] = {1, 1, 1, 1, 1, 0, 0, 1, 1, 1};
+    assert_memory_equal(s.times, want, sizeof want);
+}
+
 static void test_sealed_and_grown_between_calls(void **state)
 {
     struct fixture *f = *state;
@@ -489,16 +677,6 @@ static void test_marks(void **state)
     gy_log_marks_done(&low);
 }
 
-static gy_status count_one(void *ctx, const struct gy_log_place *place, const struct gy_record *r,
-                           struct gy_err *err)
-{
-    (void)place;
-    (void)r;
-    (void)err;
-    ++*(size_t *)ctx;
-    return GY_OK;
-}
-
 static gy_status tortured(void *ctx, struct gy_err *err)
 {
     struct fixture *f = ctx;
@@ -528,10 +706,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_nothing_there, setup, teardown),
         cmocka_unit_test_setup_teardown(test_live_log_each_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_killed_servers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_killed_within_a_write, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failing_reader_gets_it_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_news_is_cheap, setup, teardown),
         cmocka_unit_test_setup_teardown(test_torn_end_is_waited_for, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damage_and_holes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_torn_end_is_finished, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_torn_end_that_is_damaged, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_torn_end_that_is_lost, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sealed_and_grown_between_calls, setup, teardown),
         cmocka_unit_test_setup_teardown(test_replaced_file_is_read, setup, teardown),
         cmocka_unit_test_setup_teardown(test_out_of_memory, setup, teardown),
