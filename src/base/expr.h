@@ -52,6 +52,11 @@ GY_CHECKED gy_status gy_expr_eval(const struct gy_expr *e, const struct gy_expr_
 /* Fast form for rules over numbers: NaN stands for null. 1 hit, 0 no hit, -1 null (could not be
  * told). */
 int gy_expr_test_f64(const struct gy_expr *e, const double *slots, size_t n_slots);
+/* What it gives when every name has the type it was compiled with; GY_EXPR_NULL: not known. */
+enum gy_expr_type gy_expr_result(const struct gy_expr *e);
+/* The value as a number (a bool as 0 or 1), over numbers: NaN stands for null, going in and coming
+ * out. A type clash gives NaN too. Does not allocate and can not fail. */
+double gy_expr_number_f64(const struct gy_expr *e, const double *slots, size_t n_slots);
 /* The slots it reads, ascending; returns how many (at most max are written). */
 size_t gy_expr_slots(const struct gy_expr *e, size_t *out, size_t max);
 struct gy_str gy_expr_text(const struct gy_expr *e);

@@ -384,3 +384,20 @@ int gy_expr_test_f64(const struct gy_expr *e, const double *slots, size_t n_slot
     }
     return result.b ? 1 : 0;
 }
+
+enum gy_expr_type gy_expr_result(const struct gy_expr *e)
+{
+    return (enum gy_expr_type)e->nodes[e->root].type;
+}
+
+double gy_expr_number_f64(const struct gy_expr *e, const double *slots, size_t n_slots)
+{
+    struct eval v = {.e = e, .numbers = slots, .n = slots ? n_slots : 0};
+    struct gy_expr_value result = {.type = GY_EXPR_NULL};
+    if (eval(&v, e->root, &result) != GY_OK) {
+        return NAN;
+    }
+    return result.type == GY_EXPR_NUM    ? result.num
+           : result.type == GY_EXPR_BOOL ? (double)result.b
+                                         : (double)NAN;
+}

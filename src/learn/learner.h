@@ -64,6 +64,9 @@ GY_CHECKED gy_status gy_learner_params(struct gy_model *m, const struct gy_buf *
                                        struct gy_err *err);
 /* Room for n values in the model. Fails: NOMEM. */
 GY_CHECKED gy_status gy_learner_values(struct gy_model *m, size_t n, struct gy_err *err);
+/* Fails with CORRUPT unless the model has n values. */
+GY_CHECKED gy_status gy_learner_check_values(const struct gy_model *m, size_t n,
+                                             struct gy_err *err);
 /* Fails with INVALID and what to do when a value is missing. */
 GY_CHECKED gy_status gy_learner_complete(const struct gy_fit *f, struct gy_err *err);
 

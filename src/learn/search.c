@@ -358,8 +358,14 @@ static gy_status logistic_fold(struct search *s, const struct gy_train_params *p
     GY_TRY(gy_cells_columns(s->m.inputs, p, &s->m.arena, &cells, &n_cells, err));
     const struct gy_step_rows fitted = {.x = raw, .n_rows = f->n, .y = y, .seed = s->seed};
     GY_TRY(gy_features_fit(&steps, cells, n_cells, plans, n_plans, &fitted, &x, err));
-    gy_status status =
-        gy_logistic_fit(x, y, f->n, p, gy_setting_number(&params->settings, "l2"), w, NULL, err);
+    const struct gy_logistic fit = {.x = x,
+                                    .y = y,
+                                    .n_rows = f->n,
+                                    .n_features = steps.n_out,
+                                    .n_classes = 2,
+                                    .l2 = gy_setting_number(&params->settings, "l2"),
+                                    .n_threads = params->n_threads};
+    gy_status status = gy_logistic_fit(&fit, w, NULL, err);
     gy_free(x);
     GY_TRY(status);
     return logistic_scores(s, f, &steps, w, err);

@@ -26,6 +26,7 @@ static struct {
     int (*predict)(booster, dmatrix, const char *, const uint64_t **, uint64_t *, const float **);
     int (*load)(booster, const void *, uint64_t);
     int (*save)(booster, const char *, uint64_t *, const char **);
+    int (*slice)(booster, int, int, int, booster *);
 } g_xgb;
 
 static void *g_handle;
@@ -52,6 +53,7 @@ static gy_status open_library(struct gy_err *err)
         SYMBOL(predict, "XGBoosterPredictFromDMatrix"),
         SYMBOL(load, "XGBoosterLoadModelFromBuffer"),
         SYMBOL(save, "XGBoosterSaveModelToBuffer"),
+        SYMBOL(slice, "XGBoosterSlice"),
     };
     return gy_dl_open(&g_handle, "libxgboost.so.0", "libxgboost0", symbols,
                       sizeof symbols / sizeof symbols[0], err);
@@ -111,6 +113,9 @@ static gy_status make_matrix(const struct gy_xgb_matrix *data, int n_threads, dm
     if (data->y && g_xgb.matrix_floats(*ret, "label", data->y, data->n_rows) != 0) {
         return failed(GY_E_INVALID, "the labels", err);
     }
+    if (data->weight && g_xgb.matrix_floats(*ret, "weight", data->weight, data->n_rows) != 0) {
+        return failed(GY_E_INVALID, "the weights", err);
+    }
     return data->base_margin ? set_base_margin(data, *ret, err) : GY_OK;
 }
 
@@ -168,25 +173,10 @@ static gy_status look(booster b, dmatrix m, const struct gy_xgb_watch *w, int ro
     return w->look(w->ctx, rounds, out, ret_go_on, err);
 }
 
-static gy_status boost(booster b, dmatrix m, dmatrix watched, const struct gy_xgb_matrix *data,
-                       const struct gy_xgb_plan *plan, struct gy_buf *model, struct gy_err *err)
+/* The names of the features and the bytes of a model. */
+static gy_status save(booster b, const struct gy_xgb_matrix *data, struct gy_buf *model,
+                      struct gy_err *err)
 {
-    bool go_on = true;
-    size_t next_at = 0;
-    for (int i = 0; i < plan->n_rounds && go_on; i++) {
-        if (g_xgb.update(b, i, m) != 0) {
-            return failed(GY_E_INVALID, "training", err);
-        }
-        if (plan->on_round) {
-            plan->on_round(plan->ctx, i + 1);
-        }
-        if (plan->watch) {
-            GY_TRY(look(b, watched, plan->watch, i + 1, &next_at, &go_on, err));
-        }
-    }
-    if (!model) {
-        return GY_OK;
-    }
     if (data->feature_names &&
         g_xgb.booster_strings(b, "feature_name", (const char **)(uintptr_t)data->feature_names,
                               data->n_features) != 0) {
@@ -199,6 +189,44 @@ static gy_status boost(booster b, dmatrix m, dmatrix watched, const struct gy_xg
     }
     gy_buf_add_bytes(model, bytes, n);
     return gy_buf_check(model, "the model", err);
+}
+
+static gy_status save_first(booster b, int rounds, const struct gy_xgb_matrix *data,
+                            struct gy_buf *model, struct gy_err *err)
+{
+    booster first = NULL;
+    if (g_xgb.slice(b, 0, rounds, 1, &first) != 0) {
+        return failed(GY_E_FAILED, "keeping the first rounds", err);
+    }
+    gy_status status = save(first, data, model, err);
+    (void)g_xgb.booster_free(first);
+    return status;
+}
+
+static gy_status boost(booster b, dmatrix m, dmatrix watched, const struct gy_xgb_matrix *data,
+                       const struct gy_xgb_plan *plan, struct gy_buf *model, struct gy_err *err)
+{
+    bool go_on = true;
+    size_t next_at = 0;
+    int done = 0;
+    while (done < plan->n_rounds && go_on) {
+        if (g_xgb.update(b, done, m) != 0) {
+            return failed(GY_E_INVALID, "training", err);
+        }
+        done++;
+        if (plan->on_round) {
+            plan->on_round(plan->ctx, done);
+        }
+        if (plan->watch) {
+            GY_TRY(look(b, watched, plan->watch, done, &next_at, &go_on, err));
+        }
+    }
+    if (!model) {
+        return GY_OK;
+    }
+    int keep = plan->keep ? *plan->keep : 0;
+    return keep > 0 && keep < done ? save_first(b, keep, data, model, err)
+                                   : save(b, data, model, err);
 }
 
 gy_status gy_xgb_train(const struct gy_xgb_matrix *data, const struct gy_xgb_plan *plan,

@@ -15,7 +15,8 @@ struct gy_xgb_param {
 struct gy_xgb_matrix {
     const float *x; /* n_rows x n_features, row-major, NaN = missing */
     size_t n_rows, n_features;
-    const float *y; /* n_rows; NULL for prediction */
+    const float *y;      /* n_rows; NULL for prediction */
+    const float *weight; /* n_rows; NULL: all 1 */
     const float
         *base_margin; /* n_base_margin values for every row, instead of base_score; NULL: none */
     size_t n_base_margin;
@@ -43,6 +44,7 @@ struct gy_xgb_plan {
     void (*on_round)(void *ctx, int64_t done); /* after each round; MAY be NULL */
     void *ctx;
     const struct gy_xgb_watch *watch; /* MAY be NULL */
+    const int *keep; /* read at the end: the first so many rounds are the model; NULL or 0: all */
 };
 
 /* Boost and append the model in UBJSON (model NULL: only the watch wanted to know). Fails:

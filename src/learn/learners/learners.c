@@ -5,7 +5,9 @@
 
 static const struct gy_learner_ops *const g_learners[] = {
     [GY_LEARNER_MAJORITY] = &gy_learner_majority, [GY_LEARNER_LOGISTIC] = &gy_learner_logistic,
-    [GY_LEARNER_XGBOOST] = &gy_learner_xgboost,   [GY_LEARNER_MLP] = &gy_learner_mlp,
+    [GY_LEARNER_XGBOOST] = &gy_learner_xgboost,   [GY_LEARNER_FORMULA] = &gy_learner_formula,
+    [GY_LEARNER_LINEAR] = &gy_learner_linear,     [GY_LEARNER_GLM] = &gy_learner_glm,
+    [GY_LEARNER_FOREST] = &gy_learner_forest,     [GY_LEARNER_MLP] = &gy_learner_mlp,
     [GY_LEARNER_CNN] = &gy_learner_cnn,
 };
 
@@ -46,6 +48,14 @@ gy_status gy_learner_values(struct gy_model *m, size_t n, struct gy_err *err)
     m->n_values = n;
     m->values = gy_arena_calloc(&m->arena, n + 1, sizeof *m->values);
     return m->values ? GY_OK : gy_err_set(err, GY_E_NOMEM, "training");
+}
+
+gy_status gy_learner_check_values(const struct gy_model *m, size_t n, struct gy_err *err)
+{
+    return m->n_values == n
+               ? GY_OK
+               : gy_err_set(err, GY_E_CORRUPT, "the learner has %zu values where %zu belong",
+                            m->n_values, n);
 }
 
 gy_status gy_learner_complete(const struct gy_fit *f, struct gy_err *err)

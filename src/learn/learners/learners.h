@@ -6,10 +6,14 @@
 #include "learn/learner.h"
 
 extern const struct gy_learner_ops gy_learner_majority;
+extern const struct gy_learner_ops gy_learner_formula;
+extern const struct gy_learner_ops gy_learner_linear;
+extern const struct gy_learner_ops gy_learner_glm;
 extern const struct gy_learner_ops gy_learner_logistic;
 extern const struct gy_learner_ops gy_learner_xgboost;
 extern const struct gy_learner_ops gy_learner_mlp;
 extern const struct gy_learner_ops gy_learner_cnn;
+extern const struct gy_learner_ops gy_learner_forest;
 
 /* What libxgboost gets for a fit, in order, objective and seed included; out has room for
  * GY_XGB_MAX_PARAMS. Numbers are written into the arena. Fails: NOMEM. */

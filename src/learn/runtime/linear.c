@@ -5,9 +5,7 @@
 #include "learn/runtime/runtime.h"
 
 struct linear {
-    size_t n;
-    double intercept;
-    bool probability;
+    struct gy_linear_spec spec;
     double weights[];
 };
 
@@ -25,19 +23,16 @@ double gy_sigmoid(double x)
     return e / (1.0 + e);
 }
 
-gy_status gy_linear_new(const double *weights, size_t n_features, double intercept,
-                        bool probability, void **ret, struct gy_err *err)
+gy_status gy_linear_new(const struct gy_linear_spec *spec, void **ret, struct gy_err *err)
 {
-    struct linear *l = gy_malloc(sizeof *l + n_features * sizeof(double));
+    size_t n = spec->n_sets * (spec->n_features + 1);
+    struct linear *l = gy_malloc(sizeof *l + n * sizeof(double));
     if (!l) {
-        return gy_err_set(err, GY_E_NOMEM, "a linear model of %zu features", n_features);
+        return gy_err_set(err, GY_E_NOMEM, "a linear model of %zu features", spec->n_features);
     }
-    l->n = n_features;
-    l->intercept = intercept;
-    l->probability = probability;
-    for (size_t i = 0; i < n_features; i++) {
-        l->weights[i] = weights[i];
-    }
+    memcpy(l->weights, spec->weights, n * sizeof(double));
+    l->spec = *spec;
+    l->spec.weights = l->weights;
     *ret = l;
     return GY_OK;
 }
@@ -49,16 +44,50 @@ static size_t no_scratch(const void *self, size_t n_rows)
     return 0;
 }
 
+static double score(const double *w, const double *x, size_t n)
+{
+    double sum = w[n];
+    for (size_t i = 0; i < n; i++) {
+        sum += w[i] * x[i];
+    }
+    return sum;
+}
+
+/* In place; a score that is not a number makes all of them so. */
+static void softmax(double *v, size_t n)
+{
+    double most = v[0];
+    double sum = 0;
+    for (size_t i = 1; i < n; i++) {
+        most = v[i] > most ? v[i] : most;
+    }
+    for (size_t i = 0; i < n; i++) {
+        v[i] = exp(v[i] - most);
+        sum += v[i];
+    }
+    for (size_t i = 0; i < n; i++) {
+        v[i] /= sum;
+    }
+}
+
 static void linear_run(const void *self, const double *x, size_t n_rows, double *out, void *scratch)
 {
     (void)scratch;
-    const struct linear *l = self;
-    for (size_t r = 0; r < n_rows; r++, x += l->n) {
-        double sum = l->intercept;
-        for (size_t i = 0; i < l->n; i++) {
-            sum += l->weights[i] * x[i];
+    const struct gy_linear_spec *l = &((const struct linear *)self)->spec;
+    for (size_t r = 0; r < n_rows; r++, x += l->n_features, out += l->n_sets) {
+        for (size_t k = 0; k < l->n_sets; k++) {
+            out[k] = score(l->weights + k * (l->n_features + 1), x, l->n_features);
         }
-        out[r] = l->probability ? gy_sigmoid(sum) : sum;
+        if (l->link == GY_LINK_SOFTMAX) {
+            softmax(out, l->n_sets);
+        } else if (l->link == GY_LINK_SIGMOID) {
+            out[0] = gy_sigmoid(out[0]);
+        } else if (l->link == GY_LINK_EXP) {
+            out[0] = exp(out[0]);
+        }
+        if (l->exposure < l->n_features) {
+            out[0] *= x[l->exposure];
+        }
     }
 }
 

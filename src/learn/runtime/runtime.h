@@ -28,10 +28,20 @@ struct gy_runtime {
     size_t n_trees; /* 0 when no tree model */
 };
 
-/* w.x + intercept, as a probability (binary) or as it is (regression). A missing feature gives NaN:
- * linear packages always impute. The weights are copied. Fails: NOMEM. */
-GY_CHECKED gy_status gy_linear_new(const double *weights, size_t n_features, double intercept,
-                                   bool probability, void **ret, struct gy_err *err);
+enum gy_link { GY_LINK_IDENTITY, GY_LINK_SIGMOID, GY_LINK_SOFTMAX, GY_LINK_EXP };
+
+/* What a linear model is: for each set of weights w.x + intercept, then the inverse of its link. */
+struct gy_linear_spec {
+    const double *weights; /* n_sets x (n_features + 1), the intercept last; copied */
+    size_t n_features;
+    size_t n_sets; /* SOFTMAX: one a class; else 1 */
+    enum gy_link link;
+    size_t exposure; /* the feature that the answer is multiplied by; SIZE_MAX: none */
+};
+
+/* A missing feature gives NaN: linear packages always impute. Fails: NOMEM. */
+GY_CHECKED gy_status gy_linear_new(const struct gy_linear_spec *spec, void **ret,
+                                   struct gy_err *err);
 extern const struct gy_runtime_ops gy_linear_ops;
 
 /* The same answer for every row: the majority baseline. Fails: NOMEM. */

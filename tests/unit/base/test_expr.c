@@ -231,6 +231,39 @@ static void test_numbers_only(void **state)
     assert_int_equal(gy_expr_test_f64(e, NULL, 0), -1);
 }
 
+/* As a formula: numbers in, a number out, NaN for null on both sides. */
+static void test_numbers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        enum gy_expr_type type;
+        double want; /* hr 80, temp missing */
+    } rows[] = {
+        {"0.02 + 0.001 * hr", GY_EXPR_NUM, 0.02 + 0.001 * 80},
+        {"min(1, max(0, hr / 100 - 0.5))", GY_EXPR_NUM, 80.0 / 100 - 0.5},
+        {"if(hr > 60, 2, 3) * `two words`", GY_EXPR_NUM, 6},
+        {"if(temp is null, 36.6, temp)", GY_EXPR_NUM, 36.6},
+        {"hr > 60", GY_EXPR_BOOL, 1},
+        {"hr > 90", GY_EXPR_BOOL, 0},
+        {"temp > 90 or hr > 60", GY_EXPR_BOOL, 1},
+        {"temp > 90", GY_EXPR_BOOL, NAN},
+        {"hr + temp", GY_EXPR_NUM, NAN},
+        {"hr / (hr - 80)", GY_EXPR_NUM, NAN},
+        {"'text'", GY_EXPR_STR, NAN},
+    };
+    const double values[] = {80, NAN, 0, 0, 0, 3};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        GY_AUTO(gy_expr_free) struct gy_expr *e = NULL;
+        assert_int_equal(gy_expr_compile(gy_str_c(rows[i].text), resolve, NULL, &e, NULL), GY_OK);
+        assert_int_equal(gy_expr_result(e), rows[i].type);
+        double got = gy_expr_number_f64(e, values, 6);
+        if (isnan(rows[i].want) ? !isnan(got) : got != rows[i].want) {
+            fail_msg("%s: %.17g, not %.17g", rows[i].text, got, rows[i].want);
+        }
+    }
+}
+
 static void test_bounds(void **state)
 {
     (void)state;
@@ -295,11 +328,9 @@ static void test_torture(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_compile_errors),
-        cmocka_unit_test(test_types_at_evaluation),
-        cmocka_unit_test(test_numbers_only),
-        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_values),         cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_compile_errors), cmocka_unit_test(test_types_at_evaluation),
+        cmocka_unit_test(test_numbers_only),   cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_torture),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

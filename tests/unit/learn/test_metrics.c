@@ -237,6 +237,20 @@ static void metrics_survive_failing_memory(void **state)
 
 /* ---- logistic regression ---- */
 
+static gy_status fit_logistic(const double *x, const double *y, size_t n_rows, size_t n_features,
+                              double l2, double *ret, struct gy_logistic_report *report,
+                              struct gy_err *err)
+{
+    const struct gy_logistic p = {.x = x,
+                                  .y = y,
+                                  .n_rows = n_rows,
+                                  .n_features = n_features,
+                                  .n_classes = 2,
+                                  .l2 = l2,
+                                  .n_threads = 1};
+    return gy_logistic_fit(&p, ret, report, err);
+}
+
 static void make_logistic(double *x, double *y)
 {
     for (size_t i = 0; i < N; i++) {
@@ -260,7 +274,7 @@ static void logistic_equals_sklearn(void **state)
     make_logistic(x, y);
     for (size_t k = 0; k < 3; k++) {
         struct gy_err err = GY_ERR_INIT;
-        assert_int_equal(gy_logistic_fit(x, y, N, 2, golden[k][0], w, &report, &err), GY_OK);
+        assert_int_equal(fit_logistic(x, y, N, 2, golden[k][0], w, &report, &err), GY_OK);
         for (size_t i = 0; i < 3; i++) {
             if (!(fabs(w[i] - golden[k][i + 1]) < 1e-8)) {
                 fail_msg("l2 %g: w[%zu] = %.17g, not %.17g", golden[k][0], i, w[i],
@@ -280,7 +294,7 @@ static void logistic_has_the_closed_form(void **state)
         x[i] = i < 10 ? 0 : 1;
         y[i] = i < 10 ? i < 3 : i < 18; /* 3 of 10, 8 of 10 */
     }
-    assert_int_equal(gy_logistic_fit(x, y, 20, 1, 0, w, NULL, NULL), GY_OK);
+    assert_int_equal(fit_logistic(x, y, 20, 1, 0, w, NULL, NULL), GY_OK);
     assert_true(fabs(w[1] - log(3.0 / 7)) < 1e-9);
     assert_true(fabs(w[0] + w[1] - log(8.0 / 2)) < 1e-9);
 }
@@ -302,7 +316,7 @@ static void logistic_is_at_a_minimum(void **state)
     double x[2 * N], y[N], w[3];
     struct gy_logistic_report report;
     make_logistic(x, y);
-    assert_int_equal(gy_logistic_fit(x, y, N, 2, 0.7, w, &report, NULL), GY_OK);
+    assert_int_equal(fit_logistic(x, y, N, 2, 0.7, w, &report, NULL), GY_OK);
     double best = loss_at(x, y, w, 0.7);
     assert_true(fabs(best - report.loss) < 1e-9);
     for (size_t i = 0; i < 3; i++) {
@@ -320,18 +334,18 @@ static void logistic_refuses_what_has_no_answer(void **state)
     double x[4] = {1, 2, 3, 4}, y[4] = {0, 0, 1, 1}, ones[4] = {1, 1, 1, 1}, w[3];
     double twice[8] = {1, 1, 2, 2, 5, 5, 3, 3}, mixed[4] = {0, 1, 0, 1};
     struct gy_err err = GY_ERR_INIT;
-    assert_int_equal(gy_logistic_fit(x, ones, 4, 1, 1, w, NULL, &err), GY_E_INVALID);
-    assert_int_equal(gy_logistic_fit(x, y, 4, 1, -1, w, NULL, &err), GY_E_INVALID);
+    assert_int_equal(fit_logistic(x, ones, 4, 1, 1, w, NULL, &err), GY_E_INVALID);
+    assert_int_equal(fit_logistic(x, y, 4, 1, -1, w, NULL, &err), GY_E_INVALID);
     /* separable, no penalty: the weights would run away */
-    assert_int_equal(gy_logistic_fit(x, y, 4, 1, 0, w, NULL, &err), GY_E_INVALID);
-    assert_int_equal(gy_logistic_fit(x, y, 4, 1, 0.1, w, NULL, &err), GY_OK);
+    assert_int_equal(fit_logistic(x, y, 4, 1, 0, w, NULL, &err), GY_E_INVALID);
+    assert_int_equal(fit_logistic(x, y, 4, 1, 0.1, w, NULL, &err), GY_OK);
     /* the same column twice: unique only with a penalty */
-    assert_int_equal(gy_logistic_fit(twice, mixed, 4, 2, 0, w, NULL, &err), GY_E_INVALID);
-    assert_int_equal(gy_logistic_fit(twice, mixed, 4, 2, 0.1, w, NULL, &err), GY_OK);
+    assert_int_equal(fit_logistic(twice, mixed, 4, 2, 0, w, NULL, &err), GY_E_INVALID);
+    assert_int_equal(fit_logistic(twice, mixed, 4, 2, 0.1, w, NULL, &err), GY_OK);
     assert_true(fabs(w[0] - w[1]) < 1e-9);
     /* a gradient that is not a number is not small */
     double broken[4] = {1, INFINITY, 2, 3};
-    assert_int_equal(gy_logistic_fit(broken, mixed, 4, 1, 1, w, NULL, &err), GY_E_INVALID);
+    assert_int_equal(fit_logistic(broken, mixed, 4, 1, 1, w, NULL, &err), GY_E_INVALID);
 }
 
 static int setup(void **state)
