@@ -38,9 +38,11 @@ size_t gy_logistic_values(size_t n_features, size_t n_classes)
 static double penalty_at(const work *k, double t)
 {
     double sum = 0;
-    for (size_t i = 0; i < k->n_params; i++) {
-        double w = k->w[i] + t * k->step[i];
-        sum += i % k->k == k->p->n_features ? 0 : w * w;
+    for (size_t c = 0; c < k->m; c++) {
+        for (size_t i = c * k->k; i < c * k->k + k->p->n_features; i++) {
+            double w = k->w[i] + t * k->step[i];
+            sum += w * w;
+        }
     }
     return k->p->l2 / 2 * sum;
 }
@@ -81,8 +83,10 @@ static void assemble(const work *k, double *h)
             }
         }
     }
-    for (size_t i = 0; i < n; i++) {
-        h[i * n + i] += i % k->k == k->p->n_features ? 0 : k->p->l2;
+    for (size_t c = 0; c < k->m; c++) {
+        for (size_t i = c * k->k; i < c * k->k + k->p->n_features; i++) {
+            h[i * n + i] += k->p->l2;
+        }
     }
     for (size_t j = 0; k->m > 1 && j < k->k; j++) {
         if (j < k->p->n_features && k->p->l2 > 0) {
@@ -131,8 +135,9 @@ static gy_status cg_step(work *k, const double *diagonal, double *room, struct g
         if (!(now > CG_REST * CG_REST * first)) {
             break;
         }
+        double back = was > 0 ? now / was : 0;
         for (size_t i = 0; i < n; i++) {
-            v[i] = z[i] + (it == 0 ? 0 : now / was * v[i]);
+            v[i] = z[i] + back * v[i];
         }
         GY_TRY(gy_logistic_product(k, v, hv, err));
         add_penalty(k, v, hv);
@@ -164,9 +169,12 @@ static void diagonal_of(const work *k, double *out)
             out[c * k->k + d] += s;
         }
     }
-    for (size_t i = 0; i < k->n_params; i++) {
-        out[i] += i % k->k == d ? 0 : k->p->l2;
-        out[i] = out[i] > 0 ? out[i] : 1;
+    for (size_t c = 0; c < k->m; c++) {
+        for (size_t j = 0; j <= d; j++) {
+            double *v = out + c * k->k + j;
+            *v += j < d ? k->p->l2 : 0;
+            *v = *v > 0 ? *v : 1;
+        }
     }
 }
 

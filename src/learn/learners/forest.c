@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "learn/learners/learners.h"
 #include "learn/runtime/trees.h"
+#include "learn/runtime/ubj.h"
 #include "learn/xgb.h"
 
 #define MAX_TREES 10000
