@@ -68,6 +68,7 @@ struct gy_verb {
     /* `opts` points to the filled struct. A failure is printed once by the caller, with its hint.
      */
     gy_status (*run)(struct gy_cli *cli, void *opts, struct gy_err *err);
+    void (*more)(struct gy_buf *out); /* of the help: what stands in tables; MAY be NULL */
 };
 struct gy_verb_table {
     const struct gy_verb *verbs;

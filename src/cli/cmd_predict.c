@@ -7,6 +7,7 @@
 
 struct predict_opts {
     const char *out, *schema;
+    bool features;
 };
 
 static const struct gy_opt predict_options[] = {
@@ -14,7 +15,49 @@ static const struct gy_opt predict_options[] = {
      "where the answers go (.jsonl, .ndjson: JSON lines, else CSV); else stdout"},
     {"schema", 0, GY_OPT_STR, offsetof(struct predict_opts, schema), "FILE", NULL,
      "schema.yaml; else the nearest one"},
+    {"features", 0, GY_OPT_FLAG, offsetof(struct predict_opts, features), NULL, NULL,
+     "instead of answers, what the learner sees: the rows after the model's feature steps"},
 };
+
+static gy_status write_out(const struct predict_opts *o, const struct gy_buf *out,
+                           struct gy_err *err)
+{
+    if (o->out) {
+        GY_TRY(gy_dir_make_for(o->out, err));
+        return gy_file_write(o->out, gy_buf_str(out), 0644, err);
+    }
+    return fwrite(out->p, 1, out->n, stdout) == out->n
+               ? GY_OK
+               : gy_err_set(err, GY_E_IO, "writing the answers");
+}
+
+static gy_status answer(struct gy_cli *cli, const struct predict_opts *o,
+                        const struct gy_predictor *p, const struct gy_cli_predicted *done,
+                        struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
+    struct gy_jw w;
+    if (!cli->json) {
+        gy_cli_note(cli, "%zu rows, %zu predicted\n", done->rows, done->predicted);
+        if (done->predicted < done->rows) {
+            gy_cli_note(cli, "%zu refused, the first is row %zu: it lacks %" GY_STR_F "\n",
+                        done->rows - done->predicted, done->first_refused,
+                        GY_STR_A(done->refused_by));
+        }
+        return GY_OK;
+    }
+    gy_buf_init(&out, GY_MIB);
+    gy_jw_init(&w, &out);
+    gy_jw_obj(&w);
+    gy_jw_kv_i64(&w, "rows", (int64_t)done->rows);
+    gy_jw_kv_i64(&w, "predicted", (int64_t)done->predicted);
+    gy_jw_kv_i64(&w, "refused", (int64_t)(done->rows - done->predicted));
+    gy_jw_kv_i64(&w, "positive", (int64_t)done->positive);
+    gy_jw_kv_str(&w, "digest", gy_predictor_info(p)->digest);
+    gy_jw_kv_strc(&w, "out", o->out);
+    gy_jw_obj_end(&w);
+    return gy_cli_print_json(cli, &out, err);
+}
 
 static gy_status run_predict(struct gy_cli *cli, void *opts, struct gy_err *err)
 {
@@ -34,33 +77,14 @@ static gy_status run_predict(struct gy_cli *cli, void *opts, struct gy_err *err)
     GY_TRY(gy_cli_table_open(cli, cli->argv[1], o->schema, &in, err));
     struct gy_str to = gy_str_c(o->out);
     bool lines = gy_str_ends(to, GY_STR(".jsonl")) || gy_str_ends(to, GY_STR(".ndjson"));
-    GY_TRY(gy_cli_predict(p, in.table, lines, &out, &done, err));
-    if (o->out) {
-        GY_TRY(gy_dir_make_for(o->out, err));
-        GY_TRY(gy_file_write(o->out, gy_buf_str(&out), 0644, err));
-    } else if (fwrite(out.p, 1, out.n, stdout) != out.n) {
-        return gy_err_set(err, GY_E_IO, "writing the answers");
+    if (o->features) {
+        GY_TRY(gy_cli_features(p, in.table, lines, &out, err));
+        done = (struct gy_cli_predicted){.rows = in.table->n_rows, .predicted = in.table->n_rows};
+    } else {
+        GY_TRY(gy_cli_predict(p, in.table, lines, &out, &done, err));
     }
-    if (cli->json) {
-        gy_buf_reset(&out);
-        struct gy_jw w;
-        gy_jw_init(&w, &out);
-        gy_jw_obj(&w);
-        gy_jw_kv_i64(&w, "rows", (int64_t)done.rows);
-        gy_jw_kv_i64(&w, "predicted", (int64_t)done.predicted);
-        gy_jw_kv_i64(&w, "refused", (int64_t)(done.rows - done.predicted));
-        gy_jw_kv_i64(&w, "positive", (int64_t)done.positive);
-        gy_jw_kv_str(&w, "digest", gy_predictor_info(p)->digest);
-        gy_jw_kv_strc(&w, "out", o->out);
-        gy_jw_obj_end(&w);
-        return gy_cli_print_json(cli, &out, err);
-    }
-    gy_cli_note(cli, "%zu rows, %zu predicted\n", done.rows, done.predicted);
-    if (done.predicted < done.rows) {
-        gy_cli_note(cli, "%zu refused, the first is row %zu: it lacks %" GY_STR_F "\n",
-                    done.rows - done.predicted, done.first_refused, GY_STR_A(done.refused_by));
-    }
-    return GY_OK;
+    GY_TRY(write_out(o, &out, err));
+    return answer(cli, o, p, &done, err);
 }
 
 static const struct gy_verb verbs[] = {
@@ -70,7 +94,8 @@ static const struct gy_verb verbs[] = {
      .max_args = 2,
      .summary = "answer every row of a table",
      .examples = "  gyre predict models/challenger data/new.csv -o answers.csv\n"
-                 "  gyre predict models:/sepsis@champion data/new.csv -o answers.jsonl --json",
+                 "  gyre predict models:/sepsis@champion data/new.csv -o answers.jsonl --json\n"
+                 "  gyre predict models/challenger data/new.csv --features",
      GY_OPTS(predict_options),
      .opts_bytes = sizeof(struct predict_opts),
      .run = run_predict},

@@ -344,6 +344,30 @@ static gy_status run_train(struct gy_cli *cli, void *opts, struct gy_err *err)
     return status == GY_OK ? cleaned : status;
 }
 
+static void list_settings(struct gy_buf *out, const struct gy_setting_spec *specs)
+{
+    for (size_t i = 0; i < gy_settings_count(specs); i++) {
+        gy_buf_addf(out, "%s%s", i ? ", " : " (", specs[i].key);
+    }
+    gy_buf_addc(out, specs && specs[0].key ? ")\n" : "\n");
+}
+
+/* What there is stands in the tables of learners and steps. */
+static void list_parts(struct gy_buf *out)
+{
+    gy_buf_addc(out, "learners (train.learner), and their settings (train.LEARNER):\n");
+    for (int i = 0; i < GY_LEARNERS; i++) {
+        const struct gy_learner_ops *ops = gy_learner_get((enum gy_learner)i);
+        gy_buf_addf(out, "  %-14s%s", ops->name, ops->summary);
+        list_settings(out, ops->settings);
+    }
+    gy_buf_addc(out, "\nfeature steps (train.steps, in the order you list them):\n");
+    for (size_t i = 0; gy_steps[i]; i++) {
+        gy_buf_addf(out, "  %-14s%s", gy_steps[i]->name, gy_steps[i]->summary);
+        list_settings(out, gy_steps[i]->settings);
+    }
+}
+
 static const struct gy_verb verbs[] = {
     {.noun = "train",
      .args = "TABLE",
@@ -357,7 +381,8 @@ static const struct gy_verb verbs[] = {
                  "  gyre train sepsis@1 --target isSepsis --params params.yaml --register sepsis",
      GY_OPTS(train_options),
      .opts_bytes = sizeof(struct train_opts),
-     .run = run_train},
+     .run = run_train,
+     .more = list_parts},
 };
 
 const struct gy_verb_table gy_cmd_train = GY_VERB_TABLE(verbs);

@@ -252,7 +252,7 @@ static const struct gy_opt reason_options[] = {
 #define STEP(name, does, details, example, fn)                                                  \
     {                                                                                           \
         "usecase", (name), "NAME", 1, 1, (does), (details), (example), GY_OPTS(reason_options), \
-            sizeof(struct reason_opts), (fn)                                                    \
+            sizeof(struct reason_opts), (fn), NULL                                              \
     }
 static const struct gy_verb verbs[] = {
     {"usecase", "apply", "FILE", 1, 1, "make or change a use case from its file",

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "data/records.h"
 #include "data/schema.h"
+#include "learn/cells.h"
 #include "learn/metrics.h"
 #include "learn/publish.h"
 #include "learn/train.h"
@@ -198,7 +199,8 @@ static const struct gy_predictor_input *lacking(const struct answers *a, size_t 
 {
     for (size_t i = 0; i < a->info->n_inputs; i++) {
         const struct gy_predictor_input *in = &a->info->inputs[i];
-        if (in->required && isnan(gy_table_column(a->t, in->name)->num[row])) {
+        char scratch[32];
+        if (in->required && !gy_table_text(gy_table_column(a->t, in->name), row, scratch).p) {
             return in;
         }
     }
@@ -325,4 +327,61 @@ gy_status gy_cli_predict(const struct gy_predictor *p, const struct gy_table *t,
         }
     }
     return gy_buf_check(out, "the answers", err);
+}
+
+/* ---- what the learner sees ---- */
+
+static void add_features(const struct gy_features *f, const double *x, bool json_lines,
+                         struct gy_buf *out)
+{
+    char room[32];
+    struct gy_jw w;
+    gy_jw_init(&w, out);
+    if (json_lines) {
+        gy_jw_obj(&w);
+    }
+    for (size_t i = 0; i < f->n_out; i++) {
+        if (json_lines) {
+            gy_jw_keys(&w, f->out[i].name);
+            if (isnan(x[i])) {
+                gy_jw_null(&w);
+            } else {
+                gy_jw_f64(&w, x[i]);
+            }
+        } else {
+            gy_buf_addc(out, i ? "," : "");
+            gy_buf_add_bytes(out, room, isnan(x[i]) ? 0 : gy_fmt_f64_trim(x[i], room));
+        }
+    }
+    if (json_lines) {
+        gy_jw_obj_end(&w);
+    }
+    gy_buf_add_char(out, '\n');
+}
+
+gy_status gy_cli_features(const struct gy_predictor *p, const struct gy_table *t, bool json_lines,
+                          struct gy_buf *out, struct gy_err *err)
+{
+    const struct gy_features *f = &gy_predictor_model(p)->features;
+    const struct gy_predictor_info *info = gy_predictor_info(p);
+    size_t scratch = gy_features_scratch(f, 1);
+    GY_AUTO(gy_free)
+    char *room = gy_reallocarray(NULL, f->n_in + f->n_out + scratch + 1, sizeof(double));
+    if (!room) {
+        return gy_err_set(err, GY_E_NOMEM, "the features of a row");
+    }
+    double *in = (double *)(void *)room;
+    double *x = in + f->n_in;
+    for (size_t i = 0; !json_lines && i < f->n_out; i++) {
+        gy_buf_addc(out, i ? "," : "");
+        gy_csv_add_field(out, f->out[i].name);
+    }
+    gy_buf_addc(out, json_lines ? "" : "\n");
+    for (size_t r = 0; r < t->n_rows; r++) {
+        uint32_t row = (uint32_t)r;
+        GY_TRY(gy_cells_of_table(info->inputs, info->n_inputs, t, &row, 1, in, err));
+        gy_features_apply(f, in, 1, x, x + f->n_out);
+        add_features(f, x, json_lines, out);
+    }
+    return gy_buf_check(out, "the features", err);
 }

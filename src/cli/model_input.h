@@ -50,5 +50,9 @@ struct gy_cli_predicted {
 GY_CHECKED gy_status gy_cli_predict(const struct gy_predictor *p, const struct gy_table *t,
                                     bool json_lines, struct gy_buf *out,
                                     struct gy_cli_predicted *ret, struct gy_err *err);
+/* What the model's learner sees of every row: a column an output of its feature steps, missing
+ * values empty (CSV) or null. Fails: NOTFOUND, INVALID as the table does, NOMEM. */
+GY_CHECKED gy_status gy_cli_features(const struct gy_predictor *p, const struct gy_table *t,
+                                     bool json_lines, struct gy_buf *out, struct gy_err *err);
 
 #endif

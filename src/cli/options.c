@@ -287,6 +287,12 @@ void gy_cli_print_help(FILE *out, const struct gy_verb *verb)
     if (verb->details) {
         (void)fprintf(out, "\n%s\n", verb->details);
     }
+    if (verb->more) {
+        GY_AUTO_DONE(gy_buf_done) struct gy_buf more;
+        gy_buf_init(&more, GY_MIB);
+        verb->more(&more);
+        (void)fprintf(out, "\n%s", more.n ? more.p : "");
+    }
     (void)fprintf(out, "\noptions:\n");
     for (size_t i = 0; i < verb->n_opts; i++) {
         print_opt(out, &verb->opts[i]);

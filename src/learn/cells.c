@@ -10,7 +10,7 @@
 #define HASH_BITS 52 /* a double holds them exactly */
 
 /* FNV-1a (Fowler, Noll, Vo), 64 bits, folded. */
-static double hash_of(struct gy_str text)
+double gy_cell_hash(struct gy_str text)
 {
     uint64_t h = 14695981039346656037u;
     for (size_t i = 0; i < text.n; i++) {
@@ -53,7 +53,7 @@ gy_status gy_cell_of_text(const struct gy_predictor_input *in, struct gy_str tex
     case GY_INPUT_NUMBER:
         return gy_parse_f64(text, ret, NULL) == GY_OK ? GY_OK : refuse(in, text, "number", err);
     case GY_INPUT_TEXT:
-        *ret = in->hashed ? hash_of(text) : index_of(in, text);
+        *ret = in->hashed ? gy_cell_hash(text) : index_of(in, text);
         return GY_OK;
     case GY_INPUT_TIME:
         if (gy_time_parse_iso(text, &us, NULL) != GY_OK) {

@@ -14,6 +14,8 @@ struct gy_table;
  * are no text). */
 GY_CHECKED gy_status gy_cell_of_text(const struct gy_predictor_input *in, struct gy_str text,
                                      double *ret, struct gy_err *err);
+/* The cell of a text of a hashed input: 52 bits of its hash, a whole number. */
+double gy_cell_hash(struct gy_str text);
 /* The text of a cell: a category's name, a number, a time as ISO 8601; the absent string when
  * missing. scratch backs what is not a category. */
 struct gy_str gy_cell_text(const struct gy_predictor_input *in, double cell, char scratch[40]);

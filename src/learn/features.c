@@ -83,7 +83,9 @@ static gy_status read_plan(const struct gy_yaml *y, const struct gy_yaml_node *i
         GY_TRY(gy_settings_read(&p->settings, y, v, also, a, err));
         return columns ? read_columns(y, columns, a, p, err) : GY_OK;
     }
-    if (!p->ops->settings) { /* zscore: [HR, Temp] */
+    /* zscore: [HR, Temp] */
+    if (!p->ops->settings ||
+        (v->kind == GY_YAML_SEQ && p->ops->settings[0].kind != GY_SETTING_LIST)) {
         return read_columns(y, v, a, p, err);
     }
     return gy_settings_read_one(&p->settings, 0, y, v, a, err);
@@ -183,6 +185,24 @@ static gy_status check_names(const struct gy_step *s, const struct gy_step_plan 
     return GY_OK;
 }
 
+static bool can_work_on(const struct gy_step_ops *ops, const struct gy_feature *column)
+{
+    return ops->can ? ops->can(column) : !ops->takes || ops->takes(column);
+}
+
+static gy_status refuse_column(const struct gy_step *s, size_t i, struct gy_err *err)
+{
+    static const char *const what[] = {
+        [GY_FEATURE_NUMBER] = "numbers",
+        [GY_FEATURE_CATEGORY] = "categories: onehot or ordinal makes numbers of them",
+        [GY_FEATURE_HASHED] = "hashed texts: the step hash makes numbers of them",
+        [GY_FEATURE_TIME] = "times: the step dates makes numbers of them",
+        [GY_FEATURE_PIXEL] = "pixels of an image"};
+    return gy_err_set(err, GY_E_INVALID,
+                      "step '%s' can not work on column '%" GY_STR_F "', which holds %s",
+                      s->ops->name, GY_STR_A(s->in[i].name), what[s->in[i].kind]);
+}
+
 static gy_status choose(struct gy_step *s, const struct gy_step_plan *p, struct gy_arena *a,
                         struct gy_err *err)
 {
@@ -196,9 +216,8 @@ static gy_status choose(struct gy_step *s, const struct gy_step_plan *p, struct 
         for (size_t k = 0; !take && k < p->n_columns; k++) {
             take = names_column(p->columns[k], s->in[i].name);
         }
-        if (take && p->n_columns && s->ops->takes && !s->ops->takes(&s->in[i])) {
-            return gy_err_set(err, GY_E_INVALID, "step '%s' can not work on column '%" GY_STR_F "'",
-                              s->ops->name, GY_STR_A(s->in[i].name));
+        if (take && p->n_columns && !can_work_on(s->ops, &s->in[i])) {
+            return refuse_column(s, i, err);
         }
         if (take) {
             chosen[s->n_chosen++] = (uint32_t)i;

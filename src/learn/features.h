@@ -53,6 +53,8 @@ struct gy_step_ops {
     const struct gy_setting_spec *settings; /* the first is what `name: VALUE` sets; MAY be NULL */
     /* Columns it works on when none are named. MAY be NULL: all of them. */
     bool (*takes)(const struct gy_feature *column);
+    /* Columns it can work on when they are named. MAY be NULL: what it takes. */
+    bool (*can)(const struct gy_feature *column);
     /* Set step->self (in the arena), n_out and out of step->in, step->chosen, step->settings and
      * the rows. Fails: INVALID naming the column, NOMEM. */
     gy_status (*fit)(struct gy_step *step, const struct gy_step_rows *rows, struct gy_arena *a,

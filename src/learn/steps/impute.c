@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* impute: what a missing value becomes. With `indicator` a column "HR?" is added for each column
+/* impute: what a missing value becomes; of a category always the most frequent one, unless nothing
+ * is to be filled in. With `indicator` a column "HR?" is added for each column
  * worked on, 1 where the value was missing. */
 #include <math.h>
-#include <stdlib.h>
 
 #include "base/mem.h"
 #include "learn/steps/steps.h"
@@ -30,13 +30,6 @@ gy_status gy_impute_parse(struct gy_str name, enum gy_impute *ret, struct gy_err
                       "impute '%" GY_STR_F "' is not one of none, mean, median, mode, zero, "
                       "constant",
                       GY_STR_A(name));
-}
-
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x > y) - (x < y);
 }
 
 static double mean_of(const double *v, size_t n)
@@ -77,7 +70,7 @@ static double fill_value(double *present, size_t n, enum gy_impute by, double co
     if (by == GY_IMPUTE_MEAN) {
         return mean_of(present, n);
     }
-    qsort(present, n, sizeof *present, compare_doubles);
+    gy_step_sort(present, n);
     if (by == GY_IMPUTE_MODE) {
         return mode_of(present, n);
     }
@@ -121,6 +114,17 @@ static gy_status outputs(struct gy_step *s, const struct gy_imputed *m, struct g
     return m->indicator ? add_indicators(s, a, err) : gy_step_same_outputs(s, a, err);
 }
 
+static enum gy_impute way_for(const struct gy_feature *column, enum gy_impute by)
+{
+    bool names = column->kind == GY_FEATURE_CATEGORY || column->kind == GY_FEATURE_HASHED;
+    return names && by != GY_IMPUTE_NONE ? GY_IMPUTE_MODE : by;
+}
+
+static bool takes(const struct gy_feature *column)
+{
+    return column->kind != GY_FEATURE_PIXEL;
+}
+
 static gy_status fit(struct gy_step *s, const struct gy_step_rows *rows, struct gy_arena *a,
                      struct gy_err *err)
 {
@@ -143,7 +147,7 @@ static gy_status fit(struct gy_step *s, const struct gy_step_rows *rows, struct 
             continue;
         }
         GY_TRY(gy_step_present(s, rows, c, present, &n, err));
-        m->fill[c] = fill_value(present, n, m->by, constant);
+        m->fill[c] = fill_value(present, n, way_for(&s->in[c], m->by), constant);
         if (isinf(m->fill[c]) || (isnan(m->fill[c]) && m->by != GY_IMPUTE_NONE)) {
             return gy_err_set(err, GY_E_INVALID,
                               "feature '%" GY_STR_F "' has values too large for a mean",
@@ -202,7 +206,7 @@ const struct gy_step_ops gy_step_impute = {.version = 1,
                                            .name = "impute",
                                            .summary = "what a missing value becomes",
                                            .settings = g_settings,
-                                           .takes = gy_step_takes_numbers,
+                                           .takes = takes,
                                            .fit = fit,
                                            .apply = apply,
                                            .in_place = true,

@@ -5,8 +5,20 @@
 
 #include "learn/features.h"
 
-extern const struct gy_step_ops gy_step_impute; /* impute.c */
-extern const struct gy_step_ops gy_step_zscore; /* scale.c */
+extern const struct gy_step_ops gy_step_impute;       /* impute.c */
+extern const struct gy_step_ops gy_step_zscore;       /* scale.c */
+extern const struct gy_step_ops gy_step_minmax;       /* minmax.c */
+extern const struct gy_step_ops gy_step_log;          /* log.c */
+extern const struct gy_step_ops gy_step_clip;         /* clip.c */
+extern const struct gy_step_ops gy_step_bins;         /* bins.c */
+extern const struct gy_step_ops gy_step_onehot;       /* onehot.c */
+extern const struct gy_step_ops gy_step_ordinal;      /* ordinal.c */
+extern const struct gy_step_ops gy_step_hash;         /* hash.c */
+extern const struct gy_step_ops gy_step_polynomial;   /* polynomial.c */
+extern const struct gy_step_ops gy_step_interactions; /* interactions.c */
+extern const struct gy_step_ops gy_step_dates;        /* dates.c */
+extern const struct gy_step_ops gy_step_select;       /* select.c */
+extern const struct gy_step_ops gy_step_drop;         /* select.c */
 
 enum gy_impute {
     GY_IMPUTE_NONE, /* missing stays NaN (trees route it) */
@@ -37,6 +49,42 @@ GY_CHECKED gy_status gy_step_same_outputs(struct gy_step *s, struct gy_arena *a,
 GY_CHECKED gy_status gy_step_outputs(struct gy_step *s, size_t n_out, struct gy_arena *a,
                                      struct gy_err *err);
 bool gy_step_takes_numbers(const struct gy_feature *column);
+bool gy_step_takes_categories(const struct gy_feature *column);
+bool gy_step_takes_none(const struct gy_feature *column);
+/* What has an order and a distance: numbers, times, pixels. */
+bool gy_step_can_measure(const struct gy_feature *column);
+/* What may be told apart: categories, and numbers while they are whole. */
+bool gy_step_can_tell_apart(const struct gy_feature *column);
+/* Outputs that are the inputs again, those worked on being numbers now. Fails: NOMEM. */
+GY_CHECKED gy_status gy_step_number_outputs(struct gy_step *s, struct gy_arena *a,
+                                            struct gy_err *err);
+/* A new output, a number of this name (of gy_arena_printf). Fails: NOMEM when name is NULL. */
+GY_CHECKED gy_status gy_step_named(struct gy_feature *out, const char *name, struct gy_err *err);
+/* The rows as they are, where out is other memory; n_in == n_out. */
+void gy_step_copy(const struct gy_step *s, const double *in, size_t n_rows, double *out);
+/* Quantile q of n > 0 sorted values, linear between neighbours (type 7 of Hyndman and Fan, as
+ * NumPy). */
+double gy_step_quantile(const double *sorted, size_t n, double q);
+void gy_step_sort(double *values, size_t n);
+
+/* The distinct values of a column that names things, ascending. */
+struct gy_keys {
+    double *values;
+    uint32_t *counts; /* rows; NULL after reading */
+    size_t n;
+};
+/* Of column c in the training rows, without missing and unseen ones. Fails: INVALID (a value that
+ * is not whole), TOOBIG (more than GY_FEATURES_MAX), NOMEM. */
+GY_CHECKED gy_status gy_step_keys(const struct gy_step *s, const struct gy_step_rows *rows,
+                                  size_t c, struct gy_arena *a, struct gy_keys *ret,
+                                  struct gy_err *err);
+size_t gy_keys_find(const struct gy_keys *k, double value); /* SIZE_MAX: not there */
+/* "winter", or "2" of a number. scratch backs numbers. */
+struct gy_str gy_key_text(const struct gy_feature *column, double key, char scratch[40]);
+/* Keys under a JSON key and back: whole numbers, ascending, of the column's vocabulary. Fails:
+ * CORRUPT, NOMEM. */
+GY_CHECKED gy_status gy_keys_read(yyjson_val *v, const char *key, const struct gy_feature *column,
+                                  struct gy_arena *a, struct gy_keys *ret, struct gy_err *err);
 /* Is column i among the chosen ones? */
 bool gy_step_chose(const struct gy_step *s, size_t i);
 /* The finite values of column c, in row order, into out (n_rows); returns how many. Fails:
