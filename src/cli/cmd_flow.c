@@ -1,14 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gyre flow import: a notebook as a pipeline. */
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/file.h"
+#include "base/yaml.h"
 #include "cli/cli_internal.h"
 #include "flow/notebook.h"
+#include "flow/project.h"
 
 struct import_opts {
     const char *dir;
     bool force, dry_run;
+};
+
+/* What was done, for the answer. */
+struct imported {
+    const struct gy_notebook *n;
+    const struct gy_notebook_plan *p;
+    const char *dir;
+    bool dry_run, own_project;
 };
 
 /* The folder that the notebook is in. */
@@ -23,15 +36,19 @@ static gy_status folder_of(const char *path, char ret[GY_MAX_PATH], struct gy_er
     return GY_OK;
 }
 
-static void say(const struct gy_cli *cli, const struct gy_notebook_plan *p, const char *dir,
-                const struct import_opts *o)
+static void say(const struct gy_cli *cli, const struct imported *done)
 {
+    const struct gy_notebook_plan *p = done->p;
+    const char *dir = done->dir;
     size_t i;
     size_t max;
     yyjson_val *v;
     for (i = 0; i < p->n_files; i++) {
         gy_cli_say(cli, "  %-16s %s/%s\n", gy_notebook_state_name(p->files[i].state), dir,
                    p->files[i].path.p);
+    }
+    if (done->own_project) {
+        gy_cli_say(cli, "  %-16s %s/gyre.yaml (a project of its own)\n", "new", dir);
     }
     for (i = 0; i < p->n_left; i++) {
         gy_cli_say(cli, "  %-16s %s/%s\n", "left over", dir, p->left[i].p);
@@ -47,15 +64,15 @@ static void say(const struct gy_cli *cli, const struct gy_notebook_plan *p, cons
         }
     }
     gy_cli_say(cli,
-               o->dry_run ? "nothing was written (--dry-run)\n"
-                          : "next: cd %s && gyre run   (or dvc repro)\n",
+               done->dry_run ? "nothing was written (--dry-run)\n"
+                             : "next: cd %s && gyre run   (or dvc repro)\n",
                dir);
 }
 
-static gy_status print_json(const struct gy_cli *cli, const struct gy_notebook *n,
-                            const struct gy_notebook_plan *p, const char *dir,
-                            const struct import_opts *o, struct gy_err *err)
+static gy_status print_json(const struct gy_cli *cli, const struct imported *done,
+                            struct gy_err *err)
 {
+    const struct gy_notebook_plan *p = done->p;
     GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
     static const char *const lists[] = {"deps", "params", "outs", "metrics"};
     struct gy_jw w;
@@ -65,9 +82,10 @@ static gy_status print_json(const struct gy_cli *cli, const struct gy_notebook *
     gy_buf_init(&out, GY_MAX_REPLY);
     gy_jw_init(&w, &out);
     gy_jw_obj(&w);
-    gy_jw_kv_str(&w, "notebook", n->name);
-    gy_jw_kv_strc(&w, "dir", dir);
-    gy_jw_kv_bool(&w, "written", !o->dry_run);
+    gy_jw_kv_str(&w, "notebook", done->n->name);
+    gy_jw_kv_strc(&w, "dir", done->dir);
+    gy_jw_kv_bool(&w, "written", !done->dry_run);
+    gy_jw_kv_bool(&w, "own_project", done->own_project);
     gy_jw_key(&w, "stages");
     gy_jw_arr(&w);
     yyjson_arr_foreach(p->stages, i, max, stage)
@@ -102,13 +120,41 @@ static gy_status print_json(const struct gy_cli *cli, const struct gy_notebook *
     return gy_cli_print_json(cli, &out, err);
 }
 
+/* A gyre.yaml above the folder would make it a part of that project, and `gyre run` there run the
+ * other pipeline: the folder becomes a project of its own. */
+static gy_status own_project(const char *dir, struct gy_str notebook, bool *ret, struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
+    char found[GY_MAX_PATH];
+    char absolute[PATH_MAX];
+    char path[GY_MAX_PATH];
+    *ret = false;
+    if (!realpath(dir, absolute)) {
+        return gy_err_sys(err, errno, "looking at %s", dir);
+    }
+    GY_TRY(gy_project_find(dir, found, err));
+    if (strcmp(found, absolute) == 0) {
+        return GY_OK;
+    }
+    gy_buf_init(&text, GY_MAX_PATH);
+    gy_buf_addc(&text, "name: ");
+    gy_yaml_add_scalar(&text, gy_str_ends(notebook, GY_STR(".ipynb"))
+                                  ? gy_str_sub(notebook, 0, notebook.n - 6)
+                                  : notebook);
+    gy_buf_add_char(&text, '\n');
+    GY_TRY(gy_buf_check(&text, "gyre.yaml", err));
+    GY_TRY(gy_path_join(path, sizeof path, dir, "gyre.yaml", err));
+    *ret = true;
+    return gy_file_write(path, gy_buf_str(&text), 0644, err);
+}
+
 static gy_status run_import(struct gy_cli *cli, void *opts, struct gy_err *err)
 {
     const struct import_opts *o = opts;
     GY_AUTO(gy_notebook_free) struct gy_notebook *n = NULL;
     GY_AUTO(gy_notebook_plan_free) struct gy_notebook_plan *p = NULL;
     char beside[GY_MAX_PATH];
-    char absolute[GY_MAX_PATH];
+    char absolute[PATH_MAX];
     GY_TRY(folder_of(cli->argv[0], beside, err));
     const char *dir = o->dir ? o->dir : beside;
     if (!realpath(beside, absolute)) {
@@ -122,8 +168,12 @@ static gy_status run_import(struct gy_cli *cli, void *opts, struct gy_err *err)
     if (!o->dry_run) {
         GY_TRY(gy_notebook_write(p, dir, o->force, err));
     }
-    say(cli, p, dir, o);
-    return cli->json ? print_json(cli, n, p, dir, o, err) : GY_OK;
+    struct imported done = {.n = n, .p = p, .dir = dir, .dry_run = o->dry_run};
+    if (!o->dry_run) {
+        GY_TRY(own_project(dir, n->name, &done.own_project, err));
+    }
+    say(cli, &done);
+    return cli->json ? print_json(cli, &done, err) : GY_OK;
 }
 
 static const struct gy_opt import_options[] = {

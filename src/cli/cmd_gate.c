@@ -143,10 +143,11 @@ static gy_status open_candidate(struct check *c, const char *ref, struct gy_err 
     GY_TRY(gy_predictor_load(dir, &c->predictor, err));
     const struct gy_model *m = gy_predictor_model(c->predictor);
     if (!data) {
-        GY_TRY(dataset_of(c, m->data_sha256, &data, err));
+        GY_TRY(
+            dataset_of(c, m->held_out_sha256.p ? m->held_out_sha256 : m->data_sha256, &data, err));
     }
     GY_TRY(gy_cli_table_open(c->cli, data, c->opts->schema, &c->table, err));
-    if (!gy_str_eqc(m->data_sha256, c->table.table->sha256)) {
+    if (!m->held_out_sha256.p && !gy_str_eqc(m->data_sha256, c->table.table->sha256)) {
         gy_cli_note(c->cli, "judged on other data than the candidate was trained on\n");
     }
     return evaluate(c, name, m, &c->eval, err);

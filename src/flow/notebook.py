@@ -411,6 +411,7 @@ class Notebook:
             for name in unit.maybe:
                 self.setters.setdefault(name, []).append(unit)
         self.imported = {n for u in self.units if isinstance(u.node, (ast.Import, ast.ImportFrom)) for n in u.maybe}
+        self.words = {n.attr for u in self.units for n in ast.walk(u.node) if isinstance(n, ast.Attribute)}
         self.constants = {}
         self.classify()
 
@@ -692,7 +693,7 @@ class Plan:
                 todo.extend(unit.soft)
 
         for unit in self.settings:
-            if unit.stage < k and not (k == 1 and unit.stage == 0):
+            if unit.stage < k and not (k == 1 and unit.stage == 0) and not self.only_for_mlflow(unit, k):
                 include(unit)
         while todo or self.loads[k]:
             while todo:
@@ -718,6 +719,11 @@ class Plan:
                     include(unit)
             if not todo:
                 break
+
+    def only_for_mlflow(self, unit, k):
+        """mlflow.set_experiment and its like, which cost seconds, in a stage that does not name mlflow."""
+        name = dotted(unit.node.value.func) if isinstance(unit.node, ast.Expr) and isinstance(unit.node.value, ast.Call) else ""
+        return name.startswith("mlflow.set_") and "mlflow" not in self.flows[k].soft and "autolog" not in self.nb.words
 
     def changed_in(self, k):
         """Variables that stage k sets or may change: from then on they come from it."""

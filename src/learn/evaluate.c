@@ -13,13 +13,33 @@
 
 /* ---- which rows ---- */
 
+/* A model of elsewhere: its package names the file of which it saw no row. */
+static gy_status all_of_file(const struct gy_model *m, const struct gy_table *t, bool *held,
+                             struct gy_err *err)
+{
+    if (!gy_str_eqc(m->held_out_sha256, t->sha256)) {
+        gy_err_set(err, GY_E_INVALID,
+                   "the package held out the file with sha256 %.12s..., this one has %.12s...",
+                   m->held_out_sha256.p, t->sha256);
+        return gy_err_hint(err, "pass the file that its notebook wrote; gyre evaluate --all-rows "
+                                "measures on rows that no training saw");
+    }
+    memset(held, 1, t->n_rows * sizeof *held);
+    return GY_OK;
+}
+
 /* held[i] for every row of the table, by the model's own split. */
 static gy_status split_of(const struct gy_model *m, const struct gy_table *t, bool *held,
                           struct gy_err *err)
 {
     const struct gy_split s = {.seed = m->seed, .holdout = m->holdout};
+    if (m->held_out_sha256.p) {
+        return all_of_file(m, t, held, err);
+    }
     if (!gy_str_eqc(m->split_by, "hash")) {
-        return gy_err_set(err, GY_E_INVALID, "the package does not say how its data was split");
+        gy_err_set(err, GY_E_INVALID, "the package does not say how its data was split");
+        return gy_err_hint(err, "a notebook says it: log_model(..., metadata={\"gyre\": "
+                                "{\"target\": .., \"held_out_sha256\": ..}}), docs/notebooks.md");
     }
     bool by_id = m->split_key.p != NULL;
     if (by_id && (!t->id || !gy_str_eq(t->id->name, m->split_key))) {

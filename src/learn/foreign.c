@@ -209,6 +209,7 @@ gy_status gy_model_from_xgboost(const char *dir, struct gy_model *m, struct gy_e
     const struct gy_yaml_node *root = gy_yaml_root(y);
     m->learner = GY_LEARNER_XGBOOST;
     m->target = GY_STR("prediction");
+    GY_TRY(gy_foreign_said(root, m, err));
     GY_TRY(read_model_file(dir, gy_yaml_path(root, GY_STR("flavors.xgboost")), m, err));
     GY_TRY(read_inputs(root, m, err));
     struct gy_feature *cells = NULL;

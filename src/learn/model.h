@@ -51,8 +51,9 @@ struct gy_model {
     uint64_t seed;
     double holdout;
     struct gy_str split_by,
-        split_key; /* "hash" or "none"; the id column, absent: the whole record */
+        split_key; /* "hash", "file" or "none"; the id column, absent: the whole record */
     struct gy_str data_sha256;
+    struct gy_str held_out_sha256; /* split_by "file": all rows of that file were held out */
     int64_t rows_train, rows_held_out;
 };
 
