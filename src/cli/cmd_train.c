@@ -20,6 +20,7 @@ struct train_opts {
         *run_name, *key;
     int64_t seed, threads;
     struct gy_opt_list slices;
+    const char *evaluate_on, *folds;
 };
 
 static const struct gy_opt train_options[] = {
@@ -46,6 +47,10 @@ static const struct gy_opt train_options[] = {
      "schema.yaml; else the nearest one"},
     {"slice", 0, GY_OPT_LIST, offsetof(struct train_opts, slices), "EXPR", NULL,
      "measure where this holds, too: 'HR > 90' (repeatable)"},
+    {"folds", 0, GY_OPT_STR, offsetof(struct train_opts, folds), "N", NULL,
+     "measure on every row, each by a model that has not seen it (k-fold)"},
+    {"evaluate-on", 0, GY_OPT_STR, offsetof(struct train_opts, evaluate_on), "ROWS", NULL,
+     "held_out (the usual), or training: flatters, and is marked in every record"},
     {"seed", 0, GY_OPT_INT, offsetof(struct train_opts, seed), "N", "-1",
      "of the split and the learner; -1: that of params.yaml, else 0"},
     {"threads", 0, GY_OPT_INT, offsetof(struct train_opts, threads), "N", "0",
@@ -67,6 +72,28 @@ static gy_status copy_list(struct gy_train_params *p, const char *commas, struct
         p->features[n++] = gy_str_trim(piece);
     }
     p->n_features = n;
+    return GY_OK;
+}
+
+/* --folds and --evaluate-on. */
+static gy_status read_rows(const struct train_opts *o, struct gy_train_params *p,
+                           struct gy_err *err)
+{
+    int64_t folds = 0;
+    if (o->folds) {
+        if (gy_parse_i64(gy_str_c(o->folds), 2, GY_FOLDS_MAX, &folds, NULL) != GY_OK) {
+            return gy_err_set(err, GY_E_USAGE, "--folds takes 2 to %d", GY_FOLDS_MAX);
+        }
+        p->split.by = GY_HOLDOUT_KFOLD;
+        p->split.folds = (int)folds;
+    }
+    if (o->evaluate_on) {
+        p->on_training = strcmp(o->evaluate_on, "training") == 0;
+        if (!p->on_training && strcmp(o->evaluate_on, "held_out") != 0 &&
+            strcmp(o->evaluate_on, "held-out") != 0) {
+            return gy_err_set(err, GY_E_USAGE, "--evaluate-on takes held_out or training");
+        }
+    }
     return GY_OK;
 }
 
@@ -100,6 +127,7 @@ static gy_status read_params(const struct train_opts *o, struct gy_train_params 
         return gy_err_set(err, GY_E_USAGE, "--seed must not be negative, --threads be 1 to %d",
                           GY_TRAIN_MAX_THREADS);
     }
+    GY_TRY(read_rows(o, p, err));
     p->seed = o->seed >= 0 ? (uint64_t)o->seed : p->seed;
     p->n_threads = o->threads > 0 ? (int)o->threads : p->n_threads;
     if (o->slices.n > 0) {
@@ -161,6 +189,25 @@ static gy_status temporary_out(struct gy_cli *cli, char out[GY_MAX_PATH], struct
     return status;
 }
 
+/* What the row filters left, and what kind of rows the numbers are of. */
+static void say_rows(const struct gy_cli *cli, const struct gy_trained *t)
+{
+    for (size_t i = 0; i < t->n_filtered; i++) {
+        size_t before = i ? t->filtered[i - 1].rows : t->rows_read;
+        if (t->filtered[i].rows != before) {
+            gy_cli_say(cli, "  rows: %zu after %.*s\n", t->filtered[i].rows,
+                       (int)t->filtered[i].what.n, t->filtered[i].what.p);
+        }
+    }
+    if (t->on == GY_MEASURED_FOLDS) {
+        gy_cli_say(cli, "cross-validated in %d folds: each row by a model that had not seen it\n",
+                   t->model.split_folds);
+    } else if (t->on == GY_MEASURED_TRAINING) {
+        gy_cli_say(cli,
+                   "measured on the rows TRAINED ON: rows it has not seen get worse answers\n");
+    }
+}
+
 static gy_status answer_train(struct gy_cli *cli, const struct train_opts *o,
                               const struct gy_trained *t, const struct gy_published *p,
                               struct gy_err *err)
@@ -169,6 +216,7 @@ static gy_status answer_train(struct gy_cli *cli, const struct train_opts *o,
         gy_cli_say(cli, "%s for %.*s: %lld rows trained on, %lld held out (%.1f s)\n",
                    gy_learner_name(t->model.learner), (int)t->model.target.n, t->model.target.p,
                    (long long)t->model.rows_train, (long long)t->model.rows_held_out, t->seconds);
+        say_rows(cli, t);
         gy_cli_say_metrics(cli, &t->eval.groups[0].metrics, &t->baseline);
         gy_cli_say(cli, "run %s\n", p->run_id);
         if (p->version > 0) {
@@ -205,7 +253,18 @@ static gy_status answer_train(struct gy_cli *cli, const struct train_opts *o,
     gy_jw_obj(&w);
     gy_jw_kv_i64(&w, "train", t->model.rows_train);
     gy_jw_kv_i64(&w, "held_out", t->model.rows_held_out);
+    gy_jw_kv_i64(&w, "read", (int64_t)t->rows_read);
     gy_jw_obj_end(&w);
+    gy_jw_kv_strc(&w, "measured_on", gy_measured_name(t->on));
+    gy_jw_key(&w, "filters");
+    gy_jw_arr(&w);
+    for (size_t i = 0; i < t->n_filtered; i++) {
+        gy_jw_obj(&w);
+        gy_jw_kv_str(&w, "filter", t->filtered[i].what);
+        gy_jw_kv_i64(&w, "rows", (int64_t)t->filtered[i].rows);
+        gy_jw_obj_end(&w);
+    }
+    gy_jw_arr_end(&w);
     if (t->baseline.n_groups > 0) {
         gy_jw_key(&w, "baseline");
         gy_jw_obj(&w);

@@ -100,7 +100,7 @@ gy_status gy_write_metrics(const struct gy_trained *t, const char *dir, struct g
     gy_jw_init(&w, &out);
     w.pretty = true;
     gy_jw_obj(&w);
-    gy_jw_kv_strc(&w, "on", "held_out");
+    gy_jw_kv_strc(&w, "on", gy_measured_name(t->on));
     gy_jw_kv_f64(&w, "confidence", 0.95);
     gy_eval_write(&w, &t->eval);
     if (t->baseline.n_groups > 0) {
@@ -164,7 +164,10 @@ gy_status gy_write_card(const struct gy_trained *t, const char *dir, struct gy_e
     gy_jw_obj_end(&w);
     gy_jw_key(&w, "measured");
     gy_jw_obj(&w);
-    gy_jw_kv_strc(&w, "on", "rows that training did not see");
+    gy_jw_kv_strc(&w, "on",
+                  t->on == GY_MEASURED_TRAINING
+                      ? "the rows trained on: what unseen rows get is worse"
+                      : "rows that training did not see");
     gy_metrics_write(&w, &t->eval.groups[0].metrics, m->task);
     gy_jw_obj_end(&w);
     if (t->baseline.n_groups > 0) {

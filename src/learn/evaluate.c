@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "learn/cells.h"
 #include "learn/evaluate_internal.h"
-#include "learn/split.h"
+#include "learn/holdout.h"
 
 #define MAX_ARENA (64 * GY_MIB)
 
@@ -28,25 +28,18 @@ static gy_status all_of_file(const struct gy_model *m, const struct gy_table *t,
     return GY_OK;
 }
 
-/* held[i] for every row of the table, by the model's own split. */
-static gy_status split_of(const struct gy_model *m, const struct gy_table *t, bool *held,
-                          struct gy_err *err)
+/* The hash of another key would hold out other rows: training ones among them. */
+static gy_status check_key(const struct gy_holdout *h, const struct gy_table *t, struct gy_err *err)
 {
-    const struct gy_split s = {.seed = m->seed, .holdout = m->holdout};
-    if (m->held_out_sha256.p) {
-        return all_of_file(m, t, held, err);
+    bool by_id = h->column.p != NULL;
+    if (h->by != GY_HOLDOUT_HASH) {
+        return GY_OK;
     }
-    if (!gy_str_eqc(m->split_by, "hash")) {
-        gy_err_set(err, GY_E_INVALID, "the package does not say how its data was split");
-        return gy_err_hint(err, "a notebook says it: log_model(..., metadata={\"gyre\": "
-                                "{\"target\": .., \"held_out_sha256\": ..}}), docs/notebooks.md");
-    }
-    bool by_id = m->split_key.p != NULL;
-    if (by_id && (!t->id || !gy_str_eq(t->id->name, m->split_key))) {
+    if (by_id && (!t->id || !gy_str_eq(t->id->name, h->column))) {
         (void)gy_err_set(err, GY_E_INVALID,
                          "the model's data was split by the id column '%" GY_STR_F
                          "', which this table's schema does not have",
-                         GY_STR_A(m->split_key));
+                         GY_STR_A(h->column));
         return gy_err_hint(err, "pass the schema that training used");
     }
     if (!by_id && t->id) {
@@ -55,7 +48,31 @@ static gy_status split_of(const struct gy_model *m, const struct gy_table *t, bo
                          "table's schema has an id column");
         return gy_err_hint(err, "evaluate with the schema that training used");
     }
-    return gy_split_rows(&s, gy_table_key, t, t->n_rows, held, err);
+    return GY_OK;
+}
+
+/* held[i] for every row of the table, by the model's own split. A model that learnt from all rows
+ * of its table has seen none of another one. */
+static gy_status split_of(const struct gy_model *m, const struct gy_table *t, bool *held,
+                          struct gy_err *err)
+{
+    struct gy_holdout h;
+    if (m->held_out_sha256.p) {
+        return all_of_file(m, t, held, err);
+    }
+    if (gy_model_holdout(m, &h, err) != GY_OK) {
+        return gy_err_hint(err, "a notebook says it: log_model(..., metadata={\"gyre\": "
+                                "{\"target\": .., \"held_out_sha256\": ..}}), docs/notebooks.md");
+    }
+    GY_TRY(check_key(&h, t, err));
+    if ((h.by == GY_HOLDOUT_KFOLD || h.by == GY_HOLDOUT_NONE) &&
+        !gy_str_eqc(m->data_sha256, t->sha256)) {
+        for (size_t i = 0; i < t->n_rows; i++) {
+            held[i] = true;
+        }
+        return GY_OK;
+    }
+    return gy_holdout_rows(&h, t, held, err);
 }
 
 gy_status gy_eval_rows(const struct gy_model *m, const struct gy_table *t, enum gy_eval_which which,
@@ -76,6 +93,11 @@ gy_status gy_eval_rows(const struct gy_model *m, const struct gy_table *t, enum 
         if (which == GY_EVAL_ALL || is_held[i] == (which == GY_EVAL_HELD_OUT)) {
             rows[n++] = (uint32_t)i;
         }
+    }
+    if (n == 0 && which == GY_EVAL_HELD_OUT && t->n_rows > 0 && m->rows_held_out == 0) {
+        (void)gy_err_set(err, GY_E_INVALID,
+                         "the model has learnt from every row of this table: none is held out");
+        return gy_err_hint(err, "evaluate on another table, or on --training rows, marked as such");
     }
     *ret_rows = (uint32_t *)(void *)GY_TAKE(room);
     *ret_n = n;
@@ -317,7 +339,11 @@ static gy_status evaluate(const struct gy_predictor *p, const struct gy_table *t
     uint32_t *kept = (uint32_t *)(void *)copy;
     memcpy(kept, rows, n * sizeof *rows);
     GY_TRY(read_truth(m, t, rows, n, truth, err));
-    GY_TRY(gy_predict_table(p, t, rows, n, out, err));
+    if (o->given) {
+        memcpy(out, o->given, n * no * sizeof *out);
+    } else {
+        GY_TRY(gy_predict_table(p, t, rows, n, out, err));
+    }
     size_t labelled = drop_unlabelled(kept, truth, out, n, no);
     if (labelled == 0) {
         return gy_err_set(err, GY_E_INVALID, "there is no labelled row to evaluate on");

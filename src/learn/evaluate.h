@@ -64,6 +64,8 @@ struct gy_eval_options {
     /* Columns to tell fairness of, besides the protected ones of the table's schema. */
     const struct gy_fairness_spec *fairness;
     size_t n_fairness;
+    const double
+        *given; /* n_rows x n_outputs: predicted already (k-fold); NULL: by the predictor */
 };
 
 enum gy_eval_which {

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "learn/cells.h"
+#include "learn/holdout.h"
 #include "learn/learner.h"
 
 #define MAX_CATEGORIES 1000000 /* of a text input */
@@ -52,6 +53,18 @@ gy_status gy_task_parse(struct gy_str name, enum gy_task *ret, struct gy_err *er
     }
     *ret = (enum gy_task)i;
     return GY_OK;
+}
+
+gy_status gy_model_holdout(const struct gy_model *m, struct gy_holdout *ret, struct gy_err *err)
+{
+    *ret = (struct gy_holdout){.column = m->split_key,
+                               .seed = m->seed,
+                               .share = m->holdout,
+                               .cutoff = m->split_cutoff,
+                               .folds = m->split_folds};
+    return m->split_by.p && gy_holdout_parse(m->split_by, &ret->by, NULL) == GY_OK
+               ? GY_OK
+               : gy_err_set(err, GY_E_INVALID, "the package does not say how its data was split");
 }
 
 /* ---- writing ---- */
@@ -135,6 +148,12 @@ static void write_origin(struct gy_jw *w, const struct gy_model *m)
     gy_jw_key(w, "seed");
     gy_jw_u64(w, m->seed);
     gy_jw_kv_f64(w, "holdout", m->holdout);
+    if (gy_str_eqc(m->split_by, "time")) {
+        gy_jw_kv_f64(w, "cutoff", m->split_cutoff);
+    }
+    if (m->split_folds > 0) {
+        gy_jw_kv_i64(w, "folds", m->split_folds);
+    }
     gy_jw_obj_end(w);
     gy_jw_key(w, "data");
     gy_jw_obj(w);
@@ -380,6 +399,8 @@ static gy_status read_origin(yyjson_val *root, struct gy_model *m, struct gy_err
     yyjson_val *seed = gy_json_get(split, "seed");
     m->seed = yyjson_is_uint(seed) ? yyjson_get_uint(seed) : 0;
     m->holdout = gy_json_f64(split, "holdout", 0);
+    m->split_cutoff = gy_json_f64(split, "cutoff", 0);
+    m->split_folds = (int)gy_json_i64(split, "folds", 0);
     m->rows_train = gy_json_i64(data, "train", 0);
     m->rows_held_out = gy_json_i64(data, "held_out", 0);
     GY_TRY(keep(m, gy_json_str(split, "by"), &m->split_by, err));

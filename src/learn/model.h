@@ -51,9 +51,11 @@ struct gy_model {
     uint64_t seed;
     double holdout;
     struct gy_str split_by,
-        split_key; /* "hash", "file" or "none"; the id column, absent: the whole record */
+        split_key; /* "hash", "time", "file", ...; its column: of hash the id, absent: the record */
     struct gy_str data_sha256;
     struct gy_str held_out_sha256; /* split_by "file": all rows of that file were held out */
+    double split_cutoff;           /* split by time: rows from here on are held out; else 0 */
+    int split_folds;               /* by kfold; else 0 */
     int64_t rows_train, rows_held_out;
 };
 
@@ -67,6 +69,11 @@ GY_CHECKED gy_status gy_learner_parse(struct gy_str name, enum gy_learner *ret, 
 const char *gy_task_name(enum gy_task task);
 GY_CHECKED gy_status gy_task_parse(struct gy_str name, enum gy_task *ret, struct gy_err *err);
 
+/* How the model's table was divided. Strings are views. Fails: INVALID (the package does not say).
+ */
+struct gy_holdout; /* learn/holdout.h */
+GY_CHECKED gy_status gy_model_holdout(const struct gy_model *m, struct gy_holdout *ret,
+                                      struct gy_err *err);
 /* Which format the model is written in: the oldest that says all there is. */
 const char *gy_model_format(const struct gy_model *m);
 /* The JSON text, pretty, with a final newline. Fails: NOMEM, TOOBIG. */

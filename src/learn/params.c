@@ -4,7 +4,7 @@
 
 #include "base/yaml.h"
 #include "learn/steps/steps.h"
-#include "learn/train.h"
+#include "learn/train_internal.h"
 
 void gy_train_set_learner(struct gy_train_params *p, enum gy_learner learner)
 {
@@ -58,6 +58,7 @@ void gy_train_params_init(struct gy_train_params *p)
     gy_train_set_learner(p, GY_LEARNER_XGBOOST);
     p->threshold = 0.5;
     p->holdout = 1.0 / 3;
+    p->smote = (struct gy_smote){.k = 5, .ratio = 1};
     p->n_threads = 1;
     p->replicates = GY_METRICS_REPLICATES;
 }
@@ -207,9 +208,10 @@ static gy_status choose_learner(struct reader *r, const struct gy_yaml_node *v)
 
 static gy_status train_section(struct reader *r, const struct gy_yaml_node *n)
 {
-    static const char *const own[] = {"learner", "task",       "target",  "features",
-                                      "impute",  "scale",      "steps",   "threshold",
-                                      "slices",  "replicates", "threads", NULL};
+    static const char *const own[] = {"learner",    "task",     "target", "features",     "rows",
+                                      "split",      "evaluate", "weight", "class_weight", "smote",
+                                      "impute",     "scale",    "steps",  "threshold",    "slices",
+                                      "replicates", "threads",  NULL};
     const char *allowed[sizeof own / sizeof own[0] + GY_LEARNERS];
     size_t n_allowed = 0;
     struct gy_train_params *p = r->p;
@@ -240,6 +242,7 @@ static gy_status train_section(struct reader *r, const struct gy_yaml_node *n)
     GY_TRY(whole(r, n, "replicates", 0, GY_METRICS_MAX_REPLICATES, &replicates));
     p->n_threads = (int)threads;
     p->replicates = (size_t)replicates;
+    GY_TRY(gy_train_params_rows(p, r->y, n, r->err));
     GY_TRY(steps(r, n));
     return learner_sections(r, n);
 }

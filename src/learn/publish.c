@@ -12,6 +12,7 @@
 
 #define MAX_ANSWER (16 * GY_MIB)
 #define MAX_FILES 10000
+#define MAX_METRICS 1000 /* of a batch: MLflow takes no more */
 #define ARTIFACTS "mlflow-artifacts:/"
 #define KEY_TAG "gyre.idempotency_key"
 #define FETCHED ".fetched" /* in dir, while an earlier attempt's package is brought there */
@@ -133,6 +134,7 @@ static gy_status create_run(struct job *j, struct gy_err *err)
     gy_jw_arr(&w);
     add_pair(&w, "gyre.data_sha256", j->t->model.data_sha256);
     add_pair(&w, "gyre.learner", gy_str_c(gy_learner_name(j->t->model.learner)));
+    add_pair(&w, "gyre.measured_on", gy_str_c(gy_measured_name(j->t->on)));
     add_pair(&w, "mlflow.source.name", GY_STR("gyre train"));
     add_pair(&w, "mlflow.source.type", GY_STR("LOCAL"));
     if (j->o->code_revision.p) {
@@ -287,6 +289,36 @@ static gy_status log_batch(struct job *j, struct gy_err *err)
     gy_jw_arr_end(&w);
     gy_jw_obj_end(&w);
     return post(j, "/api/2.0/mlflow/runs/log-batch", NULL, err);
+}
+
+/* What the fit told round by round, a thousand at a time. */
+static gy_status log_history(struct job *j, struct gy_err *err)
+{
+    const struct gy_trained *t = j->t;
+    int64_t now_ms = gy_now_us() / 1000;
+    for (size_t first = 0; first < t->n_history; first += MAX_METRICS) {
+        size_t end = first + MAX_METRICS < t->n_history ? first + MAX_METRICS : t->n_history;
+        struct gy_jw w = new_body(j);
+        gy_jw_kv_strc(&w, "run_id", j->ret->run_id);
+        gy_jw_key(&w, "metrics");
+        gy_jw_arr(&w);
+        for (size_t i = first; i < end; i++) {
+            const struct gy_measure *m = &t->history[i];
+            if (isnan(m->value)) {
+                continue;
+            }
+            gy_jw_obj(&w);
+            gy_jw_kv_strc(&w, "key", m->name);
+            gy_jw_kv_f64(&w, "value", m->value);
+            gy_jw_kv_i64(&w, "timestamp", now_ms);
+            gy_jw_kv_i64(&w, "step", m->step);
+            gy_jw_obj_end(&w);
+        }
+        gy_jw_arr_end(&w);
+        gy_jw_obj_end(&w);
+        GY_TRY(post(j, "/api/2.0/mlflow/runs/log-batch", NULL, err));
+    }
+    return GY_OK;
 }
 
 /* ---- artifacts ---- */
@@ -605,6 +637,9 @@ static gy_status publish_new(struct job *j, struct gy_err *err)
     gy_status status = send_package(j, err);
     if (status == GY_OK) {
         status = log_batch(j, err);
+    }
+    if (status == GY_OK) {
+        status = log_history(j, err);
     }
     if (status == GY_OK) {
         status = register_model(j, err);

@@ -180,6 +180,16 @@ gy_status gy_trial_params(const struct gy_trial *t, const struct gy_train_params
     ret->holdout = base->holdout;
     ret->n_threads = base->n_threads;
     ret->replicates = base->replicates;
+    ret->split = base->split;
+    ret->on_training = base->on_training;
+    ret->filters = base->filters;
+    ret->n_filters = base->n_filters;
+    ret->weight = base->weight;
+    ret->balanced = base->balanced;
+    ret->class_weights = base->class_weights;
+    ret->n_class_weights = base->n_class_weights;
+    ret->has_smote = base->has_smote;
+    ret->smote = base->smote;
     ret->slices = base->slices;
     ret->n_slices = base->n_slices;
     return GY_OK;

@@ -6,36 +6,19 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/time.h"
-#include "learn/cells.h"
-#include "learn/runtime/ubj.h"
-#include "learn/split.h"
 #include "learn/train_internal.h"
 
 #define MAX_ARENA (64 * GY_MIB)
-
-/* One training in progress; all arrays by gy_free. */
-struct job {
-    const struct gy_table *t;
-    const struct gy_train_params *p;
-    const char *dir;
-    struct gy_trained *ret;
-    char *memory;
-    double *y;       /* a value a table row */
-    bool *held_out;  /* a table row */
-    uint32_t *train; /* labelled training rows */
-    uint32_t *test;  /* held-out rows */
-    size_t n_train, n_test;
-};
 
 static gy_status no_memory(struct gy_err *err)
 {
     return gy_err_set(err, GY_E_NOMEM, "training");
 }
 
-static gy_status allocate(struct job *j, struct gy_err *err)
+static gy_status allocate(struct gy_train_job *j, struct gy_err *err)
 {
     size_t n = j->t->n_rows;
-    j->memory = gy_calloc(n ? n : 1, sizeof(double) + 2 * sizeof(uint32_t) + sizeof(bool));
+    j->memory = gy_calloc(n + 1, sizeof(double) + 2 * sizeof(uint32_t) + sizeof(bool) + 1);
     if (!j->memory) {
         return no_memory(err);
     }
@@ -43,145 +26,98 @@ static gy_status allocate(struct job *j, struct gy_err *err)
     j->train = (uint32_t *)(void *)(j->y + n);
     j->test = j->train + n;
     j->held_out = (bool *)(j->test + n);
+    j->fold = (uint8_t *)(j->held_out + n);
     return GY_OK;
 }
 
-static gy_status divide(struct job *j, struct gy_err *err)
+/* Said by the model, so that evaluation and the gate find the same rows. */
+static gy_status note_split(struct gy_train_job *j, struct gy_err *err)
 {
     struct gy_model *m = &j->ret->model;
-    const struct gy_split split = {.seed = j->p->seed, .holdout = j->p->holdout};
-    GY_TRY(gy_split_rows(&split, gy_table_key, j->t, j->t->n_rows, j->held_out, err));
+    const struct gy_holdout *h = &j->split;
+    struct gy_str key = h->by != GY_HOLDOUT_HASH ? h->column
+                        : j->t->id               ? j->t->id->name
+                                                 : GY_STR_NULL;
+    m->seed = h->seed;
+    m->holdout = h->by == GY_HOLDOUT_KFOLD || h->by == GY_HOLDOUT_NONE ? 0 : h->share;
+    m->split_by = gy_str_c(gy_holdout_name(h->by));
+    m->split_key = key.p ? gy_arena_str(&m->arena, key) : GY_STR_NULL;
+    m->split_cutoff = h->by == GY_HOLDOUT_TIME ? h->cutoff : 0;
+    m->split_folds = h->by == GY_HOLDOUT_KFOLD ? h->folds : 0;
+    m->data_sha256 = gy_arena_str(&m->arena, gy_str_c(j->t->sha256));
+    return m->data_sha256.p && (!key.p || m->split_key.p) ? GY_OK : no_memory(err);
+}
+
+/* Row filters see the rows of training alone. */
+gy_status gy_train_filter(struct gy_train_job *j, struct gy_row_filtered **ret, size_t *ret_n,
+                          struct gy_err *err)
+{
+    struct gy_model *m = &j->ret->model;
+    struct gy_str *used = gy_arena_calloc(&m->arena, m->n_inputs + 1, sizeof *used);
+    if (!used) {
+        return no_memory(err);
+    }
+    for (size_t i = 0; i < m->n_inputs; i++) {
+        used[i] = m->inputs[i].name;
+    }
+    used[m->n_inputs] = m->target;
+    return gy_row_filters_apply(j->p->filters, j->p->n_filters, j->t, used, m->n_inputs + 1,
+                                j->train, &j->n_train, &m->arena, ret, ret_n, err);
+}
+
+static gy_status not_enough(const struct gy_train_job *j, struct gy_err *err)
+{
+    if (j->n_train && j->split.by == GY_HOLDOUT_NONE && !j->p->on_training) {
+        (void)gy_err_set(err, GY_E_INVALID, "split: none holds nothing out to measure on");
+        return gy_err_hint(err, "split: {by: kfold} measures on every row, honestly; evaluate: "
+                                "training measures on the rows trained on, marked as such");
+    }
+    return gy_err_set(err, GY_E_INVALID, "%zu rows to train on and %zu held out: not enough",
+                      j->n_train, j->n_test);
+}
+
+static gy_status divide(struct gy_train_job *j, struct gy_err *err)
+{
+    struct gy_model *m = &j->ret->model;
+    struct gy_row_filtered *filtered = NULL;
+    bool folds = j->split.by == GY_HOLDOUT_KFOLD;
+    GY_TRY(gy_holdout_fit(&j->split, j->t, err));
+    GY_TRY(gy_holdout_rows(&j->split, j->t, j->held_out, err));
+    GY_TRY(note_split(j, err));
+    if (folds) {
+        const double *classes = m->task == GY_TASK_REGRESSION ? NULL : j->y;
+        GY_TRY(gy_holdout_folds(&j->split, j->t, classes, m->n_classes, j->fold, err));
+    }
     for (size_t i = 0; i < j->t->n_rows; i++) {
-        if (j->held_out[i]) {
+        if (j->held_out[i] || folds) {
             j->test[j->n_test++] = (uint32_t)i;
-        } else if (!isnan(j->y[i])) {
+        }
+        if (!j->held_out[i] && !isnan(j->y[i])) {
             j->train[j->n_train++] = (uint32_t)i;
         }
     }
-    if (j->n_train == 0 || j->n_test == 0) {
-        return gy_err_set(err, GY_E_INVALID, "%zu rows to train on and %zu held out: not enough",
-                          j->n_train, j->n_test);
+    j->ret->rows_read = j->n_train;
+    if (j->n_train > 0) {
+        GY_TRY(gy_train_filter(j, &filtered, &j->ret->n_filtered, err));
+        j->ret->filtered = filtered;
     }
-    m->seed = j->p->seed;
-    m->holdout = j->p->holdout;
-    m->split_by = GY_STR("hash");
-    m->split_key = j->t->id ? gy_arena_str(&m->arena, j->t->id->name) : GY_STR_NULL;
-    m->data_sha256 = gy_arena_str(&m->arena, gy_str_c(j->t->sha256));
     m->rows_train = (int64_t)j->n_train;
-    m->rows_held_out = (int64_t)j->n_test;
-    return m->data_sha256.p && (!j->t->id || m->split_key.p) ? GY_OK : no_memory(err);
+    m->rows_held_out = folds ? 0 : (int64_t)j->n_test;
+    j->ret->on = folds ? GY_MEASURED_FOLDS : GY_MEASURED_HELD_OUT;
+    if (j->p->on_training) {
+        memcpy(j->test, j->train, j->n_train * sizeof *j->test);
+        j->n_test = j->n_train;
+        j->ret->on = GY_MEASURED_TRAINING;
+    }
+    return j->n_train == 0 || j->n_test == 0 ? not_enough(j, err) : GY_OK;
 }
 
-/* The ranges of the inputs, from the training rows alone. x: n_train x n_cells raw cells. */
-static void find_ranges(const struct job *j, struct gy_model *m, const double *x, size_t n_cells)
-{
-    for (size_t c = 0, at = 0; c < m->n_inputs; at += m->inputs[c].width, c++) {
-        struct gy_predictor_input *in = &m->inputs[c];
-        in->min = INFINITY;
-        in->max = -INFINITY;
-        for (size_t i = 0; i < j->n_train && in->kind != GY_INPUT_IMAGE; i++) {
-            double v = x[i * n_cells + at];
-            in->min = v < in->min ? v : in->min;
-            in->max = v > in->max ? v : in->max;
-        }
-        if (in->min > in->max || in->kind == GY_INPUT_TEXT) {
-            in->min = -INFINITY;
-            in->max = INFINITY;
-        }
-    }
-}
-
-/* The rows of training: *ret_x after the feature steps, *ret_y; both gy_free. */
-static gy_status prepare(struct job *j, struct gy_model *m, double **ret_x, double **ret_y,
-                         struct gy_err *err)
-{
-    struct gy_feature *cells = NULL;
-    const struct gy_step_plan *plans = NULL;
-    size_t n_cells = 0, n_plans = 0;
-    GY_TRY(gy_cells_columns(m->inputs, m->n_inputs, &m->arena, &cells, &n_cells, err));
-    GY_AUTO(gy_free) char *room = gy_reallocarray(NULL, j->n_train, n_cells * sizeof(double));
-    GY_AUTO(gy_free) char *labels = gy_reallocarray(NULL, j->n_train, sizeof(double));
-    if (!room || !labels) {
-        return no_memory(err);
-    }
-    double *x = (double *)(void *)room;
-    double *y = (double *)(void *)labels;
-    for (size_t i = 0; i < j->n_train; i++) {
-        y[i] = j->y[j->train[i]];
-    }
-    GY_TRY(gy_cells_of_table(m->inputs, m->n_inputs, j->t, j->train, j->n_train, x, err));
-    find_ranges(j, m, x, n_cells);
-    if (m->learner == j->p->learner) { /* else it is the baseline, which looks at no input */
-        GY_TRY(gy_train_steps(j->p, &m->arena, &plans, &n_plans, err));
-    }
-    const struct gy_step_rows rows = {.x = x, .n_rows = j->n_train, .y = y, .seed = m->seed};
-    GY_TRY(gy_features_fit(&m->features, cells, n_cells, plans, n_plans, &rows, ret_x, err));
-    *ret_y = (double *)(void *)GY_TAKE(labels);
-    return GY_OK;
-}
-
-static gy_status fit(struct job *j, struct gy_model *m, const double *x, const double *y,
-                     struct gy_buf *file, struct gy_err *err)
-{
-    const struct gy_learner_ops *ops = gy_learner_get(m->learner);
-    if (!(ops->tasks & GY_TASK_BIT(m->task))) {
-        (void)gy_err_set(err, GY_E_INVALID, "the learner '%s' does not do a %s task", ops->name,
-                         gy_task_name(m->task));
-        return gy_err_hint(err, "gyre train -h lists the learners and their tasks");
-    }
-    const struct gy_settings none = {.specs = ops->settings};
-    bool own = m->learner == j->p->learner;
-    struct gy_fit f = {.settings = own ? &j->p->settings : &none,
-                       .x = x,
-                       .y = y,
-                       .n_rows = j->n_train,
-                       .n_features = m->features.n_out,
-                       .features = m->features.out,
-                       .seed = m->seed,
-                       .n_threads = j->p->n_threads,
-                       .on_round = own ? j->p->on_round : NULL,
-                       .on_round_ctx = j->p->on_round_ctx,
-                       .m = m,
-                       .file = file};
-    GY_TRY(ops->fit(&f, err));
-    if (!ops->file) {
-        return GY_OK;
-    }
-    char sha256[GY_SHA256_HEX];
-    GY_TRY(gy_buf_check(file, "the model", err));
-    GY_TRY(gy_sha256_hex(gy_buf_str(file), sha256, err));
-    m->file = gy_str_c(ops->file);
-    m->file_sha256 = gy_arena_str(&m->arena, gy_str_c(sha256));
-    return m->file_sha256.p ? GY_OK : no_memory(err);
-}
-
-/* Fit `m` and write model.json and the model file into dir. */
-static gy_status fit_and_write(struct job *j, struct gy_model *m, const char *dir,
-                               struct gy_err *err)
-{
-    double *x = NULL, *y = NULL;
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf file;
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf json;
-    gy_buf_init(&file, GY_MAX_MODEL_FILE);
-    gy_buf_init(&json, GY_MODEL_MAX_BYTES);
-    gy_status status = prepare(j, m, &x, &y, err);
-    if (status == GY_OK) {
-        status = fit(j, m, x, y, &file, err);
-    }
-    gy_free(x);
-    gy_free(y);
-    GY_TRY(status);
-    GY_TRY(gy_model_write(m, &json, err));
-    if (m->file.p) {
-        GY_TRY(gy_package_put(dir, m->file.p, gy_buf_str(&file), err));
-    }
-    return gy_package_put(dir, "model.json", gy_buf_str(&json), err);
-}
-
-static gy_status evaluate(struct job *j, const char *dir, struct gy_eval *ret, struct gy_err *err)
+static gy_status evaluate(struct gy_train_job *j, const char *dir, const double *given,
+                          struct gy_eval *ret, struct gy_err *err)
 {
     GY_AUTO(gy_predictor_free) struct gy_predictor *p = NULL;
-    const struct gy_eval_options o = {.slices = j->p->slices,
+    const struct gy_eval_options o = {.given = given,
+                                      .slices = j->p->slices,
                                       .n_slices = j->p->n_slices,
                                       .replicates = j->p->replicates,
                                       .seed = j->p->seed,
@@ -192,8 +128,21 @@ static gy_status evaluate(struct job *j, const char *dir, struct gy_eval *ret, s
     return GY_OK;
 }
 
+/* What the package says to the rows to measure on; of k-fold what the models of the folds said. */
+static gy_status measure(struct gy_train_job *j, struct gy_err *err)
+{
+    double *out = NULL;
+    if (j->ret->on != GY_MEASURED_FOLDS) {
+        return evaluate(j, j->dir, NULL, &j->ret->eval, err);
+    }
+    GY_TRY(gy_train_folds(j, &out, err));
+    gy_status status = evaluate(j, j->dir, out, &j->ret->eval, err);
+    gy_free(out);
+    return status;
+}
+
 /* The majority model on the same rows, made in a folder beside, which goes away again. */
-static gy_status evaluate_baseline(struct job *j, struct gy_err *err)
+static gy_status evaluate_baseline(struct gy_train_job *j, struct gy_err *err)
 {
     char dir[GY_MAX_PATH];
     GY_AUTO_DONE(gy_model_done) struct gy_model base;
@@ -211,17 +160,25 @@ static gy_status evaluate_baseline(struct job *j, struct gy_err *err)
     base.split_key = m->split_key;
     base.seed = m->seed;
     base.holdout = m->holdout;
+    base.split_cutoff = m->split_cutoff;
+    base.split_folds = m->split_folds;
     GY_TRY(gy_path_join(dir, sizeof dir, j->dir, ".baseline", err));
     GY_TRY(gy_dir_make(dir, err));
-    gy_status status = fit_and_write(j, &base, dir, err);
+    gy_status status = gy_train_fit(j, &base, dir, err);
     if (status == GY_OK) {
-        status = evaluate(j, dir, &j->ret->baseline, err);
+        status = evaluate(j, dir, NULL, &j->ret->baseline, err);
     }
     gy_status cleaned = gy_dir_remove(dir, status == GY_OK ? err : NULL);
     return status == GY_OK ? cleaned : status;
 }
 
-static gy_status train(struct job *j, struct gy_err *err)
+const char *gy_measured_name(enum gy_measured_on on)
+{
+    static const char *const names[] = {"held_out", "cross_validation", "training"};
+    return names[on];
+}
+
+static gy_status train(struct gy_train_job *j, struct gy_err *err)
 {
     struct gy_model *m = &j->ret->model;
     m->learner = j->p->learner;
@@ -230,9 +187,9 @@ static gy_status train(struct job *j, struct gy_err *err)
     GY_TRY(gy_train_columns(j->t, j->p, m, j->y, err));
     GY_TRY(divide(j, err));
     GY_TRY(gy_dir_make(j->dir, err));
-    GY_TRY(fit_and_write(j, m, j->dir, err));
+    GY_TRY(gy_train_fit(j, m, j->dir, err));
     GY_TRY(gy_write_example(m, j->t, j->train, j->n_train, j->dir, err));
-    GY_TRY(evaluate(j, j->dir, &j->ret->eval, err));
+    GY_TRY(measure(j, err));
     if (m->learner != GY_LEARNER_MAJORITY) {
         GY_TRY(evaluate_baseline(j, err));
     }
@@ -251,7 +208,9 @@ gy_status gy_train(const struct gy_table *t, const struct gy_train_params *p, co
                    struct gy_trained *ret, struct gy_err *err)
 {
     int64_t start_ns = gy_mono_ns();
-    struct job j = {.t = t, .p = p, .dir = dir, .ret = ret};
+    struct gy_train_job j = {.t = t, .p = p, .dir = dir, .ret = ret, .split = p->split};
+    j.split.seed = p->seed;
+    j.split.share = p->holdout;
     memset(ret, 0, sizeof *ret);
     gy_model_init(&ret->model);
     gy_arena_init(&ret->eval.arena, MAX_ARENA);
@@ -270,6 +229,9 @@ void gy_trained_done(struct gy_trained *t)
     if (t) {
         gy_eval_done(&t->eval);
         gy_eval_done(&t->baseline);
+        gy_free(t->history);
+        t->history = NULL;
+        t->n_history = t->cap_history = 0;
         gy_model_done(&t->model);
     }
 }

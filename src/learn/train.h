@@ -8,14 +8,32 @@
 #define GY_LEARN_TRAIN_H
 
 #include "learn/evaluate.h"
+#include "learn/holdout.h"
 #include "learn/learner.h"
 #include "learn/model.h"
+#include "learn/row_filter.h"
+#include "learn/smote.h"
 #include "learn/table.h"
 
 #define GY_TRAIN_MAX_THREADS 256
+#define GY_TRAIN_MAX_HISTORY 1000000 /* measures of rounds that are kept */
 
 struct gy_yaml;
 struct gy_yaml_node;
+
+struct gy_class_weight {
+    struct gy_str label;
+    double weight;
+};
+
+/* What the numbers of a training were measured on. */
+enum gy_measured_on {
+    GY_MEASURED_HELD_OUT,
+    GY_MEASURED_FOLDS,   /* each row by a model that had not seen it (k-fold) */
+    GY_MEASURED_TRAINING /* on rows trained on: flatters; only when asked for */
+};
+const char *gy_measured_name(
+    enum gy_measured_on on); /* "held_out", "cross_validation", "training" */
 
 struct gy_train_params {
     struct gy_arena arena;
@@ -31,14 +49,24 @@ struct gy_train_params {
     struct gy_step_plan *steps;
     size_t n_steps;
     bool has_steps;
-    struct gy_str impute;        /* "median", "zero", a number, ...; absent: not said */
-    struct gy_str scale;         /* "zscore", "none"; absent: not said */
-    double threshold;            /* BINARY; 0.5 */
-    struct gy_settings settings; /* of the learner */
-    uint64_t seed;               /* 0 */
-    double holdout;              /* 1/3 */
-    int n_threads;               /* 1 */
-    size_t replicates;           /* GY_METRICS_REPLICATES */
+    struct gy_str impute;          /* "median", "zero", a number, ...; absent: not said */
+    struct gy_str scale;           /* "zscore", "none"; absent: not said */
+    double threshold;              /* BINARY; 0.5 */
+    struct gy_settings settings;   /* of the learner */
+    uint64_t seed;                 /* 0 */
+    double holdout;                /* 1/3 */
+    struct gy_holdout split;       /* by, column and folds; seed and share are the two above */
+    bool on_training;              /* measure on the rows trained on */
+    struct gy_row_filter *filters; /* of the rows trained on */
+    size_t n_filters;
+    struct gy_str weight; /* a column: how much each row counts in training; absent: all the same */
+    bool balanced;        /* classes weigh the same, however many rows each has */
+    struct gy_class_weight *class_weights;
+    size_t n_class_weights;
+    bool has_smote;
+    struct gy_smote smote;
+    int n_threads;     /* 1 */
+    size_t replicates; /* GY_METRICS_REPLICATES */
     struct gy_str *slices;
     size_t n_slices;
     void (*on_round)(void *ctx, int64_t done); /* after each of gy_train_rounds; MAY be NULL */
@@ -66,17 +94,31 @@ GY_CHECKED gy_status gy_train_steps(const struct gy_train_params *p, struct gy_a
                                     const struct gy_step_plan **ret, size_t *ret_n,
                                     struct gy_err *err);
 
+/* A metric of one round of the fit: "val_loss" 0.31 after round 7. */
+struct gy_measure {
+    const char *name; /* static */
+    int64_t step;
+    double value;
+};
+
 struct gy_trained {
     struct gy_model model;
-    struct gy_eval eval;     /* on the held-out rows */
+    enum gy_measured_on on;
+    struct gy_eval eval;     /* on the held-out rows, or as `on` says */
     struct gy_eval baseline; /* the majority baseline there; n_groups 0 for the majority learner */
+    size_t rows_read;        /* of the training side, before the filters */
+    const struct gy_row_filtered *filtered; /* what each row filter left; in the model's arena */
+    size_t n_filtered;
+    struct gy_measure *history; /* what the learner told round by round, in order */
+    size_t n_history, cap_history;
     double seconds;
 };
 
 /* Train and write model.json, model.ubj (xgboost), input_example.json, profile.json, metrics.json
  * and card.json into dir (made; what stood there under these names is replaced). gy_package_seal
  * then makes it a package. ret is initialised here; gy_trained_done frees. Fails: NOTFOUND (target,
- * feature), INVALID (labels, parameters, no rows on one side), MISSINGDEP (libxgboost), NOMEM, and
+ * feature), INVALID (labels, parameters, no rows on one side;
+ * nothing held out and not asked to measure on training rows), MISSINGDEP (libxgboost), NOMEM, and
  * as files do. */
 GY_CHECKED gy_status gy_train(const struct gy_table *t, const struct gy_train_params *p,
                               const char *dir, struct gy_trained *ret, struct gy_err *err);

@@ -4,7 +4,42 @@
 #ifndef GY_LEARN_TRAIN_INTERNAL_H
 #define GY_LEARN_TRAIN_INTERNAL_H
 
+#include "learn/holdout.h"
 #include "learn/train.h"
+
+/* One training in progress; all arrays by gy_free. */
+struct gy_train_job {
+    const struct gy_table *t;
+    const struct gy_train_params *p;
+    const char *dir;
+    struct gy_trained *ret;
+    char *memory;
+    double *y;       /* a value a table row */
+    bool *held_out;  /* a table row */
+    uint32_t *train; /* rows to learn from: labelled ones of the training side, filtered */
+    uint32_t *test;  /* rows to measure on */
+    uint8_t *fold;   /* KFOLD: of a table row */
+    size_t n_train, n_test;
+    struct gy_holdout split;
+};
+
+/* The keys of `train:` that are about rows: rows, split, evaluate, weight, class_weight, smote. */
+GY_CHECKED gy_status gy_train_params_rows(struct gy_train_params *p, const struct gy_yaml *y,
+                                          const struct gy_yaml_node *train, struct gy_err *err);
+
+/* Fit `m` (the job's model, one of a fold, or the baseline) to j->train and write model.json and
+ * the learner's file into dir. */
+GY_CHECKED gy_status gy_train_fit(struct gy_train_job *j, struct gy_model *m, const char *dir,
+                                  struct gy_err *err);
+/* How much each row of j->train counts: *ret is gy_free'd; NULL: all the same. */
+GY_CHECKED gy_status gy_train_weights(const struct gy_train_job *j, const struct gy_model *m,
+                                      double **ret, struct gy_err *err);
+/* Apply the row filters to j->train. */
+GY_CHECKED gy_status gy_train_filter(struct gy_train_job *j, struct gy_row_filtered **ret,
+                                     size_t *ret_n, struct gy_err *err);
+/* What the model of each fold, which did not see them, says to the rows of j->test, in their order;
+ * *ret is gy_free'd. */
+GY_CHECKED gy_status gy_train_folds(struct gy_train_job *j, double **ret, struct gy_err *err);
 
 /* Fill m->inputs, m->classes and m->task of the columns; y: one value a table row, NaN = no label.
  */

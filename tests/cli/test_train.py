@@ -329,3 +329,29 @@ def test_tables_in_json_and_json_lines(patients, tmp_path):
     for name, message in (("bad.jsonl", "record 1"), ("none.json", "no such file")):
         refused = support.run_gyre("predict", "m", name, cwd=tmp_path)
         assert refused.returncode != 0 and message in refused.stderr
+
+
+def test_what_the_numbers_are_of_is_said(patients, tmp_path):
+    folds = train(tmp_path, patients, "--folds", "3")
+    assert folds["measured_on"] == "cross_validation" and folds["rows"]["held_out"] == 0
+    seen = train(tmp_path, patients, "--evaluate-on", "training", "--out", "seen")
+    assert seen["measured_on"] == "training"
+    assert seen["metrics"]["accuracy"]["value"] > folds["metrics"]["accuracy"]["value"]
+    assert json.loads((tmp_path / "seen" / "metrics.json").read_text())["on"] == "training"
+    run = support.run_json("runs", "show", seen["run_id"], cwd=tmp_path)
+    assert "training" in json.dumps(run)
+    text = support.run_gyre("train", patients, "--target", "isSepsis", "--params", PARAMS, "--evaluate-on", "training", cwd=tmp_path)
+    assert "TRAINED ON" in text.stdout
+    for wrong in (["--folds", "1"], ["--evaluate-on", "all"]):
+        assert support.run_gyre("train", patients, "--target", "isSepsis", *wrong, cwd=tmp_path).returncode == 2
+
+
+def test_row_filters_of_the_training_rows(patients, tmp_path):
+    params = tmp_path / "p.yaml"
+    params.write_text("train:\n  features: [HR, Resp, Temp]\n  rows:\n    - {where: \"ward == 'icu'\"}\n"
+                      "    - {within_sd: 2, columns: [HR, Temp]}\n")
+    answer = support.run_json("train", patients, "--target", "isSepsis", "--params", params, cwd=tmp_path)
+    names = [f["filter"] for f in answer["filters"]]
+    assert names == ["where ward == 'icu'", "within_sd 2: HR", "within_sd 2: Temp"]
+    assert answer["rows"]["read"] + answer["rows"]["held_out"] == 1500
+    assert answer["rows"]["train"] == answer["filters"][-1]["rows"] < answer["rows"]["read"]
