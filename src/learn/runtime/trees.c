@@ -16,6 +16,28 @@ static inline uint32_t step(const struct gy_tree_node *nodes, uint32_t at, const
     return (n->child & ~GY_TREE_NAN_RIGHT) + right;
 }
 
+/* Whether the set holds the category that x is the code of. */
+static inline uint32_t in_set(const uint32_t *set, float x)
+{
+    if (!(x >= 0 && x < (float)GY_TREES_MAX_CATEGORY)) {
+        return 0;
+    }
+    uint32_t c = (uint32_t)x;
+    return c / 32 < set[0] ? set[1 + c / 32] >> c % 32 & 1 : 0;
+}
+
+/* As step, where a split may be one by categories. */
+static inline uint32_t step_any(const struct gy_trees *t, uint32_t at, const float *x)
+{
+    const struct gy_tree_node *n = &t->nodes[at];
+    if (!(n->feature & GY_TREE_CATEGORICAL)) {
+        return step(t->nodes, at, x);
+    }
+    float v = x[n->feature & ~GY_TREE_CATEGORICAL];
+    uint32_t right = v != v ? n->child >> 31 : in_set(t->sets + n->set, v);
+    return (n->child & ~GY_TREE_NAN_RIGHT) + right;
+}
+
 /* One row down 8 trees. */
 static void walk_trees(const struct gy_tree_node *nodes, const uint32_t *roots, unsigned depth,
                        const float *x, float leaves[GY_TREES_LANES])
@@ -94,6 +116,34 @@ static void margin_eight(const struct gy_trees *t, const float *x, float *out)
     }
 }
 
+/* One row of a model with splits by categories. */
+static void margin_any(const struct gy_trees *t, const float *x, float *out)
+{
+    for (size_t i = 0; i < t->info.n_trees; i++) {
+        uint32_t at = t->roots[i];
+        for (unsigned d = 0; d < t->depths[i]; d++) {
+            at = step_any(t, at, x);
+        }
+        out[t->groups[i]] += t->nodes[at].leaf;
+    }
+}
+
+/* gblinear: the bias joins the base margin first; a missing feature adds nothing. */
+static void margin_linear(const struct gy_trees *t, const float *x, float *out)
+{
+    size_t nf = t->info.n_features;
+    size_t no = t->info.n_outputs;
+    for (size_t k = 0; k < no; k++) {
+        float sum = t->weights[nf * no + k] + out[k];
+        for (size_t i = 0; i < nf; i++) {
+            if (x[i] == x[i]) {
+                sum += x[i] * t->weights[i * no + k];
+            }
+        }
+        out[k] = sum;
+    }
+}
+
 /* As XGBoost's common/math.h computes them: in float32, exp clamped. */
 static float sigmoid_f32(float x)
 {
@@ -138,6 +188,11 @@ static void transform(const struct gy_trees *t, float *out, size_t n_rows)
             softmax_f32(out + i * n, n);
         }
         return;
+    case GY_TREES_STEP:
+        for (size_t i = 0; i < n_rows * n; i++) {
+            out[i] = out[i] > 0 ? 1.0F : 0.0F;
+        }
+        return;
     }
 }
 
@@ -151,6 +206,11 @@ void gy_trees_run(const struct gy_trees *t, const float *x, size_t n_rows, bool 
         }
     }
     size_t r = 0;
+    if (t->info.linear || t->info.categorical) {
+        for (; r < n_rows; r++) {
+            (t->info.linear ? margin_linear : margin_any)(t, x + r * nf, out + r * no);
+        }
+    }
     for (; r + GY_TREES_LANES <= n_rows; r += GY_TREES_LANES) {
         margin_eight(t, x + r * nf, out + r * no);
     }
@@ -167,6 +227,19 @@ const struct gy_trees_info *gy_trees_get_info(const struct gy_trees *t)
     return &t->info;
 }
 
+const struct gy_trees_feature *gy_trees_get_feature(const struct gy_trees *t, size_t i)
+{
+    return &t->features[i];
+}
+
+void gy_trees_cut(struct gy_trees *t, size_t rounds)
+{
+    if (t->info.round_trees > 0 && rounds < t->info.n_trees / t->info.round_trees) {
+        t->info.n_trees = rounds * t->info.round_trees;
+        t->n_padded = (t->info.n_trees + GY_TREES_LANES - 1) / GY_TREES_LANES * GY_TREES_LANES;
+    }
+}
+
 const float *gy_trees_base_margin(const struct gy_trees *t)
 {
     return t->base_margin;
@@ -180,6 +253,10 @@ void gy_trees_free(struct gy_trees *t)
         gy_free(t->groups);
         gy_free(t->depths);
         gy_free(t->nodes);
+        gy_free(t->sets);
+        gy_free(t->weights);
+        gy_free(t->features);
+        gy_arena_done(&t->arena);
         gy_free(t);
     }
 }

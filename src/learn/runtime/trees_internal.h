@@ -3,6 +3,7 @@
 #ifndef GY_LEARN_RUNTIME_TREES_INTERNAL_H
 #define GY_LEARN_RUNTIME_TREES_INTERNAL_H
 
+#include "base/arena.h"
 #include "learn/runtime/trees.h"
 
 #define GY_TREES_LANES 8 /* trees of one row, or rows of one tree, that walk together */
@@ -11,11 +12,16 @@
  * and its split is NaN: no comparison with NaN holds, so every further step stays on it. */
 struct gy_tree_node {
     float split;
-    uint32_t feature;
+    uint32_t
+        feature; /* the high bit: a split by categories, of which `set` tells those to the right */
     uint32_t child; /* the high bit: NaN goes right */
-    float leaf;
+    union {
+        float leaf;
+        uint32_t set; /* sets[set] words of bits follow at sets[set + 1] */
+    };
 };
 #define GY_TREE_NAN_RIGHT 0x80000000u
+#define GY_TREE_CATEGORICAL 0x80000000u
 
 struct gy_trees {
     struct gy_trees_info info;
@@ -26,6 +32,27 @@ struct gy_trees {
     uint16_t *depths;   /* steps that reach every leaf, n_padded */
     struct gy_tree_node *nodes;
     size_t cap_nodes;
+    uint32_t *sets; /* n_sets words */
+    size_t n_sets, cap_sets;
+    float *weights; /* gblinear: (n_features + 1) x n_outputs, the last row is the bias */
+    struct gy_trees_feature *features; /* n_features; what they point to is in the arena */
+    struct gy_arena arena;
 };
+
+/* ---- the reader's parts ---- */
+
+struct gy_ubj;
+
+gy_status gy_trees_corrupt(struct gy_err *err, const char *what);
+/* XGBoost keeps its numbers as strings ("num_class": "0"). */
+GY_CHECKED gy_status gy_trees_param(const struct gy_ubj *o, const char *key, int64_t absent,
+                                    int64_t *ret, struct gy_err *err);
+/* trees_node.c: the trees of a booster's "model". weights: of dart, one a tree; NULL: all 1. */
+GY_CHECKED gy_status gy_trees_read_trees(const struct gy_ubj *model, const struct gy_ubj *weights,
+                                         struct gy_trees *t, struct gy_err *err);
+/* trees_feature.c: names, types and categories, where the file has them. */
+GY_CHECKED gy_status gy_trees_read_features(const struct gy_ubj *learner,
+                                            const struct gy_ubj *model, struct gy_trees *t,
+                                            struct gy_err *err);
 
 #endif

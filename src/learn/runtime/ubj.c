@@ -346,8 +346,10 @@ static gy_status parse_json(struct parser *s, struct gy_str bytes, struct gy_ubj
 {
     const yyjson_alc alc = {.malloc = yy_malloc, .realloc = yy_realloc, .free = yy_free};
     yyjson_read_err why;
-    yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)bytes.p, bytes.n,
-                                       YYJSON_READ_NUMBER_AS_RAW, &alc, &why);
+    /* XGBoost before 3 writes NaN as the split value of a split by categories. */
+    yyjson_doc *doc =
+        yyjson_read_opts((char *)(uintptr_t)bytes.p, bytes.n,
+                         YYJSON_READ_NUMBER_AS_RAW | YYJSON_READ_ALLOW_INF_AND_NAN, &alc, &why);
     if (!doc) {
         gy_status code =
             why.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION ? GY_E_NOMEM : GY_E_CORRUPT;

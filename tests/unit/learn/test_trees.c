@@ -200,6 +200,10 @@ static void infinities_end_in_a_leaf(void **state)
     "\"},\"gradient_booster\":{\"name\":\"" booster "\",\"model\":{\"tree_info\":" info           \
     ",\"trees\":[" tree "]}}},\"version\":[3,1,0]}"
 
+#define SETS(nodes, begin, size, categories)                                               \
+    "\"split_type\":[1,0,0],\"categories_nodes\":" nodes ",\"categories_segments\":" begin \
+    ",\"categories_sizes\":" size ",\"categories\":" categories
+
 static gy_status parse(const char *json, struct gy_trees **t, struct gy_err *err)
 {
     return gy_trees_parse(gy_str_c(json), t, err);
@@ -245,10 +249,10 @@ static void refuses_what_it_can_not_answer(void **state)
         const char *json, *says;
         gy_status code;
     } cases[] = {
-        {MODEL("5E-1", "rank:ndcg", "gbtree", "0", "[0]", TREE), "rank:ndcg", GY_E_NOTSERVABLE},
-        {MODEL("5E-1", "reg:squarederror", "dart", "0", "[0]", TREE), "dart", GY_E_NOTSERVABLE},
-        {MODEL("5E-1", "reg:squarederror", "gblinear", "0", "[0]", TREE), "gblinear",
-         GY_E_NOTSERVABLE},
+        {MODEL("5E-1", "rank:mrr", "gbtree", "0", "[0]", TREE), "rank:mrr", GY_E_NOTSERVABLE},
+        {MODEL("5E-1", "reg:squarederror", "forest", "0", "[0]", TREE), "forest", GY_E_NOTSERVABLE},
+        {MODEL("5E-1", "reg:squarederror", "dart", "0", "[0]", TREE), "weight_drop", GY_E_CORRUPT},
+        {MODEL("5E-1", "reg:squarederror", "gblinear", "0", "[0]", TREE), "weights", GY_E_CORRUPT},
         {MODEL("[1,2]", "reg:squarederror", "gbtree", "0", "[0]", TREE), "base_score",
          GY_E_NOTSERVABLE},
         {MODEL("x", "reg:squarederror", "gbtree", "0", "[0]", TREE), "base_score", GY_E_CORRUPT},
@@ -288,6 +292,15 @@ static void refuses_broken_trees(void **state)
         {"[0.1,-2,3.5]", "[0.1,1e99,3.5]"},
         {"[0.1,-2,3.5]", "[0.1,\"\",3]"},
         {"\"split_type\":[0,0,0]", "\"split_type\":[1,0,0]"},
+        {"\"split_type\":[0,0,0]", "\"split_type\":[2,0,0]"},
+        {"\"split_type\":[0,0,0]", SETS("[0]", "[0]", "[3]", "[1,2]")},
+        {"\"split_type\":[0,0,0]", SETS("[0]", "[1]", "[2]", "[1,2]")},
+        {"\"split_type\":[0,0,0]", SETS("[0]", "[-1]", "[2]", "[1,2]")},
+        {"\"split_type\":[0,0,0]", SETS("[0]", "[0]", "[0]", "[1,2]")},
+        {"\"split_type\":[0,0,0]", SETS("[1]", "[0]", "[2]", "[1,-2]")},
+        {"\"split_type\":[0,0,0]", SETS("[0]", "[0]", "[2]", "[1,16777216]")},
+        {"\"split_type\":[0,0,0]", SETS("[3]", "[0]", "[2]", "[1,2]")},
+        {"\"split_type\":[0,0,0]", SETS("[0,0]", "[0,0]", "[2,2]", "[1,2]")},
         {"\"size_leaf_vector\":\"0\"", "\"size_leaf_vector\":\"3\""},
     };
     const char *whole = MODEL("0", "reg:squarederror", "gbtree", "0", "[0]", TREE);
@@ -306,6 +319,54 @@ static void refuses_broken_trees(void **state)
             fail_msg("%s -> %s was accepted: %s", edits[i][0], edits[i][1], err.msg);
         }
     }
+}
+
+/* What libxgboost accepts no row for ends somewhere too: codes that are no category go left. */
+static void walks_sets_of_categories(void **state)
+{
+    (void)state;
+    const char *whole =
+        MODEL("0", "reg:squarederror", "gbtree", "0", "[0]",
+              "{\"left_children\":[1,-1,-1],\"right_children\":[2,-1,-1],"
+              "\"split_indices\":[1,0,0],\"default_left\":[0,0,0],"
+              "\"split_conditions\":[NaN,-2,3.5]," SETS("[0]", "[1]", "[2]", "[9,1,40]") "}");
+    GY_AUTO(gy_trees_free) struct gy_trees *t = NULL;
+    struct gy_err err = GY_ERR_INIT;
+    if (parse(whole, &t, &err) != GY_OK) {
+        fail_msg("%s", err.msg);
+    }
+    assert_true(gy_trees_get_info(t)->categorical);
+    assert_true(gy_trees_get_feature(t, 1)->categorical);
+    assert_false(gy_trees_get_feature(t, 0)->categorical);
+    const float codes[] = {1, 40, 1.9F, NAN, 0, 2, 9, 41, 64, 1000, -1, -0.5F, 16777216, INFINITY};
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        float row[2] = {0, codes[i]}, out = 0, want = i < 4 ? 3.5F : -2;
+        gy_trees_run(t, row, 1, true, &out);
+        if (out != want) {
+            fail_msg("code %g gives %g", (double)codes[i], (double)out);
+        }
+    }
+}
+
+/* Names and the texts of categories stand in files of XGBoost >= 3.1. */
+static void tells_names_and_categories(void **state)
+{
+    (void)state;
+    const char *json =
+        "{\"learner\":{\"feature_names\":[\"HR\",\"ward\",\"age\"],\"feature_types\":[\"float\","
+        "\"c\",\"c\"],\"learner_model_param\":{\"base_score\":\"[0]\",\"num_class\":\"0\","
+        "\"num_feature\":\"3\"},\"objective\":{\"name\":\"reg:squarederror\"},"
+        "\"gradient_booster\":{\"name\":\"gbtree\",\"model\":{\"tree_info\":[],\"trees\":[],"
+        "\"cats\":{\"enc\":[{\"offsets\":[],\"values\":[]},{\"offsets\":[0,2,5],\"values\":[97,98,"
+        "99,100,101]},{\"type\":15,\"values\":[10,20]}]}}}},\"version\":[3,2,0]}";
+    GY_AUTO(gy_trees_free) struct gy_trees *t = NULL;
+    assert_int_equal(parse(json, &t, NULL), GY_OK);
+    assert_true(gy_str_eqc(gy_trees_get_feature(t, 0)->name, "HR"));
+    const struct gy_trees_feature *f = gy_trees_get_feature(t, 1);
+    assert_true(f->categorical && f->n_categories == 2);
+    assert_true(gy_str_eqc(f->categories[0], "ab") && gy_str_eqc(f->categories[1], "cde"));
+    f = gy_trees_get_feature(t, 2);
+    assert_true(f->n_categories == 2 && gy_str_eqc(f->categories[1], "20"));
 }
 
 static void refuses_every_truncation(void **state)
@@ -365,6 +426,8 @@ int main(void)
         cmocka_unit_test(reads_a_base_score_a_class),
         cmocka_unit_test(refuses_what_it_can_not_answer),
         cmocka_unit_test(refuses_broken_trees),
+        cmocka_unit_test(walks_sets_of_categories),
+        cmocka_unit_test(tells_names_and_categories),
         cmocka_unit_test(refuses_every_truncation),
         cmocka_unit_test(survives_failing_memory),
     };
