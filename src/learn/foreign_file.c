@@ -55,7 +55,8 @@ gy_status gy_foreign_kind(struct gy_str bytes, enum gy_package_flavor *ret, stru
     }
     if (gy_str_starts(bytes, GY_STR("binf")) || gy_str_starts(bytes, GY_STR("bs64"))) {
         return unknown("the file is in XGBoost's old binary form",
-                       "load it with the XGBoost that wrote it and save it as m.json or m.ubj", err);
+                       "load it with the XGBoost that wrote it and save it as m.json or m.ubj",
+                       err);
     }
     /* ModelProto begins with ir_version, or with a text. */
     if (first == 0x08 || first == 0x12 || first == 0x3a) {
@@ -187,9 +188,9 @@ static gy_status describe_lightgbm(struct gy_str bytes, struct gy_model *m, stru
     m->n_trees = (int64_t)info->n_trees;
     (void)snprintf(f->made_by, sizeof f->made_by, "LightGBM");
     GY_TRY(set_task(m,
-                    info->n_outputs > 1                                    ? GY_TASK_MULTICLASS
+                    info->n_outputs > 1                               ? GY_TASK_MULTICLASS
                     : gy_str_eqc(gy_str_c(info->objective), "binary") ? GY_TASK_BINARY
-                                                                           : GY_TASK_REGRESSION,
+                                                                      : GY_TASK_REGRESSION,
                     info->n_outputs > 1 ? info->n_outputs : 2, NULL, err));
     GY_TRY(new_columns(m, info->n_features, f, err));
     for (size_t i = 0; i < f->n_columns; i++) {
@@ -250,6 +251,7 @@ gy_status gy_foreign_describe(enum gy_package_flavor flavor, struct gy_str bytes
     *ret = (struct gy_foreign){0};
     switch (flavor) {
     case GY_FLAVOR_GYRE:
+    case GY_FLAVORS:
         break;
     case GY_FLAVOR_XGBOOST:
         return describe_xgboost(bytes, early_stop, m, ret, err);
@@ -365,9 +367,8 @@ static gy_status load_xgboost(const struct gy_model *m, struct gy_str bytes, str
         gy_trees_cut(t, (size_t)m->values[0]);
     }
     return recode(m,
-                  (struct gy_runtime){.ops = &gy_trees_ops,
-                                      .self = t,
-                                      .n_trees = gy_trees_get_info(t)->n_trees},
+                  (struct gy_runtime){
+                      .ops = &gy_trees_ops, .self = t, .n_trees = gy_trees_get_info(t)->n_trees},
                   of_trees, ret, err);
 }
 

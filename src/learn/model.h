@@ -17,7 +17,8 @@
 #define GY_MODEL_MAX_BYTES (64 * GY_MIB)
 #define GY_MODEL_MAX_CLASSES 1000
 
-/* learn/learner.h has what each is. GY_LEARNERS counts them. */
+/* learn/learner.h has what each is. GY_LEARNERS counts those that can be trained; behind them stand
+ * models that only others make (learn/foreign.h). */
 enum gy_learner {
     GY_LEARNER_MAJORITY,
     GY_LEARNER_LOGISTIC,
@@ -28,7 +29,9 @@ enum gy_learner {
     GY_LEARNER_FOREST,
     GY_LEARNER_MLP,
     GY_LEARNER_CNN,
-    GY_LEARNERS
+    GY_LEARNERS,
+    GY_LEARNER_LIGHTGBM = GY_LEARNERS,
+    GY_LEARNER_ONNX
 };
 
 struct gy_model {

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "learn/evaluate.h"
 #include "learn/model.h"
-#include "learn/model_internal.h"
+#include "learn/foreign.h"
 #include "learn/runtime/ubj.h"
 #include "learn/learner.h"
 
@@ -45,7 +45,8 @@ static gy_status read_file(const char *dir, const struct gy_model *m, struct gy_
     return GY_OK;
 }
 
-static gy_status load_runtime(const char *dir, struct gy_predictor *p, struct gy_err *err)
+static gy_status load_runtime(const char *dir, bool foreign, struct gy_predictor *p,
+                              struct gy_err *err)
 {
     const struct gy_model *m = &p->model;
     GY_AUTO_DONE(gy_buf_done) struct gy_buf bytes;
@@ -53,7 +54,8 @@ static gy_status load_runtime(const char *dir, struct gy_predictor *p, struct gy
     if (m->file.p) {
         GY_TRY(read_file(dir, m, &bytes, err));
     }
-    GY_TRY(gy_learner_get(m->learner)->load(m, gy_buf_str(&bytes), &p->runtime, err));
+    GY_TRY((foreign ? gy_foreign_load : gy_learner_get(m->learner)->load)(m, gy_buf_str(&bytes),
+                                                                          &p->runtime, err));
     p->info.n_trees = p->runtime.n_trees;
     return GY_OK;
 }
@@ -124,10 +126,10 @@ gy_status gy_predictor_load(const char *dir, struct gy_predictor **ret, struct g
     enum gy_package_flavor flavor = GY_FLAVOR_GYRE;
     GY_TRY(gy_package_flavor(dir, &flavor, err));
     GY_TRY(flavor == GY_FLAVOR_GYRE ? gy_model_read(dir, &p->model, err)
-                                    : gy_model_from_xgboost(dir, &p->model, err));
+                                    : gy_model_from_foreign(dir, flavor, &p->model, err));
     GY_TRY(gy_package_digest(dir, p->digest, err));
     fill_info(p);
-    GY_TRY(load_runtime(dir, p, err));
+    GY_TRY(load_runtime(dir, flavor != GY_FLAVOR_GYRE, p, err));
     GY_TRY(load_example(dir, p, flavor == GY_FLAVOR_GYRE, err));
     *ret = GY_TAKE(p);
     return GY_OK;

@@ -135,16 +135,16 @@ static gy_status set_params(booster b, const struct gy_xgb_param *params, size_t
     return GY_OK;
 }
 
-static gy_status predict_whole(booster b, dmatrix m, bool margin, size_t n_out, const float **ret,
-                               struct gy_err *err)
+static gy_status predict_rounds(booster b, dmatrix m, bool margin, int n_rounds, size_t n_out,
+                                const float **ret, struct gy_err *err)
 {
     char config[160];
     const uint64_t *shape = NULL;
     uint64_t dims = 0;
     (void)snprintf(config, sizeof config,
                    "{\"type\": %d, \"training\": false, \"iteration_begin\": 0, "
-                   "\"iteration_end\": 0, \"strict_shape\": false}",
-                   margin ? 1 : 0);
+                   "\"iteration_end\": %d, \"strict_shape\": false}",
+                   margin ? 1 : 0, n_rounds);
     if (g_xgb.predict(b, m, config, &shape, &dims, ret) != 0) {
         return failed(GY_E_CORRUPT, "predicting", err);
     }
@@ -169,7 +169,7 @@ static gy_status look(booster b, dmatrix m, const struct gy_xgb_watch *w, int ro
         return GY_OK;
     }
     (*next_at)++;
-    GY_TRY(predict_whole(b, m, false, w->n_out, &out, err));
+    GY_TRY(predict_rounds(b, m, false, 0, w->n_out, &out, err));
     return w->look(w->ctx, rounds, out, ret_go_on, err);
 }
 
@@ -261,11 +261,11 @@ gy_status gy_xgb_train(const struct gy_xgb_matrix *data, const struct gy_xgb_pla
     return status;
 }
 
-static gy_status predict(booster b, dmatrix m, bool margin, float *out, size_t n_out,
+static gy_status predict(booster b, dmatrix m, bool margin, int n_rounds, float *out, size_t n_out,
                          struct gy_err *err)
 {
     const float *result = NULL;
-    GY_TRY(predict_whole(b, m, margin, n_out, &result, err));
+    GY_TRY(predict_rounds(b, m, margin, n_rounds, n_out, &result, err));
     memcpy(out, result, n_out * sizeof *out);
     return GY_OK;
 }
@@ -289,7 +289,7 @@ gy_status gy_xgb_predict(struct gy_str model, const struct gy_xgb_matrix *data, 
         status = set_params(b, NULL, 0, 1, err);
     }
     if (status == GY_OK) {
-        status = predict(b, m, margin, out, n_out, err);
+        status = predict(b, m, margin, data->n_rounds, out, n_out, err);
     }
     if (b) {
         (void)g_xgb.booster_free(b);

@@ -20,6 +20,7 @@ struct gy_xgb_matrix {
     const float
         *base_margin; /* n_base_margin values for every row, instead of base_score; NULL: none */
     size_t n_base_margin;
+    int n_rounds;                     /* prediction: with the first rounds only; 0: all */
     const char *const *feature_names; /* n_features; NULL: none are kept in the model */
 };
 

@@ -8,7 +8,8 @@ static const struct gy_learner_ops *const g_learners[] = {
     [GY_LEARNER_XGBOOST] = &gy_learner_xgboost,   [GY_LEARNER_FORMULA] = &gy_learner_formula,
     [GY_LEARNER_LINEAR] = &gy_learner_linear,     [GY_LEARNER_GLM] = &gy_learner_glm,
     [GY_LEARNER_FOREST] = &gy_learner_forest,     [GY_LEARNER_MLP] = &gy_learner_mlp,
-    [GY_LEARNER_CNN] = &gy_learner_cnn,
+    [GY_LEARNER_CNN] = &gy_learner_cnn,           [GY_LEARNER_LIGHTGBM] = &gy_learner_lightgbm,
+    [GY_LEARNER_ONNX] = &gy_learner_onnx,
 };
 
 const struct gy_learner_ops *gy_learner_get(enum gy_learner learner)

@@ -14,6 +14,8 @@ extern const struct gy_learner_ops gy_learner_xgboost;
 extern const struct gy_learner_ops gy_learner_mlp;
 extern const struct gy_learner_ops gy_learner_cnn;
 extern const struct gy_learner_ops gy_learner_forest;
+extern const struct gy_learner_ops gy_learner_lightgbm; /* foreign.c: loaded, never fitted */
+extern const struct gy_learner_ops gy_learner_onnx;
 
 /* What libxgboost gets for a fit, in order, objective and seed included; out has room for
  * GY_XGB_MAX_PARAMS. Numbers are written into the arena. Fails: NOMEM. */
