@@ -296,11 +296,11 @@ static gy_status prove(struct proof *p, struct gy_err *err)
         return GY_OK;
     }
     enum gy_learner learner = gy_predictor_model(p->p)->learner;
-    if (is_foreign(learner)) {
-        return prove_alone(p, learner == GY_LEARNER_ONNX ? 1e-4 : 0, err);
+    if (learner == GY_LEARNER_XGBOOST) {
+        return prove_trees(p, err);
     }
-    bool trees = learner == GY_LEARNER_XGBOOST || p->info->n_trees > 0;
-    return trees ? prove_trees(p, err) : GY_OK;
+    bool rows = is_foreign(learner) || learner == GY_LEARNER_FOREST;
+    return rows ? prove_alone(p, learner == GY_LEARNER_ONNX ? 1e-4 : 0, err) : GY_OK;
 }
 
 gy_status gy_package_prove(const char *dir, size_t n_rows, bool *ret_servable, char reason[512],
