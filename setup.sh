@@ -145,6 +145,15 @@ fetch_duckdb() {
     fi
 }
 
+# ONNX models need ONNX Runtime's library (80 MB of download, 22 MB kept), so only the tests fetch it unasked. $@: for deps/onnxruntime.sh.
+fetch_onnxruntime() {
+    if deps/onnxruntime.sh "$@" 2>"$STATE/onnxruntime.log"; then
+        KILOBYTES=$((KILOBYTES + $(awk '{ kb += $1 } END { printf "%d", kb }' .deps/onnxruntime/.kilobytes)))
+    else
+        say "$(cat "$STATE/onnxruntime.log"): the tests of ONNX will be skipped"
+    fi
+}
+
 report() {
     local ms=$((($(date +%s%N) - START) / 1000000))
     say "$(awk -v kb=$KILOBYTES -v ms=$ms 'BEGIN { printf "%.1f MB fetched, %.1f minutes (%.1f s)", kb / 1000, ms / 60000, ms / 1000 }')"
@@ -188,6 +197,7 @@ test)
         apt_install npm && echo npm >>"$STATE/installed-packages" || true
     fi
     fetch_duckdb --header
+    fetch_onnxruntime --header
     make_s3_server & # both wait for the network more than for the machine
     make_venv
     wait
