@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gy_history: how a learner that goes over its rows again and again got better, epoch by epoch:
- * what learning curves are drawn from, and the stepped metrics of its run (`loss`, `val_loss`,
- * `accuracy`, `val_accuracy`, `rate`). The losses are the learner's own, a mean over rows; those of
- * the training rows are taken on the way, so with dropout and before the epoch was over. */
+ * what learning curves are drawn from (the stepped metrics of its run). The losses are the
+ * learner's own, a mean over rows; those of the training rows are taken on the way, so with dropout
+ * and before the epoch was over. */
 #ifndef GY_LEARN_HISTORY_H
 #define GY_LEARN_HISTORY_H
 

@@ -231,6 +231,28 @@ static gy_status add_steps(const struct gy_model *m, struct gy_jw *w, struct gy_
     return GY_OK;
 }
 
+/* A parameter of a learner as text: a list with commas between its items. */
+static void add_value(struct gy_buf *out, yyjson_val *v)
+{
+    char number[32];
+    size_t i;
+    size_t max;
+    yyjson_val *item;
+    if (yyjson_is_arr(v)) {
+        yyjson_arr_foreach(v, i, max, item)
+        {
+            gy_buf_addc(out, i ? "," : "");
+            add_value(out, item);
+        }
+    } else if (yyjson_is_str(v)) {
+        gy_buf_add(out, gy_json_val_str(v));
+    } else if (yyjson_is_bool(v)) {
+        gy_buf_addc(out, yyjson_get_bool(v) ? "true" : "false");
+    } else {
+        gy_buf_add(out, gy_str_n(number, gy_fmt_f64_trim(yyjson_get_num(v), number)));
+    }
+}
+
 static gy_status add_params(struct job *j, struct gy_jw *w, struct gy_err *err)
 {
     const struct gy_model *m = &j->t->model;
@@ -265,10 +287,10 @@ static gy_status add_params(struct job *j, struct gy_jw *w, struct gy_err *err)
         if (gy_str_eqc(name, "seed")) {
             continue; /* said above */
         }
-        struct gy_str value = yyjson_is_str(v)
-                                  ? gy_json_val_str(v)
-                                  : gy_str_n(number, gy_fmt_f64_trim(yyjson_get_num(v), number));
-        add_pair(w, name.p, value);
+        gy_buf_reset(&text);
+        add_value(&text, v);
+        GY_TRY(gy_buf_check(&text, "parameters", err));
+        add_pair(w, name.p, gy_buf_str(&text));
     }
     return GY_OK;
 }

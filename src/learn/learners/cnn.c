@@ -142,7 +142,7 @@ static const struct gy_setting_spec g_settings[] = {
      "width x height x channels of columns that are a picture's cells: 8x8x1"},
     {"augment", GY_SETTING_LIST, 0, 0, NULL, NULL,
      "changes of training pictures: flip, rotate, shift"},
-    GY_NETWORK_SETTINGS("100", "10"),
+    GY_NETWORK_SETTINGS("0.2", "100", "10"),
     {0}};
 
 const struct gy_learner_ops gy_learner_cnn = {.version = 1,

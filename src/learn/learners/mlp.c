@@ -13,7 +13,7 @@ static gy_status fit(struct gy_fit *f, struct gy_err *err)
 
 static const struct gy_setting_spec g_settings[] = {
     {"layers", GY_SETTING_LIST, 1, GY_NET_MAX_UNITS, "64\n32", NULL, "units of each hidden layer"},
-    GY_NETWORK_SETTINGS("200", "20"),
+    GY_NETWORK_SETTINGS("0.1", "200", "20"),
     {0}};
 
 const struct gy_learner_ops gy_learner_mlp = {.version = 1,

@@ -78,6 +78,8 @@ static struct gy_net_plan plan_of(const struct gy_fit *f, unsigned augment, bool
     };
 }
 
+/* A run's `accuracy` is that of held-out rows, and its last step counts: so the one of training
+ * rows has another name. */
 static void tell(const struct gy_fit *f, const struct gy_history *h)
 {
     for (size_t i = 0; f->on_measure && i < h->n; i++) {
@@ -86,10 +88,10 @@ static void tell(const struct gy_fit *f, const struct gy_history *h)
             const char *name;
             double value;
         } values[] = {{"loss", e->loss},
-                      {"accuracy", e->accuracy},
+                      {"train_accuracy", e->accuracy},
                       {"val_loss", e->val_loss},
                       {"val_accuracy", e->val_accuracy},
-                      {"rate", e->rate}};
+                      {"learning_rate", e->rate}};
         for (size_t k = 0; k < sizeof values / sizeof *values; k++) {
             if (!isnan(values[k].value)) {
                 f->on_measure(f->on_measure_ctx, values[k].name, (int64_t)i + 1, values[k].value);

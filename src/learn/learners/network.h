@@ -9,15 +9,15 @@
 
 /* Rows of both tables. clang-format would make a column of each. */
 /* clang-format off */
-#define GY_NETWORK_SETTINGS(epochs, patience)                                                     \
-    {"dropout", GY_SETTING_NUMBER, 0, 0.9, "0", NULL,                                             \
+#define GY_NETWORK_SETTINGS(dropout, epochs, patience)                                                  \
+    {"dropout", GY_SETTING_NUMBER, 0, 0.9, dropout, NULL,                                         \
      "share of hidden values left out at random, in training"},                                   \
     {"epochs", GY_SETTING_WHOLE, 1, 10000, epochs, NULL, "at most so often over all rows"},       \
     {"batch", GY_SETTING_WHOLE, 1, 4096, "32", NULL, "rows a step"},                              \
     {"rate", GY_SETTING_NUMBER, 1e-7, 1, "0.001", NULL, "the learning rate of Adam"},             \
     {"schedule", GY_SETTING_WORD, 0, 0, "constant", gy_network_schedules,                         \
      "cosine: the rate falls to 0 over the epochs"},                                              \
-    {"decay", GY_SETTING_NUMBER, 0, 10, "0.01", NULL,                                             \
+    {"decay", GY_SETTING_NUMBER, 0, 10, "0.1", NULL,                                              \
      "weight decay, decoupled from the gradient"},                                                \
     {"patience", GY_SETTING_WHOLE, 1, 10000, patience, NULL,                                      \
      "epochs without a better validation loss before it stops"},                                  \

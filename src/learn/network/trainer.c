@@ -8,6 +8,7 @@
 #include "base/pool.h"
 #include "learn/network/adam.h"
 #include "learn/network/head.h"
+#include "learn/network/lanes.h"
 #include "learn/network/net.h"
 #include "learn/picture.h"
 
@@ -124,11 +125,18 @@ static void run_shard(void *ctx, size_t i)
 
 /* ---- rows: as many shards at once as there are workers, their sums in order ---- */
 
-static void add_gradient(struct trainer *t, const struct worker *w, bool first)
+static void add_gradient(struct trainer *t, const float *g, bool first)
 {
-    size_t n = t->m->spec.n_params;
-    for (size_t i = 0; i < n; i++) {
-        t->gradient[i] = first ? w->gradient[i] : t->gradient[i] + w->gradient[i];
+    size_t n = t->m->spec.n_params, i = 0;
+    if (first) {
+        memcpy(t->gradient, g, n * sizeof *g);
+        return;
+    }
+    for (; i + GY_LANES <= n; i += GY_LANES) {
+        gy_lanes_store(t->gradient + i, gy_lanes_load(t->gradient + i) + gy_lanes_load(g + i));
+    }
+    for (; i < n; i++) {
+        t->gradient[i] += g[i];
     }
 }
 
@@ -146,7 +154,7 @@ static gy_status run_rows(struct trainer *t, const uint32_t *rows, size_t n, dou
             *loss += t->workers[i].loss;
             *hits += t->workers[i].hits;
             if (t->training) {
-                add_gradient(t, &t->workers[i], t->first_shard + i == 0);
+                add_gradient(t, t->workers[i].gradient, t->first_shard + i == 0);
             }
         }
     }
