@@ -9,7 +9,7 @@
 
 /* Rows of both tables. clang-format would make a column of each. */
 /* clang-format off */
-#define GY_NETWORK_SETTINGS(dropout, epochs, patience)                                                  \
+#define GY_NETWORK_SETTINGS(dropout, epochs, patience)                                            \
     {"dropout", GY_SETTING_NUMBER, 0, 0.9, dropout, NULL,                                         \
      "share of hidden values left out at random, in training"},                                   \
     {"epochs", GY_SETTING_WHOLE, 1, 10000, epochs, NULL, "at most so often over all rows"},       \

@@ -8,6 +8,7 @@
 /* Four outputs of a product side by side. Compilers make SSE2 or NEON of it; each lane is a sum of
  * its own, so no width changes a bit. Loaded from any address. */
 typedef float v4 __attribute__((vector_size(16), aligned(4), may_alias));
+typedef int32_t m4 __attribute__((vector_size(16))); /* what comparing two gives */
 
 #define PANEL 8 /* outputs whose weights lie together: panel[input][PANEL] */
 #define TILE 4  /* rows that share a pass over a panel */
@@ -95,14 +96,16 @@ static void one_panel(const float *x, const struct stage *s, size_t panel, float
     *(v4 *)out = lo, *(v4 *)(out + 4) = hi;
 }
 
-/* Outputs from `first` on, as many as there are, through the relu. */
-static void put(const struct stage *s, const float *sums, size_t n, size_t first, float *y)
+/* n sums (a multiple of PANEL) through the relu: outputs from `first` on, as many as there are. */
+static void put(const struct stage *s, float *sums, size_t n, size_t first, float *y)
 {
-    n = s->n_out - first < n ? s->n_out - first : n;
-    for (size_t j = 0; j < n; j++) {
-        /* Written so that NaN passes on. */
-        y[first + j] = s->relu && sums[j] < 0 ? 0 : sums[j];
+    for (size_t j = 0; s->relu && j < n; j += 4) {
+        v4 v = *(v4 *)(sums + j);
+        m4 below = v < (v4){0}; /* not for NaN, which passes on */
+        *(v4 *)(sums + j) = (v4)((m4)v & ~below);
     }
+    n = s->n_out - first < n ? s->n_out - first : n;
+    memcpy(y + first, sums, n * sizeof *y);
 }
 
 static void row_product(const struct stage *s, const float *x, float *y)
@@ -167,28 +170,33 @@ static void convolve(const struct stage *s, const float *x, float *y, float *pat
     }
 }
 
-static float window_max(const struct stage *s, const float *window)
+/* The larger of each pair; NaN passes on. */
+static void take_larger(const float *x, size_t n, float *most)
 {
-    float most = window[0];
-    for (size_t ky = 0; ky < s->size; ky++) {
-        for (size_t kx = 0; kx < s->size; kx++) {
-            float v = window[(ky * s->in.width + kx) * s->in.channels];
-            most = v > most || isnan(v) ? v : most;
-        }
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        v4 v = *(const v4 *)(x + i), m = *(v4 *)(most + i);
+        m4 take = (v > m) | (v != v);
+        *(v4 *)(most + i) = (v4)(((m4)v & take) | ((m4)m & ~take));
     }
-    return s->relu && most < 0 ? 0 : most;
+    for (; i < n; i++) {
+        most[i] = x[i] > most[i] || isnan(x[i]) ? x[i] : most[i];
+    }
 }
 
 static void pool(const struct stage *s, const float *x, float *y)
 {
-    size_t c = s->in.channels;
-    for (size_t oy = 0; oy < s->out.height; oy++) {
-        for (size_t ox = 0; ox < s->out.width; ox++) {
-            const float *window = x + (oy * s->size * s->in.width + ox * s->size) * c;
-            for (size_t i = 0; i < c; i++) {
-                *y++ = window_max(s, window + i);
-            }
+    size_t c = s->in.channels, row = s->in.width * c, n = gy_net_cells(s->out);
+    for (size_t at = 0; at < n; at += c) {
+        size_t oy = at / c / s->out.width, ox = at / c % s->out.width;
+        const float *window = x + oy * s->size * row + ox * s->size * c;
+        memcpy(y + at, window, c * sizeof *y);
+        for (size_t k = 1; k < (size_t)s->size * s->size; k++) {
+            take_larger(window + k / s->size * row + k % s->size * c, c, y + at);
         }
+    }
+    for (size_t i = 0; s->relu && i < n; i++) {
+        y[i] = y[i] < 0 ? 0 : y[i];
     }
 }
 

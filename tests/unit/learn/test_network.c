@@ -593,6 +593,27 @@ static void one_row_and_many_give_the_same_bits(void **state)
     compare_runtime(&m, g_x, 6);
 }
 
+/* A dropout and a pool before all weights, a relu after a pool, a dense layer right after. */
+static void unusual_orders_answer_too(void **state)
+{
+    (void)state;
+    struct gy_net_spec s = {.input = {9, 7, 5}, .head = GY_NET_SIGMOID};
+    GY_AUTO_DONE(gy_net_model_done) struct gy_net_model m = {0};
+    add(&s, GY_NET_DROPOUT, 0, 0, 0.5F);
+    add(&s, GY_NET_POOL, 0, 3, 0);
+    add(&s, GY_NET_RELU, 0, 0, 0);
+    add(&s, GY_NET_CONV, 6, 1, 0);
+    add(&s, GY_NET_POOL, 0, 2, 0);
+    add(&s, GY_NET_RELU, 0, 0, 0);
+    add(&s, GY_NET_RELU, 0, 0, 0);
+    add(&s, GY_NET_DENSE, 1, 0, 0);
+    for (size_t i = 0; i < 315 * 10; i++) {
+        g_x[i] = (double)(i * 37 % 101) / 50 - 1;
+    }
+    fill(&m, s, 4);
+    compare_runtime(&m, g_x, 10);
+}
+
 static void a_missing_value_is_not_hidden(void **state)
 {
     (void)state;
@@ -667,6 +688,7 @@ int main(void)
         cmocka_unit_test(a_file_is_read_back),
         cmocka_unit_test(damaged_files_are_refused),
         cmocka_unit_test(one_row_and_many_give_the_same_bits),
+        cmocka_unit_test(unusual_orders_answer_too),
         cmocka_unit_test(a_missing_value_is_not_hidden),
         cmocka_unit_test(survives_failing_memory),
     };
