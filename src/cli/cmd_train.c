@@ -218,6 +218,9 @@ static gy_status answer_train(struct gy_cli *cli, const struct train_opts *o,
                    (long long)t->model.rows_train, (long long)t->model.rows_held_out, t->seconds);
         say_rows(cli, t);
         gy_cli_say_metrics(cli, &t->eval.groups[0].metrics, &t->baseline);
+        for (size_t i = 0; i < t->n_warnings; i++) {
+            gy_cli_say(cli, "warning: %.*s\n", (int)t->warnings[i].n, t->warnings[i].p);
+        }
         gy_cli_say(cli, "run %s\n", p->run_id);
         if (p->version > 0) {
             gy_cli_say(cli, "registered as %s, version %lld%s: %s%s\n", o->register_as,
@@ -271,6 +274,12 @@ static gy_status answer_train(struct gy_cli *cli, const struct train_opts *o,
         gy_metrics_write(&w, &t->baseline.groups[0].metrics, t->model.task);
         gy_jw_obj_end(&w);
     }
+    gy_jw_key(&w, "warnings");
+    gy_jw_arr(&w);
+    for (size_t i = 0; i < t->n_warnings; i++) {
+        gy_jw_str(&w, t->warnings[i]);
+    }
+    gy_jw_arr_end(&w);
     gy_jw_kv_f64(&w, "seconds", t->seconds);
     gy_jw_obj_end(&w);
     return gy_cli_print_json(cli, &out, err);

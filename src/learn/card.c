@@ -48,7 +48,11 @@ static void write_typical(struct gy_jw *w, const struct gy_predictor_input *in,
         for (size_t i = 0; !text.p && i < n; i++) {
             text = gy_table_text(c, rows[i], scratch);
         }
-        gy_jw_str(w, text);
+        if (in->integer && text.p) { /* a category of whole numbers */
+            gy_jw_raw(w, text);
+        } else {
+            gy_jw_str(w, text);
+        }
         return;
     }
     double v = typical(c->num, rows, n, room);
@@ -175,6 +179,14 @@ gy_status gy_write_card(const struct gy_trained *t, const char *dir, struct gy_e
         gy_jw_obj(&w);
         gy_metrics_write(&w, &t->baseline.groups[0].metrics, m->task);
         gy_jw_obj_end(&w);
+    }
+    if (t->n_warnings > 0) {
+        gy_jw_key(&w, "warnings");
+        gy_jw_arr(&w);
+        for (size_t i = 0; i < t->n_warnings; i++) {
+            gy_jw_str(&w, t->warnings[i]);
+        }
+        gy_jw_arr_end(&w);
     }
     gy_jw_key(&w, "limits");
     gy_jw_arr(&w);

@@ -5,6 +5,9 @@
 #include <stdlib.h>
 
 #include "base/time.h"
+#include "data/image.h"
+#include "data/schema.h"
+#include "learn/picture.h"
 #include "learn/table.h"
 
 #define HASH_BITS 52 /* a double holds them exactly */
@@ -41,10 +44,31 @@ static gy_status refuse(const struct gy_predictor_input *in, struct gy_str text,
                       GY_STR_A(in->name), n, text.p, what);
 }
 
+/* A day, a time with its zone, or one without, which counts as UTC; or seconds since 1970. */
+static bool seconds_of(struct gy_str text, double *ret)
+{
+    char room[GY_VALUE_TEXT], full[GY_VALUE_TEXT + 16];
+    struct gy_str canonical;
+    double number = NAN;
+    int64_t us = 0;
+    const size_t day = 10;
+    if (!gy_value_canonical(GY_TYPE_TIME, text, room, &canonical, &number)) {
+        return gy_parse_f64(text, ret, NULL) == GY_OK && isfinite(*ret);
+    }
+    memcpy(full, canonical.p, canonical.n);
+    size_t n = canonical.n;
+    const char *rest = n == day ? "T00:00:00Z" : full[n - 1] == 'Z' ? "" : "Z";
+    memcpy(full + n, rest, strlen(rest));
+    if (gy_time_parse_iso(gy_str_n(full, n + strlen(rest)), &us, NULL) != GY_OK) {
+        return false;
+    }
+    *ret = (double)us / 1e6;
+    return true;
+}
+
 gy_status gy_cell_of_text(const struct gy_predictor_input *in, struct gy_str text, double *ret,
                           struct gy_err *err)
 {
-    int64_t us = 0;
     *ret = NAN;
     if (!text.p || text.n == 0) {
         return GY_OK;
@@ -56,15 +80,25 @@ gy_status gy_cell_of_text(const struct gy_predictor_input *in, struct gy_str tex
         *ret = in->hashed ? gy_cell_hash(text) : index_of(in, text);
         return GY_OK;
     case GY_INPUT_TIME:
-        if (gy_time_parse_iso(text, &us, NULL) != GY_OK) {
-            return refuse(in, text, "time (ISO 8601: 2026-11-21T08:00:00Z)", err);
-        }
-        *ret = (double)us / 1e6;
-        return GY_OK;
+        return seconds_of(text, ret)
+                   ? GY_OK
+                   : refuse(in, text, "time (ISO 8601: 2026-11-21T08:00:00Z)", err);
     case GY_INPUT_IMAGE:
         return refuse(in, text, "image", err);
     }
     return GY_OK;
+}
+
+gy_status gy_cell_logged(const struct gy_predictor_input *in, struct gy_str text, double *ret,
+                         struct gy_err *err)
+{
+    if (in->kind == GY_INPUT_TEXT && text.p && text.n > 0) {
+        *ret = NAN;
+        bool number = in->integer && gy_parse_f64(text, ret, NULL) == GY_OK;
+        *ret = number ? *ret : gy_cell_hash(text);
+        return GY_OK;
+    }
+    return gy_cell_of_text(in, text, ret, err);
 }
 
 struct gy_str gy_cell_text(const struct gy_predictor_input *in, double cell, char scratch[40])
@@ -131,6 +165,48 @@ gy_status gy_cells_columns(const struct gy_predictor_input *inputs, size_t n_inp
     return GY_OK;
 }
 
+gy_status gy_cells_of_image(const struct gy_predictor_input *in, struct gy_str bytes, double *cells,
+                            struct gy_err *err)
+{
+    const struct gy_picture_shape shape = {
+        .width = in->image_width, .height = in->image_height, .channels = in->image_channels};
+    return gy_picture_read(bytes, &shape, cells, err);
+}
+
+/* The images that a column names, relative to the table's folder. */
+static gy_status fill_images(const struct gy_predictor_input *in, const struct gy_table *t,
+                             const struct gy_table_column *c, const uint32_t *rows, size_t n_rows,
+                             size_t stride, double *out, struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf bytes;
+    gy_buf_init(&bytes, GY_IMAGE_MAX_BYTES);
+    if (c->numeric || !t->folder.p) {
+        (void)gy_err_set(err, GY_E_INVALID, "column '%" GY_STR_F "': there are no images %s",
+                         GY_STR_A(in->name),
+                         c->numeric ? "in a column of numbers" : "beside a registered table");
+        return gy_err_hint(err, "give the table as a file, with the images in its folder");
+    }
+    for (size_t r = 0; r < n_rows; r++) {
+        struct gy_str name = c->text[rows[r]];
+        for (size_t k = 0; !name.p && k < in->width; k++) {
+            out[r * stride + k] = NAN;
+        }
+        if (!name.p) {
+            continue;
+        }
+        gy_buf_reset(&bytes);
+        gy_status st = gy_image_read(t->folder.p, name, &bytes, err);
+        if (st == GY_OK) {
+            st = gy_cells_of_image(in, gy_buf_str(&bytes), out + r * stride, err);
+        }
+        if (st != GY_OK) {
+            return gy_err_wrap(err, "row %u, image '%.*s'", rows[r],
+                               (int)(name.n > 200 ? 200 : name.n), name.p);
+        }
+    }
+    return GY_OK;
+}
+
 /* One input of all rows, to every stride-th place. */
 static gy_status fill(const struct gy_predictor_input *in, const struct gy_table_column *c,
                       const uint32_t *rows, size_t n_rows, size_t stride, double *out,
@@ -165,7 +241,9 @@ gy_status gy_cells_of_table(const struct gy_predictor_input *inputs, size_t n_in
             return gy_err_set(err, GY_E_NOTFOUND, "the table has no column '%" GY_STR_F "'",
                               GY_STR_A(inputs[i].name));
         }
-        GY_TRY(fill(&inputs[i], c, rows, n_rows, stride, out, err));
+        GY_TRY(inputs[i].kind == GY_INPUT_IMAGE
+                   ? fill_images(&inputs[i], t, c, rows, n_rows, stride, out, err)
+                   : fill(&inputs[i], c, rows, n_rows, stride, out, err));
         out += inputs[i].width;
     }
     return GY_OK;

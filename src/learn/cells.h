@@ -16,9 +16,18 @@ GY_CHECKED gy_status gy_cell_of_text(const struct gy_predictor_input *in, struct
                                      double *ret, struct gy_err *err);
 /* The cell of a text of a hashed input: 52 bits of its hash, a whole number. */
 double gy_cell_hash(struct gy_str text);
+/* What a request's value is logged as, the same for every version of a model: a text's hash (of a
+ * category of whole numbers its number), seconds, a number; NaN when missing. Fails as
+ * gy_cell_of_text. */
+GY_CHECKED gy_status gy_cell_logged(const struct gy_predictor_input *in, struct gy_str text,
+                                    double *ret, struct gy_err *err);
 /* The text of a cell: a category's name, a number, a time as ISO 8601; the absent string when
  * missing. scratch backs what is not a category. */
 struct gy_str gy_cell_text(const struct gy_predictor_input *in, double cell, char scratch[40]);
+
+/* The cells of an image file's bytes: width of them. Fails: PARSE, TOOBIG, NOMEM. */
+GY_CHECKED gy_status gy_cells_of_image(const struct gy_predictor_input *in, struct gy_str bytes,
+                                       double *cells, struct gy_err *err);
 
 /* Columns as the feature steps see them; n_cells of all inputs. Names and vocabularies are views;
  * the array and the names of pixels live in the arena. Fails: NOMEM. */

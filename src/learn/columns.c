@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "learn/cells.h"
+#include "learn/steps/steps.h"
 #include "learn/train_internal.h"
 
 #define MAX_AUTO_CLASSES                                                    \
@@ -119,64 +121,186 @@ gy_status gy_train_labels(const struct gy_table *t, const struct gy_train_params
 
 /* ---- the inputs ---- */
 
-static gy_status add_input(const struct gy_table_column *c, struct gy_model *m, struct gy_err *err)
+struct choice {
+    const struct gy_table *t;
+    const struct gy_train_params *p;
+    struct gy_model *m;
+    struct gy_err *err;
+};
+
+static bool listed(const struct gy_str *names, size_t n, struct gy_str name)
 {
-    struct gy_predictor_input *in = &m->inputs[m->n_inputs++];
-    in->name = gy_arena_str(&m->arena, c->name);
-    in->integer = c->integer;
-    in->width = 1;
-    in->required = c->required;
-    return in->name.p ? GY_OK : no_memory(err);
+    for (size_t i = 0; i < n; i++) {
+        if (gy_str_eq(names[i], name)) {
+            return true;
+        }
+    }
+    return false;
 }
 
-static gy_status named_inputs(const struct gy_table *t, const struct gy_train_params *p,
-                              struct gy_model *m, struct gy_err *err)
+/* Does a step of this kind (NULL: any) name the column, or, with `unnamed`, name none at all? */
+static bool has_step(const struct gy_train_params *p, const struct gy_step_ops *ops,
+                     struct gy_str name, bool unnamed)
 {
-    for (size_t i = 0; i < p->n_features; i++) {
-        const struct gy_table_column *c = gy_table_column(t, p->features[i]);
-        const char *why = !c                              ? "is not in the table"
-                          : !c->numeric                   ? "holds text"
-                          : gy_str_eq(c->name, m->target) ? "is the target"
-                                                          : NULL;
-        for (size_t k = 0; !why && k < m->n_inputs; k++) {
-            why = gy_str_eq(m->inputs[k].name, c->name) ? "is named twice" : NULL;
+    for (size_t i = 0; i < p->n_steps; i++) {
+        const struct gy_step_plan *plan = &p->steps[i];
+        bool its = listed(plan->columns, plan->n_columns, name);
+        if ((!ops || plan->ops == ops) && (its || (unnamed && plan->n_columns == 0))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Without a schema a column of texts that are all times is one of times. */
+static bool all_times(const struct gy_table *t, const struct gy_table_column *c)
+{
+    const struct gy_predictor_input in = {.kind = GY_INPUT_TIME};
+    bool any = false;
+    for (size_t i = 0; !c->numeric && i < t->n_rows; i++) {
+        double seconds = NAN;
+        if (c->text[i].p && gy_cell_of_text(&in, c->text[i], &seconds, NULL) != GY_OK) {
+            return false;
+        }
+        any = any || !isnan(seconds);
+    }
+    return any;
+}
+
+static gy_status kind_of(const struct choice *k, const struct gy_table_column *c,
+                         enum gy_input_kind *ret)
+{
+    bool listed_here = listed(k->p->categorical, k->p->n_categorical, c->name);
+    if (listed_here && c->numeric && !c->integer) {
+        return gy_err_set(k->err, GY_E_INVALID,
+                          "categorical: '%" GY_STR_F "' has values that are not whole",
+                          GY_STR_A(c->name));
+    }
+    bool image = c->image || (k->p->image_column.p && gy_str_eq(k->p->image_column, c->name));
+    if (image && !k->p->has_image) {
+        (void)gy_err_set(k->err, GY_E_INVALID, "'%" GY_STR_F "' names images: of which size?",
+                         GY_STR_A(c->name));
+        return gy_err_hint(k->err, "train: {image: {width: 28, height: 28, grey: true}}");
+    }
+    bool time = c->time || (!c->typed && !listed_here && all_times(k->t, c));
+    *ret = image                        ? GY_INPUT_IMAGE
+           : time                       ? GY_INPUT_TIME
+           : !c->numeric || listed_here ? GY_INPUT_TEXT
+                                        : GY_INPUT_NUMBER;
+    return GY_OK;
+}
+
+static gy_status add_input(const struct choice *k, const struct gy_table_column *c)
+{
+    struct gy_predictor_input *in = &k->m->inputs[k->m->n_inputs++];
+    const struct gy_train_params *p = k->p;
+    GY_TRY(kind_of(k, c, &in->kind));
+    in->name = gy_arena_str(&k->m->arena, c->name);
+    in->integer = c->numeric && c->integer;
+    in->width = 1;
+    in->required = c->required;
+    in->min = -INFINITY;
+    in->max = INFINITY;
+    if (in->kind == GY_INPUT_TEXT) {
+        bool others = has_step(p, &gy_step_onehot, c->name, false) ||
+                      has_step(p, &gy_step_ordinal, c->name, false);
+        in->hashed = !c->numeric && has_step(p, &gy_step_hash, c->name, !others);
+    } else if (in->kind == GY_INPUT_IMAGE) {
+        in->image_width = p->image_width;
+        in->image_height = p->image_height;
+        in->image_channels = p->image_channels;
+        in->width = (size_t)p->image_width * p->image_height * p->image_channels;
+    }
+    return in->name.p ? GY_OK : no_memory(k->err);
+}
+
+static gy_status named_inputs(const struct choice *k)
+{
+    for (size_t i = 0; i < k->p->n_features; i++) {
+        const struct gy_table_column *c = gy_table_column(k->t, k->p->features[i]);
+        const char *why = !c                                 ? "is not in the table"
+                          : gy_str_eq(c->name, k->m->target) ? "is the target"
+                                                             : NULL;
+        for (size_t n = 0; !why && n < k->m->n_inputs; n++) {
+            why = gy_str_eq(k->m->inputs[n].name, c->name) ? "is named twice" : NULL;
         }
         if (why) {
-            return gy_err_set(err, c ? GY_E_INVALID : GY_E_NOTFOUND, "feature '%" GY_STR_F "' %s",
-                              GY_STR_A(p->features[i]), why);
+            return gy_err_set(k->err, c ? GY_E_INVALID : GY_E_NOTFOUND,
+                              "feature '%" GY_STR_F "' %s", GY_STR_A(k->p->features[i]), why);
         }
-        GY_TRY(add_input(c, m, err));
+        GY_TRY(add_input(k, c));
     }
     return GY_OK;
 }
 
-/* Every numeric column but the target and the id; one without any value says nothing. */
-static gy_status all_inputs(const struct gy_table *t, struct gy_model *m, struct gy_err *err)
+static bool has_values(const struct gy_table *t, const struct gy_table_column *c)
 {
-    for (size_t k = 0; k < t->n_columns; k++) {
-        const struct gy_table_column *c = &t->columns[k];
-        bool any = false;
-        for (size_t i = 0; c->numeric && !any && i < t->n_rows; i++) {
-            any = !isnan(c->num[i]);
-        }
-        if (any && c != t->id && !gy_str_eq(c->name, m->target)) {
-            GY_TRY(add_input(c, m, err));
+    bool any = false;
+    for (size_t i = 0; !any && i < t->n_rows; i++) {
+        any = c->numeric ? !isnan(c->num[i]) : c->text[i].p != NULL;
+    }
+    return any;
+}
+
+/* Texts are inputs where the parameters name them. */
+static bool is_asked_for(const struct choice *k, const struct gy_table_column *c)
+{
+    const struct gy_train_params *p = k->p;
+    return c->numeric || listed(p->categorical, p->n_categorical, c->name) ||
+           (p->has_image && (c->image || gy_str_eq(p->image_column, c->name))) ||
+           has_step(p, NULL, c->name, false) ||
+           (has_step(p, &gy_step_dates, c->name, true) &&
+            (c->time || (!c->typed && all_times(k->t, c))));
+}
+
+/* Every numeric column but the target and the id, and the texts asked for; one without any value
+ * says nothing. */
+static gy_status all_inputs(const struct choice *k)
+{
+    for (size_t i = 0; i < k->t->n_columns; i++) {
+        const struct gy_table_column *c = &k->t->columns[i];
+        bool own = c == k->t->id || gy_str_eq(c->name, k->m->target);
+        if (!own && is_asked_for(k, c) && has_values(k->t, c)) {
+            GY_TRY(add_input(k, c));
         }
     }
-    return m->n_inputs ? GY_OK : gy_err_set(err, GY_E_INVALID, "the table has no numeric column");
+    if (k->m->n_inputs) {
+        return GY_OK;
+    }
+    (void)gy_err_set(k->err, GY_E_INVALID, "the table has no numeric column");
+    return gy_err_hint(k->err, "train: {features: [..]} names text columns as inputs");
+}
+
+/* A column named in vain is a typing mistake. */
+static gy_status check_listed(const struct choice *k)
+{
+    struct gy_str name = k->p->image_column;
+    for (size_t i = 0; i < k->p->n_categorical; i++) {
+        if (!gy_table_column(k->t, k->p->categorical[i])) {
+            return gy_err_set(k->err, GY_E_NOTFOUND,
+                              "categorical: the table has no column '%" GY_STR_F "'",
+                              GY_STR_A(k->p->categorical[i]));
+        }
+    }
+    return !name.p || gy_table_column(k->t, name)
+               ? GY_OK
+               : gy_err_set(k->err, GY_E_NOTFOUND, "image: the table has no column '%" GY_STR_F "'",
+                            GY_STR_A(name));
 }
 
 gy_status gy_train_columns(const struct gy_table *t, const struct gy_train_params *p,
                            struct gy_model *m, double *y, struct gy_err *err)
 {
+    const struct choice k = {.t = t, .p = p, .m = m, .err = err};
     size_t room = p->n_features ? p->n_features : t->n_columns;
     if (room > GY_MAX_FEATURES) {
         return gy_err_set(err, GY_E_TOOBIG, "more than %d features", GY_MAX_FEATURES);
     }
     GY_TRY(gy_train_labels(t, p, m, y, err));
+    GY_TRY(check_listed(&k));
     m->inputs = gy_arena_calloc(&m->arena, room, sizeof *m->inputs);
     if (!m->inputs) {
         return no_memory(err);
     }
-    return p->n_features ? named_inputs(t, p, m, err) : all_inputs(t, m, err);
+    return p->n_features ? named_inputs(&k) : all_inputs(&k);
 }

@@ -75,7 +75,8 @@ static void write_input(struct gy_jw *w, const struct gy_predictor_input *in)
 {
     gy_jw_obj(w);
     gy_jw_kv_str(w, "name", in->name);
-    gy_jw_kv_strc(w, "type", in->integer ? "int" : g_input_kinds[in->kind]);
+    gy_jw_kv_strc(w, "type",
+                  in->integer && in->kind == GY_INPUT_NUMBER ? "int" : g_input_kinds[in->kind]);
     if (isfinite(in->min) && isfinite(in->max)) {
         gy_jw_kv_f64(w, "min", in->min);
         gy_jw_kv_f64(w, "max", in->max);
@@ -83,6 +84,7 @@ static void write_input(struct gy_jw *w, const struct gy_predictor_input *in)
     gy_jw_kv_bool(w, "required", in->required);
     if (in->kind == GY_INPUT_TEXT) {
         gy_jw_kv_bool(w, "hashed", in->hashed);
+        gy_jw_kv_bool(w, "whole", in->integer);
         gy_jw_key(w, "values");
         gy_jw_arr(w);
         for (size_t i = 0; i < in->n_values; i++) {
@@ -272,6 +274,7 @@ static gy_status read_input(yyjson_val *v, struct gy_model *m, struct gy_predict
     if (in->kind == GY_INPUT_TEXT) {
         struct gy_str *values = NULL;
         in->hashed = gy_json_bool(v, "hashed", false);
+        in->integer = gy_json_bool(v, "whole", false);
         GY_TRY(read_texts(gy_json_get(v, "values"), m, &values, &in->n_values, err));
         in->values = values;
     }

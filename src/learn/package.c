@@ -27,6 +27,22 @@ static void add_column(struct gy_jw *w, struct gy_str name, const char *type, bo
     gy_jw_obj_end(w);
 }
 
+/* A category of whole numbers is asked for as a number. */
+static const char *signature_type(const struct gy_predictor_input *in)
+{
+    switch (in->kind) {
+    case GY_INPUT_NUMBER:
+        break;
+    case GY_INPUT_TEXT:
+        return in->integer ? "double" : "string";
+    case GY_INPUT_TIME:
+        return "datetime";
+    case GY_INPUT_IMAGE:
+        return "binary";
+    }
+    return "double";
+}
+
 static gy_status add_signature(struct gy_buf *out, const struct gy_model *m, struct gy_err *err)
 {
     GY_AUTO_DONE(gy_buf_done) struct gy_buf json;
@@ -35,7 +51,7 @@ static gy_status add_signature(struct gy_buf *out, const struct gy_model *m, str
     gy_jw_init(&w, &json);
     gy_jw_arr(&w);
     for (size_t i = 0; i < m->n_inputs; i++) {
-        add_column(&w, m->inputs[i].name, "double", m->inputs[i].required);
+        add_column(&w, m->inputs[i].name, signature_type(&m->inputs[i]), m->inputs[i].required);
     }
     gy_jw_arr_end(&w);
     GY_TRY(gy_buf_check(&json, "MLmodel", err));

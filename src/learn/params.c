@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/yaml.h"
+#include "learn/picture.h"
 #include "learn/steps/steps.h"
 #include "learn/train_internal.h"
 
@@ -206,12 +207,39 @@ static gy_status choose_learner(struct reader *r, const struct gy_yaml_node *v)
     return GY_OK;
 }
 
+/* image: {width: 28, height: 28, grey: true, column: photo} */
+static gy_status image_section(struct reader *r, const struct gy_yaml_node *n)
+{
+    static const char *const keys[] = {"column", "width", "height", "grey", NULL};
+    int64_t width = 0, height = 0;
+    if (!n) {
+        return GY_OK;
+    }
+    GY_TRY(gy_yaml_only(r->y, n, keys, r->err));
+    GY_TRY(whole(r, n, "width", 1, GY_PICTURE_MAX_SIDE, &width));
+    GY_TRY(whole(r, n, "height", 1, GY_PICTURE_MAX_SIDE, &height));
+    const struct gy_yaml_node *grey = gy_yaml_get(n, "grey");
+    const struct gy_yaml_node *column = gy_yaml_get(n, "column");
+    if (width == 0 || height == 0 || (grey && grey->kind != GY_YAML_BOOL)) {
+        return gy_yaml_err(r->y, n, r->err, "image needs width, height and grey (true or false)");
+    }
+    r->p->has_image = true;
+    r->p->image_width = (uint16_t)width;
+    r->p->image_height = (uint16_t)height;
+    r->p->image_channels = grey && !grey->b ? 3 : 1;
+    if (width * height * r->p->image_channels > GY_FEATURES_MAX) {
+        return gy_yaml_err(r->y, n, r->err, "an image may have at most %d pixels and channels",
+                           GY_FEATURES_MAX);
+    }
+    return column ? keep(r, column->text, &r->p->image_column) : GY_OK;
+}
+
 static gy_status train_section(struct reader *r, const struct gy_yaml_node *n)
 {
-    static const char *const own[] = {"learner",    "task",     "target", "features",     "rows",
-                                      "split",      "evaluate", "weight", "class_weight", "smote",
-                                      "impute",     "scale",    "steps",  "threshold",    "slices",
-                                      "replicates", "threads",  NULL};
+    static const char *const own[] = {
+        "learner", "task",         "target",  "features",    "rows",  "split", "evaluate",
+        "weight",  "class_weight", "smote",   "impute",      "scale", "steps", "threshold",
+        "slices",  "replicates",   "threads", "categorical", "image", NULL};
     const char *allowed[sizeof own / sizeof own[0] + GY_LEARNERS];
     size_t n_allowed = 0;
     struct gy_train_params *p = r->p;
@@ -236,6 +264,8 @@ static gy_status train_section(struct reader *r, const struct gy_yaml_node *n)
         GY_TRY(keep(r, target->text, &p->target));
     }
     GY_TRY(list(r, n, "features", &p->features, &p->n_features));
+    GY_TRY(list(r, n, "categorical", &p->categorical, &p->n_categorical));
+    GY_TRY(image_section(r, gy_yaml_get(n, "image")));
     GY_TRY(list(r, n, "slices", &p->slices, &p->n_slices));
     GY_TRY(number(r, n, "threshold", 0, 1, &p->threshold));
     GY_TRY(whole(r, n, "threads", 1, GY_TRAIN_MAX_THREADS, &threads));

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/mem.h"
+#include "learn/cells.h"
 #include "learn/profile.h"
 #include "learn/train_internal.h"
 
@@ -38,14 +39,29 @@ static gy_status values_of_rows(const struct making *m, const double *column, st
     return gy_values_of(m->room, NULL, m->n_rows, a, ret, err);
 }
 
-static gy_status add_column(struct making *m, const struct gy_table_column *c, bool input,
-                            struct gy_err *err)
+/* Of a text or a time: what the log will say of it. */
+static gy_status values_of_cells(const struct making *m, const struct gy_predictor_input *in,
+                                 const struct gy_table_column *c, struct gy_arena *a,
+                                 struct gy_values *ret, struct gy_err *err)
 {
+    for (size_t i = 0; i < m->n_rows; i++) {
+        char scratch[32];
+        GY_TRY(gy_cell_logged(in, gy_table_text(c, m->rows[i], scratch), &m->room[i], err));
+    }
+    return gy_values_of(m->room, NULL, m->n_rows, a, ret, err);
+}
+
+/* in: NULL of a column that is no input. */
+static gy_status add_column(struct making *m, const struct gy_table_column *c,
+                            const struct gy_predictor_input *in, struct gy_err *err)
+{
+    bool input = in != NULL;
     struct gy_profile_column *to = &m->columns[m->p->n_columns];
     struct gy_values all;
     GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
     gy_arena_init(&a, MAX_ARENA);
-    GY_TRY(values_of_rows(m, c->num, &a, &all, err));
+    GY_TRY(in && in->kind != GY_INPUT_NUMBER ? values_of_cells(m, in, c, &a, &all, err)
+                                             : values_of_rows(m, c->num, &a, &all, err));
     if (!input && c->integer && all.n == all.total && all.total >= NUMBERED) {
         return GY_OK; /* an id that no schema names: what comes later is another one, always */
     }
@@ -90,11 +106,14 @@ static gy_status add_columns(struct making *m, const struct gy_model *model, str
         return no_memory(err);
     }
     for (size_t i = 0; i < n_inputs; i++) {
-        GY_TRY(add_column(m, gy_table_column(m->t, model->inputs[i].name), true, err));
+        const struct gy_predictor_input *in = &model->inputs[i];
+        if (in->kind != GY_INPUT_IMAGE) { /* what the log says of an image has no distribution */
+            GY_TRY(add_column(m, gy_table_column(m->t, in->name), in, err));
+        }
     }
     for (size_t i = 0; i < m->t->n_columns && m->p->n_columns < GY_PROFILE_MAX_COLUMNS; i++) {
         if (is_other(m->t, &m->t->columns[i], model)) {
-            GY_TRY(add_column(m, &m->t->columns[i], false, err));
+            GY_TRY(add_column(m, &m->t->columns[i], NULL, err));
         }
     }
     m->p->columns = m->columns;

@@ -224,6 +224,9 @@ static gy_status type_column(const struct loader *l, size_t index)
     }
     if (known) {
         c->required = known->required;
+        c->typed = true;
+        c->time = known->type == GY_TYPE_TIME;
+        c->image = known->type == GY_TYPE_IMAGE;
         c->is_protected = known->role == GY_ROLE_PROTECTED;
         c->has_range = known->has_min && known->has_max;
         c->min = known->min;
@@ -322,6 +325,12 @@ gy_status gy_table_load(const char *path, const struct gy_schema *schema, struct
     GY_TRY(new_table(&t, err));
     GY_TRY(gy_file_read(path, &t->bytes, err));
     GY_TRY(load(t, path, schema, true, err));
+    const char *slash = strrchr(path, '/');
+    t->folder =
+        slash ? gy_arena_str(t->arena, gy_str_n(path, (size_t)(slash - path) + 1)) : GY_STR("./");
+    if (!t->folder.p) {
+        return gy_err_set(err, GY_E_NOMEM, "reading %s", path);
+    }
     *ret = GY_TAKE(t);
     return GY_OK;
 }

@@ -21,6 +21,8 @@ struct gy_table_column {
     bool numeric;  /* every value that is there is a number (or the schema says int, float, bool) */
     bool integer;  /* whole numbers only (or the schema says int) */
     bool required; /* by the schema */
+    bool typed;    /* the schema says its type */
+    bool time, image;  /* by the schema: texts are times, name image files */
     bool is_protected; /* by the schema: its role */
     bool has_range;
     double min, max;     /* the schema's bounds */
@@ -36,6 +38,7 @@ struct gy_table {
     struct gy_table_column *id; /* the column of role id, as text too (id_text); NULL: none */
     struct gy_str *id_text;     /* n_rows, when id is there */
     char sha256[GY_SHA256_HEX]; /* of the file */
+    struct gy_str folder; /* of the file, which names of images are relative to; else absent */
     struct gy_arena *arena;
     struct gy_buf bytes;
 };

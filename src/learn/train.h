@@ -44,6 +44,12 @@ struct gy_train_params {
     struct gy_str target;
     struct gy_str *features; /* NULL: every numeric column that is neither target nor id */
     size_t n_features;
+    struct gy_str *categorical; /* columns of whole numbers that name things */
+    size_t n_categorical;
+    bool has_image;             /* images are inputs: */
+    struct gy_str image_column; /* the one that names their files; absent: as the schema says */
+    uint16_t image_width, image_height;
+    uint8_t image_channels;
     /* Feature steps: `steps` as they are listed; else what `impute` and `scale` say, else what the
      * learner usually gets (median and z-score when it needs complete rows, nothing otherwise). */
     struct gy_step_plan *steps;
@@ -100,6 +106,7 @@ struct gy_measure {
     int64_t step;
     double value;
 };
+#define GY_TRAIN_MAX_WARNINGS 64
 
 struct gy_trained {
     struct gy_model model;
@@ -111,6 +118,9 @@ struct gy_trained {
     size_t n_filtered;
     struct gy_measure *history; /* what the learner told round by round, in order */
     size_t n_history, cap_history;
+    /* What a person should know of the columns before believing the numbers: sentences. */
+    struct gy_str warnings[GY_TRAIN_MAX_WARNINGS];
+    size_t n_warnings;
     double seconds;
 };
 

@@ -53,6 +53,9 @@ static gy_status prepare(struct gy_train_job *j, struct gy_model *m, struct rows
     struct gy_feature *cells = NULL;
     const struct gy_step_plan *plans = NULL;
     size_t n_cells = 0, n_plans = 0;
+    if (m->learner == j->p->learner) { /* the baseline has the model's */
+        GY_TRY(gy_train_vocabularies(j->t, j->train, j->n_train, m, err));
+    }
     GY_TRY(gy_cells_columns(m->inputs, m->n_inputs, &m->arena, &cells, &n_cells, err));
     GY_AUTO(gy_free) char *room = gy_reallocarray(NULL, j->n_train, n_cells * sizeof(double));
     ret->y = gy_reallocarray(NULL, j->n_train, sizeof *ret->y);
@@ -72,7 +75,8 @@ static gy_status prepare(struct gy_train_job *j, struct gy_model *m, struct rows
     }
     const struct gy_step_rows rows = {
         .x = x, .n_rows = j->n_train, .y = ret->y, .weight = ret->weight, .seed = m->seed};
-    return gy_features_fit(&m->features, cells, n_cells, plans, n_plans, &rows, &ret->x, err);
+    GY_TRY(gy_features_fit(&m->features, cells, n_cells, plans, n_plans, &rows, &ret->x, err));
+    return m->learner == GY_LEARNER_MAJORITY ? GY_OK : gy_train_check_features(m, err);
 }
 
 /* Made-up rows of the rare classes, after the feature steps and for the learner alone. */

@@ -50,6 +50,16 @@ GY_CHECKED gy_status gy_train_columns(const struct gy_table *t, const struct gy_
 GY_CHECKED gy_status gy_train_labels(const struct gy_table *t, const struct gy_train_params *p,
                                      struct gy_model *m, double *y, struct gy_err *err);
 
+/* The vocabularies of the text inputs, of these rows alone. Fails: TOOBIG, NOMEM. */
+GY_CHECKED gy_status gy_train_vocabularies(const struct gy_table *t, const uint32_t *rows,
+                                           size_t n_rows, struct gy_model *m, struct gy_err *err);
+/* Are the fitted steps' outputs what a learner can take? Fails: INVALID with the step to add. */
+GY_CHECKED gy_status gy_train_check_features(const struct gy_model *m, struct gy_err *err);
+/* Constant and empty inputs, ones that tell the target, times taken as seconds: as ret->warnings.
+ * Fails: NOMEM. */
+GY_CHECKED gy_status gy_train_warn(const struct gy_table *t, struct gy_trained *ret,
+                                   struct gy_err *err);
+
 /* input_example.json: the training row nearest to typical: every input at its median. */
 GY_CHECKED gy_status gy_write_example(const struct gy_model *m, const struct gy_table *t,
                                       const uint32_t *rows, size_t n, const char *dir,

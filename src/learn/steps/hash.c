@@ -65,6 +65,9 @@ static gy_status fit(struct gy_step *s, const struct gy_step_rows *rows, struct 
     if (!m) {
         return gy_err_set(err, GY_E_NOMEM, "fitting %zu features", s->n_in);
     }
+    if (s->n_chosen == 0) {
+        return gy_step_no_category(s, err);
+    }
     m->buckets = (uint32_t)gy_setting_whole(&s->settings, "buckets");
     m->sign = gy_setting_flag(&s->settings, "sign");
     GY_TRY(hash_vocabulary(s, m, a, err));

@@ -165,6 +165,9 @@ static gy_status fit(struct gy_step *s, const struct gy_step_rows *rows, struct 
     if (!m) {
         return gy_err_set(err, GY_E_NOMEM, "fitting %zu features", s->n_in);
     }
+    if (s->n_chosen == 0) {
+        return gy_step_no_category(s, err);
+    }
     for (size_t k = 0; k < s->n_chosen; k++) {
         GY_TRY(fit_column(s, &m->columns[k], s->chosen[k], rows, a, err));
     }

@@ -73,6 +73,9 @@ static gy_status fit(struct gy_step *s, const struct gy_step_rows *rows, struct 
     if (!m) {
         return gy_err_set(err, GY_E_NOMEM, "fitting %zu features", s->n_in);
     }
+    if (s->n_chosen == 0) {
+        return gy_step_no_category(s, err);
+    }
     if (gy_setting_given(&s->settings, "order") && s->n_chosen != 1) {
         (void)gy_err_set(err, GY_E_INVALID, "step 'ordinal': an order is for one column, not %zu",
                          s->n_chosen);

@@ -224,6 +224,14 @@ gy_status gy_keys_read(yyjson_val *v, const char *key, const struct gy_feature *
     return GY_OK;
 }
 
+gy_status gy_step_no_category(const struct gy_step *s, struct gy_err *err)
+{
+    (void)gy_err_set(err, GY_E_INVALID, "step '%s': there is no text among the columns",
+                     s->ops->name);
+    return gy_err_hint(err, "name what it is for: %s: [season]; whole numbers may name things, too",
+                       s->ops->name);
+}
+
 /* ---- columns ---- */
 
 bool gy_step_chose(const struct gy_step *s, size_t i)

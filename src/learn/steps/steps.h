@@ -85,6 +85,8 @@ struct gy_str gy_key_text(const struct gy_feature *column, double key, char scra
  * CORRUPT, NOMEM. */
 GY_CHECKED gy_status gy_keys_read(yyjson_val *v, const char *key, const struct gy_feature *column,
                                   struct gy_arena *a, struct gy_keys *ret, struct gy_err *err);
+/* INVALID: there is nothing that an encoding step could work on. */
+gy_status gy_step_no_category(const struct gy_step *s, struct gy_err *err);
 /* Is column i among the chosen ones? */
 bool gy_step_chose(const struct gy_step *s, size_t i);
 /* The finite values of column c, in row order, into out (n_rows); returns how many. Fails:
