@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "cli/data_input.h"
 #include "cli/schema_of.h"
+#include "cli/synth_cases.h"
 #include "data/synth_table.h"
 
 #define MAX_CLASSES 100 /* of --balance */
@@ -212,6 +213,9 @@ static gy_status run_synth(struct gy_cli *cli, void *opts, struct gy_err *err)
     }
     if (strcmp(cli->argv[0], "patients") == 0 && cli->argc == 1) {
         GY_TRY(synth_patients(o, &r, err));
+    } else if (gy_cli_is_synth_case(cli->argv[0]) && cli->argc == 1) {
+        GY_TRY(gy_cli_synth_case(cli->argv[0], o->rows, o->bad, (uint64_t)or_else(o->seed, 1),
+                                 o->output, &r, err));
     } else if (strcmp(cli->argv[0], "corrupt") == 0 && cli->argc == 2) {
         GY_TRY(synth_corrupt(cli, o, &r, err));
     } else if (strcmp(cli->argv[0], "profile") == 0 && cli->argc == 2) {
@@ -219,8 +223,10 @@ static gy_status run_synth(struct gy_cli *cli, void *opts, struct gy_err *err)
     } else if (strcmp(cli->argv[0], "spec") == 0 && cli->argc == 2) {
         GY_TRY(synth_made(cli, o, false, &r, err));
     } else {
-        return gy_err_set(err, GY_E_USAGE,
-                          "gyre data synth patients | corrupt FILE | profile WHAT | spec FILE");
+        return gy_err_set(
+            err, GY_E_USAGE,
+            "gyre data synth patients | transactions | claims | compounds | corrupt FILE | "
+            "profile WHAT | spec FILE");
     }
     return print_synth(cli, o, &r, err);
 }
@@ -269,7 +275,8 @@ static const struct gy_opt synth_opts[] = {
 static const struct gy_verb verbs[] = {
     {.noun = "data",
      .verb = "synth",
-     .args = "patients | corrupt FILE | profile STATISTICS.json|FILE|DATASET | spec FILE",
+     .args = "patients | transactions | claims | compounds | corrupt FILE | profile "
+             "STATISTICS.json|FILE|DATASET | spec FILE",
      .min_args = 1,
      .max_args = 2,
      .summary = "make rows: patients, like those of another table, or by a recipe; or bad records",
@@ -280,6 +287,9 @@ static const struct gy_verb verbs[] = {
          "  gyre data synth patients --population elderly --seed 9 -o ward.csv\n"
          "  gyre data synth corrupt patients.csv --bad 16 -o spoilt.csv --schema "
          "schema.yaml\n"
+         "  gyre data synth transactions --rows 50000 -o payments.csv\n"
+         "  gyre data synth claims -o insurance\n"
+         "  gyre data synth compounds --rows 100 --bad 2 -o compounds\n"
          "  gyre data synth profile sepsis@1 --rows 100000 --balance .3 -o made.csv\n"
          "  gyre data synth spec spec.yaml --drift hr=+5 --missing wbc=.2 -o made.csv",
      .opts = synth_opts,
