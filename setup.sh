@@ -3,7 +3,7 @@
 # Gyre from a fresh clone on Debian 12, as root or with sudo.
 #
 #   ./setup.sh [build]             install what is missing, fetch, build: leaves build/gyre
-#   ./setup.sh demo [NAME] [ARG..] build, then run `gyre demo NAME ARG..` (NAME: sepsis)
+#   ./setup.sh demo [NAME] [ARG..] build, then run `gyre demo NAME ARG..` (NAME: sepsis, fuel, bikes, iris ..)
 #   ./setup.sh test [--all]        build, then every check and test; last line: N passed, N failed, N skipped
 #   ./setup.sh -h                  this text
 #
@@ -154,6 +154,15 @@ fetch_onnxruntime() {
     fi
 }
 
+# The demos fuel and iris have real tables with it, and make some without.
+fetch_tables() {
+    if deps/vega-datasets.sh 2>"$STATE/vega-datasets.log"; then
+        KILOBYTES=$((KILOBYTES + $(awk '{ kb += $1 } END { printf "%d", kb }' .deps/vega-datasets/.kilobytes)))
+    else
+        say "$(cat "$STATE/vega-datasets.log"): the demos fuel and iris will make their rows"
+    fi
+}
+
 report() {
     local ms=$((($(date +%s%N) - START) / 1000000))
     say "$(awk -v kb=$KILOBYTES -v ms=$ms 'BEGIN { printf "%.1f MB fetched, %.1f minutes (%.1f s)", kb / 1000, ms / 60000, ms / 1000 }')"
@@ -174,6 +183,7 @@ build)
     [ $# = 0 ] || die "build takes no arguments (try -h)"
     prepare build
     fetch_duckdb
+    fetch_tables
     build
     report
     say "built: build/gyre"
@@ -184,6 +194,9 @@ demo)
     report
     case ${1:-} in
     '' | -*) set -- sepsis "$@" ;;
+    esac
+    case $1 in
+    fuel | iris) fetch_tables ;;
     esac
     exec build/gyre demo "$@"
     ;;
@@ -198,6 +211,7 @@ test)
     fi
     fetch_duckdb --header
     fetch_onnxruntime --header
+    fetch_tables
     make_s3_server & # both wait for the network more than for the machine
     make_venv
     wait

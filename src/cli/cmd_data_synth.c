@@ -4,6 +4,7 @@
 #include "cli/data_input.h"
 #include "cli/schema_of.h"
 #include "cli/synth_cases.h"
+#include "data/synth_examples.h"
 #include "data/synth_table.h"
 
 #define MAX_CLASSES 100 /* of --balance */
@@ -200,6 +201,29 @@ static gy_status synth_made(struct gy_cli *cli, const struct synth_opts *o, bool
     return o->schema_out ? write_schema(t, o->schema_out, err) : GY_OK;
 }
 
+/* cars, iris and bikes take rows and a seed alone. */
+static gy_status synth_example(const struct synth_opts *o, const char *what,
+                               struct gy_synth_result *r, struct gy_err *err)
+{
+    uint64_t seed = (uint64_t)or_else(o->seed, 1);
+    if (o->drift.n || o->missing.n || o->balance || o->label || o->schema_out || o->bad > 0) {
+        return gy_err_set(err, GY_E_USAGE, "%s takes --rows, --seed and -o", what);
+    }
+    if (strcmp(what, "cars") == 0) {
+        return gy_synth_cars(or_else(o->rows, GY_SYNTH_CARS), seed, o->output, r, err);
+    }
+    if (strcmp(what, "iris") == 0) {
+        return gy_synth_iris(or_else(o->rows, GY_SYNTH_IRIS), seed, o->output, r, err);
+    }
+    return o->rows < 0 ? gy_synth_bikes(seed, o->output, r, err)
+                       : gy_err_set(err, GY_E_USAGE, "bikes is the whole year 2011: no --rows");
+}
+
+static bool is_example(const char *what)
+{
+    return strcmp(what, "cars") == 0 || strcmp(what, "iris") == 0 || strcmp(what, "bikes") == 0;
+}
+
 static gy_status run_synth(struct gy_cli *cli, void *opts, struct gy_err *err)
 {
     const struct synth_opts *o = opts;
@@ -216,6 +240,8 @@ static gy_status run_synth(struct gy_cli *cli, void *opts, struct gy_err *err)
     } else if (gy_cli_is_synth_case(cli->argv[0]) && cli->argc == 1) {
         GY_TRY(gy_cli_synth_case(cli->argv[0], o->rows, o->bad, (uint64_t)or_else(o->seed, 1),
                                  o->output, &r, err));
+    } else if (is_example(cli->argv[0]) && cli->argc == 1) {
+        GY_TRY(synth_example(o, cli->argv[0], &r, err));
     } else if (strcmp(cli->argv[0], "corrupt") == 0 && cli->argc == 2) {
         GY_TRY(synth_corrupt(cli, o, &r, err));
     } else if (strcmp(cli->argv[0], "profile") == 0 && cli->argc == 2) {
@@ -223,17 +249,16 @@ static gy_status run_synth(struct gy_cli *cli, void *opts, struct gy_err *err)
     } else if (strcmp(cli->argv[0], "spec") == 0 && cli->argc == 2) {
         GY_TRY(synth_made(cli, o, false, &r, err));
     } else {
-        return gy_err_set(
-            err, GY_E_USAGE,
-            "gyre data synth patients | transactions | claims | compounds | corrupt FILE | "
-            "profile WHAT | spec FILE");
+        return gy_err_set(err, GY_E_USAGE,
+                          "gyre data synth patients | cars | iris | bikes | transactions | claims "
+                          "| compounds | corrupt FILE | profile WHAT | spec FILE");
     }
     return print_synth(cli, o, &r, err);
 }
 
 static const struct gy_opt synth_opts[] = {
     {"output", 'o', GY_OPT_STR, offsetof(struct synth_opts, output), "FILE", NULL,
-     "the CSV file to write"},
+     "the CSV file to write; bikes: the folder of its months"},
     {"rows", 'n', GY_OPT_INT, offsetof(struct synth_opts, rows), "N", "-1",
      "good records; -1: what the spec says, else 1000"},
     {"seed", 0, GY_OPT_INT, offsetof(struct synth_opts, seed), "N", "-1",
@@ -275,8 +300,8 @@ static const struct gy_opt synth_opts[] = {
 static const struct gy_verb verbs[] = {
     {.noun = "data",
      .verb = "synth",
-     .args = "patients | transactions | claims | compounds | corrupt FILE | profile "
-             "STATISTICS.json|FILE|DATASET | spec FILE",
+     .args = "patients | cars | iris | bikes | transactions | claims | compounds | corrupt FILE | "
+             "profile STATISTICS.json|FILE|DATASET | spec FILE",
      .min_args = 1,
      .max_args = 2,
      .summary = "make rows: patients, like those of another table, or by a recipe; or bad records",
@@ -285,6 +310,7 @@ static const struct gy_verb verbs[] = {
          "patients.csv\n"
          "  gyre data synth patients --drift Temp=+1.0 -o warm.csv\n"
          "  gyre data synth patients --population elderly --seed 9 -o ward.csv\n"
+         "  gyre data synth bikes -o data/raw\n"
          "  gyre data synth corrupt patients.csv --bad 16 -o spoilt.csv --schema "
          "schema.yaml\n"
          "  gyre data synth transactions --rows 50000 -o payments.csv\n"

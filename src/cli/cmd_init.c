@@ -17,9 +17,13 @@ static const struct {
     const size_t *count;
 } templates[] = {
     {"sepsis", gy_template_sepsis, &gy_template_sepsis_count},
+    {"fuel", gy_template_fuel, &gy_template_fuel_count},
+    {"bikes", gy_template_bikes, &gy_template_bikes_count},
+    {"iris", gy_template_iris, &gy_template_iris_count},
     {"blank", gy_template_blank, &gy_template_blank_count},
 };
 
+#define TEMPLATE_NAMES "sepsis, fuel, bikes, iris, blank"
 enum { N_TEMPLATES = sizeof templates / sizeof templates[0] };
 
 static gy_status find_template(const char *name, size_t *ret, struct gy_err *err)
@@ -31,7 +35,7 @@ static gy_status find_template(const char *name, size_t *ret, struct gy_err *err
         }
     }
     gy_err_set(err, GY_E_USAGE, "no template named '%s'", name);
-    return gy_err_hint(err, "there are: sepsis, blank");
+    return gy_err_hint(err, "there are: " TEMPLATE_NAMES);
 }
 
 /* A person's file is never overwritten: all are checked before the first is written. */
@@ -101,7 +105,7 @@ static gy_status run_init(struct gy_cli *cli, void *opts, struct gy_err *err)
 
 static const struct gy_opt init_opts[] = {
     {"template", 't', GY_OPT_STR, offsetof(struct init_opts, template_name), "NAME", "blank",
-     "sepsis or blank"},
+     TEMPLATE_NAMES},
 };
 
 static const struct gy_verb verbs[] = {

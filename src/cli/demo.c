@@ -85,6 +85,9 @@ static gy_status set_environment(struct gy_demo *d, struct gy_err *err)
 gy_status gy_demo_open(struct gy_cli *cli, const char *dir, struct gy_demo *d, struct gy_err *err)
 {
     *d = (struct gy_demo){.cli = cli, .server_out = -1};
+    gy_buf_init(&d->table_text, GY_MIB);
+    gy_jw_init(&d->table, &d->table_text);
+    gy_jw_obj(&d->table);
     GY_TRY(prepare_folder(dir, err));
     if (!realpath(dir, d->dir)) { /* GY_MAX_PATH is PATH_MAX, what realpath wants */
         return gy_err_sys(err, errno, "finding %s", dir);
@@ -104,6 +107,7 @@ void gy_demo_close(struct gy_demo *d)
         (void)close(d->server_out);
         d->server_out = -1;
     }
+    gy_buf_done(&d->table_text);
 }
 
 /* Words of a command line into argv; the text is cut in place. */
@@ -262,21 +266,11 @@ gy_status gy_demo_serve(struct gy_demo *d, struct gy_err *err)
     return read_address(d, err);
 }
 
-void gy_demo_write_steps(const struct gy_demo *d, struct gy_jw *w)
+gy_status gy_demo_server(struct gy_demo *d, struct gy_err *err)
 {
-    gy_jw_key(w, "steps");
-    gy_jw_arr(w);
-    for (size_t i = 0; i < d->n_steps; i++) {
-        const struct gy_demo_step *s = &d->steps[i];
-        gy_jw_obj(w);
-        gy_jw_kv_strc(w, "name", s->name);
-        gy_jw_kv_strc(w, "command", s->command);
-        gy_jw_kv_strc(w, "value", s->value);
-        gy_jw_kv_f64(w, "seconds", s->seconds);
-        gy_jw_kv_bool(w, "ok", s->ok);
-        gy_jw_obj_end(w);
-    }
-    gy_jw_arr_end(w);
+    gy_demo_begin(d, "a server", "gyre server --port 0");
+    GY_TRY(gy_demo_serve(d, err));
+    return gy_demo_done(d, true, err, "listening on %s", d->address);
 }
 
 void gy_demo_wait(struct gy_demo *d)

@@ -26,53 +26,6 @@ static void copy_text(char *out, size_t size, struct gy_str s)
     (void)snprintf(out, size, "%" GY_STR_F, GY_STR_A(s));
 }
 
-/* A first commit, so that the run knows which code it came from. Without git there is no revision
- * to know. */
-static bool commit(struct gy_sepsis *s)
-{
-    static const char *const init[] = {"git", "init", "-q", NULL};
-    static const char *const add[] = {"git", "add", "-A", NULL};
-    static const char *const save[] = {"git",
-                                       "-c",
-                                       "user.name=gyre demo",
-                                       "-c",
-                                       "user.email=demo@gyre.invalid",
-                                       "commit",
-                                       "-q",
-                                       "-m",
-                                       "the sepsis template",
-                                       "--no-verify",
-                                       NULL};
-    static const char *const *const steps[] = {init, add, save};
-    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
-        int code = 0;
-        GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
-        gy_buf_init(&out, GY_MIB);
-        struct gy_proc_options o = {.argv = steps[i],
-                                    .cwd = s->d.dir,
-                                    .env_add = s->d.env,
-                                    .stdin_fd = -1,
-                                    .stderr_fd = -1};
-        if (gy_proc_capture(&o, &out, &code, NULL) != GY_OK || code != 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static gy_status step_project(struct gy_sepsis *s, struct gy_err *err)
-{
-    gy_demo_begin(&s->d, "a project",
-                  "gyre init --template sepsis . && git init && git add -A && git commit -m start");
-    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    GY_TRY(gy_demo_gyre(&s->d, "init --template sepsis .", 0, &doc, err));
-    size_t n = yyjson_arr_size(gy_json_get(yyjson_doc_get_root(doc), "files"));
-    bool committed = commit(s);
-    return gy_demo_done(&s->d, n >= 4, err,
-                        "%zu files: gyre.yaml, dvc.yaml, params.yaml, schema.yaml ...%s", n,
-                        committed ? "" : " (git is not here: no code revision)");
-}
-
 /* The next item that is not blank, as its bytes in text. */
 static gy_status next_item(struct gy_csv *csv, struct gy_str text, struct gy_csv_item *item,
                            struct gy_str *ret_bytes, struct gy_err *err)
@@ -91,7 +44,7 @@ static gy_status write_raw(struct gy_sepsis *s, const char *name, const struct g
 {
     char path[GY_MAX_PATH];
     GY_TRY(gy_buf_check(rows, "the patients", err));
-    GY_TRY(gy_path_join(path, sizeof path, s->d.dir, name, err));
+    GY_TRY(gy_path_join(path, sizeof path, s->d->dir, name, err));
     return gy_file_write(path, gy_buf_str(rows), 0644, err);
 }
 
@@ -175,7 +128,7 @@ static gy_status synth(struct gy_sepsis *s, const char *options, int rows, int s
     (void)snprintf(words, sizeof words,
                    "data synth patients%s --rows %d --seed %d --first-id %d -o data/raw/%s",
                    options, rows, seed, first_id, file);
-    return gy_demo_gyre(&s->d, words, 0, NULL, err);
+    return gy_demo_gyre(s->d, words, 0, NULL, err);
 }
 
 /* The second ward is made up in any case: no real file has one. */
@@ -190,13 +143,13 @@ static gy_status step_patients(struct gy_sepsis *s, struct gy_err *err)
 {
     char words[512];
     char folder[GY_MAX_PATH];
-    GY_TRY(gy_path_join(folder, sizeof folder, s->d.dir, "data/raw", err));
+    GY_TRY(gy_path_join(folder, sizeof folder, s->d->dir, "data/raw", err));
     GY_TRY(gy_dir_make(folder, err));
-    if (s->opts->data) {
-        gy_demo_begin(&s->d, "patients", "cp %s data/raw/clean.csv", s->opts->data);
-        GY_TRY(split_file(s, s->opts->data, err));
+    if (s->d->opts->data) {
+        gy_demo_begin(s->d, "patients", "cp %s data/raw/clean.csv", s->d->opts->data);
+        GY_TRY(split_file(s, s->d->opts->data, err));
     } else {
-        gy_demo_begin(&s->d, "patients",
+        gy_demo_begin(s->d, "patients",
                       "gyre data synth patients --rows %d --seed 1 -o data/raw/clean.csv",
                       N_PATIENTS);
         GY_TRY(synth(s, "", N_PATIENTS, 1, 1, "clean.csv", err));
@@ -206,48 +159,40 @@ static gy_status step_patients(struct gy_sepsis *s, struct gy_err *err)
         }
     }
     GY_TRY(make_elderly(s, err));
-    GY_TRY(gy_demo_done(&s->d, true, err, "vitals to learn from, and %d live patients kept aside",
+    GY_TRY(gy_demo_done(s->d, true, err, "vitals to learn from, and %d live patients kept aside",
                         N_ASIDE));
     (void)snprintf(
         words, sizeof words,
         "data synth corrupt data/raw/clean.csv --bad %d --seed 3 -o data/raw/patients.csv "
         "--bad-ledger data/raw/bad.jsonl",
         N_BAD);
-    gy_demo_begin(&s->d, "bad records", "gyre %s", words);
-    GY_TRY(gy_demo_gyre(&s->d, words, 0, NULL, err));
+    gy_demo_begin(s->d, "bad records", "gyre %s", words);
+    GY_TRY(gy_demo_gyre(s->d, words, 0, NULL, err));
     s->bad = N_BAD;
-    return gy_demo_done(&s->d, true, err, "%d records of 8 kinds damaged among them", N_BAD);
-}
-
-static gy_status step_server(struct gy_sepsis *s, struct gy_err *err)
-{
-    gy_demo_begin(&s->d, "a server", "gyre server --port 0");
-    GY_TRY(gy_demo_serve(&s->d, err));
-    return gy_demo_done(&s->d, true, err, "listening on %s", s->d.address);
+    return gy_demo_done(s->d, true, err, "%d records of 8 kinds damaged among them", N_BAD);
 }
 
 static gy_status step_ingest(struct gy_sepsis *s, struct gy_err *err)
 {
-    gy_demo_begin(&s->d, "ingest", "gyre run ingest");
-    GY_TRY(gy_demo_gyre(&s->d, "run ingest", 0, NULL, err));
+    gy_demo_begin(s->d, "ingest", "gyre run ingest");
+    GY_TRY(gy_demo_gyre(s->d, "run ingest", 0, NULL, err));
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    GY_TRY(gy_demo_read(&s->d, "reports/ingest.json", &doc, err));
+    GY_TRY(gy_demo_read(s->d, "reports/ingest.json", &doc, err));
     yyjson_val *r = yyjson_doc_get_root(doc);
     s->read = gy_json_i64(r, "read", -1);
     s->accepted = gy_json_i64(r, "accepted", -1);
     s->dead = gy_json_i64(r, "dead", -1);
     copy_text(s->data_sha256, sizeof s->data_sha256, gy_json_str(r, "sha256"));
     bool ok = s->accepted > 0 && s->dead == s->bad && s->accepted + s->dead == s->read;
-    GY_TRY(gy_demo_done(&s->d, ok, err, "accepted %lld + dead %lld = read %lld",
+    GY_TRY(gy_demo_done(s->d, ok, err, "accepted %lld + dead %lld = read %lld",
                         (long long)s->accepted, (long long)s->dead, (long long)s->read));
-    gy_demo_begin(&s->d, "data version", "gyre data show sepsis");
+    gy_demo_begin(s->d, "data version", "gyre data show sepsis");
     GY_AUTO(gy_json_free) yyjson_doc *shown = NULL;
-    GY_TRY(gy_demo_gyre(&s->d, "data show sepsis", 0, &shown, err));
+    GY_TRY(gy_demo_gyre(s->d, "data show sepsis", 0, &shown, err));
     struct gy_str sha = gy_json_str(yyjson_doc_get_root(shown), "sha256");
-    return gy_demo_done(&s->d, gy_str_eqc(sha, s->data_sha256) && sha.n == 64, err,
-                        "sepsis@%lld is sha256:%.12s...",
-                        (long long)gy_json_i64(yyjson_doc_get_root(shown), "version", 0),
-                        s->data_sha256);
+    return gy_demo_done(
+        s->d, gy_str_eqc(sha, s->data_sha256) && sha.n == 64, err, "sepsis@%lld is sha256:%.12s...",
+        (long long)gy_json_i64(yyjson_doc_get_root(shown), "version", 0), s->data_sha256);
 }
 
 /* One training stage; the number shown is recall, which is what an alarm is judged by. */
@@ -257,16 +202,16 @@ static gy_status train(struct gy_sepsis *s, const char *stage, const char *repor
 {
     char words[64];
     (void)snprintf(words, sizeof words, "run %s", stage);
-    gy_demo_begin(&s->d, stage, "gyre %s", words);
-    GY_TRY(gy_demo_gyre(&s->d, words, 0, NULL, err));
+    gy_demo_begin(s->d, stage, "gyre %s", words);
+    GY_TRY(gy_demo_gyre(s->d, words, 0, NULL, err));
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    GY_TRY(gy_demo_read(&s->d, report, &doc, err));
+    GY_TRY(gy_demo_read(s->d, report, &doc, err));
     yyjson_val *root = yyjson_doc_get_root(doc);
     yyjson_val *metrics = gy_json_get(root, "metrics");
     *ret_version = gy_json_i64(root, "version", 0);
     *ret_recall = gy_json_f64(gy_json_get(metrics, "recall"), "value", NAN);
     *ret_accuracy = gy_json_f64(gy_json_get(metrics, "accuracy"), "value", NAN);
-    return gy_demo_done(&s->d, *ret_version > 0 && isfinite(*ret_recall), err,
+    return gy_demo_done(s->d, *ret_version > 0 && isfinite(*ret_recall), err,
                         "version %lld: held-out accuracy %.3f, recall %.3f",
                         (long long)*ret_version, *ret_accuracy, *ret_recall);
 }
@@ -287,10 +232,10 @@ static gy_status check(struct gy_sepsis *s, int64_t version, bool blessed, struc
 {
     char words[96];
     (void)snprintf(words, sizeof words, "gate check sepsis/%lld", (long long)version);
-    gy_demo_begin(&s->d, blessed ? "gate blesses the challenger" : "gate refuses the baseline",
+    gy_demo_begin(s->d, blessed ? "gate blesses the challenger" : "gate refuses the baseline",
                   "gyre %s", words);
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    GY_TRY(gy_demo_gyre(&s->d, words, blessed ? 0 : gy_status_exit(GY_E_NOTBLESSED), &doc, err));
+    GY_TRY(gy_demo_gyre(s->d, words, blessed ? 0 : gy_status_exit(GY_E_NOTBLESSED), &doc, err));
     yyjson_val *root = yyjson_doc_get_root(doc);
     struct gy_str verdict = gy_json_str(root, "verdict");
     yyjson_val *checks = gy_json_get(root, "checks");
@@ -304,7 +249,7 @@ static gy_status check(struct gy_sepsis *s, int64_t version, bool blessed, struc
         held += gy_json_bool(c, "passed", false);
         skipped += yyjson_is_null(gy_json_get(c, "passed"));
     }
-    return gy_demo_done(&s->d, gy_str_eqc(verdict, blessed ? "BLESSED" : "NOT_BLESSED"), err,
+    return gy_demo_done(s->d, gy_str_eqc(verdict, blessed ? "BLESSED" : "NOT_BLESSED"), err,
                         "%" GY_STR_F ": %zu of %zu checks held, %zu had nothing to compare with",
                         GY_STR_A(verdict), held, yyjson_arr_size(checks) - skipped, skipped);
 }
@@ -315,10 +260,10 @@ static gy_status step_gate(struct gy_sepsis *s, struct gy_err *err)
     GY_TRY(check(s, s->baseline_version, false, err));
     (void)snprintf(words, sizeof words, "models promote sepsis/%lld --alias champion",
                    (long long)s->baseline_version);
-    gy_demo_begin(&s->d, "champion is protected", "gyre %s", words);
-    GY_TRY(gy_demo_gyre(&s->d, words, gy_status_exit(GY_E_NOTBLESSED), NULL, err));
+    gy_demo_begin(s->d, "champion is protected", "gyre %s", words);
+    GY_TRY(gy_demo_gyre(s->d, words, gy_status_exit(GY_E_NOTBLESSED), NULL, err));
     s->refused_version = s->baseline_version;
-    GY_TRY(gy_demo_done(&s->d, true, err, "version %lld was refused as champion",
+    GY_TRY(gy_demo_done(s->d, true, err, "version %lld was refused as champion",
                         (long long)s->refused_version));
     return check(s, s->challenger_version, true, err);
 }
@@ -328,28 +273,28 @@ static gy_status step_approve(struct gy_sepsis *s, struct gy_err *err)
     char words[256];
     (void)snprintf(words, sizeof words, "gate request sepsis/%lld",
                    (long long)s->challenger_version);
-    gy_demo_begin(&s->d, "a person approves", "gyre %s && gyre gate approve ID", words);
+    gy_demo_begin(s->d, "a person approves", "gyre %s && gyre gate approve ID", words);
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    GY_TRY(gy_demo_gyre(&s->d, words, 0, &doc, err));
+    GY_TRY(gy_demo_gyre(s->d, words, 0, &doc, err));
     struct gy_str id = gy_json_str(yyjson_doc_get_root(doc), "id");
     (void)snprintf(words, sizeof words, "gate approve %" GY_STR_F " --reason demo", GY_STR_A(id));
-    GY_TRY(gy_demo_gyre(&s->d, words, 0, NULL, err));
-    GY_TRY(gy_demo_done(&s->d, id.n > 0, err, "approval %" GY_STR_F, GY_STR_A(id)));
+    GY_TRY(gy_demo_gyre(s->d, words, 0, NULL, err));
+    GY_TRY(gy_demo_done(s->d, id.n > 0, err, "approval %" GY_STR_F, GY_STR_A(id)));
     (void)snprintf(words, sizeof words, "models promote sepsis/%lld --alias champion",
                    (long long)s->challenger_version);
-    gy_demo_begin(&s->d, "promote", "gyre %s", words);
-    GY_TRY(gy_demo_gyre(&s->d, words, 0, NULL, err));
-    return gy_demo_done(&s->d, true, err, "models:/sepsis@champion is version %lld",
+    gy_demo_begin(s->d, "promote", "gyre %s", words);
+    GY_TRY(gy_demo_gyre(s->d, words, 0, NULL, err));
+    return gy_demo_done(s->d, true, err, "models:/sepsis@champion is version %lld",
                         (long long)s->challenger_version);
 }
 
 static gy_status step_deploy(struct gy_sepsis *s, struct gy_err *err)
 {
-    gy_demo_begin(&s->d, "deploy", "gyre endpoint deploy sepsis");
+    gy_demo_begin(s->d, "deploy", "gyre endpoint deploy sepsis");
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    GY_TRY(gy_demo_gyre(&s->d, "endpoint deploy sepsis", 0, &doc, err));
+    GY_TRY(gy_demo_gyre(s->d, "endpoint deploy sepsis", 0, &doc, err));
     yyjson_val *root = yyjson_doc_get_root(doc);
-    return gy_demo_done(&s->d, gy_json_i64(root, "version", 0) == s->challenger_version, err,
+    return gy_demo_done(s->d, gy_json_i64(root, "version", 0) == s->challenger_version, err,
                         "endpoint sepsis, revision %lld, version %lld",
                         (long long)gy_json_i64(root, "revision", 0),
                         (long long)gy_json_i64(root, "version", 0));
@@ -357,9 +302,9 @@ static gy_status step_deploy(struct gy_sepsis *s, struct gy_err *err)
 
 gy_status gy_sepsis_line(struct gy_sepsis *s, struct gy_err *err)
 {
-    GY_TRY(step_project(s, err));
+    GY_TRY(gy_demo_project(s->d, "sepsis", err));
     GY_TRY(step_patients(s, err));
-    GY_TRY(step_server(s, err));
+    GY_TRY(gy_demo_server(s->d, err));
     GY_TRY(step_ingest(s, err));
     GY_TRY(step_train(s, err));
     GY_TRY(step_gate(s, err));

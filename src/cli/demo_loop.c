@@ -47,7 +47,7 @@ static gy_status wait_for(struct gy_sepsis *s, look_fn look, void *ctx, const ch
         if (gy_mono_ns() > end) {
             (void)gy_err_set(err, GY_E_TIMEOUT, "%s did not come about within %d s", what,
                              WAIT_MS / 1000);
-            return gy_err_hint(err, "%s/.gyre/demo.log has what the server said", s->d.dir);
+            return gy_err_hint(err, "%s/.gyre/demo.log has what the server said", s->d->dir);
         }
         sleep_ms(POLL_MS);
     }
@@ -67,8 +67,8 @@ static gy_status load(struct gy_sepsis *s, const char *file, struct gy_demo_live
                       struct gy_err *err)
 {
     char path[GY_MAX_PATH];
-    GY_TRY(gy_path_join(path, sizeof path, s->d.dir, file, err));
-    return gy_demo_live_load(path, s->d.address, ret, err);
+    GY_TRY(gy_path_join(path, sizeof path, s->d->dir, file, err));
+    return gy_demo_live_load(path, s->d->address, ret, err);
 }
 
 static void count(struct gy_sepsis *s, const struct gy_demo_live *l)
@@ -121,7 +121,7 @@ static gy_status performance(struct gy_sepsis *s, int64_t last, yyjson_doc **ret
 {
     char words[96];
     (void)snprintf(words, sizeof words, "watch performance sepsis --last %lld", (long long)last);
-    return gy_demo_gyre(&s->d, words, 0, ret, err);
+    return gy_demo_gyre(s->d, words, 0, ret, err);
 }
 
 /* What a rule on these vital signs could find at best: two or more of the three markers that made
@@ -141,21 +141,21 @@ static double ceiling_of(const struct gy_demo_live *l)
 
 static gy_status step_watch(struct gy_sepsis *s, struct gy_err *err)
 {
-    gy_demo_begin(&s->d, "watch it", "gyre watch apply");
-    GY_TRY(gy_demo_gyre(&s->d, "watch apply", 0, NULL, err));
-    return gy_demo_done(&s->d, true, err,
+    gy_demo_begin(s->d, "watch it", "gyre watch apply");
+    GY_TRY(gy_demo_gyre(s->d, "watch apply", 0, NULL, err));
+    return gy_demo_done(s->d, true, err,
                         "drift in windows of 1000, triggers and limits of gyre.yaml");
 }
 
 static gy_status step_live(struct gy_sepsis *s, struct gy_demo_live *l, struct gy_err *err)
 {
-    gy_demo_begin(&s->d, "live patients",
+    gy_demo_begin(s->d, "live patients",
                   "curl -d '{\"hr\": 104, \"resp\": 22, \"temp\": 38.9}' %s/predictions",
-                  s->d.address);
+                  s->d->address);
     GY_TRY(stream(l, err));
     count(s, l);
     s->ceiling = ceiling_of(l);
-    return gy_demo_done(&s->d, s->requests > 0 && s->non_2xx == 0 && s->rule_hits > 0, err,
+    return gy_demo_done(s->d, s->requests > 0 && s->non_2xx == 0 && s->rule_hits > 0, err,
                         "%lld answered, %lld of them by the rule, %lld errors",
                         (long long)s->requests, (long long)s->rule_hits, (long long)s->non_2xx);
 }
@@ -183,15 +183,15 @@ static gy_status step_reviewed(struct gy_sepsis *s, struct gy_demo_live *l, stru
 {
     int64_t n = 0;
     struct three_ways by;
-    gy_demo_begin(&s->d, "simulated reviewer", "gyre review list sepsis");
+    gy_demo_begin(s->d, "simulated reviewer", "gyre review list sepsis");
     GY_TRY(review(s, l, &n, err));
     GY_TRY(
-        gy_demo_done(&s->d, n == (int64_t)l->n, err,
+        gy_demo_done(s->d, n == (int64_t)l->n, err,
                      "%lld verdicts from the held labels, %lld wrong on purpose, tagged simulated",
                      (long long)s->verdicts, (long long)s->reviewer_erred));
-    gy_demo_begin(&s->d, "by the verdicts", "gyre watch performance sepsis --last %d", N_LIVE);
+    gy_demo_begin(s->d, "by the verdicts", "gyre watch performance sepsis --last %d", N_LIVE);
     GY_TRY(three_ways(s, &by, err));
-    return gy_demo_done(&s->d, by.labelled == N_LIVE && by.combined.value >= by.rules.value, err,
+    return gy_demo_done(s->d, by.labelled == N_LIVE && by.combined.value >= by.rules.value, err,
                         "recall of rule %.3f, model %.3f, both %.3f: healthy patients that were "
                         "called septic count against it",
                         by.rules.value, by.model.value, by.combined.value);
@@ -203,15 +203,15 @@ static gy_status step_truth(struct gy_sepsis *s, struct gy_err *err)
     static const char import[] = "feedback import data/raw/live.csv --request-column patient_id "
                                  "--label-column isSepsis --source truth";
     struct three_ways by;
-    gy_demo_begin(&s->d, "late diagnoses", "gyre %s", import);
-    GY_TRY(gy_demo_gyre(&s->d, import, 0, NULL, err));
+    gy_demo_begin(s->d, "late diagnoses", "gyre %s", import);
+    GY_TRY(gy_demo_gyre(s->d, import, 0, NULL, err));
     GY_TRY(three_ways(s, &by, err));
     s->rules = by.rules;
     s->model = by.model;
     s->combined = by.combined;
     s->offset.rule_precision_before = by.rule_precision.value;
     bool ok = by.combined.value >= by.rules.value && by.model.value > 0 && by.labelled == N_LIVE;
-    return gy_demo_done(&s->d, ok, err,
+    return gy_demo_done(s->d, ok, err,
                         "they overrule the verdicts: rule %.3f, model %.3f, both %.3f (95 %%: "
                         "%.3f-%.3f); ceiling %.3f",
                         by.rules.value, by.model.value, by.combined.value, by.combined.low,
@@ -305,49 +305,49 @@ static gy_status offset_result(struct gy_sepsis *s, struct gy_err *err)
     GY_TRY(offset_found(s, err));
     s->offset.detected = gy_json_bool(window, "dataset_drift", false) &&
                          gy_str_eqc(gy_json_str(window, "cause"), "sensor") && sensor;
-    return gy_demo_done(&s->d, s->offset.detected && strcmp(s->offset.feature, "Temp") == 0, err,
+    return gy_demo_done(s->d, s->offset.detected && strcmp(s->offset.feature, "Temp") == 0, err,
                         "alert: %.200s",
                         gy_json_str(sensor, "text").p ? gy_json_str(sensor, "text").p : "(none)");
 }
 
 static gy_status step_offset(struct gy_sepsis *s, struct gy_demo_live *l, struct gy_err *err)
 {
-    gy_demo_begin(&s->d, "a sensor reads too high", "gyre watch status sepsis");
+    gy_demo_begin(s->d, "a sensor reads too high", "gyre watch status sepsis");
     l->temp_offset = 1.0; /* what the thermometers say; the patients are as they are */
     GY_TRY(stream(l, err));
     count(s, l);
     GY_TRY(offset_result(s, err));
-    gy_demo_begin(&s->d, "the rule suffers", "gyre watch performance sepsis --last %d", N_LIVE);
+    gy_demo_begin(s->d, "the rule suffers", "gyre watch performance sepsis --last %d", N_LIVE);
     GY_TRY(review(s, l, NULL, err));
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
     GY_TRY(performance(s, N_LIVE, &doc, err));
     yyjson_val *rule = gy_json_get(gy_json_get(yyjson_doc_get_root(doc), "by"), "rule");
     s->offset.rule_precision = rate(rule, "precision").value;
-    GY_TRY(gy_demo_done(&s->d, s->offset.rule_precision < s->offset.rule_precision_before - 0.1,
-                        err, "precision of the rule: %.2f, was %.2f", s->offset.rule_precision,
+    GY_TRY(gy_demo_done(s->d, s->offset.rule_precision < s->offset.rule_precision_before - 0.1, err,
+                        "precision of the rule: %.2f, was %.2f", s->offset.rule_precision,
                         s->offset.rule_precision_before));
-    gy_demo_begin(&s->d, "no retraining on it", "gyre jobs list");
+    gy_demo_begin(s->d, "no retraining on it", "gyre jobs list");
     GY_TRY(wait_for(s, is_refused, NULL, "the refusal of the retraining", err));
     s->offset.refused = true;
-    return gy_demo_done(&s->d, true, err,
+    return gy_demo_done(s->d, true, err,
                         "refused: a model must not learn a sensor's fault; a person decides");
 }
 
 static gy_status step_repaired(struct gy_sepsis *s, struct gy_demo_live *l, struct gy_err *err)
 {
-    gy_demo_begin(&s->d, "the sensor is repaired", "gyre watch alerts");
+    gy_demo_begin(s->d, "the sensor is repaired", "gyre watch alerts");
     GY_TRY(stream(l, err));
     count(s, l);
     GY_TRY(review(s, l, NULL, err));
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
     yyjson_val *window = NULL;
     GY_TRY(look(s, s->challenger_version, &doc, &window, err));
-    GY_TRY(gy_demo_gyre(&s->d,
+    GY_TRY(gy_demo_gyre(s->d,
                         "feedback import data/raw/repaired.csv --request-column patient_id "
                         "--label-column isSepsis --source truth",
                         0, NULL, err));
     s->offset.repaired = !alert(doc, "sensor") && !gy_json_bool(window, "dataset_drift", true);
-    return gy_demo_done(&s->d, s->offset.repaired, err, "no drift, the alert is cleared");
+    return gy_demo_done(s->d, s->offset.repaired, err, "no drift, the alert is cleared");
 }
 
 /* ---- the second change: another population ---- */
@@ -370,7 +370,7 @@ static gy_status has_started(struct gy_sepsis *s, bool *ret, struct gy_err *err)
 static gy_status step_shift(struct gy_sepsis *s, struct gy_demo_live *l, struct gy_err *err)
 {
     bool started = false;
-    gy_demo_begin(&s->d, "another ward", "gyre watch drift sepsis");
+    gy_demo_begin(s->d, "another ward", "gyre watch drift sepsis");
     for (int round = 0; round < 5 && !started; round++) {
         size_t all = l->n;
         l->n = (size_t)(round + 1) * N_SHIFT_STEP; /* only so many of them for now */
@@ -389,7 +389,7 @@ static gy_status step_shift(struct gy_sepsis *s, struct gy_demo_live *l, struct 
             sleep_ms(started ? 0 : POLL_MS);
         }
     }
-    return gy_demo_done(&s->d, s->shift.detected && started, err,
+    return gy_demo_done(s->d, s->shift.detected && started, err,
                         "elderly patients: cause %s, the trigger starts a retraining",
                         s->shift.cause);
 }
@@ -422,24 +422,24 @@ static gy_status job_is(struct gy_sepsis *s, void *ctx, bool *ret_done, struct g
 
 static gy_status step_retrain(struct gy_sepsis *s, struct gy_err *err)
 {
-    gy_demo_begin(&s->d, "retrain and gate", "gyre jobs show %s", s->shift.job);
+    gy_demo_begin(s->d, "retrain and gate", "gyre jobs show %s", s->shift.job);
     GY_TRY(wait_for(s, job_is, "waiting_approval", "the retraining", err));
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
     GY_TRY(shift_job(s, &doc, err));
     yyjson_val *job = yyjson_doc_get_root(doc);
     s->shift.version = gy_json_i64(job, "version", 0);
     s->shift.retrained = s->shift.version > s->challenger_version;
-    GY_TRY(gy_demo_done(&s->d, s->shift.retrained, err,
+    GY_TRY(gy_demo_done(s->d, s->shift.retrained, err,
                         "version %lld, trained on the reviewed patients too: blessed, waits for a "
                         "person",
                         (long long)s->shift.version));
     char words[160];
     (void)snprintf(words, sizeof words, "gate approve %" GY_STR_F " --reason demo",
                    GY_STR_A(gy_json_str(job, "approval")));
-    gy_demo_begin(&s->d, "a person approves again", "gyre %s", words);
-    GY_TRY(gy_demo_gyre(&s->d, words, 0, NULL, err));
+    gy_demo_begin(s->d, "a person approves again", "gyre %s", words);
+    GY_TRY(gy_demo_gyre(s->d, words, 0, NULL, err));
     s->shift.approved = true;
-    return gy_demo_done(&s->d, true, err, "the job goes on to a canary");
+    return gy_demo_done(s->d, true, err, "the job goes on to a canary");
 }
 
 /* What is served now. */
@@ -488,7 +488,7 @@ static void let_pass(struct gy_demo_live *l)
 static gy_status step_canary(struct gy_sepsis *s, struct gy_demo_live *l, struct gy_err *err)
 {
     struct canary c = {.live = l, .kind = "promote"};
-    gy_demo_begin(&s->d, "canary, then promote", "gyre endpoint history sepsis");
+    gy_demo_begin(s->d, "canary, then promote", "gyre endpoint history sepsis");
     GY_TRY(wait_for(s, job_is, "done", "the canary", err));
     atomic_store(&l->pause_us, FAST_US);
     gy_status status = wait_for(s, has_decided, &c, "the promotion", err);
@@ -497,13 +497,13 @@ static gy_status step_canary(struct gy_sepsis *s, struct gy_demo_live *l, struct
     GY_TRY(review(s, l, NULL, err));
     s->shift.promoted = c.now.version == s->shift.version;
     s->champion_version = c.now.version;
-    GY_TRY(gy_demo_done(&s->d, s->shift.promoted, err, "by itself: %.180s", c.now.reason));
+    GY_TRY(gy_demo_done(s->d, s->shift.promoted, err, "by itself: %.180s", c.now.reason));
     char words[96];
     (void)snprintf(words, sizeof words, "models promote sepsis/%lld --alias champion",
                    (long long)s->champion_version);
-    gy_demo_begin(&s->d, "the new champion", "gyre %s", words);
-    GY_TRY(gy_demo_gyre(&s->d, words, 0, NULL, err));
-    return gy_demo_done(&s->d, true, err, "models:/sepsis@champion is version %lld",
+    gy_demo_begin(s->d, "the new champion", "gyre %s", words);
+    GY_TRY(gy_demo_gyre(s->d, words, 0, NULL, err));
+    return gy_demo_done(s->d, true, err, "models:/sepsis@champion is version %lld",
                         (long long)s->champion_version);
 }
 
@@ -514,18 +514,18 @@ static gy_status recall_of(struct gy_sepsis *s, int64_t version, struct gy_demo_
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
     (void)snprintf(words, sizeof words, "evaluate sepsis/%lld data/raw/unseen.csv --all-rows",
                    (long long)version);
-    GY_TRY(gy_demo_gyre(&s->d, words, 0, &doc, err));
+    GY_TRY(gy_demo_gyre(s->d, words, 0, &doc, err));
     *ret = rate(gy_json_get(yyjson_doc_get_root(doc), "metrics"), "recall");
     return GY_OK;
 }
 
 static gy_status step_repair_shown(struct gy_sepsis *s, struct gy_err *err)
 {
-    gy_demo_begin(&s->d, "did it help?", "gyre evaluate sepsis/%lld data/raw/unseen.csv --all-rows",
+    gy_demo_begin(s->d, "did it help?", "gyre evaluate sepsis/%lld data/raw/unseen.csv --all-rows",
                   (long long)s->champion_version);
     GY_TRY(recall_of(s, s->challenger_version, &s->shift.before, err));
     GY_TRY(recall_of(s, s->champion_version, &s->shift.after, err));
-    return gy_demo_done(&s->d, s->shift.after.low > s->shift.before.high, err,
+    return gy_demo_done(s->d, s->shift.after.low > s->shift.before.high, err,
                         "recall on %d elderly that nobody trained on: %.3f (%.3f-%.3f) to %.3f "
                         "(%.3f-%.3f)",
                         GY_DEMO_UNSEEN, s->shift.before.value, s->shift.before.low,
@@ -542,25 +542,25 @@ static gy_status step_poisoned(struct gy_sepsis *s, struct gy_err *err)
         "--experiment sepsis --register sepsis";
     char words[160];
     GY_AUTO(gy_json_free) yyjson_doc *trained = NULL;
-    gy_demo_begin(&s->d, "a poisoned retrain",
+    gy_demo_begin(s->d, "a poisoned retrain",
                   "gyre train data/poisoned/data.csv ... && gyre gate check");
-    GY_TRY(gy_demo_gyre(&s->d,
+    GY_TRY(gy_demo_gyre(s->d,
                         "data synth patients --rows 8000 --seed 21 --first-id 700001 "
                         "--mislabel 0.5 -o data/raw/poisoned.csv",
                         0, NULL, err));
-    GY_TRY(gy_demo_gyre(&s->d,
+    GY_TRY(gy_demo_gyre(s->d,
                         "data ingest data/raw/poisoned.csv --schema schema.yaml --output-path "
                         "data/poisoned --dlq data/dlq.log --name sepsis-poisoned",
                         0, NULL, err));
-    GY_TRY(gy_demo_gyre(&s->d, train, 0, &trained, err));
+    GY_TRY(gy_demo_gyre(s->d, train, 0, &trained, err));
     s->poisoned.version = gy_json_i64(yyjson_doc_get_root(trained), "version", 0);
     (void)snprintf(words, sizeof words, "gate check sepsis/%lld", (long long)s->poisoned.version);
-    GY_TRY(gy_demo_gyre(&s->d, words, gy_status_exit(GY_E_NOTBLESSED), NULL, err));
+    GY_TRY(gy_demo_gyre(s->d, words, gy_status_exit(GY_E_NOTBLESSED), NULL, err));
     (void)snprintf(words, sizeof words, "endpoint deploy sepsis --model sepsis/%lld --canary 10%%",
                    (long long)s->poisoned.version);
-    GY_TRY(gy_demo_gyre(&s->d, words, gy_status_exit(GY_E_NOTBLESSED), NULL, err));
+    GY_TRY(gy_demo_gyre(s->d, words, gy_status_exit(GY_E_NOTBLESSED), NULL, err));
     s->poisoned.refused = true;
-    return gy_demo_done(&s->d, true, err,
+    return gy_demo_done(s->d, true, err,
                         "version %lld, half of its alarms unlearnt: NOT_BLESSED, no canary either",
                         (long long)s->poisoned.version);
 }
@@ -586,9 +586,9 @@ static gy_status bad_canary(struct gy_sepsis *s, struct gy_demo_live *l, struct 
     struct canary c = {.live = l, .kind = "rollback"};
     (void)snprintf(words, sizeof words, "endpoint deploy sepsis --model sepsis/%lld --canary 30%%",
                    (long long)s->challenger_version);
-    gy_demo_begin(&s->d, "a bad canary", "gyre %s", words);
+    gy_demo_begin(s->d, "a bad canary", "gyre %s", words);
     GY_TRY(gy_demo_live_start(l, err));
-    gy_status status = gy_demo_gyre(&s->d, words, 0, NULL, err);
+    gy_status status = gy_demo_gyre(s->d, words, 0, NULL, err);
     if (status == GY_OK) {
         status = wait_for(s, has_decided, &c, "the rollback", err);
     }
@@ -597,7 +597,7 @@ static gy_status bad_canary(struct gy_sepsis *s, struct gy_demo_live *l, struct 
     GY_TRY(review(s, l, NULL, err));
     s->bad_canary.rolled_back = c.now.version == s->champion_version;
     (void)snprintf(s->bad_canary.reason, sizeof s->bad_canary.reason, "%s", c.now.reason);
-    return gy_demo_done(&s->d, s->bad_canary.rolled_back, err, "rolled back by itself: %.180s",
+    return gy_demo_done(s->d, s->bad_canary.rolled_back, err, "rolled back by itself: %.180s",
                         s->bad_canary.reason);
 }
 
@@ -611,11 +611,11 @@ static gy_status step_bad_canary(struct gy_sepsis *s, struct gy_demo_live *l, st
     gy_collect_init(&after, GY_MIB);
     GY_TRY(probe(s, &before, &then, err));
     GY_TRY(bad_canary(s, l, err));
-    gy_demo_begin(&s->d, "as if nothing had been", "curl %s/v2/models/sepsis/infer -d '{...}'",
-                  s->d.address);
+    gy_demo_begin(s->d, "as if nothing had been", "curl %s/v2/models/sepsis/infer -d '{...}'",
+                  s->d->address);
     GY_TRY(probe(s, &after, &now, err));
     s->rollback_identical = gy_str_eq(then, now);
-    return gy_demo_done(&s->d, s->rollback_identical, err,
+    return gy_demo_done(s->d, s->rollback_identical, err,
                         "the same %zu bytes of outputs as before the canary", now.n);
 }
 
@@ -633,14 +633,14 @@ static gy_status step_trace(struct gy_sepsis *s, struct gy_demo_live *l, struct 
     }
     (void)snprintf(words, sizeof words, "trace %s", s->prediction_id);
     (void)snprintf(version, sizeof version, "%lld", (long long)s->champion_version);
-    gy_demo_begin(&s->d, "trace one prediction", "gyre %s", words);
-    GY_TRY(gy_demo_gyre(&s->d, words, 0, &s->trace, err));
+    gy_demo_begin(s->d, "trace one prediction", "gyre %s", words);
+    GY_TRY(gy_demo_gyre(s->d, words, 0, &s->trace, err));
     yyjson_val *t = yyjson_doc_get_root(s->trace);
     bool ok = gy_str_eqc(gy_json_str(t, "model_version"), version) &&
               gy_json_str(t, "run_id").n == 32 && gy_json_str(t, "data_sha256").n == 64 &&
               gy_json_str(t, "approver").n > 0 && gy_json_i64(t, "revision", 0) > 0;
     return gy_demo_done(
-        &s->d, ok, err,
+        s->d, ok, err,
         "revision %lld <- version %s <- run %.8s <- data %.8s, approved by %" GY_STR_F,
         (long long)gy_json_i64(t, "revision", 0), version,
         gy_json_str(t, "run_id").p ? gy_json_str(t, "run_id").p : "?",
@@ -702,7 +702,7 @@ static gy_status with_group(struct gy_sepsis *s, const char *file, group_fn a, g
 gy_status gy_sepsis_loop(struct gy_sepsis *s, struct gy_err *err)
 {
     char sock[GY_MAX_PATH];
-    (void)snprintf(sock, sizeof sock, "unix:%.4000s/.gyre/sock", s->d.dir);
+    (void)snprintf(sock, sizeof sock, "unix:%.4000s/.gyre/sock", s->d->dir);
     GY_TRY(gy_http_client_new(sock, &s->person, err));
     GY_TRY(step_watch(s, err));
     GY_TRY(with_group(s, "data/raw/live.csv", step_live, step_reviewed, err));

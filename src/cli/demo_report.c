@@ -48,8 +48,8 @@ static void add_steps(const struct gy_sepsis *s, struct gy_buf *out)
 {
     gy_buf_addc(out, "<h2>Every step</h2>\n<table><tr><th></th><th>Step</th><th>Command</th>"
                      "<th>Result</th><th>Seconds</th></tr>\n");
-    for (size_t i = 0; i < s->d.n_steps; i++) {
-        const struct gy_demo_step *step = &s->d.steps[i];
+    for (size_t i = 0; i < s->d->n_steps; i++) {
+        const struct gy_demo_step *step = &s->d->steps[i];
         gy_buf_addf(out, "<tr><td>%zu</td><td>", i + 1);
         gy_html_text(out, gy_str_c(step->name));
         gy_buf_addc(out, "</td><td><code>");
@@ -65,15 +65,15 @@ static gy_status write_in(const struct gy_sepsis *s, const char *name, const str
                           char path[GY_MAX_PATH], struct gy_err *err)
 {
     GY_TRY(gy_buf_check(text, "the report", err));
-    GY_TRY(gy_path_join(path, GY_MAX_PATH, s->d.dir, name, err));
+    GY_TRY(gy_path_join(path, GY_MAX_PATH, s->d->dir, name, err));
     return gy_file_write(path, gy_buf_str(text), 0644, err);
 }
 
 static gy_status read_watch_report(struct gy_sepsis *s, struct gy_buf *ret, struct gy_err *err)
 {
     char path[GY_MAX_PATH];
-    GY_TRY(gy_demo_gyre(&s->d, "watch report sepsis -o reports/endpoint.html", 0, NULL, err));
-    GY_TRY(gy_path_join(path, sizeof path, s->d.dir, "reports/endpoint.html", err));
+    GY_TRY(gy_demo_gyre(s->d, "watch report sepsis -o reports/endpoint.html", 0, NULL, err));
+    GY_TRY(gy_path_join(path, sizeof path, s->d->dir, "reports/endpoint.html", err));
     return gy_file_read(path, ret, err);
 }
 
@@ -86,7 +86,7 @@ gy_status gy_sepsis_report(struct gy_sepsis *s, struct gy_err *err)
     gy_buf_init(&out, MAX_REPORT);
     gy_buf_init(&picture, GY_MIB);
     gy_buf_init(&endpoint, MAX_REPORT / 2);
-    gy_demo_begin(&s->d, "one report", "gyre watch report sepsis -o reports/endpoint.html");
+    gy_demo_begin(s->d, "one report", "gyre watch report sepsis -o reports/endpoint.html");
     GY_TRY(read_watch_report(s, &endpoint, err));
     GY_TRY(gy_sepsis_picture(s, &picture, err));
     gy_buf_addc(&out, head);
@@ -102,5 +102,5 @@ gy_status gy_sepsis_report(struct gy_sepsis *s, struct gy_err *err)
     gy_buf_addc(&out, "</body></html>\n");
     GY_TRY(write_in(s, "loop.svg", &picture, path, err));
     GY_TRY(write_in(s, "report.html", &out, s->report, err));
-    return gy_demo_done(&s->d, true, err, "report.html, %zu KB, needs nothing else", out.n / 1024);
+    return gy_demo_done(s->d, true, err, "report.html, %zu KB, needs nothing else", out.n / 1024);
 }

@@ -78,37 +78,26 @@ static void write_changes(const struct gy_sepsis *s, struct gy_jw *w)
     gy_jw_obj_end(w);
 }
 
-gy_status gy_sepsis_json(const struct gy_sepsis *s, struct gy_err *err)
+void gy_sepsis_json(const struct gy_sepsis *s, struct gy_jw *w)
 {
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
-    gy_buf_init(&out, GY_MIB);
-    struct gy_jw w;
-    gy_jw_init(&w, &out);
-    gy_jw_obj(&w);
-    gy_demo_write_steps(&s->d, &w);
-    gy_jw_key(&w, "table");
-    gy_jw_obj(&w);
-    gy_jw_kv_i64(&w, "read", s->read);
-    gy_jw_kv_i64(&w, "accepted", s->accepted);
-    gy_jw_kv_i64(&w, "dead", s->dead);
-    gy_jw_kv_i64(&w, "refused_version", s->refused_version);
-    gy_jw_kv_i64(&w, "champion_version", s->champion_version);
-    write_recall(s, &w);
-    gy_jw_kv_i64(&w, "verdicts", s->verdicts);
-    gy_jw_kv_i64(&w, "reviewer_erred", s->reviewer_erred);
-    write_changes(s, &w);
-    gy_jw_kv_i64(&w, "poisoned_version", s->poisoned.version);
-    gy_jw_kv_bool(&w, "poisoned_refused", s->poisoned.refused);
-    gy_jw_kv_bool(&w, "canary_rolled_back", s->bad_canary.rolled_back);
-    gy_jw_kv_strc(&w, "rollback_reason", s->bad_canary.reason);
-    gy_jw_kv_i64(&w, "requests", s->requests);
-    gy_jw_kv_i64(&w, "non_2xx", s->non_2xx);
-    gy_jw_kv_bool(&w, "rollback_identical", s->rollback_identical);
-    gy_jw_kv_strc(&w, "report", s->report);
-    write_trace(s, &w);
-    gy_jw_obj_end(&w);
-    gy_jw_obj_end(&w);
-    return gy_cli_print_json(s->d.cli, &out, err);
+    gy_jw_kv_i64(w, "read", s->read);
+    gy_jw_kv_i64(w, "accepted", s->accepted);
+    gy_jw_kv_i64(w, "dead", s->dead);
+    gy_jw_kv_i64(w, "refused_version", s->refused_version);
+    gy_jw_kv_i64(w, "champion_version", s->champion_version);
+    write_recall(s, w);
+    gy_jw_kv_i64(w, "verdicts", s->verdicts);
+    gy_jw_kv_i64(w, "reviewer_erred", s->reviewer_erred);
+    write_changes(s, w);
+    gy_jw_kv_i64(w, "poisoned_version", s->poisoned.version);
+    gy_jw_kv_bool(w, "poisoned_refused", s->poisoned.refused);
+    gy_jw_kv_bool(w, "canary_rolled_back", s->bad_canary.rolled_back);
+    gy_jw_kv_strc(w, "rollback_reason", s->bad_canary.reason);
+    gy_jw_kv_i64(w, "requests", s->requests);
+    gy_jw_kv_i64(w, "non_2xx", s->non_2xx);
+    gy_jw_kv_bool(w, "rollback_identical", s->rollback_identical);
+    gy_jw_kv_strc(w, "report", s->report);
+    write_trace(s, w);
 }
 
 /* ---- for people ---- */
@@ -166,13 +155,13 @@ static void say_row(void *ctx, bool ok, const char *what, const char *text)
 
 void gy_sepsis_say(const struct gy_sepsis *s)
 {
-    struct gy_cli *cli = s->d.cli;
+    struct gy_cli *cli = s->d->cli;
     gy_cli_say(cli,
                "\nWhat held (verdicts by a simulated reviewer, %lld, %lld of them wrong on "
                "purpose)\n",
                (long long)s->verdicts, (long long)s->reviewer_erred);
     gy_sepsis_rows(s, say_row, cli);
     gy_cli_say(cli, "\n  report      %s\n  to go on    cd %s && gyre server\n", s->report,
-               s->d.dir);
-    gy_cli_say(cli, "  clean up    rm -r %s\n", s->d.dir);
+               s->d->dir);
+    gy_cli_say(cli, "  clean up    rm -r %s\n", s->d->dir);
 }

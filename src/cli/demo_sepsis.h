@@ -17,12 +17,6 @@
 #define GY_DEMO_ELDERLY 24000 /* of the second ward: as many as the rollouts need, at most */
 #define GY_DEMO_UNSEEN 3000   /* ... that no training sees */
 
-struct gy_demo_opts {
-    const char *data; /* real vitals instead of synthetic ones */
-    const char *dir;
-    bool exit;
-};
-
 /* A number as a command gave it, with its interval; NaN: not there. */
 struct gy_demo_rate {
     double value, low, high;
@@ -30,8 +24,7 @@ struct gy_demo_rate {
 
 /* What the steps found; the final table is made of it. */
 struct gy_sepsis {
-    struct gy_demo d;
-    const struct gy_demo_opts *opts;
+    struct gy_demo *d;
     struct gy_caller *person; /* over the socket: the user is the actor */
     /* the line */
     int64_t read, accepted, dead, bad;
@@ -79,8 +72,8 @@ void gy_sepsis_rows(const struct gy_sepsis *s, gy_sepsis_row_fn row, void *ctx);
 /* The loop as an SVG picture with this run's numbers, appended to out. */
 GY_CHECKED gy_status gy_sepsis_picture(const struct gy_sepsis *s, struct gy_buf *out,
                                        struct gy_err *err);
-/* The table for people, and the --json answer. */
+/* The table for people, and the members of the --json table. */
 void gy_sepsis_say(const struct gy_sepsis *s);
-GY_CHECKED gy_status gy_sepsis_json(const struct gy_sepsis *s, struct gy_err *err);
+void gy_sepsis_json(const struct gy_sepsis *s, struct gy_jw *w);
 
 #endif

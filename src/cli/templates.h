@@ -7,6 +7,12 @@
 
 extern const struct gy_embedded gy_template_sepsis[];
 extern const size_t gy_template_sepsis_count;
+extern const struct gy_embedded gy_template_fuel[];
+extern const size_t gy_template_fuel_count;
+extern const struct gy_embedded gy_template_bikes[];
+extern const size_t gy_template_bikes_count;
+extern const struct gy_embedded gy_template_iris[];
+extern const size_t gy_template_iris_count;
 extern const struct gy_embedded gy_template_blank[];
 extern const size_t gy_template_blank_count;
 
