@@ -118,6 +118,7 @@ extern const struct gy_verb_table gy_cmd_try;            /* cmd_try.c */
 extern const struct gy_verb_table gy_cmd_version;        /* cmd_version.c */
 extern const struct gy_verb_table gy_cmd_init;           /* cmd_init.c: init */
 extern const struct gy_verb_table gy_cmd_demo;           /* cmd_demo.c */
+extern const struct gy_verb_table gy_cmd_tutorial;       /* cmd_tutorial.c */
 extern const struct gy_verb_table gy_cmd_user;           /* cmd_user.c: user, workspace */
 extern const struct gy_verb_table gy_cmd_token;          /* cmd_token.c */
 extern const struct gy_verb_table gy_cmd_audit;          /* cmd_audit.c */
