@@ -12,6 +12,7 @@
 #include "base/yaml.h"
 #include "cli/measured.h"
 #include "cli/model_input.h"
+#include "cli/train_grid.h"
 #include "flow/patch.h"
 #include "learn/publish.h"
 
@@ -19,8 +20,8 @@ struct train_opts {
     const char *target, *learner, *params, *features, *register_as, *experiment, *out, *schema,
         *run_name, *key;
     int64_t seed, threads;
-    struct gy_opt_list slices;
-    const char *evaluate_on, *folds;
+    struct gy_opt_list slices, grid;
+    const char *evaluate_on, *folds, *metric;
 };
 
 static const struct gy_opt train_options[] = {
@@ -51,6 +52,11 @@ static const struct gy_opt train_options[] = {
      "measure on every row, each by a model that has not seen it (k-fold)"},
     {"evaluate-on", 0, GY_OPT_STR, offsetof(struct train_opts, evaluate_on), "ROWS", NULL,
      "held_out (the usual), or training: flatters, and is marked in every record"},
+    {"grid", 0, GY_OPT_LIST, offsetof(struct train_opts, grid), "KEY=A,B,..", NULL,
+     "train every combination of these settings of the learner, each a run of its own; register "
+     "the best (repeatable)"},
+    {"metric", 0, GY_OPT_STR, offsetof(struct train_opts, metric), "NAME", NULL,
+     "what the best of a grid is the best by; else rmse, auc or f1_macro"},
     {"seed", 0, GY_OPT_INT, offsetof(struct train_opts, seed), "N", "-1",
      "of the split and the learner; -1: that of params.yaml, else 0"},
     {"threads", 0, GY_OPT_INT, offsetof(struct train_opts, threads), "N", "0",
@@ -370,6 +376,25 @@ static gy_status name_code(struct gy_cli *cli, char revision[GY_CODE_REVISION + 
     return GY_OK;
 }
 
+static gy_status train_grid(struct gy_cli *cli, const struct train_opts *o,
+                            const struct gy_cli_table *in, struct gy_train_params *p,
+                            const char *dir, struct gy_caller *caller,
+                            const struct gy_publish_options *publish, struct gy_err *err)
+{
+    const struct gy_cli_grid grid = {.axes = &o->grid,
+                                     .metric = o->metric,
+                                     .in = in,
+                                     .params = p,
+                                     .publish = *publish,
+                                     .caller = caller,
+                                     .out = o->out};
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf work;
+    gy_buf_init(&work, GY_MAX_PATH);
+    gy_buf_addf(&work, "%s.grid", dir);
+    GY_TRY(gy_buf_check(&work, "the name of a folder", err));
+    return gy_cli_train_grid(cli, &grid, work.p, err);
+}
+
 static gy_status train_and_publish(struct gy_cli *cli, const struct train_opts *o,
                                    const struct gy_cli_table *in, struct gy_train_params *p,
                                    const char *dir, struct gy_err *err)
@@ -387,6 +412,10 @@ static gy_status train_and_publish(struct gy_cli *cli, const struct train_opts *
     gy_buf_init(&patch, GY_PATCH_MAX_BYTES);
     GY_TRY(gy_cli_caller(cli, &caller, err)); /* before the work: no server, no training */
     GY_TRY(name_code(cli, revision, &patch, &publish, err));
+    if (o->grid.n > 0) {
+        GY_TRY(name_work(cli, o, &publish, err));
+        return train_grid(cli, o, in, p, dir, caller, &publish, err);
+    }
     GY_TRY(train(cli, in, p, dir, &trained, err));
     GY_TRY(name_work(cli, o, &publish, err));
     GY_TRY(gy_publish(caller, dir, &trained, p, &publish, &published, err));
@@ -408,7 +437,8 @@ static gy_status run_train(struct gy_cli *cli, void *opts, struct gy_err *err)
     }
     GY_TRY(temporary_out(cli, dir, err));
     gy_status status = train_and_publish(cli, o, &in, &params, dir, err);
-    gy_status cleaned = gy_dir_remove(dir, status == GY_OK ? err : NULL);
+    gy_status cleaned =
+        gy_path_exists(dir) ? gy_dir_remove(dir, status == GY_OK ? err : NULL) : GY_OK;
     return status == GY_OK ? cleaned : status;
 }
 
@@ -444,9 +474,13 @@ static const struct gy_verb verbs[] = {
      .summary = "train a model and measure it on held-out rows",
      .details = "TABLE is a CSV, JSON or JSONL file or a dataset (NAME, NAME@VERSION). The run, "
                 "its numbers and the\n"
-                "package are kept as an MLflow run; --register makes it a version and proves it.",
-     .examples = "  gyre train data/patients/data.csv --target isSepsis --features HR,Resp,Temp\n"
-                 "  gyre train sepsis@1 --target isSepsis --params params.yaml --register sepsis",
+                "package are kept as an MLflow run; --register makes it a version and proves it.\n"
+                "--grid trains many, each a run below one parent, and registers the best.",
+     .examples =
+         "  gyre train data/patients/data.csv --target isSepsis --features HR,Resp,Temp\n"
+         "  gyre train sepsis@1 --target isSepsis --params params.yaml --register sepsis\n"
+         "  gyre train bikes@1 --target count --learner forest --grid trees=50,100,200 --grid "
+         "depth=5,10",
      GY_OPTS(train_options),
      .opts_bytes = sizeof(struct train_opts),
      .run = run_train,

@@ -149,6 +149,9 @@ static gy_status create_run(struct job *j, struct gy_err *err)
     if (j->o->dataset.p) {
         add_pair(&w, "gyre.dataset", j->o->dataset);
     }
+    if (j->o->parent_run_id.p) {
+        add_pair(&w, "mlflow.parentRunId", j->o->parent_run_id);
+    }
     add_origin(j, &w);
     gy_jw_arr_end(&w);
     gy_jw_obj_end(&w);
@@ -696,6 +699,42 @@ gy_status gy_publish(struct gy_caller *c, const char *dir, const struct gy_train
     gy_buf_init(&j.body, MAX_ANSWER);
     gy_arena_init(&j.arena, MAX_ANSWER);
     gy_status status = publish(&j, err);
+    gy_collect_done(&j.answer);
+    gy_buf_done(&j.body);
+    gy_arena_done(&j.arena);
+    return status;
+}
+
+/* Where the artifacts of the run are. */
+static gy_status find_artifacts(struct job *j, struct gy_err *err)
+{
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    const char *path =
+        gy_arena_printf(&j->arena, "/api/2.0/mlflow/runs/get?run_id=%s", j->ret->run_id);
+    if (!path) {
+        return gy_err_set(err, GY_E_NOMEM, "registering a run");
+    }
+    GY_TRY(ask(j, "GET", path, GY_STR_NULL, &doc, err));
+    yyjson_val *info = gy_json_get(gy_json_get(yyjson_doc_get_root(doc), "run"), "info");
+    j->artifact_uri = gy_arena_str(&j->arena, gy_json_str(info, "artifact_uri"));
+    return j->artifact_uri.p ? GY_OK : gy_err_set(err, GY_E_NETWORK, "a run without artifacts");
+}
+
+gy_status gy_publish_register(struct gy_caller *c, const char *dir,
+                              const struct gy_publish_options *o, struct gy_published *ret,
+                              struct gy_err *err)
+{
+    struct job j = {.c = c, .dir = dir, .o = o, .ret = ret};
+    gy_collect_init(&j.answer, MAX_ANSWER);
+    gy_buf_init(&j.body, MAX_ANSWER);
+    gy_arena_init(&j.arena, MAX_ANSWER);
+    gy_status status = find_artifacts(&j, err);
+    if (status == GY_OK) {
+        status = register_model(&j, err);
+    }
+    if (status == GY_OK) {
+        status = prove(&j, err);
+    }
     gy_collect_done(&j.answer);
     gy_buf_done(&j.body);
     gy_arena_done(&j.arena);

@@ -24,6 +24,7 @@ struct gy_publish_options {
      * the version that is there, with what was missing done. Absent: each time a new version. */
     struct gy_str key;
     int64_t start_us;
+    struct gy_str parent_run_id; /* mlflow.parentRunId; absent: none */
 };
 
 struct gy_published {
@@ -44,6 +45,13 @@ struct gy_published {
 GY_CHECKED gy_status gy_publish(struct gy_caller *c, const char *dir, const struct gy_trained *t,
                                 const struct gy_train_params *p, const struct gy_publish_options *o,
                                 struct gy_published *ret, struct gy_err *err);
+
+/* Register a run that gy_publish made without a version, as o->register_as, and prove it; o->key
+ * does not count. dir: its package. ret: what gy_publish said; version, servable and reason are
+ * set. Fails: as gy_publish. */
+GY_CHECKED gy_status gy_publish_register(struct gy_caller *c, const char *dir,
+                                         const struct gy_publish_options *o,
+                                         struct gy_published *ret, struct gy_err *err);
 
 /* A registered version: "models:/sepsis@champion", "sepsis/3", ... */
 struct gy_package_ref {
