@@ -155,3 +155,9 @@ def sanitized():
     """Is the program under test built with a sanitizer, which keeps what was freed, and is slow?"""
     program = BIN.read_bytes()
     return b"__asan_init" in program or b"__tsan_init" in program
+
+
+def vega_datasets_missing():
+    """Why the tables of the package vega-datasets are not here; None when they are."""
+    why = subprocess.run([ROOT / "deps" / "vega-datasets.sh", "--why"], capture_output=True, text=True, check=False)
+    return f"no vega-datasets: {why.stdout.strip()}" if why.returncode == 0 else None

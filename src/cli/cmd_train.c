@@ -151,11 +151,17 @@ static gy_status read_params(const struct train_opts *o, struct gy_train_params 
 
 static gy_status refuse_foreign(void *ctx, const char *name, bool is_dir, struct gy_err *err)
 {
-    static const char *const ours[] = {
-        "MLmodel",   "card.json",    "input_example.json", "metrics.json",     "model.json",
-        "model.ubj", "profile.json", "python_env.yaml",    "requirements.txt", "weights.bin"};
+    static const char *const ours[] = {"MLmodel",         "card.json",       "input_example.json",
+                                       "metrics.json",    "model.json",      "profile.json",
+                                       "python_env.yaml", "requirements.txt"};
     for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
         if (!is_dir && strcmp(name, ours[i]) == 0) {
+            return GY_OK;
+        }
+    }
+    for (int i = 0; i < GY_LEARNERS; i++) {
+        const char *file = gy_learner_get((enum gy_learner)i)->file;
+        if (!is_dir && file && strcmp(name, file) == 0) {
             return GY_OK;
         }
     }
