@@ -142,7 +142,13 @@ static gy_status get_model(void *ctx, struct gy_request *req, struct gy_reply *r
     gy_jw_key(&w, "inputs");
     gy_jw_arr(&w);
     for (size_t i = 0; i < e->info->n_inputs; i++) {
-        write_tensor(&w, e->info->inputs[i].name, "FP64", 1);
+        const struct gy_predictor_input *in = &e->info->inputs[i];
+        bool whole = in->kind == GY_INPUT_TEXT && in->integer;
+        write_tensor(&w, in->name,
+                     whole                         ? "INT64"
+                     : in->kind == GY_INPUT_NUMBER ? "FP64"
+                                                   : "BYTES",
+                     1);
     }
     gy_jw_arr_end(&w);
     write_outputs(&w, e);

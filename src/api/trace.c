@@ -11,6 +11,7 @@
 #include "serve/gap.h"
 #include "serve/revision.h"
 #include "serve/serving.h"
+#include "serve/shape.h"
 #include "store/erasures.h"
 #include "store/lineage.h"
 
@@ -113,8 +114,15 @@ static void write_inputs(struct gy_jw *w, const struct gy_record *r, size_t row,
         if (!name.p) {
             name = gy_str_n(number, gy_fmt_f64_trim((double)i, number));
         }
+        char scratch[40];
+        double v = r->inputs[row * r->n_inputs + i];
+        struct gy_str text = gy_shape_logged_text(config, name, v, scratch);
         gy_jw_keys(w, name);
-        write_value(w, r->inputs[row * r->n_inputs + i]);
+        if (text.p) {
+            gy_jw_str(w, text);
+        } else {
+            write_value(w, v);
+        }
     }
     gy_jw_obj_end(w);
 }

@@ -44,8 +44,12 @@ static void write_row(struct replay *x, const struct gy_record *r, size_t row, s
     gy_jw_key(w, "inputs");
     gy_jw_obj(w);
     for (size_t i = 0; i < r->n_inputs && i < s->n_inputs; i++) {
+        char scratch[40];
+        struct gy_str text = gy_shape_logged_text(s->config, s->inputs[i], inputs[i], scratch);
         gy_jw_keys(w, s->inputs[i]);
-        if (isnan(inputs[i])) {
+        if (text.p) {
+            gy_jw_str(w, text);
+        } else if (isnan(inputs[i])) {
             gy_jw_null(w);
         } else {
             gy_jw_f64(w, inputs[i]);

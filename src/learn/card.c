@@ -5,10 +5,13 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/mem.h"
+#include "data/image.h"
 #include "learn/train_internal.h"
 
 #define MAX_BYTES (16 * GY_MIB)
+#define MAX_EXAMPLE_IMAGE (64 * GY_KIB)
 
 gy_status gy_package_put(const char *dir, const char *name, struct gy_str bytes, struct gy_err *err)
 {
@@ -37,12 +40,37 @@ static double typical(const double *column, const uint32_t *rows, size_t n, doub
     return kept ? room[(kept - 1) / 2] : NAN;
 }
 
+/* The first image, as requests send them; null when it is large. */
+static void write_image(struct gy_jw *w, const struct gy_table_column *c, const struct gy_table *t,
+                        const uint32_t *rows, size_t n)
+{
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf bytes;
+    gy_buf_init(&bytes, MAX_EXAMPLE_IMAGE);
+    for (size_t i = 0; i < n; i++) {
+        if (!c->text[rows[i]].p) {
+            continue;
+        }
+        GY_AUTO(gy_free) char *text = gy_malloc(gy_base64_size(MAX_EXAMPLE_IMAGE) + 1);
+        if (!text || gy_image_read(t->folder.p, c->text[rows[i]], &bytes, NULL) != GY_OK) {
+            break;
+        }
+        gy_base64(bytes.p, bytes.n, text);
+        gy_jw_strc(w, text);
+        return;
+    }
+    gy_jw_null(w);
+}
+
 /* The cell that is typical of an input, as a client would write it. */
 static void write_typical(struct gy_jw *w, const struct gy_predictor_input *in,
                           const struct gy_table *t, const uint32_t *rows, size_t n, double *room)
 {
     char scratch[40];
     const struct gy_table_column *c = gy_table_column(t, in->name);
+    if (in->kind == GY_INPUT_IMAGE) {
+        write_image(w, c, t, rows, n);
+        return;
+    }
     if (in->kind != GY_INPUT_NUMBER) {
         struct gy_str text = GY_STR_NULL;
         for (size_t i = 0; !text.p && i < n; i++) {

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "learn/decode.h"
 #include "learn/evaluate.h"
 #include "learn/model.h"
 #include "learn/foreign.h"
@@ -20,6 +21,7 @@ struct gy_predictor {
     struct gy_runtime runtime;
     char digest[GY_SHA256_HEX];
     struct gy_buf example;
+    struct gy_decoder *decoder;
 };
 
 static size_t aligned(size_t bytes)
@@ -129,6 +131,7 @@ gy_status gy_predictor_load(const char *dir, struct gy_predictor **ret, struct g
                                     : gy_model_from_foreign(dir, flavor, &p->model, err));
     GY_TRY(gy_package_digest(dir, p->digest, err));
     fill_info(p);
+    GY_TRY(gy_decoder_new(p->model.inputs, p->model.n_inputs, &p->model.arena, &p->decoder, err));
     GY_TRY(load_runtime(dir, flavor != GY_FLAVOR_GYRE, p, err));
     GY_TRY(load_example(dir, p, flavor == GY_FLAVOR_GYRE, err));
     *ret = GY_TAKE(p);
@@ -138,6 +141,11 @@ gy_status gy_predictor_load(const char *dir, struct gy_predictor **ret, struct g
 const struct gy_predictor_info *gy_predictor_info(const struct gy_predictor *p)
 {
     return &p->info;
+}
+
+const struct gy_decoder *gy_predictor_decoder(const struct gy_predictor *p)
+{
+    return p->decoder;
 }
 
 const struct gy_model *gy_predictor_model(const struct gy_predictor *p)

@@ -10,6 +10,7 @@
 enum gy_task { GY_TASK_BINARY, GY_TASK_MULTICLASS, GY_TASK_REGRESSION };
 
 struct gy_predictor;
+struct gy_decoder; /* learn/decode.h */
 
 enum gy_input_kind { GY_INPUT_NUMBER, GY_INPUT_TEXT, GY_INPUT_TIME, GY_INPUT_IMAGE };
 
@@ -53,6 +54,8 @@ struct gy_predictor_info {
 GY_CHECKED gy_status gy_predictor_load(const char *dir, struct gy_predictor **ret,
                                        struct gy_err *err);
 const struct gy_predictor_info *gy_predictor_info(const struct gy_predictor *p);
+/* From logged values to the cells of this model; NULL: they are the same. */
+const struct gy_decoder *gy_predictor_decoder(const struct gy_predictor *p);
 void gy_predictor_free(struct gy_predictor *p);
 GY_DEFINE_AUTO(struct gy_predictor *, gy_predictor_free);
 

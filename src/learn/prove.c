@@ -46,6 +46,23 @@ static bool is_foreign(enum gy_learner learner)
 
 /* ---- the input example ---- */
 
+/* An image of the example is not decoded here: any one does, a black one too. */
+static bool example_cell(const struct gy_predictor_input *in, yyjson_val *v, double *cells)
+{
+    char scratch[32];
+    struct gy_str text = gy_json_val_str(v);
+    if (in->kind == GY_INPUT_IMAGE) {
+        memset(cells, 0, in->width * sizeof *cells);
+        return true;
+    }
+    *cells = yyjson_is_num(v) ? yyjson_get_num(v) : NAN;
+    if (yyjson_is_num(v) && in->kind == GY_INPUT_TEXT && !isnan(*cells)) {
+        text = gy_str_n(scratch, gy_fmt_f64_trim(*cells, scratch));
+    }
+    return !text.p || in->kind == GY_INPUT_NUMBER ||
+           gy_cell_of_text(in, text, cells, NULL) == GY_OK;
+}
+
 static gy_status dry_run(struct proof *p, struct gy_err *err)
 {
     size_t n = p->info->n_cells + p->info->n_outputs;
@@ -73,9 +90,7 @@ static gy_status dry_run(struct proof *p, struct gy_err *err)
         if (!v) {
             return refuse(p, "the input example lacks an input");
         }
-        *cell = yyjson_is_num(v) ? yyjson_get_num(v) : NAN;
-        if (yyjson_is_str(v) && input->kind != GY_INPUT_NUMBER && input->kind != GY_INPUT_IMAGE &&
-            gy_cell_of_text(input, gy_json_val_str(v), cell, NULL) != GY_OK) {
+        if (!example_cell(input, v, cell)) {
             return refuse(p, "the input example has a text that is no value of its input");
         }
         cell += input->width;

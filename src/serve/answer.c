@@ -78,6 +78,7 @@ static void add_warning(const struct gy_endpoint *e, const struct gy_infer_work 
                         struct gy_buf *out)
 {
     const struct gy_predictor_input *input = &e->info->inputs[w->range_input];
+    const struct gy_infer_request *q = &w->q;
     char value[32];
     char min[32];
     char max[32];
@@ -85,9 +86,16 @@ static void add_warning(const struct gy_endpoint *e, const struct gy_infer_work 
     (void)gy_fmt_f64_trim(w->q.values[w->range_row * e->shape.n_fields + w->range_input], value);
     (void)gy_fmt_f64_trim(input->min, min);
     (void)gy_fmt_f64_trim(input->max, max);
+    int n_name = (int)(input->name.n < 200 ? input->name.n : 200);
+    bool told =
+        q->unseen_bytes && q->unseen_row == w->range_row && q->unseen_field == w->range_input;
     int n =
-        snprintf(text, sizeof text, "%.*s is %s, outside of the %s to %s seen in training",
-                 (int)(input->name.n < 200 ? input->name.n : 200), input->name.p, value, min, max);
+        input->kind != GY_INPUT_TEXT
+            ? snprintf(text, sizeof text, "%.*s is %s, outside of the %s to %s seen in training",
+                       n_name, input->name.p, value, min, max)
+            : snprintf(text, sizeof text, "%.*s: %s%.*s%s not seen in training", n_name,
+                       input->name.p, told ? "'" : "a value", told ? (int)q->unseen_bytes : 0,
+                       q->unseen, told ? "' was" : " that was");
     if (w->q.n_rows > 1) {
         n += snprintf(text + n, sizeof text - (size_t)n, " (row %zu)", w->range_row);
     }

@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "serve/deploy_internal.h"
+#include "serve/shape.h"
 
 #define MAX_CONFIG_BYTES (4 * GY_MIB)
 
@@ -215,6 +216,32 @@ static void write_weights(struct gy_jw *w, const struct gy_plan *p, const struct
     gy_jw_arr_end(w);
 }
 
+/* What the logged numbers of inputs that are none stand for; texts while they are not too many. */
+static void write_described(struct gy_jw *w, const struct gy_endpoint *e)
+{
+    static const char *const kinds[] = {"number", "text", "time", "image"};
+    size_t left = GY_SHAPE_MAX_TEXTS;
+    gy_jw_key(w, "described");
+    gy_jw_obj(w);
+    for (size_t i = 0; i < e->shape.n_inputs; i++) {
+        const struct gy_predictor_input *in = e->shape.fields[i].input;
+        if (!in || in->integer) {
+            continue; /* a number, or a category of whole numbers, logged as its number */
+        }
+        gy_jw_keys(w, in->name);
+        gy_jw_obj(w);
+        gy_jw_kv_strc(w, "kind", kinds[in->kind]);
+        gy_jw_key(w, "values");
+        gy_jw_arr(w);
+        for (size_t k = 0; k < in->n_values && left > 0; k++, left--) {
+            gy_jw_str(w, in->values[k]);
+        }
+        gy_jw_arr_end(w);
+        gy_jw_obj_end(w);
+    }
+    gy_jw_obj_end(w);
+}
+
 /* What the loaded endpoint adds: how to read its records when it is long gone. */
 static void write_shape(struct gy_jw *w, const struct gy_endpoint *e, bool threshold_set)
 {
@@ -227,6 +254,9 @@ static void write_shape(struct gy_jw *w, const struct gy_endpoint *e, bool thres
     }
     gy_jw_arr_end(w);
     gy_jw_kv_i64(w, "model_inputs", (int64_t)e->shape.n_inputs);
+    if (e->shape.mixed) {
+        write_described(w, e);
+    }
     gy_jw_key(w, "classes");
     gy_jw_arr(w);
     for (size_t i = 0; i < e->info->n_classes; i++) {

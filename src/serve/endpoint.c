@@ -170,7 +170,7 @@ static gy_status build_rules(struct gy_endpoint *e, yyjson_val *config, struct g
     for (size_t i = 0; i < n_columns; i++) {
         names[i] = gy_json_val_str(yyjson_arr_get(columns, i));
     }
-    const struct gy_rule_names known = {inputs, info->n_inputs, names, n_columns};
+    const struct gy_rule_names known = {inputs, info->n_inputs, names, n_columns, info->inputs};
     GY_TRY(gy_rules_compile(gy_json_get(config, "rules"), &known, &e->rules, err));
     e->n_rules = gy_rules_count(e->rules);
     e->plans = gy_arena_calloc(&e->arena, e->n_rules + 1, sizeof *e->plans);
@@ -200,7 +200,20 @@ static gy_status build_shape(struct gy_endpoint *e, struct gy_infer_shape *shape
         f[i].key = f[i].name;
         f[i].required = i < n_inputs && e->info->inputs[i].required;
     }
-    *shape = (struct gy_infer_shape){f, n_inputs, n_inputs + n_columns, output_names, GY_N_OUTPUTS};
+    *shape = (struct gy_infer_shape){.fields = f,
+                                     .n_inputs = n_inputs,
+                                     .n_fields = n_inputs + n_columns,
+                                     .outputs = output_names,
+                                     .n_outputs = GY_N_OUTPUTS};
+    for (size_t i = 0; i < n_inputs; i++) {
+        const struct gy_predictor_input *in = &e->info->inputs[i];
+        if (in->kind != GY_INPUT_NUMBER) {
+            f[i].input = in;
+            f[i].first_pixel = shape->n_pixels;
+            shape->mixed = true;
+            shape->n_pixels += in->kind == GY_INPUT_IMAGE ? in->width : 0;
+        }
+    }
     return GY_OK;
 }
 
@@ -244,6 +257,9 @@ static gy_status alias_inputs(struct gy_endpoint *e, struct gy_alias *alias, yyj
     struct gy_infer_field *fields = (struct gy_infer_field *)alias->shape.fields; /* ours so far */
     if (map) {
         GY_TRY(alias_keys(e, alias, fields, map, &computed, err));
+    }
+    if (computed && alias->shape.n_pixels) {
+        return gy_err_set(err, GY_E_INVALID, "input: expressions can not stand beside an image");
     }
     if (computed) {
         const struct gy_infer_shape own = alias->shape;
@@ -418,7 +434,7 @@ static size_t aligned(size_t n)
 static void measure(struct gy_endpoint *e)
 {
     size_t raw = aligned(GY_ENDPOINT_CHUNK * e->info->n_outputs * sizeof(double));
-    size_t rows = aligned(GY_ENDPOINT_CHUNK * e->info->n_inputs * sizeof(double));
+    size_t rows = aligned(GY_ENDPOINT_CHUNK * e->info->n_cells * sizeof(double));
     e->scratch_bytes = e->model->scratch_bytes + raw + rows;
     double rows_inline = GY_ENDPOINT_INLINE_NS / e->model->row_ns;
     e->inline_rows = rows_inline < 1e6 ? (size_t)rows_inline : 1000000;
@@ -440,6 +456,7 @@ static gy_status build(struct gy_endpoint *e, const struct gy_endpoint_spec *spe
         GY_TRY(gy_loaded_open(spec->package_dir, spec->digest, &e->model, err));
     }
     e->info = e->model->info;
+    e->decoder = gy_predictor_decoder(e->model->predictor);
     GY_TRY(read_threshold(e, spec, err));
     GY_TRY(build_classes(e, err));
     GY_TRY(build_rules(e, spec->config, err));

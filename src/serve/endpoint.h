@@ -62,6 +62,7 @@ struct gy_endpoint {
     double canary_weight;
     struct gy_loaded *model;
     const struct gy_predictor_info *info; /* of model */
+    const struct gy_decoder *decoder;     /* of model; NULL: values are its cells */
     double threshold;
     struct gy_rules *rules;
     size_t n_rules;

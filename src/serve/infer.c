@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "base/mem.h"
+#include "learn/decode.h"
 
 void gy_infer_work_done(struct gy_infer_work *w)
 {
@@ -108,7 +109,8 @@ static void check_ranges(const struct gy_endpoint *e, struct gy_infer_work *w, s
         const double *row = w->q.values + i * e->shape.n_fields;
         for (size_t k = 0; k < e->info->n_inputs; k++) {
             /* A missing value (NaN) is in no range and outside of none. */
-            if (row[k] < e->info->inputs[k].min || row[k] > e->info->inputs[k].max) {
+            if (row[k] < e->info->inputs[k].min || row[k] > e->info->inputs[k].max ||
+                (e->decoder && gy_decoder_unseen(e->decoder, k, row[k]))) {
                 if (w->out_of_range++ == 0) {
                     w->range_row = i;
                     w->range_input = k;
@@ -124,8 +126,17 @@ static void run_model(const struct gy_endpoint *e, struct gy_infer_work *w, size
 {
     const double *rows = w->q.values + first * e->shape.n_fields;
     size_t n_inputs = e->shape.n_inputs;
-    if (n_inputs != e->shape.n_fields || n != chunk_n) {
-        double *packed = raw + GY_ENDPOINT_CHUNK * e->info->n_outputs;
+    double *packed = raw + GY_ENDPOINT_CHUNK * e->info->n_outputs;
+    const struct gy_decoder *d = e->decoder;
+    if (d) {
+        size_t n_pixels = e->shape.n_pixels;
+        for (size_t i = 0; i < n; i++) {
+            const double *pixels = n_pixels ? w->q.pixels + (first + which[i]) * n_pixels : NULL;
+            gy_decoder_row(d, rows + which[i] * e->shape.n_fields, pixels,
+                           packed + i * e->info->n_cells);
+        }
+        rows = packed;
+    } else if (n_inputs != e->shape.n_fields || n != chunk_n) {
         for (size_t i = 0; i < n; i++) {
             memcpy(packed + i * n_inputs, rows + which[i] * e->shape.n_fields,
                    n_inputs * sizeof *packed);

@@ -16,12 +16,16 @@ static size_t aligned(size_t n)
 /* Values spread over what training saw. */
 static void fill_rows(const struct gy_predictor_info *info, double *in)
 {
-    for (size_t i = 0; i < GY_ENDPOINT_CHUNK * info->n_inputs; i++) {
-        const struct gy_predictor_input *input = &info->inputs[i % info->n_inputs];
-        size_t row = i / info->n_inputs;
+    for (size_t row = 0; row < GY_ENDPOINT_CHUNK; row++) {
         double share = (double)row / GY_ENDPOINT_CHUNK;
-        bool known = isfinite(input->min) && isfinite(input->max);
-        in[i] = known ? input->min + (input->max - input->min) * share : share;
+        for (size_t i = 0; i < info->n_inputs; i++) {
+            const struct gy_predictor_input *input = &info->inputs[i];
+            bool known = isfinite(input->min) && isfinite(input->max);
+            double v = known ? input->min + (input->max - input->min) * share : share;
+            for (size_t k = 0; k < input->width; k++) {
+                *in++ = input->kind == GY_INPUT_TEXT ? 0 : v;
+            }
+        }
     }
 }
 
@@ -31,7 +35,7 @@ static gy_status measure(struct gy_loaded *l, struct gy_err *err)
     const struct gy_predictor_info *info = l->info;
     l->scratch_bytes = aligned(gy_predictor_scratch(l->predictor, GY_ENDPOINT_CHUNK));
     size_t raw = aligned(GY_ENDPOINT_CHUNK * info->n_outputs * sizeof(double));
-    size_t rows = GY_ENDPOINT_CHUNK * info->n_inputs * sizeof(double);
+    size_t rows = GY_ENDPOINT_CHUNK * info->n_cells * sizeof(double);
     char *memory = gy_calloc(1, l->scratch_bytes + raw + rows + 64);
     if (!memory) {
         return gy_err_set(err, GY_E_NOMEM, "loading a model");

@@ -106,7 +106,14 @@ gy_status gy_mapping_compile(struct gy_mapping *m, const struct gy_infer_shape *
         GY_TRY(compile_field(&b, &shape->fields[i], map, &m->fields[i], err));
         n_needed = i + 1 == shape->n_inputs ? b.n : n_needed;
     }
-    m->body = (struct gy_infer_shape){b.fields, n_needed, b.n, shape->outputs, shape->n_outputs};
+    m->body = (struct gy_infer_shape){.fields = b.fields,
+                                      .n_inputs = n_needed,
+                                      .n_fields = b.n,
+                                      .outputs = shape->outputs,
+                                      .n_outputs = shape->n_outputs};
+    for (size_t i = 0; i < b.n; i++) {
+        m->body.mixed = m->body.mixed || b.fields[i].input;
+    }
     return GY_OK;
 }
 

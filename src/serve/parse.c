@@ -13,8 +13,9 @@ void gy_infer_request_done(struct gy_infer_request *q)
 {
     if (q) {
         gy_free(q->values);
-        q->values = NULL;
-        q->capacity = 0;
+        gy_free(q->pixels);
+        q->values = q->pixels = NULL;
+        q->capacity = q->pixel_capacity = 0;
     }
 }
 
@@ -22,8 +23,29 @@ void gy_infer_request_reset(struct gy_infer_request *q)
 {
     q->n_rows = 0;
     q->outputs = 0;
+    q->unseen_bytes = 0;
     q->id[0] = '\0';
     q->id_bytes = 0;
+}
+
+static gy_status reserve_pixels(struct gy_infer_request *q, size_t need, struct gy_err *err)
+{
+    if (need > GY_INFER_MAX_PIXELS) {
+        return gy_err_set(err, GY_E_TOOBIG, "the images of a request may have %zu pixels together",
+                          GY_INFER_MAX_PIXELS);
+    }
+    if (need > q->pixel_capacity) {
+        double *more = gy_reallocarray(q->pixels, need, sizeof *more);
+        if (!more) {
+            return gy_err_set(err, GY_E_NOMEM, "images of a request");
+        }
+        q->pixels = more;
+        q->pixel_capacity = need;
+    }
+    for (size_t i = 0; i < need; i++) {
+        q->pixels[i] = NAN;
+    }
+    return GY_OK;
 }
 
 gy_status gy_infer_rows(struct gy_infer_request *q, const struct gy_infer_shape *shape,
@@ -46,7 +68,7 @@ gy_status gy_infer_rows(struct gy_infer_request *q, const struct gy_infer_shape 
         q->values[i] = NAN;
     }
     q->n_rows = n_rows;
-    return GY_OK;
+    return shape->n_pixels ? reserve_pixels(q, n_rows * shape->n_pixels, err) : GY_OK;
 }
 
 size_t gy_infer_field_find(const struct gy_infer_shape *shape, struct gy_str name, size_t hint,
@@ -160,9 +182,13 @@ static gy_status read_shape(struct tensor *t, yyjson_val *v, struct gy_err *err)
     return GY_OK;
 }
 
-static gy_status read_datatype(struct tensor *t, yyjson_val *v, struct gy_err *err)
+static gy_status read_datatype(const struct reader *r, struct tensor *t, yyjson_val *v,
+                               struct gy_err *err)
 {
     t->datatype = gy_json_val_str(v);
+    if (r->shape->mixed && gy_str_eqc(t->datatype, "BYTES")) {
+        return GY_OK; /* strings; each field knows what it takes */
+    }
     if (gy_str_eqc(t->datatype, "BOOL")) {
         t->boolean = true;
         return GY_OK;
@@ -236,9 +262,12 @@ static gy_status read_data(const struct reader *r, const struct tensor *t, size_
         }
         yyjson_val *one = nested ? yyjson_arr_get_first(v) : v;
         for (size_t k = 0; k < inner; k++, at++) {
-            size_t column = at % t->width;
-            GY_TRY(read_number(t, one, r->shape->fields[field + column].required,
-                               to + at / t->width * stride + column, err));
+            size_t column = at % t->width, row = at / t->width;
+            const struct gy_infer_field *f = &r->shape->fields[field + column];
+            double *cell = to + row * stride + column;
+            GY_TRY(f->input ? gy_infer_value(r->shape, r->q, field + column, row, f->name, one,
+                                             cell, err)
+                            : read_number(t, one, f->required, cell, err));
             one = k + 1 < inner ? yyjson_arr_get(v, k + 1) : NULL;
         }
     }
@@ -310,7 +339,7 @@ static gy_status read_tensor(struct reader *r, yyjson_val *object, struct gy_err
         return gy_err_set(err, GY_E_INVALID, "the 'name' of an input must be a string");
     }
     GY_TRY(read_shape(&t, got[1], err));
-    GY_TRY(read_datatype(&t, got[2], err));
+    GY_TRY(read_datatype(r, &t, got[2], err));
     return place_tensor(r, &t, err);
 }
 
@@ -411,7 +440,9 @@ static gy_status read_flat(struct reader *r, yyjson_val *root, struct gy_err *er
             return gy_err_set(err, GY_E_INVALID, "field '%" GY_STR_F "' is there twice",
                               GY_STR_A(name));
         }
-        if (yyjson_is_null(v)) {
+        if (r->shape->fields[field].input) {
+            GY_TRY(gy_infer_value(r->shape, r->q, field, 0, name, v, &r->q->values[field], err));
+        } else if (yyjson_is_null(v)) {
             if (r->shape->fields[field].required) {
                 return gy_err_set(err, GY_E_INVALID, "field '%" GY_STR_F "' must not be null",
                                   GY_STR_A(name));

@@ -22,10 +22,17 @@
 #define GY_INFER_MAX_ROWS 100000       /* rows of one request */
 #define GY_INFER_MAX_ID 128            /* bytes of the caller's id */
 
+#define GY_INFER_MAX_PIXELS ((size_t)4 << 20) /* of all images of a request together */
+
+struct gy_predictor_input; /* learn/predictor.h */
+
 struct gy_infer_field {
     struct gy_str name; /* of the model input or column */
     struct gy_str key;  /* what the flat form calls it */
     bool required;      /* null is refused */
+    /* A text, a time or an image: as JSON strings (images in base64). NULL: a number. */
+    const struct gy_predictor_input *input;
+    size_t first_pixel; /* IMAGE: where its cells are in a row's pixels */
 };
 
 /* What a request must look like: the model's inputs, then the columns that only rules read. */
@@ -34,12 +41,18 @@ struct gy_infer_shape {
     size_t n_inputs, n_fields;
     const struct gy_str *outputs; /* names that a request may select; at most 32 */
     size_t n_outputs;
+    bool mixed;      /* some field is no number: left to the general reader */
+    size_t n_pixels; /* cells of all images of a row */
 };
 
 /* One request as read. Reused from request to request (its buffer only grows). */
 struct gy_infer_request {
-    double *values; /* n_rows x n_fields, NaN = missing */
+    double *values; /* n_rows x n_fields as logged (learn/decode.h), NaN = missing */
     size_t capacity;
+    double *pixels; /* n_rows x shape.n_pixels */
+    size_t pixel_capacity;
+    char unseen[60]; /* the first text that training has not seen, and where it stands */
+    size_t unseen_bytes, unseen_row, unseen_field;
     size_t n_rows;
     uint32_t outputs;             /* bit i: outputs[i] was asked for; all when none was named */
     char id[GY_INFER_MAX_ID + 1]; /* the caller's id, empty when none */

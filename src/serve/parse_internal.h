@@ -3,6 +3,7 @@
 #ifndef GY_SERVE_PARSE_INTERNAL_H
 #define GY_SERVE_PARSE_INTERNAL_H
 
+#include "base/json.h"
 #include "serve/parse.h"
 
 /* Which fields were given, one bit each. */
@@ -29,6 +30,11 @@ GY_CHECKED gy_status gy_infer_rows(struct gy_infer_request *q, const struct gy_i
  * SIZE_MAX when there is none. */
 size_t gy_infer_field_find(const struct gy_infer_shape *shape, struct gy_str name, size_t hint,
                            bool by_key);
+/* The value of a field that is no plain number, as it is logged; pixels go to the request. name: of
+ * the field, as messages call it. Fails: INVALID, PARSE (no image), TOOBIG, NOMEM. */
+GY_CHECKED gy_status gy_infer_value(const struct gy_infer_shape *shape, struct gy_infer_request *q,
+                                    size_t field, size_t row, struct gy_str name, yyjson_val *v,
+                                    double *ret, struct gy_err *err);
 void gy_infer_request_reset(struct gy_infer_request *q);
 
 #endif

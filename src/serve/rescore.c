@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "base/mem.h"
+#include "learn/decode.h"
 
 #define ALIGN 64
 
@@ -32,6 +33,12 @@ gy_status gy_rescore_plan(const struct gy_predictor *p, const struct gy_shape *s
     struct gy_rescore_plan plan = {p, info, shape, isnan(threshold) ? info->threshold : threshold,
                                    NULL};
     GY_TRY(check_classes(info, shape, err));
+    for (size_t i = 0; i < info->n_inputs; i++) {
+        if (info->inputs[i].kind == GY_INPUT_IMAGE) {
+            return gy_err_set(err, GY_E_INVALID,
+                              "the log does not hold the images that the version needs");
+        }
+    }
     plan.columns = gy_arena_calloc(a, info->n_inputs + 1, sizeof *plan.columns);
     if (!plan.columns) {
         return gy_err_set(err, GY_E_NOMEM, "out of memory for scoring logged rows");
@@ -61,7 +68,7 @@ gy_status gy_rescore_batch_init(struct gy_rescore_batch *b, const struct gy_pred
                                 struct gy_err *err)
 {
     const struct gy_predictor_info *info = gy_predictor_info(p);
-    size_t rows = aligned(GY_RESCORE_ROWS * (info->n_inputs + 1) * sizeof(double));
+    size_t rows = aligned((GY_RESCORE_ROWS + 1) * (info->n_inputs + 1) * sizeof(double));
     size_t out = aligned(GY_RESCORE_ROWS * info->n_outputs * sizeof(double));
     *b = (struct gy_rescore_batch){0};
     b->memory = gy_malloc(ALIGN + rows + out + gy_predictor_scratch(p, GY_RESCORE_ROWS));
@@ -86,12 +93,18 @@ bool gy_rescore_add(struct gy_rescore_batch *b, const struct gy_rescore_plan *pl
 {
     GY_REQUIRE(b->n < GY_RESCORE_ROWS);
     const size_t n = plan->info->n_inputs;
+    const struct gy_decoder *d = gy_predictor_decoder(plan->predictor);
     double *row = b->rows + b->n * n;
     for (size_t i = 0; i < n; i++) {
         row[i] = inputs[plan->columns[i]];
         if (isnan(row[i]) && plan->info->inputs[i].required) {
             return false;
         }
+    }
+    if (d) { /* without images a row has as many cells as inputs */
+        double *logged = b->rows + GY_RESCORE_ROWS * n;
+        memcpy(logged, row, n * sizeof *row);
+        gy_decoder_row(d, logged, NULL, row);
     }
     b->n++;
     return true;

@@ -5,6 +5,7 @@
 #include "base/expr.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "learn/predictor.h"
 
 #define RULES_MAX_BYTES (1 * GY_MIB)
 
@@ -26,6 +27,7 @@ struct resolver {
     struct gy_rules *rules;
     const struct gy_rule_names *names;
     bool full;
+    bool text; /* an input that has no number was named */
 };
 
 static size_t index_of(const struct gy_str *names, size_t n, struct gy_str name)
@@ -44,8 +46,11 @@ static bool resolve(void *ctx, struct gy_str name, size_t *ret_slot, enum gy_exp
     *ret_type = GY_EXPR_NUM;
     size_t at = index_of(v->names->inputs, v->names->n_inputs, name);
     if (at != SIZE_MAX) {
+        const struct gy_predictor_input *in = v->names->described;
+        v->text = in && (in[at].kind == GY_INPUT_IMAGE ||
+                         (in[at].kind == GY_INPUT_TEXT && !in[at].integer));
         *ret_slot = at;
-        return true;
+        return !v->text;
     }
     if (index_of(v->names->columns, v->names->n_columns, name) == SIZE_MAX) {
         return false;
@@ -143,6 +148,13 @@ static gy_status compile_condition(struct gy_rules *r, const struct gy_rule_name
         if (v.full) {
             return gy_err_set(err, GY_E_TOOBIG, "rules read more than %d columns",
                               GY_RULES_MAX_COLUMNS);
+        }
+        if (v.text) {
+            (void)gy_err_set(err, GY_E_INVALID,
+                             "condition \"%" GY_STR_F "\" names an input that is no number",
+                             GY_STR_A(gy_json_val_str(text)));
+            return gy_err_hint(err, "rules compare numbers, times (in seconds) and categories of "
+                                    "whole numbers");
         }
         (void)gy_err_wrap(err, "condition \"%" GY_STR_F "\"", GY_STR_A(gy_json_val_str(text)));
         return st;

@@ -16,6 +16,7 @@
 #define GY_RULES_MAX_COLUMNS 64 /* columns that only rules read */
 
 struct gy_rules;
+struct gy_predictor_input; /* learn/predictor.h */
 
 /* What names may be used: the model's inputs (slots 0..n_inputs-1) and further columns of the
  * schema. A column that a rule reads and the model does not gets the next slot after the inputs. */
@@ -24,6 +25,7 @@ struct gy_rule_names {
     size_t n_inputs;
     const struct gy_str *columns;
     size_t n_columns;
+    const struct gy_predictor_input *described; /* beside inputs; MAY be NULL: all are numbers */
 };
 
 /* list MAY be NULL (no rules: an empty set). Fails: INVALID naming the rule and the position of

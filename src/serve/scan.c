@@ -439,8 +439,8 @@ bool gy_infer_scan(enum gy_infer_form form, const struct gy_infer_shape *shape, 
 {
     gy_infer_request_reset(q);
     q->outputs = UINT32_MAX;
-    if (!body.p) {
-        return false; /* no body: the full parser tells */
+    if (!body.p || shape->mixed) {
+        return false; /* no body, or texts: the full parser tells */
     }
     struct scan s = {body.p, body.p + body.n};
     struct v2 v;

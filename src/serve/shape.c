@@ -8,6 +8,8 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "serve/endpoint.h"
+#include "base/time.h"
+#include "learn/cells.h"
 
 #define SHAPES_ARENA (256 * GY_MIB)
 
@@ -249,6 +251,35 @@ double gy_shape_label(const struct gy_shape *s, struct gy_str text)
         }
     }
     return NAN;
+}
+
+struct gy_str gy_shape_logged_text(yyjson_val *config, struct gy_str input, double logged,
+                                   char scratch[40])
+{
+    yyjson_val *all = gy_json_get(config, "described");
+    yyjson_val *its = all && input.p ? yyjson_obj_getn(all, input.p, input.n) : NULL;
+    struct gy_str kind = gy_json_str(its, "kind");
+    if (!kind.p || !isfinite(logged)) {
+        return GY_STR_NULL;
+    }
+    if (gy_str_eqc(kind, "time")) {
+        return fabs(logged) < 9e12
+                   ? gy_str_n(scratch, gy_time_iso((int64_t)llround(logged * 1e6), scratch))
+                   : GY_STR_NULL;
+    }
+    if (gy_str_eqc(kind, "image")) {
+        int n = snprintf(scratch, 40, "sha256:%013llx", (unsigned long long)logged);
+        return gy_str_n(scratch, (size_t)n);
+    }
+    size_t i, n;
+    yyjson_val *v;
+    yyjson_arr_foreach(gy_json_get(its, "values"), i, n, v)
+    {
+        if (gy_cell_hash(gy_json_val_str(v)) == logged) {
+            return gy_json_val_str(v);
+        }
+    }
+    return GY_STR_NULL;
 }
 
 struct gy_str gy_shape_text(const struct gy_shape *s, double class_value, char scratch[32])

@@ -15,7 +15,8 @@
 #include "serve/revision.h"
 #include "serve/variant.h"
 
-#define GY_SHAPES_MAX 10000 /* revisions that one cache holds */
+#define GY_SHAPE_MAX_TEXTS 1000 /* of all vocabularies that a revision's configuration holds */
+#define GY_SHAPES_MAX 10000     /* revisions that one cache holds */
 
 /* A version that takes part in a revision. */
 struct gy_shape_variant {
@@ -64,6 +65,11 @@ double gy_shape_score(const struct gy_shape *s, const double *outputs, size_t n_
 /* A label as people and clients write it ("1", "1.0", "septic", "true") as a class value; NaN: it
  * is no class of the model, or no finite number. */
 double gy_shape_label(const struct gy_shape *s, struct gy_str text);
+/* What a logged value of an input that is no number stands for: a text of its vocabulary, a time in
+ * ISO 8601, "sha256:..." of an image; the absent string of numbers, and of texts that are not in
+ * the configuration. scratch backs what is no text. */
+struct gy_str gy_shape_logged_text(yyjson_val *config, struct gy_str input, double logged,
+                                   char scratch[40]);
 /* The other way: the label's text, a view into the shape or (numbers) into scratch. */
 struct gy_str gy_shape_text(const struct gy_shape *s, double class_value, char scratch[32]);
 /* NULL when no variant has that version. */

@@ -27,8 +27,11 @@ static bool same_inputs(const struct gy_predictor_info *a, const struct gy_predi
 {
     bool same = a->n_inputs == b->n_inputs;
     for (size_t i = 0; same && i < a->n_inputs; i++) {
-        same = gy_str_eq(a->inputs[i].name, b->inputs[i].name) &&
-               (a->inputs[i].required || !b->inputs[i].required);
+        same =
+            gy_str_eq(a->inputs[i].name, b->inputs[i].name) &&
+            a->inputs[i].kind == b->inputs[i].kind && a->inputs[i].width == b->inputs[i].width &&
+            (a->inputs[i].kind != GY_INPUT_TEXT || a->inputs[i].integer == b->inputs[i].integer) &&
+            (a->inputs[i].required || !b->inputs[i].required);
     }
     return same;
 }

@@ -156,8 +156,11 @@ static gy_status write_inputs(struct gy_review_batch *b, const struct row *row, 
     gy_jw_obj(&w);
     for (size_t k = 0; k < s->n_inputs && k < row->r->n_inputs; k++) {
         gy_jw_keys(&w, s->inputs[k]);
-        char text[32];
-        if (isnan(inputs[k])) {
+        char text[32], scratch[40];
+        struct gy_str named = gy_shape_logged_text(s->config, s->inputs[k], inputs[k], scratch);
+        if (named.p) {
+            gy_jw_str(&w, named);
+        } else if (isnan(inputs[k])) {
             gy_jw_null(&w);
         } else if (isinf(inputs[k])) {
             gy_jw_f64(&w, inputs[k]);

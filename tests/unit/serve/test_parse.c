@@ -22,7 +22,7 @@ static const struct gy_infer_field fields[] = {
     {S("WBC"), S("wbc"), false},
 };
 static const struct gy_str outputs[] = {S("prediction"), S("probability")};
-static const struct gy_infer_shape shape = {fields, 3, 4, outputs, 2};
+static const struct gy_infer_shape shape = {fields, 3, 4, outputs, 2, false, 0};
 
 static void values_are(const struct gy_infer_request *q, size_t n_rows, const double *want)
 {
