@@ -22,12 +22,14 @@ ROOT_MODULES_OF_PATHS = {"Path", "PurePath", "pathlib.Path", "os.path.join", "st
 PURE_CALLS = {"print", "len", "str", "repr", "int", "float", "bool", "isinstance", "type", "id", "hash", "abs", "round", "display"}
 PURE_OVER_ITEMS = {"sum", "min", "max", "any", "all", "sorted", "list", "tuple", "set", "frozenset", "dict", "range", "enumerate",
                    "zip", "reversed"}
-PURE_METHODS = {"items", "keys", "values", "get", "copy", "index", "count", "join", "format", "lower", "upper", "strip", "split",
-                "startswith", "endswith", "replace", "exists", "is_file", "is_dir", "mean", "std", "sum", "min", "max", "head",
-                "tail", "info", "describe", "item", "tolist", "nunique", "value_counts", "corr"}
+PURE_METHODS = {"copy", "index", "count", "join", "format", "lower", "upper", "strip", "split", "startswith", "endswith", "exists",
+                "is_file", "is_dir", "mean", "std", "sum", "min", "max", "info", "describe", "item", "tolist", "nunique",
+                "value_counts", "corr"}
+PARTS_METHODS = {"items", "keys", "values", "get", "head", "tail"}  # what they give may be a part of the object
 # Calls that set how the process works, which every stage is a new one of.
 SETTING = re.compile(r"^(set($|[_A-Z])\w*|use|rc|enable\w*|disable\w*|filterwarnings|simplefilter|basicConfig|autolog|makedirs|mkdir"
-                     r"|register\w*|patch\w*|load_dotenv|manual_seed|seed|seed_everything|seterr)$")
+                     r"|register_matplotlib_converters|patch\w*|load_dotenv|manual_seed|seed|seed_everything|seterr)$")
+MLFLOW_SETTINGS = {"set_tracking_uri", "set_registry_uri", "set_experiment", "set_workspace", "autolog"}  # the others log
 SEEDS = re.compile(r"^(seed|manual_seed|set_seed|seed_everything|set_random_seed)$")
 MAKES_TYPES = {"namedtuple", "NamedTuple", "TypedDict", "NewType", "TypeVar", "make_dataclass", "Enum", "IntEnum", "getLogger"}
 READERS = {"read_csv", "read_table", "read_parquet", "read_json", "read_excel", "read_feather", "read_pickle", "read_hdf", "read_fwf",
@@ -41,7 +43,7 @@ KEPT_MAGICS = {"time", "prun"}  # what follows them is Python
 CELL_MAGICS = {"time", "prun", "capture"}
 BUILTINS = set(dir(builtins)) | {"display", "get_ipython", "In", "Out", "_", "__", "___", "__file__", "__name__", "__doc__"}
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-NESTED = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 MUTABLE = (ast.List, ast.Set, ast.Dict)
 TRY = tuple(t for t in (ast.Try, getattr(ast, "TryStar", None)) if t)
 
@@ -120,20 +122,24 @@ def parsed(cell, notices):
 
 
 def names_of(node):
-    """(global names that the code of a nested scope reads, those that it sets by `global`)"""
-    read, set_ = set(), set()
+    """Of code with scopes of its own: (global names that it reads where it stands, those that it reads when it is called, those
+    that calling it sets by `global`)"""
+    now, later, set_ = set(), set(), set()
 
-    def collect(table, top):
+    def collect(table, top, called):
+        if table.get_type() == "function" and table.get_name().strip("<>") not in ("listcomp", "setcomp", "dictcomp", "genexpr"):
+            called = True
         for symbol in table.get_symbols():
-            if symbol.is_referenced() and (top or symbol.is_global()):
-                read.add(symbol.get_name())
+            # Since Python 3.12 the variables of a comprehension count as the scope's own.
+            if symbol.is_referenced() and (symbol.is_global() if not top else not symbol.is_assigned()):
+                (later if called else now).add(symbol.get_name())
             if not top and symbol.is_declared_global() and symbol.is_assigned():
                 set_.add(symbol.get_name())
         for child in table.get_children():
-            collect(child, False)
+            collect(child, False, called)
 
-    collect(symtable.symtable(ast.unparse(node), "cell", "exec"), True)
-    return read, set_
+    collect(symtable.symtable(ast.unparse(node), "cell", "exec"), True, False)
+    return now, later, set_
 
 
 class Flow:
@@ -154,20 +160,21 @@ class Flow:
         self.bound.add(name)
         self.maybe.add(name)
 
-    def nested(self, node, soft, own=()):
-        read, set_ = names_of(node)
-        for name in read - set(own):
-            self.need(name, getattr(node, "lineno", 0), soft)
-        for name in set_:
+    def nested(self, node, own=None):
+        now, later, set_ = names_of(node)
+        for name in now - {own}:
+            self.need(name, getattr(node, "lineno", 0))
+        for name in (later | set_) - {own}:
             self.need(name, getattr(node, "lineno", 0), True)
         self.maybe |= set_
 
     def expression(self, node):
         if node is None:
             return
-        if isinstance(node, NESTED):
-            self.nested(node, isinstance(node, ast.Lambda))
-            self.maybe |= {n.target.id for n in ast.walk(node) if isinstance(n, ast.NamedExpr)}
+        if isinstance(node, ast.Lambda):
+            self.nested(node)
+        elif isinstance(node, COMPREHENSIONS):
+            self.comprehension(node)
         elif isinstance(node, ast.NamedExpr):
             self.expression(node.value)
             self.bind(node.target.id)
@@ -176,6 +183,17 @@ class Flow:
         else:
             for child in ast.iter_child_nodes(node):
                 self.expression(child)
+
+    def comprehension(self, node):
+        before = set(self.bound)
+        for part in node.generators:
+            self.expression(part.iter)
+            self.bound |= {n.id for n in ast.walk(part.target) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+            for test in part.ifs:
+                self.expression(test)
+        for value in (node.key, node.value) if isinstance(node, ast.DictComp) else (node.elt,):
+            self.expression(value)
+        self.bound = before
 
     def target(self, node):
         if isinstance(node, ast.Name):
@@ -208,15 +226,7 @@ class Flow:
             self.statement(statement)
 
     def definition(self, node):
-        for decorator in node.decorator_list:
-            self.expression(decorator)
-        if isinstance(node, ast.ClassDef):
-            for base in [*node.bases, *(k.value for k in node.keywords)]:
-                self.expression(base)
-        else:
-            for value in [*node.args.defaults, *node.args.kw_defaults]:
-                self.expression(value)
-        self.nested(node, True, (node.name,))
+        self.nested(node, node.name)
         self.bind(node.name)
 
     def loop(self, node):
@@ -367,6 +377,9 @@ class Unit:
         flow.statement(node)
         self.hard, self.soft, self.maybe, self.bound = flow.hard, flow.soft, flow.maybe, flow.bound
         self.kind, self.value = "compute", None
+        is_code = isinstance(node, (*FUNCTIONS, ast.ClassDef))
+        self.names = flow.bound if is_code else flow.maybe  # what it sets where it stands
+        self.remote = flow.maybe - flow.bound if is_code else set()  # what calling it sets, by `global`
 
 
 def only_code(node):
@@ -408,7 +421,7 @@ class Notebook:
                     self.uses.setdefault(node.id, []).append((unit, node))
         self.setters = {}
         for unit in self.units:
-            for name in unit.maybe:
+            for name in unit.names:
                 self.setters.setdefault(name, []).append(unit)
         self.imported = {n for u in self.units if isinstance(u.node, (ast.Import, ast.ImportFrom)) for n in u.maybe}
         self.words = {n.attr for u in self.units for n in ast.walk(u.node) if isinstance(n, ast.Attribute)}
@@ -492,6 +505,10 @@ class Notebook:
             name = dotted(node.value.func)
             word = name.split(".")[-1]
             good = SETTING.match(word) or name in ("sys.path.append", "sys.path.insert")
+            if name.startswith("mlflow."):
+                good = word in MLFLOW_SETTINGS
+            elif word in ("mkdir", "makedirs"):
+                good = any(k.arg == "exist_ok" for k in node.value.keywords)  # the others can run only once
             parts = [node.value]
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], (ast.Attribute, ast.Subscript)):
             name, good = dotted(node.targets[0]), True
@@ -501,8 +518,13 @@ class Notebook:
         root = name.split(".")[0]
         if not good or root not in self.imported:
             return False
-        known = self.imported | set(self.constants) | BUILTINS
+        known = self.imported | {n for n in self.constants if self.is_fixed(n)} | BUILTINS
         return all(n.id in known for p in parts for n in ast.walk(p) if isinstance(n, ast.Name))
+
+    def is_fixed(self, name):
+        """A parameter or a constant that nothing sets again."""
+        return name in self.constants and all(u.kind in ("param", "const") or u.cell["role"] in ("parameters", "injected")
+                                              for u in self.setters.get(name, []))
 
     def is_constant(self, unit):
         name = self.single_target(unit.node)
@@ -510,7 +532,7 @@ class Notebook:
             return False
         value = unit.node.value
         for node in ast.walk(value):
-            if isinstance(node, ast.Name) and node.id not in self.constants and node.id not in self.imported:
+            if isinstance(node, ast.Name) and node.id not in self.imported and not self.is_fixed(node.id):
                 return False
             if isinstance(node, ast.Call) and dotted(node.func) not in ROOT_MODULES_OF_PATHS:
                 return False
@@ -535,7 +557,9 @@ class Notebook:
             return items
         if isinstance(parent, (ast.keyword, ast.Starred)):
             call = self.parents.get(parent)
-            return isinstance(parent, ast.Starred) or parent.arg is None or isinstance(call, ast.Call) and self.pure(call, items)
+            if isinstance(parent, ast.Starred):
+                return items
+            return parent.arg is None or isinstance(call, ast.Call) and self.pure(call, items)
         if isinstance(parent, ast.Call) and node is not parent.func:
             return self.pure(parent, items)
         if isinstance(parent, ast.Subscript) and isinstance(parent.ctx, ast.Load):
@@ -543,7 +567,7 @@ class Notebook:
         if isinstance(parent, ast.Attribute) and isinstance(parent.ctx, ast.Load):
             call = self.parents.get(parent)
             if isinstance(call, ast.Call) and call.func is parent:
-                return parent.attr in PURE_METHODS
+                return parent.attr in PURE_METHODS or parent.attr in PARTS_METHODS and (items or self.safe(call, items))
             return self.safe(parent, items)
         return False
 
@@ -606,9 +630,8 @@ class Notebook:
             return None if word != "save_model" else ("w", self.path_of(call, 1))
         if word in ("dump", "save") and root in LOADING_MODULES:
             return "w", self.path_of(call, 0 if root in ("np", "numpy") else 1)
-        if word in WRITERS and is_method and (path := self.path_of(call, 0)) is not None:
-            return "w", path
-        return None
+        path = self.path_of(call, 0) if word in WRITERS and is_method else None
+        return ("w", path) if path is not None else None
 
     def files_of(self, unit):
         """[(mode, path or None, line, whether it is within a function)] of one statement."""
@@ -729,8 +752,9 @@ class Plan:
         """Variables that stage k sets or may change: from then on they come from it."""
         nb, names = self.nb, set()
         for unit in self.body[k]:
-            if unit.kind in ("compute", "config"):
-                names |= {n for n in unit.maybe if unit.kind == "compute"}
+            names |= unit.maybe if unit.kind == "compute" else unit.remote
+        for place in self.prelude[k]:
+            names |= nb.units[place].remote
         touched = self.flows[k].soft | set(self.loads[k])
         for place in self.prelude[k]:
             touched |= nb.units[place].soft
@@ -756,8 +780,19 @@ class Plan:
                 if k == 1 and any(u.stage == 0 for u in nb.setters.get(name, [])):
                     continue
                 self.undefined(name, nb.stages[k - 1], cell, line)
+        for k in range(1, self.n + 1):
+            for name in self.loads[k]:
+                self.defined_within(name, nb.stages[k - 1])
         if star:
             nb.notice(0, "`from ... import *`: which names it brings is not known; each stage has the line")
+
+    def defined_within(self, name, stage):
+        """A function that an `if` or a loop defines can neither be repeated nor, outside of its script, be pickled."""
+        for unit in self.nb.setters.get(name, []):
+            for node in ast.walk(unit.node) if unit.kind == "compute" else []:
+                if isinstance(node, (*FUNCTIONS, ast.ClassDef)) and node.name == name:
+                    raise Refused(unit.cell["number"], node.lineno, f"`{name}` is defined within a statement, and stage {stage} needs it",
+                                  "define it at the left margin, or in a module beside the notebook")
 
     def defined_before(self, name, k):
         return any(u.stage <= k for u in self.nb.setters.get(name, []))
@@ -958,7 +993,7 @@ class Scripts:
         saved = [f"stages/out/{name}/{n}.pkl" for n in plan.saves[k]]
         lines = self.load_lines(k)
         if self.seeded is not None and k > self.seeded:
-            lines.append(f'_gyre.load_random("{self.nb.stages[k - 2]}")')
+            then.append(f'_gyre.load_random("{self.nb.stages[k - 2]}")')
             deps.append(f"stages/out/{self.nb.stages[k - 2]}/random.state")
         end = [f'_gyre.save("{name}", globals(), {", ".join(json.dumps(n, ensure_ascii=False) for n in sorted(plan.saves[k]))})'] if plan.saves[k] else []
         if self.seeded is not None and self.seeded <= k < plan.n:
