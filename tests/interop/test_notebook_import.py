@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import random
 import re
 import subprocess
 import sys
@@ -281,6 +282,7 @@ def test_a_variable_that_is_only_sometimes_set(tmp_path):
     ([("stage:a", "x = " + "(" * 300 + "1" + ")" * 300)], 3, "too many nested parentheses"),
     ([("stage:a", "x = " + "+".join("1" * 30000))], 3, "nested too deeply"),
     ([("stage:a", "\n".join(["!ls"] * 300))], 3, "lines that are no Python"),
+    ([("stage:a", "for i in range(2):\n    def f():\n        pass"), ("stage:b", "f()")], 3, "cell 1, line 2: `f` is defined within a statement"),
 ])
 def test_what_is_refused(tmp_path, cells, code, words):
     write(tmp_path, notebook(*cells))
@@ -315,3 +317,77 @@ def test_help_and_notices_for_people(tmp_path):
     write(tmp_path, notebook(("stage:a", "%matplotlib inline\nx = 1")))
     done = flow_import(tmp_path)
     assert done.returncode == 0 and "gyre run" in done.stdout and "cell 1: left out: %matplotlib inline" in done.stderr
+
+
+SETUP = """import random
+c = 3
+def push(x, n):
+    x.append(n % 100)
+def bump():
+    global c
+    c = c + a % 100
+def f(x):
+    return x + 1
+def g(x):
+    return f(x) * 2 % 1000
+k = lambda x: x
+class Box:
+    def __init__(self):
+        self.n, self.kept, self.call = 0, [], None
+    def add(self, k):
+        self.kept.append(k + c % 10)
+random.seed(a)
+v, w, box = [a], [], Box()
+seen = []
+def out(x):
+    seen.append(repr(x))"""
+
+
+class Author:
+    """Makes up notebooks of statements that set, change and read variables, redefine functions and draw random numbers."""
+
+    def __init__(self, seed):
+        self.r = random.Random(seed)
+
+    def value(self):
+        number, items, call = self.r.choice("abc"), self.r.choice("uvw"), self.r.choice("fgk")
+        return self.r.choice([str(self.r.randrange(9)), f"{number} + 1", f"len({items})", f"sum({items})", f"{call}({number}) % 1000",
+                              f"sum(i * {number} for i in {items}) % 1000", f"(lambda q: q + {number})(3)", "random.randrange(50)"])
+
+    def block(self, head, depth):
+        return [head, *("    " + line for line in self.statement(depth + 1))]
+
+    def statement(self, depth=0):
+        number, items, value = self.r.choice("abc"), self.r.choice("uvw"), self.value()
+        kinds = [[f"{number} = {value}"], [f"{number} += {value}"], [f"{items} = [i for i in range({value} % 7)]"],
+                 [f"{items}.append({value})"], [f"push({items}, {value})"], [f"{items}[:0] = [{value}]; {number} = {value}"],
+                 [f"{items} = sorted({items})"], ["bump()"], [f"box.n += {value}", f"box.add({value})"], [f"out({value})"],
+                 [f"k = lambda x: x * 2 + {value}"], [f"box.call = {self.r.choice(['push', 'len'])}"]]
+        if depth == 0:
+            kinds.append([f"def {self.r.choice('fg')}(x):", f"    return x + {value} % 50"])
+        if depth < 2:
+            kinds += [self.block(f"if {value} % 2:", depth), self.block("for i in range(2):", depth),
+                      [*self.block("try:", depth), "except ZeroDivisionError:", "    a = 1"]]
+        return self.r.choice(kinds)
+
+    def cells(self):
+        cells = [("parameters", f"a = {self.r.randrange(9)}\nb = 2\nu = [1, 2]"), SETUP]
+        for stage in range(self.r.randrange(2, 5)):
+            for part in range(2):
+                source = "\n".join(line for _ in range(self.r.randrange(1, 5)) for line in self.statement())
+                cells.append((f"stage:s{stage}" if part == 0 else "", source))
+        cells.append("import json\nout([a, b, c, u, v, w, box.n, box.kept, box.call is None])\njson.dump(seen, open('seen.json', 'w'))")
+        return cells
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_made_up_notebooks_mean_the_same_in_stages(tmp_path, seed):
+    """Cells run one after the other in one Python, as a kernel does, against the stages."""
+    cells = Author(seed).cells()
+    whole = "\n".join(cell[1] if isinstance(cell, tuple) else cell for cell in cells)
+    (tmp_path / "whole").mkdir()
+    subprocess.run([sys.executable, "-c", whole], cwd=tmp_path / "whole", check=True, timeout=60)
+    write(tmp_path / "stages", notebook(*cells))
+    imported(tmp_path / "stages")
+    run_pipeline(tmp_path / "stages")
+    assert metrics_of(tmp_path / "stages") == metrics_of(tmp_path / "whole"), whole

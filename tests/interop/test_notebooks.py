@@ -145,6 +145,28 @@ def test_xgboost_of_a_notebook_goes_all_the_way(notebook, tmp_path):
     assert {k: float(v) for k, v in metrics.items()} == logged
 
 
+def test_scikit_learn_by_way_of_onnx_goes_all_the_way(notebook, tmp_path):
+    for name in ("sklearn", "onnx", "skl2onnx", "onnxruntime"):
+        pytest.importorskip(name, reason=f"{name} is not installed")
+    nb = notebook("iris", "iris", "[{name: accuracy, min: 0.85}]")
+    nb.proven()
+    verdict = nb.through_the_gate()
+    logged = nb.run_metrics()
+    assert verdict["verdict"] == "BLESSED"
+    assert verdict_value(verdict, "accuracy") == pytest.approx(logged["accuracy"], abs=1e-12)
+    names = [c for c in nb.held_out[0] if c != "species"]
+    rows = [[float(r[c]) for c in names] for r in nb.held_out]
+    answers = nb.ask(rows)
+    session = mlflow.onnx.load_model("models:/iris/1")
+    import onnxruntime
+    python = onnxruntime.InferenceSession(session.SerializeToString(), providers=["CPUExecutionProvider"])
+    _, probabilities = python.run(None, {python.get_inputs()[0].name: np.float32(rows)})
+    assert [str(v) for v in answers["prediction"]] == [str(v) for v in probabilities.argmax(axis=1)]
+    assert np.allclose(answers["probability"], probabilities.ravel(), atol=1e-6)
+    report = nb.watched(rows, [[a + 4, b + 4, c + 4, d + 4] for a, b, c, d in rows])
+    assert "iris" in report and names[0] in report
+
+
 def test_a_notebook_that_does_not_say_its_held_out_rows(notebook, tmp_path, monkeypatch):
     """Without metadata.gyre nothing can be judged: told with what to do, and by `gyre evaluate --all-rows` measured all the same."""
     xgboost = pytest.importorskip("xgboost", reason="xgboost is not installed")
