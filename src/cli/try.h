@@ -41,9 +41,8 @@ struct gy_try {
     struct gy_search search;
     struct gy_progress bar;
     char bar_text[96];
-    const struct gy_trial *best_so_far; /* in bar_text */
-    double threshold;                   /* 0.5 unless a rare class asks for another */
-    yyjson_doc *report, *verdict;       /* of the refitted model; of the gate */
+    double threshold;             /* 0.5 unless a rare class asks for another */
+    yyjson_doc *report, *verdict; /* of the refitted model; of the gate */
     int64_t version;
     bool blessed;
     struct gy_buf body; /* an example row as the endpoint takes it */

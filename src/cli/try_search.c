@@ -8,15 +8,11 @@
 #include "net/http_client.h"
 
 /* Of a small file there are soon enough trials: more would only find luck. */
-#define PATIENCE 12
+#define PATIENCE 24
 
 /* The line beside the bar; always as long, so that it overwrites itself. */
 static void set_bar_text(struct gy_try *t, const struct gy_search *s)
 {
-    if (s->best == t->best_so_far && t->bar_text[0]) {
-        return;
-    }
-    t->best_so_far = s->best;
     if (s->best) {
         (void)snprintf(t->bar_text, sizeof t->bar_text, "    best so far: %s %-9.4g trial %-4zu",
                        gy_try_metric_name(s->metric), s->best->score, s->best->number);
@@ -28,9 +24,10 @@ static void set_bar_text(struct gy_try *t, const struct gy_search *s)
 static void on_progress(void *ctx, const struct gy_search *s, double part)
 {
     struct gy_try *t = ctx;
+    (void)part; /* trials of a batch go on beside each other: what counts is what ended */
     set_bar_text(t, s);
     double seconds = (double)(gy_mono_ns() - t->bar.start_ns) / 1e9;
-    double done = s->n_trials > 0 ? (double)(s->n_trials - 1) + part : 0;
+    double done = (double)s->n_ended;
     double by_time = t->budget_s > 0 ? seconds / t->budget_s : 0;
     double by_trials = t->opts->trials > 0 ? done / (double)t->opts->trials : 0;
     gy_progress_at(&t->bar, (int64_t)(1000 * fmax(by_time, by_trials)));

@@ -261,6 +261,98 @@ gy_status gy_xgb_train(const struct gy_xgb_matrix *data, const struct gy_xgb_pla
     return status;
 }
 
+/* ---- boosting in pieces ---- */
+
+struct gy_xgb_live {
+    booster b;
+    dmatrix rows, watched; /* not ours */
+    int done;
+};
+
+gy_status gy_xgb_data_new(const struct gy_xgb_matrix *data, int n_threads, struct gy_xgb_data **ret,
+                          struct gy_err *err)
+{
+    int version[3];
+    dmatrix m = NULL;
+    GY_TRY(gy_xgb_open(version, err));
+    (void)g_xgb.set_global("{\"verbosity\": 0}");
+    gy_status status = make_matrix(data, n_threads, &m, err);
+    if (status != GY_OK && m) {
+        (void)g_xgb.matrix_free(m);
+        return status;
+    }
+    *ret = m; /* the library's own handle: nothing is to be kept beside it */
+    return status;
+}
+
+void gy_xgb_data_free(struct gy_xgb_data *d)
+{
+    if (d) {
+        (void)g_xgb.matrix_free(d);
+    }
+}
+
+gy_status gy_xgb_live_new(const struct gy_xgb_data *rows, const struct gy_xgb_data *watched,
+                          const struct gy_xgb_param *params, size_t n_params, int n_threads,
+                          struct gy_xgb_live **ret, struct gy_err *err)
+{
+    struct gy_xgb_live *l = gy_calloc(1, sizeof *l);
+    if (!l) {
+        return gy_err_set(err, GY_E_NOMEM, "a booster");
+    }
+    l->rows = (dmatrix)(uintptr_t)rows;
+    l->watched = (dmatrix)(uintptr_t)watched;
+    dmatrix both[2] = {l->rows, l->watched};
+    gy_status status =
+        g_xgb.booster_new(both, 2, &l->b) == 0 ? GY_OK : failed(GY_E_FAILED, "a new booster", err);
+    if (status == GY_OK && g_xgb.set_param(l->b, "seed_per_iteration", "1") != 0) {
+        status = failed(GY_E_INVALID, "seed_per_iteration", err);
+    }
+    if (status == GY_OK) {
+        status = set_params(l->b, params, n_params, n_threads, err);
+    }
+    if (status != GY_OK) {
+        gy_xgb_live_free(l);
+        return status;
+    }
+    *ret = l;
+    return GY_OK;
+}
+
+gy_status gy_xgb_live_boost(struct gy_xgb_live *b, int n_rounds, struct gy_err *err)
+{
+    for (; b->done < n_rounds; b->done++) {
+        if (g_xgb.update(b->b, b->done, b->rows) != 0) {
+            return failed(GY_E_INVALID, "training", err);
+        }
+    }
+    return GY_OK;
+}
+
+gy_status gy_xgb_live_look(struct gy_xgb_live *b, size_t n_out, const float **ret,
+                           struct gy_err *err)
+{
+    return predict_whole(b->b, b->watched, false, n_out, ret, err);
+}
+
+gy_status gy_xgb_live_save(struct gy_xgb_live *b, int n_rounds, struct gy_buf *model,
+                           struct gy_err *err)
+{
+    const struct gy_xgb_matrix nameless = {.n_features = 0};
+    return n_rounds < b->done ? save_first(b->b, n_rounds, &nameless, model, err)
+                              : save(b->b, &nameless, model, err);
+}
+
+void gy_xgb_live_free(struct gy_xgb_live *b)
+{
+    if (b) {
+        if (b->b) {
+            (void)g_xgb.booster_free(b->b);
+        }
+        gy_free(b);
+    }
+}
+
 static gy_status predict(booster b, dmatrix m, bool margin, int n_rounds, float *out, size_t n_out,
                          struct gy_err *err)
 {

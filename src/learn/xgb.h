@@ -8,6 +8,9 @@
 
 #include "base/buf.h"
 
+struct gy_xgb_data; /* rows as libxgboost keeps them; any number of boosters of one thread use it */
+struct gy_xgb_live; /* a booster that can be boosted further */
+
 struct gy_xgb_param {
     const char *name, *value;
 };
@@ -53,6 +56,29 @@ struct gy_xgb_plan {
  * does. */
 GY_CHECKED gy_status gy_xgb_train(const struct gy_xgb_matrix *data, const struct gy_xgb_plan *plan,
                                   struct gy_buf *model, struct gy_err *err);
+
+/* ---- boosting in pieces: no round is computed twice ---- */
+
+/* The bytes are copied. Fails: MISSINGDEP, INVALID, NOMEM. */
+GY_CHECKED gy_status gy_xgb_data_new(const struct gy_xgb_matrix *data, int n_threads,
+                                     struct gy_xgb_data **ret, struct gy_err *err);
+void gy_xgb_data_free(struct gy_xgb_data *d);
+/* A booster of no round yet. Both must outlive it. Each round draws from the seed and its number
+ * alone, so that rounds in several pieces, with other boosters between them, are those of one go.
+ * Fails: INVALID (a parameter), MISSINGDEP. */
+GY_CHECKED gy_status gy_xgb_live_new(const struct gy_xgb_data *rows,
+                                     const struct gy_xgb_data *watched,
+                                     const struct gy_xgb_param *params, size_t n_params,
+                                     int n_threads, struct gy_xgb_live **ret, struct gy_err *err);
+/* Until it has n_rounds in all. Fails: INVALID. */
+GY_CHECKED gy_status gy_xgb_live_boost(struct gy_xgb_live *b, int n_rounds, struct gy_err *err);
+/* What it says to the watched rows: a view of n_out values, until the next call. Fails: CORRUPT. */
+GY_CHECKED gy_status gy_xgb_live_look(struct gy_xgb_live *b, size_t n_out, const float **ret,
+                                      struct gy_err *err);
+/* Append the first n_rounds as a model. Fails: FAILED, TOOBIG, NOMEM. */
+GY_CHECKED gy_status gy_xgb_live_save(struct gy_xgb_live *b, int n_rounds, struct gy_buf *model,
+                                      struct gy_err *err);
+void gy_xgb_live_free(struct gy_xgb_live *b); /* NULL allowed */
 
 /* Predict with a saved model on one thread; out has n_out values and must be exactly what the model
  * gives. Fails: MISSINGDEP, CORRUPT (libxgboost does not read it, or another number of values). */
