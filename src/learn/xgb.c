@@ -332,7 +332,7 @@ gy_status gy_xgb_live_boost(struct gy_xgb_live *b, int n_rounds, struct gy_err *
 gy_status gy_xgb_live_look(struct gy_xgb_live *b, size_t n_out, const float **ret,
                            struct gy_err *err)
 {
-    return predict_whole(b->b, b->watched, false, n_out, ret, err);
+    return predict_rounds(b->b, b->watched, false, 0, n_out, ret, err);
 }
 
 gy_status gy_xgb_live_save(struct gy_xgb_live *b, int n_rounds, struct gy_buf *model,
