@@ -31,6 +31,18 @@ static size_t conv_memo(const struct gy_net_layer *l, size_t n)
     return block_of(l, n * places(l)) * patch(l);
 }
 
+/* Pixel i, counted through all pictures: where its picture starts, and where it is in there. */
+struct place {
+    size_t picture, y, x;
+};
+
+static struct place place_of(const struct gy_net_layer *l, size_t i)
+{
+    size_t n = places(l), width = l->in.width;
+    GY_REQUIRE(n > 0 && width > 0);
+    return (struct place){i / n * gy_net_cells(l->in), i % n / width, i % n % width};
+}
+
 /* The part of a row of the kernel that lies inside the picture: columns [*from, *to) of size. */
 static void inside(const struct gy_net_layer *l, size_t x, size_t *from, size_t *to)
 {
@@ -39,51 +51,50 @@ static void inside(const struct gy_net_layer *l, size_t x, size_t *from, size_t 
     *to = x + half >= l->in.width ? l->in.width + half - x : l->size;
 }
 
-/* The patch around (y, x) of a picture, zeros outside. */
-static void take_patch(const struct gy_net_layer *l, const gy_real *picture, size_t y, size_t x,
+/* The patch around pixel i, zeros outside. */
+static void take_patch(const struct gy_net_layer *l, const gy_real *pictures, size_t i,
                        gy_real *out)
 {
+    const struct place p = place_of(l, i);
     size_t half = l->size / 2, c = l->in.channels, from = 0, to = 0;
-    inside(l, x, &from, &to);
+    inside(l, p.x, &from, &to);
     for (size_t ky = 0; ky < l->size; ky++, out += l->size * c) {
-        size_t py = y + ky - half; /* wraps above the picture, and is no row of it then */
-        if (py >= l->in.height) {
+        size_t y = p.y + ky - half; /* wraps above the picture, and is no row of it then */
+        if (y >= l->in.height) {
             memset(out, 0, l->size * c * sizeof *out);
             continue;
         }
-        const gy_real *row = picture + (py * l->in.width + x + from - half) * c;
+        const gy_real *row = pictures + p.picture + (y * l->in.width + p.x + from - half) * c;
         memset(out, 0, from * c * sizeof *out);
         memcpy(out + from * c, row, (to - from) * c * sizeof *out);
         memset(out + to * c, 0, (l->size - to) * c * sizeof *out);
     }
 }
 
-/* Add a patch to the places it came from. */
-static void add_patch(const struct gy_net_layer *l, gy_real *picture, size_t y, size_t x,
-                      const gy_real *in)
+/* Add the patch around pixel i to the places it came from. */
+static void add_patch(const struct gy_net_layer *l, gy_real *pictures, size_t i, const gy_real *in)
 {
+    const struct place p = place_of(l, i);
     size_t half = l->size / 2, c = l->in.channels, from = 0, to = 0;
-    inside(l, x, &from, &to);
+    inside(l, p.x, &from, &to);
     for (size_t ky = 0; ky < l->size; ky++, in += l->size * c) {
-        size_t py = y + ky - half;
-        if (py >= l->in.height) {
+        size_t y = p.y + ky - half;
+        if (y >= l->in.height) {
             continue;
         }
-        gy_real *row = picture + (py * l->in.width + x + from - half) * c;
-        for (size_t i = 0; i < (to - from) * c; i++) {
-            row[i] += in[from * c + i];
+        gy_real *row = pictures + p.picture + (y * l->in.width + p.x + from - half) * c;
+        for (size_t k = 0; k < (to - from) * c; k++) {
+            row[k] += in[from * c + k];
         }
     }
 }
 
-/* Pixels [first, first + n) of the pictures x, counted through all of them. */
+/* Of pixels [first, first + n). */
 static void take_patches(const struct gy_net_layer *l, const gy_real *x, size_t first, size_t n,
                          gy_real *out)
 {
     for (size_t i = first; i < first + n; i++, out += patch(l)) {
-        size_t at = i % places(l);
-        take_patch(l, x + i / places(l) * gy_net_cells(l->in), at / l->in.width, at % l->in.width,
-                   out);
+        take_patch(l, x, i, out);
     }
 }
 
@@ -91,9 +102,7 @@ static void add_patches(const struct gy_net_layer *l, const gy_real *in, size_t 
                         gy_real *dx)
 {
     for (size_t i = first; i < first + n; i++, in += patch(l)) {
-        size_t at = i % places(l);
-        add_patch(l, dx + i / places(l) * gy_net_cells(l->in), at / l->in.width, at % l->in.width,
-                  in);
+        add_patch(l, dx, i, in);
     }
 }
 

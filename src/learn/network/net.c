@@ -132,7 +132,7 @@ void gy_net_init_params(const struct gy_net_spec *spec, uint64_t seed, gy_real *
         if (l->n_weights == 0) {
             continue;
         }
-        double inputs = (double)(l->n_weights / l->units);
+        double inputs = (double)l->n_weights / (double)l->units;
         double sd = sqrt((i + 1 == spec->n_layers ? 1 : 2) / inputs);
         for (size_t j = 0; j < l->n_weights; j++) {
             params[l->at + j] = (gy_real)(sd * gy_rng_normal(&rng));
