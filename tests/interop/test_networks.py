@@ -9,6 +9,7 @@ import struct
 
 import pytest
 
+import pictures
 import support
 
 np = pytest.importorskip("numpy", reason="numpy is not installed")
@@ -197,3 +198,42 @@ def test_refused(digits, learner, settings, says):
     (folder / "bad.yaml").write_text(json.dumps(params))
     done = support.run_gyre("train", "digits.csv", "--params", "bad.yaml", cwd=folder)
     assert done.returncode != 0 and says in done.stderr, done.stderr
+
+
+# ---- pictures from files ----
+
+def polygon(rng, sides):
+    """40 x 40 in colours on white: a regular polygon somewhere, turned anyhow."""
+    c = pictures.Canvas(40, 40)
+    radius, turn = rng.uniform(9, 14), rng.uniform(0, 2 * np.pi)
+    x, y = rng.uniform(15, 25, 2)
+    corners = [(x + radius * np.cos(turn + 2 * np.pi * k / sides), y + radius * np.sin(turn + 2 * np.pi * k / sides)) for k in range(sides)]
+    for (x0, y0), (x1, y1) in zip(corners, corners[1:] + corners[:1], strict=True):
+        for dx, dy in ((0, 0), (1, 0), (0, 1)):
+            c.line(x0 + dx, y0 + dy, x1 + dx, y1 + dy, (20, 30, int(rng.integers(0, 90))))
+    return c.png()
+
+
+def test_cnn_tells_drawn_shapes_apart(tmp_path):
+    rng = np.random.default_rng(8)
+    (tmp_path / "img").mkdir()
+    rows = [(f"img/{i}.png", ("triangle", "none", "hexagon")[i % 3]) for i in range(450)]
+    for i, (name, _) in enumerate(rows):
+        (tmp_path / name).write_bytes(polygon(rng, (3, 4, 6)[i % 3]) if i % 3 != 1 else pictures.Canvas(40, 40).png())
+    (tmp_path / "shapes.csv").write_text("photo,shape\n" + "".join(f"{a},{b}\n" for a, b in rows))
+    params = {"seed": 2, "train": {"target": "shape", "learner": "cnn", "features": ["photo"],
+                                   "image": {"width": 20, "height": 20, "grey": True, "column": "photo"},
+                                   "cnn": {"augment": ["flip", "rotate", "shift"], "epochs": 25, "rate": 0.003, "batch": 16}}}
+    (tmp_path / "params.yaml").write_text(json.dumps(params))
+    done = support.run_json("train", "shapes.csv", "--params", "params.yaml", "--out", "model", cwd=tmp_path)
+    assert done["metrics"]["accuracy"]["value"] > 0.9
+    assert done["baseline"]["metrics"]["accuracy"]["value"] < 0.5
+    answers = predict(tmp_path, "model", "shapes.csv")
+    assert np.mean([a["prediction"] == b for a, (_, b) in zip(answers, rows, strict=True)]) > 0.9
+    data = support.run_json("runs", "show", done["run_id"], cwd=tmp_path)["run"]["data"]
+    last = {m["key"]: m for m in data["metrics"]}
+    assert last["accuracy"]["step"] == 0 and last["accuracy"]["value"] == done["metrics"]["accuracy"]["value"]  # of held-out rows
+    params = {p["key"]: p["value"] for p in data["params"]}
+    for name in ("loss", "val_loss", "train_accuracy", "val_accuracy", "learning_rate"):
+        assert last[name]["step"] == int(params["epochs_run"]), name
+    assert params["augment"] == "flip,rotate,shift"
