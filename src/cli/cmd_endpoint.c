@@ -441,15 +441,15 @@ static gy_status run_history(struct gy_cli *cli, void *opts, struct gy_err *err)
 
 static gy_status add_tensor(struct gy_jw *w, struct gy_str name, yyjson_val *v, struct gy_err *err)
 {
-    if (!yyjson_is_num(v) && !yyjson_is_null(v)) {
-        return gy_err_set(err, GY_E_USAGE, "'%" GY_STR_F "' must be a number or null",
+    if (!yyjson_is_num(v) && !yyjson_is_null(v) && !yyjson_is_str(v)) {
+        return gy_err_set(err, GY_E_USAGE, "'%" GY_STR_F "' must be a number, a text or null",
                           GY_STR_A(name));
     }
     gy_jw_obj(w);
     gy_jw_kv_str(w, "name", name);
     gy_jw_key(w, "shape");
     gy_jw_raw(w, GY_STR("[1]"));
-    gy_jw_kv_strc(w, "datatype", "FP64");
+    gy_jw_kv_strc(w, "datatype", yyjson_is_str(v) ? "BYTES" : "FP64");
     gy_jw_key(w, "data");
     gy_jw_arr(w);
     gy_jw_val(w, v);

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "cli/drift_input.h"
 #include "cli/model_input.h"
+#include "learn/cells.h"
 
 #define MAX_CATEGORIES 65536
 #define FREE_TEXT 0.5 /* more distinct values than this share of the rows: not categories */
@@ -138,20 +139,47 @@ static gy_status compare_tables(struct comparing *c, struct gy_err *err)
     return GY_OK;
 }
 
-static void compare_model(struct comparing *c)
+/* A text of the table as the profile of a model has it: a hash, or a time in seconds. *ret NULL:
+ * the model knows the column as numbers. */
+static gy_status logged_of(struct comparing *c, const struct gy_table_column *now, bool categorical,
+                           const double **ret, struct gy_err *err)
+{
+    const struct gy_predictor_input in = {.name = now->name,
+                                          .kind = categorical ? GY_INPUT_TEXT : GY_INPUT_TIME};
+    double *out = gy_arena_calloc(c->a, c->current->n_rows + 1, sizeof *out);
+    if (!out) {
+        return no_memory(err);
+    }
+    *ret = out;
+    for (size_t i = 0; *ret && i < c->current->n_rows; i++) {
+        if (gy_cell_logged(&in, now->text[i], &out[i], NULL) != GY_OK) {
+            *ret = NULL;
+        }
+    }
+    return GY_OK;
+}
+
+static gy_status compare_model(struct comparing *c, struct gy_err *err)
 {
     for (size_t i = 0; i < c->in->profile.n_columns; i++) {
         struct gy_str name = c->in->profile.columns[i].name;
         const struct gy_table_column *now = gy_table_column(c->current, name);
-        if (!now || !now->numeric ||
-            (c->f->columns && !is_listed(c->f->columns, c->f->n_columns, name))) {
+        if (!now || (c->f->columns && !is_listed(c->f->columns, c->f->n_columns, name))) {
+            continue;
+        }
+        const double *values = now->num;
+        if (!now->numeric) {
+            GY_TRY(logged_of(c, now, c->in->profile.columns[i].categorical, &values, err));
+        }
+        if (!values) {
             continue;
         }
         c->options[c->n] = (struct gy_drift_feature_options){
             .name = name, .categorical = is_listed(c->f->categorical, c->f->n_categorical, name)};
         c->names[c->n] = name;
-        c->now[c->n++] = now->num;
+        c->now[c->n++] = values;
     }
+    return GY_OK;
 }
 
 static gy_status fill_window(struct comparing *c, struct gy_err *err)
@@ -221,7 +249,7 @@ gy_status gy_cli_drift_files(struct gy_cli *cli, const struct gy_cli_drift_files
         return no_memory(err);
     }
     if (model) {
-        compare_model(&c);
+        GY_TRY(compare_model(&c, err));
     } else {
         GY_TRY(compare_tables(&c, err));
     }

@@ -11,7 +11,7 @@
 #include "learn/survey.h"
 #include "learn/train_internal.h"
 
-#define LEAK_ROWS 20000 /* looked at for leaks, spread over the table */
+#define LEAK_ROWS 5000 /* looked at for leaks, spread over the table */
 
 static gy_status no_memory(struct gy_err *err)
 {

@@ -75,6 +75,9 @@ static void write_column(struct gy_jw *w, const struct gy_profile_column *c)
     gy_jw_kv_str(w, "name", c->name);
     gy_jw_kv_bool(w, "input", c->input);
     gy_jw_kv_bool(w, "integer", c->integer);
+    if (c->categorical) {
+        gy_jw_kv_bool(w, "categorical", true);
+    }
     write_number(w, "mean", c->mean);
     write_number(w, "sd", c->sd);
     write_number(w, "min", c->min);
@@ -244,6 +247,7 @@ static gy_status read_column(yyjson_val *object, struct gy_arena *a, struct gy_p
         .name = gy_arena_str(a, name),
         .input = gy_json_bool(object, "input", false),
         .integer = gy_json_bool(object, "integer", false),
+        .categorical = gy_json_bool(object, "categorical", false),
         .mean = read_number(object, "mean"),
         .sd = read_number(object, "sd"),
         .min = read_number(object, "min"),

@@ -28,6 +28,7 @@ struct gy_profile_column {
     struct gy_str name;
     bool input;                /* the model reads it; else it was beside them in the table */
     bool integer;              /* whole numbers only */
+    bool categorical;          /* names things: no order, no distance */
     double mean, sd, min, max; /* sd: population form; NaN without values */
     uint64_t distinct;         /* before any summarizing */
     struct gy_values values;

@@ -74,6 +74,7 @@ static gy_status add_column(struct making *m, const struct gy_table_column *c,
         return no_memory(err);
     }
     to->integer = c->integer;
+    to->categorical = in && in->kind == GY_INPUT_TEXT;
     to->input = input;
     m->p->n_columns++;
     return GY_OK;

@@ -171,7 +171,7 @@ static gy_status compare_columns(const struct gy_profile *p, const struct gy_dri
         struct gy_drift_feature *f = &ret->features[ret->n_features++];
         *f = (struct gy_drift_feature){.name = c->name,
                                        .input = c->input,
-                                       .categorical = one.categorical,
+                                       .categorical = one.categorical || c->categorical,
                                        .reference = c->values,
                                        .reference_mean = c->mean,
                                        .reference_sd = c->sd,

@@ -7,6 +7,7 @@ import io
 import json
 import random
 import subprocess
+import time
 
 import pytest
 
@@ -103,6 +104,18 @@ def test_texts_and_times_are_served(tmp_path, server):
     assert request(server, "POST", "/rentals", {**asked(rows[0]), "city": None})[0] == 200
 
 
+def test_an_endpoint_is_tried_with_its_example(tmp_path, server):
+    rows = rows_of(60)
+    write(tmp_path / "t.csv", rows)
+    serving.deploy(server, f"models:/bikes/{train(server, tmp_path, 'bikes', PARAMS)}", name="bikes", project=ALIAS, columns=())
+    example = json.loads((tmp_path / "m/input_example.json").read_text())
+    want = gyre(tmp_path, "endpoint", "test", "bikes", "--server", server.url, "--json")
+    assert json.loads(want)["outputs"] and isinstance(example["data"][0][example["columns"].index("season")], str)
+    got = gyre(tmp_path, "endpoint", "test", "bikes", "--server", server.url, "--json", "--row", json.dumps(flat(rows[0])))
+    status, answer, _ = request(server, "POST", "/rentals", asked(rows[0]))
+    assert json.loads(got)["outputs"][0]["data"] == [answer["rentals"]]
+
+
 def test_what_is_unseen_is_warned_of_and_logged(tmp_path, server):
     rows = rows_of()
     write(tmp_path / "t.csv", rows)
@@ -116,6 +129,47 @@ def test_what_is_unseen_is_warned_of_and_logged(tmp_path, server):
     seen = must(server, "GET", f"{serving.API}/trace/{headers['Gyre-Prediction-Id']}")
     text = json.dumps(seen)
     assert f'"season": "{rows[0]["season"]}"' in text and f'"when": "{rows[0]["when"][:19]}' in text and f'"code": {rows[0]["code"]}' in text
+
+
+def test_drift_and_replay_know_what_a_text_is(tmp_path, server):
+    rows = rows_of(600)
+    write(tmp_path / "t.csv", rows)
+    first = train(server, tmp_path, "bikes", PARAMS)
+    serving.deploy(server, f"models:/bikes/{first}", name="bikes", project=ALIAS, columns=())
+
+    def ask(rows):
+        tensors = [{"name": k, "shape": [len(rows)], "datatype": "BYTES" if k in ("when", "season", "city") else "FP64", "data": [r[k] for r in rows]}
+                   for k in ("when", "season", "code", "city", "temp")]
+        return request(server, "POST", "/v2/models/bikes/infer", {"inputs": tensors})
+
+    def drift(total, *args):
+        end = time.monotonic() + 60
+        while True:
+            done = support.run_gyre("watch", "drift", "bikes", "--home", server.home, "--json", *args, cwd=tmp_path)
+            if done.returncode == 0 and json.loads(done.stdout)["drift"]["rows"] == total:
+                return {f["name"]: f for f in json.loads(done.stdout)["drift"]["features"]}
+            assert time.monotonic() < end, done.stdout + done.stderr
+            time.sleep(.02)
+
+    status, answer, headers = ask(rows[:250])
+    assert status == 200
+    found = drift(250)
+    assert not found["season"]["drifted"] and not found["code"]["drifted"] and not found["city"]["drifted"]
+    assert ask([{**r, "season": "summer" if i % 4 else "monsoon"} for i, r in enumerate(rows[250:500])])[0] == 200
+    found = drift(250, "--window", "250")
+    assert found["season"]["drifted"] and not found["code"]["drifted"] and not found["temp"]["drifted"]
+    # a table against what the model was trained on
+    write(tmp_path / "now.csv", [{**r, "season": "summer"} for r in rows])
+    told = json.loads(support.run_gyre("watch", "drift", "--current", "now.csv", "--reference", "m", "--json", cwd=tmp_path).stdout)
+    found = {f["name"]: f for f in told["drift"]["features"]}
+    assert set(found) >= {"season", "city", "when", "code", "temp"} and found["season"]["drifted"] and not found["city"]["drifted"]
+    # another version, on the log, with its own vocabulary
+    write(tmp_path / "t.csv", rows[100:])
+    second = train(server, tmp_path, "bikes", PARAMS)
+    want = list(csv.DictReader(io.StringIO(gyre(tmp_path, "predict", "m", "t.csv"))))
+    said = json.loads(support.run_gyre("replay", headers["Gyre-Prediction-Id"], "--model", str(second), "--json", "--home", server.home, cwd=tmp_path).stdout)
+    row = said["rows"][100]
+    assert row["inputs"]["season"] == rows[100]["season"] and row["now"]["prediction"] == float(want[0]["prediction"])
 
 
 @pytest.mark.parametrize("change,says", [

@@ -62,10 +62,12 @@ static void set_day(struct date *d, int64_t days)
     /* 306 days from March to the end of December */
     int64_t since_january = month <= 2 ? of_year - 306 : of_year + 59 + leap;
     int64_t weekday = ((days + 3) % 7 + 7) % 7;
+    int64_t quarter = (month - 1) / 3 + 1;
+    int64_t day = of_year - (153 * shifted + 2) / 5 + 1;
     d->parts[PART_YEAR] = (double)full;
-    d->parts[PART_QUARTER] = (double)((month - 1) / 3 + 1);
+    d->parts[PART_QUARTER] = (double)quarter;
     d->parts[PART_MONTH] = (double)month;
-    d->parts[PART_DAY] = (double)(of_year - (153 * shifted + 2) / 5 + 1);
+    d->parts[PART_DAY] = (double)day;
     d->parts[PART_WEEKDAY] = (double)weekday;
     d->parts[PART_IS_WEEKEND] = weekday >= 5;
     d->parts[PART_DAY_OF_YEAR] = (double)(since_january + 1);
@@ -81,9 +83,10 @@ static void read_date(double seconds, struct date *d)
     }
     double day = floor(seconds / DAY);
     int64_t rest = (int64_t)floor(seconds - day * DAY);
+    int64_t hour = rest / 3600, minute = rest / 60 % 60;
     set_day(d, (int64_t)day);
-    d->parts[PART_HOUR] = (double)(rest / 3600);
-    d->parts[PART_MINUTE] = (double)(rest / 60 % 60);
+    d->parts[PART_HOUR] = (double)hour;
+    d->parts[PART_MINUTE] = (double)minute;
     d->parts[PART_SECOND] = (double)(rest % 60);
     d->parts[PART_SECONDS] = seconds;
 }

@@ -89,7 +89,7 @@ static void encode(const struct hashed *m, double hash, double *out)
     for (uint32_t b = 0; b < m->buckets; b++) {
         out[b] = 0;
     }
-    if (hash >= 0 && hash < 0x1p53) {
+    if (hash >= 0 && hash < 0x1p53 && m->buckets > 0) {
         uint64_t h = (uint64_t)hash;
         out[h % m->buckets] = m->sign && (h >> 51 & 1) ? -1 : 1;
     }
