@@ -18,9 +18,14 @@
 #define SHARD_ROWS 2048           /* at least */
 #define SHARD_BYTES (64 * GY_MIB) /* for the matrices of all shards */
 /* Of the mean squared change of the scores that a step makes: the next one would change them by
- * about the square (full Hessian), or by a thousandth (conjugate gradients). */
+ * about its square (full Hessian), or by a thousandth (conjugate gradients). */
 #define CONVERGED 1e-14
 #define CONVERGED_CG 1e-18
+#define CONVERGED_REUSED 1e-17 /* with an earlier Hessian: by a tenth or less */
+#define REUSE 1e-4             /* a step this small does not change the Hessian much */
+#define REUSE_GAIN 1e-2        /* and each next one has to be that much smaller */
+#define ROUGH 1e-4             /* what is good enough to start from */
+#define SAMPLE 16              /* every so many-th row is what a start is fitted on */
 #define CG_REST 1e-3
 #define STALLED 1e-9
 #define RUNS_AWAY 1e-3 /* a row that a last step still moves by this has no finite fit */
@@ -104,9 +109,11 @@ static void assemble(const work *k, double *h)
 /* step = -H^-1 g */
 static gy_status full_step(work *k, double *h, struct gy_err *err)
 {
-    assemble(k, h);
-    if (!gy_cholesky(h, k->n_params, 1e-13)) {
-        return no_minimum(err);
+    if (!k->reuse) {
+        assemble(k, h);
+        if (!gy_cholesky(h, k->n_params, 1e-13)) {
+            return no_minimum(err);
+        }
     }
     for (size_t i = 0; i < k->n_params; i++) {
         k->step[i] = -k->gradient[i];
@@ -226,17 +233,24 @@ static gy_status find_step(work *k, double *room, struct gy_logistic_sums *ret, 
     return GY_OK;
 }
 
-static gy_status newton(work *k, double *room, struct gy_logistic_report *report,
+/* Of the squared change of the scores: below it the fit is done. */
+static double enough(const work *k, bool rough)
+{
+    return rough ? ROUGH : !k->hessian ? CONVERGED_CG : k->reuse ? CONVERGED_REUSED : CONVERGED;
+}
+
+static gy_status newton(work *k, bool rough, double *room, struct gy_logistic_report *report,
                         struct gy_err *err)
 {
-    double enough = k->hessian ? CONVERGED : CONVERGED_CG;
     double n = (double)k->p->n_rows;
+    double last = INFINITY;
     GY_TRY(gy_logistic_loss(k, 0, &report->loss, err));
     for (report->iterations = 1; report->iterations <= MAX_ITERATIONS; report->iterations++) {
         struct gy_logistic_sums s;
         bool moved = false;
         GY_TRY(find_step(k, room, &s, err));
-        bool small = fabs(s.slope) <= enough * s.curvature;
+        double size = fabs(s.slope) / s.curvature;
+        bool small = size <= enough(k, rough);
         if (k->p->l2 == 0 && (report->loss <= SEPARATED * n || (small && s.farthest > RUNS_AWAY))) {
             return no_minimum(err);
         }
@@ -245,12 +259,14 @@ static gy_status newton(work *k, double *room, struct gy_logistic_report *report
             return GY_OK;
         }
         GY_TRY(search(k, s.slope, &report->loss, &moved, err));
-        if (!moved && fabs(s.slope) <= STALLED * s.curvature) {
-            return GY_OK;
-        }
-        if (!moved) {
+        if (!moved && !k->reuse) {
+            if (size <= STALLED) {
+                return GY_OK;
+            }
             break;
         }
+        k->reuse = k->hessian && moved && size <= REUSE && (!k->reuse || size <= last * REUSE_GAIN);
+        last = size;
     }
     (void)gy_err_set(err, GY_E_INVALID, "logistic regression did not converge in %d steps",
                      report->iterations);
@@ -274,21 +290,18 @@ static void centre(work *k)
     }
 }
 
-static gy_status run(work *k, double *room, struct gy_logistic_report *report, struct gy_err *err)
+/* Loss and gradient at the end. */
+static gy_status tell(work *k, struct gy_logistic_report *report, struct gy_err *err)
 {
-    GY_TRY(newton(k, room, report, err));
-    centre(k);
     GY_TRY(gy_logistic_scores(k, k->w, k->eta, err));
     GY_TRY(gy_logistic_loss(k, 0, &report->loss, err));
     memset(k->step, 0, k->n_params * sizeof *k->step);
     report->loss += penalty_at(k, 0);
-    double *hessian = k->hessian;
-    k->hessian = NULL; /* only the gradient */
-    gy_status status = gy_logistic_derive(k, err);
-    k->hessian = hessian;
+    k->reuse = true; /* only the gradient */
+    GY_TRY(gy_logistic_derive(k, err));
     add_penalty(k, k->w, k->gradient);
     report->gradient = gy_largest(k->gradient, k->n_params);
-    return status;
+    return GY_OK;
 }
 
 /* ---- what comes in ---- */
@@ -351,8 +364,69 @@ static void divide(work *k, size_t cells)
     k->n_shards = (k->p->n_rows + k->shard_rows - 1) / k->shard_rows;
 }
 
-gy_status gy_logistic_fit(const struct gy_logistic *p, double *ret,
-                          struct gy_logistic_report *ret_report, struct gy_err *err)
+static gy_status fit(const struct gy_logistic *p, bool rough, double *ret,
+                     struct gy_logistic_report *ret_report, struct gy_err *err);
+
+/* ret from every 16th row of a long table, roughly: a few steps on few rows save as many on all.
+ * What can not be told from those rows starts at zero. */
+static gy_status start(const struct gy_logistic *p, double *ret, bool *ret_started,
+                       struct gy_err *err)
+{
+    size_t n = p->n_rows / SAMPLE;
+    size_t d = p->n_features;
+    size_t n_params = gy_logistic_values(d, p->n_classes);
+    *ret_started = false;
+    if (n < SHARD_ROWS || n < 40 * n_params) {
+        return GY_OK;
+    }
+    GY_AUTO(gy_free) char *room = gy_reallocarray(NULL, n, (d + 2) * sizeof(double));
+    if (!room) {
+        return gy_err_set(err, GY_E_NOMEM, "logistic regression of %zu features", d);
+    }
+    double *x = (double *)(void *)room;
+    double *y = x + n * d;
+    double *weight = y + n;
+    for (size_t i = 0; i < n; i++) {
+        memcpy(x + i * d, p->x + i * SAMPLE * d, d * sizeof *x);
+        y[i] = p->y[i * SAMPLE];
+        weight[i] = p->weight ? p->weight[i * SAMPLE] : 1;
+    }
+    struct gy_logistic sample = *p;
+    sample.x = x;
+    sample.y = y;
+    sample.weight = p->weight ? weight : NULL;
+    sample.n_rows = n;
+    sample.l2 = p->l2 / SAMPLE;
+    gy_status status = fit(&sample, true, ret, NULL, NULL);
+    *ret_started = status == GY_OK;
+    if (status != GY_OK) {
+        memset(ret, 0, n_params * sizeof *ret);
+    }
+    return status == GY_E_NOMEM ? gy_err_set(err, status, "logistic regression") : GY_OK;
+}
+
+static gy_status run(work *k, bool rough, double *room, struct gy_logistic_report *ret_report,
+                     struct gy_err *err)
+{
+    struct gy_logistic_report report = {0};
+    bool started = false;
+    if (!rough) {
+        GY_TRY(start(k->p, k->w, &started, err));
+    }
+    if (started) {
+        GY_TRY(gy_logistic_scores(k, k->w, k->eta, err));
+    }
+    GY_TRY(newton(k, rough, room, &report, err));
+    centre(k);
+    if (ret_report) {
+        GY_TRY(tell(k, &report, err));
+        *ret_report = report;
+    }
+    return GY_OK;
+}
+
+static gy_status fit(const struct gy_logistic *p, bool rough, double *ret,
+                     struct gy_logistic_report *ret_report, struct gy_err *err)
 {
     GY_TRY(check(p, err));
     work k = {.p = p, .k = p->n_features + 1, .m = p->n_classes == 2 ? 1 : p->n_classes, .w = ret};
@@ -381,10 +455,11 @@ gy_status gy_logistic_fit(const struct gy_logistic *p, double *ret,
     k.hessian = full ? k.rows + k.n_shards * rows : NULL;
     k.sums = (struct gy_logistic_sums *)(void *)sums;
     memset(ret, 0, k.n_params * sizeof *ret);
-    struct gy_logistic_report report = {0};
-    GY_TRY(run(&k, (double *)(void *)solver, &report, err));
-    if (ret_report) {
-        *ret_report = report;
-    }
-    return GY_OK;
+    return run(&k, rough, (double *)(void *)solver, ret_report, err);
+}
+
+gy_status gy_logistic_fit(const struct gy_logistic *p, double *ret,
+                          struct gy_logistic_report *ret_report, struct gy_err *err)
+{
+    return fit(p, false, ret, ret_report, err);
 }

@@ -3,6 +3,8 @@
 #ifndef GY_LEARN_LOGISTIC_INTERNAL_H
 #define GY_LEARN_LOGISTIC_INTERNAL_H
 
+#include <stdbool.h>
+
 #include "learn/logistic.h"
 
 /* Parameters: m sets of k = n_features + 1 values, the intercept last. */
@@ -21,6 +23,7 @@ struct gy_logistic_work {
     size_t n_shards, shard_rows;
     double *parts;   /* n_shards x n_params */
     double *hessian; /* n_shards x pairs x k x k; NULL: conjugate gradients */
+    bool reuse;      /* an earlier Hessian is good enough: only the gradient is taken */
     double *rows;    /* n_shards x GY_LOGISTIC_BLOCK x (k + 1) */
     struct gy_logistic_sums {
         double loss, slope, curvature, farthest;
@@ -32,7 +35,8 @@ struct gy_logistic_work {
 /* scores = X along */
 GY_CHECKED gy_status gy_logistic_scores(struct gy_logistic_work *k, const double *along,
                                         double *scores, struct gy_err *err);
-/* prob of eta; gradient without the penalty; the blocks of the Hessian where it is kept. */
+/* prob of eta; gradient without the penalty; the blocks of the Hessian where it is kept and not
+ * reused. */
 GY_CHECKED gy_status gy_logistic_derive(struct gy_logistic_work *k, struct gy_err *err);
 /* out = Hessian (without the penalty) times `along`; uses `change`. */
 GY_CHECKED gy_status gy_logistic_product(struct gy_logistic_work *k, const double *along,

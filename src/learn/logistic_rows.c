@@ -109,28 +109,36 @@ static void add_hessian(struct gy_logistic_work *k, size_t shard, size_t first, 
     }
 }
 
+static void add_gradient(const struct gy_logistic_work *k, size_t row, double *g)
+{
+    size_t d = k->p->n_features;
+    for (size_t c = 0; c < k->m; c++) {
+        double r = residual(k, row, c);
+        gy_axpy(r, k->p->x + row * d, g + c * k->k, d);
+        g[c * k->k + d] += r;
+    }
+}
+
 static void derive_shard(void *ctx, size_t shard)
 {
     struct gy_logistic_work *k = ctx;
-    size_t pairs = k->m * (k->m + 1) / 2;
+    bool whole = k->hessian && !k->reuse;
+    size_t cells = k->m * (k->m + 1) / 2 * k->k * k->k;
     double *g = k->parts + shard * k->n_params;
     double *rows = k->rows + shard * GY_LOGISTIC_BLOCK * k->k;
     size_t end = shard_end(k, shard);
     memset(g, 0, k->n_params * sizeof *g);
-    if (k->hessian) {
-        size_t cells = pairs * k->k * k->k;
+    if (whole) {
         memset(k->hessian + shard * cells, 0, cells * sizeof *k->hessian);
     }
     for (size_t i = shard * k->shard_rows; i < end; i += GY_LOGISTIC_BLOCK) {
         size_t n = end - i < GY_LOGISTIC_BLOCK ? end - i : GY_LOGISTIC_BLOCK;
-        copy_rows(k, i, n, rows);
-        for (size_t r = 0; r < n; r++) {
-            probabilities(k, i + r);
-            for (size_t c = 0; c < k->m; c++) {
-                gy_axpy(residual(k, i + r, c), rows + r * k->k, g + c * k->k, k->k);
-            }
+        for (size_t r = i; r < i + n; r++) {
+            probabilities(k, r);
+            add_gradient(k, r, g);
         }
-        if (k->hessian) {
+        if (whole) {
+            copy_rows(k, i, n, rows);
             add_hessian(k, shard, i, n, rows);
         }
     }
@@ -150,7 +158,7 @@ gy_status gy_logistic_derive(struct gy_logistic_work *k, struct gy_err *err)
     GY_TRY(over_shards(k, derive_shard, err));
     gather(k, k->gradient);
     size_t cells = k->m * (k->m + 1) / 2 * k->k * k->k;
-    for (size_t s = 1; k->hessian && s < k->n_shards; s++) {
+    for (size_t s = 1; k->hessian && !k->reuse && s < k->n_shards; s++) {
         gy_axpy(1, k->hessian + s * cells, k->hessian, cells);
     }
     return GY_OK;
@@ -215,11 +223,34 @@ static double row_loss(const struct gy_logistic_work *k, size_t row)
     return most - truth + log(sum);
 }
 
+/* Two classes, all weights 1: softplus(m) = max(m, 0) + log(1 + exp(-|m|)), and the logarithms of
+ * eight rows are one of a product, which is at most 2^8. */
+static double plain_loss(const struct gy_logistic_work *k, size_t from, size_t to)
+{
+    double loss = 0;
+    for (size_t i = from; i < to; i += 8) {
+        double product = 1;
+        for (size_t r = i; r < i + 8 && r < to; r++) {
+            double score = k->eta[r] + k->t * k->change[r];
+            double m = k->p->y[r] == 1 ? -score : score;
+            loss += m > 0 ? m : 0;
+            product *= 1 + exp(-fabs(m));
+        }
+        loss += log(product);
+    }
+    return loss;
+}
+
 static void loss_shard(void *ctx, size_t shard)
 {
     struct gy_logistic_work *k = ctx;
+    size_t first = shard * k->shard_rows;
     double loss = 0;
-    for (size_t i = shard * k->shard_rows; i < shard_end(k, shard); i++) {
+    if (k->m == 1 && !k->p->weight) {
+        k->sums[shard].loss = plain_loss(k, first, shard_end(k, shard));
+        return;
+    }
+    for (size_t i = first; i < shard_end(k, shard); i++) {
         double w = weight_of(k, i);
         loss += w > 0 ? w * row_loss(k, i) : 0;
     }

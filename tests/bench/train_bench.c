@@ -259,6 +259,7 @@ int main(int argc, char **argv)
     g_rows = (size_t)rows;
     g_threads = (int)threads;
     make_rows();
+    (void)setvbuf(stdout, NULL, _IOLBF, 0);
     printf("%zu rows x %d features, %d thread(s), medians of %d\n", g_rows, FEATURES, g_threads,
            (int)repeats);
     bench_linear((size_t)repeats);
