@@ -62,6 +62,8 @@ enum gy_notebook_state {
     GY_NOTEBOOK_SAME,    /* it holds these bytes */
     GY_NOTEBOOK_UPDATED, /* it is as an earlier import wrote it: replaced */
     GY_NOTEBOOK_CHANGED, /* a person wrote or changed it: replaced by force alone */
+    GY_NOTEBOOK_KEPT,    /* params.yaml with a person's values, and all that the stages read: stays,
+                            unless forced */
 };
 const char *gy_notebook_state_name(enum gy_notebook_state state); /* "new" "same" ... */
 
@@ -76,6 +78,7 @@ struct gy_notebook_plan {
     yyjson_doc *doc;                /* Python's answer */
     yyjson_val *stages;             /* [{name, script, deps, params, outs, metrics}], checked */
     yyjson_val *notices;            /* [{cell (0: none), text}]: what a person should know */
+    yyjson_val *params;             /* {name: value} */
     struct gy_notebook_file *files; /* in the order of writing */
     size_t n_files;
     const struct gy_str *left; /* stage scripts of an earlier import that nothing names now; set by

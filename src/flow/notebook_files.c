@@ -10,6 +10,7 @@
 #include "base/yaml.h"
 #include "flow/notebook_internal.h"
 
+#define PARAMS "params.yaml"
 #define MARK "# What follows has the sha256 "
 #define MAX_LEFT 1000 /* scripts of earlier imports that are told */
 
@@ -165,27 +166,26 @@ static void add_value(struct gy_buf *out, yyjson_val *v)
     }
 }
 
-static gy_status add_params(struct gy_notebook_plan *p, struct gy_str notebook, yyjson_val *params,
-                            struct gy_err *err)
+static gy_status add_params(struct gy_notebook_plan *p, struct gy_str notebook, struct gy_err *err)
 {
     GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
     size_t i;
     size_t max;
     yyjson_val *key;
     yyjson_val *value;
-    if (yyjson_obj_size(params) == 0) {
+    if (yyjson_obj_size(p->params) == 0) {
         return GY_OK;
     }
     gy_buf_init(&out, GY_MAX_YAML);
-    yyjson_obj_foreach(params, i, max, key, value)
+    yyjson_obj_foreach(p->params, i, max, key, value)
     {
         add_key(&out, gy_json_val_str(key));
         gy_buf_addc(&out, ": ");
         add_value(&out, value);
         gy_buf_add_char(&out, '\n');
     }
-    GY_TRY(gy_buf_check(&out, "params.yaml", err));
-    return add_file(p, notebook, "params.yaml", gy_buf_str(&out), err);
+    GY_TRY(gy_buf_check(&out, PARAMS, err));
+    return add_file(p, notebook, PARAMS, gy_buf_str(&out), err);
 }
 
 /* ${ would be DVC's interpolation. */
@@ -246,7 +246,7 @@ static gy_status add_pipeline(struct gy_notebook_plan *p, struct gy_str notebook
 
 /* dvc.yaml comes last: a pipeline is there once all that it names is. */
 gy_status gy_notebook_make_files(struct gy_notebook_plan *p, struct gy_str notebook,
-                                 yyjson_val *params, struct gy_err *err)
+                                 struct gy_err *err)
 {
     const struct gy_embedded *helper = &gy_notebook_python[GY_NOTEBOOK_HELPER];
     char path[256];
@@ -265,7 +265,7 @@ gy_status gy_notebook_make_files(struct gy_notebook_plan *p, struct gy_str noteb
         (void)snprintf(path, sizeof path, "stages/%.*s.py", (int)name.n, name.p);
         GY_TRY(add_file(p, notebook, path, gy_json_str(stage, "script"), err));
     }
-    GY_TRY(add_params(p, notebook, params, err));
+    GY_TRY(add_params(p, notebook, err));
     return add_pipeline(p, notebook, err);
 }
 
@@ -282,11 +282,34 @@ const char *gy_notebook_state_name(enum gy_notebook_state state)
         return "updated";
     case GY_NOTEBOOK_CHANGED:
         return "changed by hand";
+    case GY_NOTEBOOK_KEPT:
+        return "kept";
     }
     return "?";
 }
 
-static gy_status look_at(struct gy_notebook_file *f, const char *dir, struct gy_err *err)
+/* Is it a map with every parameter of the notebook? Values are a person's business. */
+static bool has_params(const struct gy_notebook_plan *p, struct gy_str text)
+{
+    GY_AUTO(gy_yaml_free) struct gy_yaml *y = NULL;
+    size_t i;
+    size_t max;
+    yyjson_val *key;
+    yyjson_val *value;
+    if (gy_yaml_parse(text, PARAMS, &y, NULL) != GY_OK) {
+        return false;
+    }
+    yyjson_obj_foreach(p->params, i, max, key, value)
+    {
+        if (!gy_yaml_get(gy_yaml_root(y), yyjson_get_str(key))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static gy_status look_at(const struct gy_notebook_plan *p, struct gy_notebook_file *f,
+                         const char *dir, struct gy_err *err)
 {
     GY_AUTO_DONE(gy_buf_done) struct gy_buf there;
     char path[GY_MAX_PATH];
@@ -297,9 +320,15 @@ static gy_status look_at(struct gy_notebook_file *f, const char *dir, struct gy_
         return GY_OK;
     }
     GY_TRY(gy_file_read(path, &there, err));
-    f->state = gy_str_eq(gy_buf_str(&there), f->text)    ? GY_NOTEBOOK_SAME
-               : gy_notebook_is_ours(gy_buf_str(&there)) ? GY_NOTEBOOK_UPDATED
-                                                         : GY_NOTEBOOK_CHANGED;
+    struct gy_str text = gy_buf_str(&there);
+    if (gy_str_eq(text, f->text)) {
+        f->state = GY_NOTEBOOK_SAME;
+    } else if (gy_notebook_is_ours(text)) {
+        f->state = GY_NOTEBOOK_UPDATED;
+    } else {
+        bool keep = gy_str_eqc(f->path, PARAMS) && has_params(p, text);
+        f->state = keep ? GY_NOTEBOOK_KEPT : GY_NOTEBOOK_CHANGED;
+    }
     return GY_OK;
 }
 
@@ -338,7 +367,7 @@ gy_status gy_notebook_compare(struct gy_notebook_plan *p, const char *dir, struc
 {
     char folder[GY_MAX_PATH];
     for (size_t i = 0; i < p->n_files; i++) {
-        GY_TRY(look_at(&p->files[i], dir, err));
+        GY_TRY(look_at(p, &p->files[i], dir, err));
     }
     GY_TRY(gy_path_join(folder, sizeof folder, dir, "stages", err));
     if (!gy_path_is_dir(folder)) {
@@ -367,7 +396,8 @@ gy_status gy_notebook_write(const struct gy_notebook_plan *p, const char *dir, b
         }
     }
     for (size_t i = 0; i < p->n_files; i++) {
-        if (p->files[i].state == GY_NOTEBOOK_SAME) {
+        if (p->files[i].state == GY_NOTEBOOK_SAME ||
+            (p->files[i].state == GY_NOTEBOOK_KEPT && !force)) {
             continue;
         }
         GY_TRY(gy_path_join(path, sizeof path, dir, p->files[i].path.p, err));

@@ -11,9 +11,9 @@ extern const size_t gy_notebook_python_count;
 
 enum { GY_NOTEBOOK_ANALYSIS, GY_NOTEBOOK_HELPER };
 
-/* Make p->files of p->stages and params (a map of plain values). Fails: TOOBIG, NOMEM. */
+/* Make p->files of p->stages and p->params. Fails: TOOBIG, NOMEM. */
 GY_CHECKED gy_status gy_notebook_make_files(struct gy_notebook_plan *p, struct gy_str notebook,
-                                            yyjson_val *params, struct gy_err *err);
+                                            struct gy_err *err);
 /* Does the text carry our mark, and is what follows the mark as it was written? */
 bool gy_notebook_is_ours(struct gy_str text);
 

@@ -126,21 +126,20 @@ static gy_status take_answer(const struct gy_notebook *n, struct gy_str text,
     size_t i;
     size_t max;
     yyjson_val *stage;
-    yyjson_val *params = NULL;
     GY_TRY(gy_json_parse(text, &p->doc, err));
     yyjson_val *root = yyjson_doc_get_root(p->doc);
     yyjson_val *refused = gy_json_get(root, "error");
     if (refused) {
         return python_says(refused, err);
     }
-    GY_TRY(gy_json_need_obj(root, "params", &params, err));
+    GY_TRY(gy_json_need_obj(root, "params", &p->params, err));
     GY_TRY(gy_json_need_arr(root, "stages", &p->stages, err));
     GY_TRY(gy_json_need_arr(root, "notices", &p->notices, err));
     yyjson_arr_foreach(p->stages, i, max, stage)
     {
         GY_TRY(check_stage(stage, err));
     }
-    return gy_notebook_make_files(p, n->name, params, err);
+    return gy_notebook_make_files(p, n->name, err);
 }
 
 gy_status gy_notebook_plan(const struct gy_notebook *n, const char *dir, const char *beside,

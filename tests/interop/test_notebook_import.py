@@ -191,6 +191,9 @@ def test_a_second_import_replaces_what_nobody_touched(tmp_path):
     assert states(answer)["stages/make.py"] == "same" and states(answer)["dvc.yaml"] == "updated"
     assert answer["left"] == ["stages/sum.py"]
     (tmp_path / "params.yaml").write_text((tmp_path / "params.yaml").read_text().replace("n: 3", "n: 5"))
+    assert states(imported(tmp_path))["params.yaml"] == "kept"      # to be edited is what it is for
+    assert "n: 5" in (tmp_path / "params.yaml").read_text()
+    write(tmp_path, notebook(("parameters", "n = 3\nmore = 1"), *SMALL[1:2], ("stage:total metrics", "total = 2 * sum(values) + more")))
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
     refused = flow_import(tmp_path)
     assert refused.returncode == 5 and "params.yaml" in refused.stderr and "--force" in refused.stderr
@@ -198,7 +201,7 @@ def test_a_second_import_replaces_what_nobody_touched(tmp_path):
     assert states(imported(tmp_path, "--force"))["params.yaml"] == "changed by hand"
     assert "n: 3" in (tmp_path / "params.yaml").read_text()
     run_pipeline(tmp_path)
-    assert metrics_of(tmp_path) == {"metrics/total.json": {"total": 6}}
+    assert metrics_of(tmp_path) == {"metrics/total.json": {"total": 7}}
 
 
 def test_a_project_of_a_person_is_not_touched(tmp_path):
@@ -317,6 +320,25 @@ def test_help_and_notices_for_people(tmp_path):
     write(tmp_path, notebook(("stage:a", "%matplotlib inline\nx = 1")))
     done = flow_import(tmp_path)
     assert done.returncode == 0 and "gyre run" in done.stdout and "cell 1: left out: %matplotlib inline" in done.stderr
+
+
+def test_the_documented_notebook(tmp_path):
+    """The cells of docs/notebooks.md, and what is said of them."""
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    text = (support.ROOT / "docs" / "notebooks.md").read_text().split("```python\n")[1].split("```")[0]
+    parts = [part.partition("\n") for part in text.split("# tags: ")[1:]]
+    cells = [(tags.replace(",", ""), source) for tags, _, source in parts]
+    assert [tags for tags, _ in cells] == ["parameters", "stage:prepare", "stage:train", "stage:evaluate metrics"]
+    write(tmp_path, notebook(*cells))
+    imported(tmp_path)
+    run_pipeline(tmp_path)
+    whole = {}
+    exec("\n".join(source for _, source in cells), whole)  # noqa: S102: our own documentation
+    assert metrics_of(tmp_path) == {"metrics/evaluate.json": {"accuracy": whole["accuracy"]}}
+    params = (tmp_path / "params.yaml").read_text()
+    assert "seed: 7" in params and "depth: 3" in params
+    (tmp_path / "params.yaml").write_text(params.replace("depth: 3", "depth: 1"))
+    assert run_pipeline(tmp_path) == {"prepare": "unchanged", "train": "done", "evaluate": "done"}
 
 
 SETUP = """import random

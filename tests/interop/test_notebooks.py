@@ -39,7 +39,8 @@ class Notebook:
 
     def __init__(self, server, folder, example, name, metrics):
         self.server, self.folder, self.name, self.asked = server, folder, name, 0
-        shutil.copy(support.ROOT / "examples" / example / "notebook.ipynb", folder)
+        for file in ("notebook.ipynb", "schema.yaml"):
+            shutil.copy(support.ROOT / "examples" / example / file, folder)
         (folder / "gyre.yaml").write_text(PROJECT.format(name=name, metrics=metrics))
         nb = nbformat.read(folder / "notebook.ipynb", as_version=4)
         nbformat.validate(nb)
@@ -148,12 +149,15 @@ def test_xgboost_of_a_notebook_goes_all_the_way(notebook, tmp_path):
 def test_scikit_learn_by_way_of_onnx_goes_all_the_way(notebook, tmp_path):
     for name in ("sklearn", "onnx", "skl2onnx", "onnxruntime"):
         pytest.importorskip(name, reason=f"{name} is not installed")
-    nb = notebook("iris", "iris", "[{name: accuracy, min: 0.85}]")
+    nb = notebook("iris", "iris", "[{name: accuracy, min: 0.85}, {name: f1_macro, min: 0.85}]")
     nb.proven()
     verdict = nb.through_the_gate()
     logged = nb.run_metrics()
     assert verdict["verdict"] == "BLESSED"
-    assert verdict_value(verdict, "accuracy") == pytest.approx(logged["accuracy"], abs=1e-12)
+    for metric in ("accuracy", "f1_macro"):
+        assert verdict_value(verdict, metric) == pytest.approx(logged[metric], abs=1e-12)
+    planned = nb.gyre("flow", "import", "notebook.ipynb", "--dry-run", "--force")
+    assert [s["stage"] for s in planned["stages"]] == ["prepare", "train", "evaluate", "publish"] and planned["notices"] == []
     names = [c for c in nb.held_out[0] if c != "species"]
     rows = [[float(r[c]) for c in names] for r in nb.held_out]
     answers = nb.ask(rows)
@@ -161,7 +165,8 @@ def test_scikit_learn_by_way_of_onnx_goes_all_the_way(notebook, tmp_path):
     import onnxruntime
     python = onnxruntime.InferenceSession(session.SerializeToString(), providers=["CPUExecutionProvider"])
     _, probabilities = python.run(None, {python.get_inputs()[0].name: np.float32(rows)})
-    assert [str(v) for v in answers["prediction"]] == [str(v) for v in probabilities.argmax(axis=1)]
+    kinds = np.array(["setosa", "versicolor", "virginica"])
+    assert answers["prediction"] == kinds[probabilities.argmax(axis=1)].tolist()
     assert np.allclose(answers["probability"], probabilities.ravel(), atol=1e-6)
     report = nb.watched(rows, [[a + 4, b + 4, c + 4, d + 4] for a, b, c, d in rows])
     assert "iris" in report and names[0] in report

@@ -165,10 +165,8 @@ static int setup(void **state)
     assert_status(GY_OK, gy_json_parse(gy_str_c(g_plan), &f->doc, &err), err);
     gy_arena_init(&f->plan.arena, GY_NOTEBOOK_MAX_PLAN);
     f->plan.stages = gy_json_get(yyjson_doc_get_root(f->doc), "stages");
-    assert_status(GY_OK,
-                  gy_notebook_make_files(&f->plan, GY_STR("a\nb.ipynb"),
-                                         gy_json_get(yyjson_doc_get_root(f->doc), "params"), &err),
-                  err);
+    f->plan.params = gy_json_get(yyjson_doc_get_root(f->doc), "params");
+    assert_status(GY_OK, gy_notebook_make_files(&f->plan, GY_STR("a\nb.ipynb"), &err), err);
     *state = f;
     return 0;
 }
@@ -261,6 +259,28 @@ static void test_files_of_a_person_stay(void **state)
     assert_str(f->plan.left[0], "stages/old.py");
 }
 
+static void test_edited_params_stay(void **state)
+{
+    struct plan_fixture *f = *state;
+    struct gy_err err = GY_ERR_INIT;
+    assert_status(GY_OK, gy_notebook_write(&f->plan, f->dir, false, &err), err);
+    put(f, "params.yaml", "rate: 2\nbig: 1\non: no\nn: 1\nnone: 1\ns: 1\nl: 1\nm: 1\nmine: 1\n");
+    expect_states(f, GY_NOTEBOOK_SAME, GY_NOTEBOOK_SAME);
+    assert_int_equal(f->plan.files[2].state, GY_NOTEBOOK_KEPT);
+    assert_status(GY_OK, gy_notebook_write(&f->plan, f->dir, false, &err), err);
+    expect_states(f, GY_NOTEBOOK_SAME, GY_NOTEBOOK_SAME);
+    assert_int_equal(f->plan.files[2].state, GY_NOTEBOOK_KEPT);
+    put(f, "params.yaml", "rate: 2\n");
+    expect_states(f, GY_NOTEBOOK_SAME, GY_NOTEBOOK_SAME);
+    assert_int_equal(f->plan.files[2].state, GY_NOTEBOOK_CHANGED);
+    put(f, "params.yaml", "[");
+    expect_states(f, GY_NOTEBOOK_SAME, GY_NOTEBOOK_SAME);
+    assert_int_equal(f->plan.files[2].state, GY_NOTEBOOK_CHANGED);
+    assert_status(GY_OK, gy_notebook_write(&f->plan, f->dir, true, &err), err);
+    expect_states(f, GY_NOTEBOOK_SAME, GY_NOTEBOOK_SAME);
+    assert_int_equal(f->plan.files[2].state, GY_NOTEBOOK_SAME);
+}
+
 static void test_the_mark(void **state)
 {
     struct plan_fixture *f = *state;
@@ -283,6 +303,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_params_read_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_pipeline_reads_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_files_of_a_person_stay, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_edited_params_stay, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_mark, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
