@@ -6,6 +6,8 @@
 #include "cli/evaluate_opts.h"
 #include "cli/measured.h"
 #include "cli/model_input.h"
+#include "learn/explain.h"
+#include "learn/importance.h"
 #include "learn/pictures.h"
 
 static const struct gy_opt evaluate_options[] = {
@@ -34,6 +36,10 @@ static const struct gy_opt evaluate_options[] = {
      "with --predicted: the labels in order; else 0, 1, ..."},
     {"task", 0, GY_OPT_STR, offsetof(struct gy_evaluate_opts, task), "TASK", NULL,
      "with --predicted: binary, multiclass or regression; else told from the columns"},
+    {"importance", 0, GY_OPT_FLAG, offsetof(struct gy_evaluate_opts, importance), NULL, NULL,
+     "how much worse it gets when an input is mixed up; of any model"},
+    {"explain", 0, GY_OPT_FLAG, offsetof(struct gy_evaluate_opts, explain), NULL, NULL,
+     "how much each feature moves the answers (SHAP); of linear and tree models"},
     {"repeats", 0, GY_OPT_INT, offsetof(struct gy_evaluate_opts, repeats), "N", "10",
      "with --importance: times each column is mixed up"},
     {"training-rows", 0, GY_OPT_FLAG, offsetof(struct gy_evaluate_opts, training), NULL, NULL,
@@ -56,14 +62,18 @@ struct work {
     struct gy_predictor *p, *other;
     char dir[GY_MAX_PATH];
     struct gy_eval eval, other_eval;
-    struct gy_threshold chosen; /* plan.chooses */
-    struct gy_paired paired;    /* n 0: no comparison */
+    struct gy_threshold chosen;        /* plan.chooses */
+    struct gy_paired paired;           /* n 0: no comparison */
+    struct gy_importance importance;   /* n 0: not asked for */
+    struct gy_explanation explanation; /* n_rows 0: not asked for */
     struct gy_pictures pictures;
 };
 
 static void work_done(struct work *w)
 {
     gy_pictures_done(&w->pictures);
+    gy_importance_done(&w->importance);
+    gy_explanation_done(&w->explanation);
     gy_eval_done(&w->eval);
     gy_eval_done(&w->other_eval);
     gy_predictor_free(w->p);
@@ -85,7 +95,7 @@ static void say_chosen(const struct work *w)
     }
 }
 
-static void say(const struct work *w)
+static gy_status say(const struct work *w, struct gy_err *err)
 {
     const struct gy_eval *e = &w->eval;
     say_chosen(w);
@@ -100,6 +110,12 @@ static void say(const struct work *w)
     if (w->paired.n > 0) {
         gy_cli_say_paired(w->cli, &w->paired, w->cli->argv[0], w->o->against);
     }
+    if (w->importance.n > 0) {
+        GY_TRY(gy_cli_say_importance(w->cli, &w->importance, err));
+    }
+    if (w->explanation.n_rows > 0) {
+        GY_TRY(gy_cli_say_explanation(w->cli, &w->explanation, err));
+    }
     if (e->n_trained_on > 0) {
         gy_cli_note(w->cli, "%zu of these rows %s trained on: the numbers flatter\n",
                     e->n_trained_on, e->same_data ? "were" : "may have been");
@@ -112,6 +128,7 @@ static void say(const struct work *w)
     for (size_t i = 0; i < w->pictures.n; i++) {
         gy_cli_note(w->cli, "%s/%s.svg\n", w->o->plots, w->pictures.items[i].name);
     }
+    return GY_OK;
 }
 
 static void write_chosen(struct gy_jw *j, const struct work *w)
@@ -141,8 +158,7 @@ static void write_against(struct gy_jw *j, const struct work *w)
 static gy_status answer(const struct work *w, struct gy_err *err)
 {
     if (!w->cli->json) {
-        say(w);
-        return GY_OK;
+        return say(w, err);
     }
     GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
     struct gy_jw j;
@@ -160,6 +176,14 @@ static gy_status answer(const struct work *w, struct gy_err *err)
     }
     if (w->paired.n > 0) {
         write_against(&j, w);
+    }
+    if (w->importance.n > 0) {
+        gy_jw_key(&j, "importance");
+        gy_importance_write(&j, &w->importance);
+    }
+    if (w->explanation.n_rows > 0) {
+        gy_jw_key(&j, "explanation");
+        GY_TRY(gy_explanation_write(&j, &w->explanation, err));
     }
     gy_jw_obj_end(&j);
     return gy_cli_print_json(w->cli, &out, err);
@@ -226,6 +250,41 @@ static gy_status compare(struct work *w, const uint32_t *rows, size_t n, struct 
                              w->plan.options.seed, w->plan.options.n_threads, &w->paired, err);
 }
 
+static void draw_input(void *ctx, int64_t done)
+{
+    gy_progress_at(ctx, done);
+}
+
+/* What the model looks at, on the rows that were measured. */
+static gy_status look_inside(struct work *w, struct gy_err *err)
+{
+    if (w->o->importance) {
+        struct gy_progress bar;
+        const struct gy_importance_options o = {.repeats = (size_t)w->o->repeats,
+                                                .seed = w->plan.options.seed,
+                                                .n_threads = w->plan.options.n_threads,
+                                                .on_input = draw_input,
+                                                .ctx = &bar};
+        gy_progress_start(&bar, w->cli, "importance", (int64_t)gy_predictor_info(w->p)->n_inputs);
+        gy_status status = gy_importance_of(w->p, w->in.table, &w->eval, &o, &w->importance, err);
+        gy_progress_end(&bar);
+        GY_TRY(status);
+    }
+    return w->o->explain ? gy_explain(w->p, w->dir, w->in.table, w->eval.rows, w->eval.n_rows,
+                                      &w->explanation, err)
+                         : GY_OK;
+}
+
+static gy_status draw_inside(struct work *w, struct gy_str about, struct gy_err *err)
+{
+    if (w->importance.n > 0) {
+        GY_TRY(gy_pictures_add_importance(&w->pictures, &w->importance, about, err));
+    }
+    return w->explanation.n_rows > 0
+               ? gy_pictures_add_explanation(&w->pictures, &w->explanation, about, err)
+               : GY_OK;
+}
+
 static gy_status draw(struct work *w, struct gy_err *err)
 {
     const char *about = gy_arena_printf(&w->cli->arena, "%zu rows (%s)", w->eval.n_rows, w->on);
@@ -233,6 +292,7 @@ static gy_status draw(struct work *w, struct gy_err *err)
         return gy_err_set(err, GY_E_NOMEM, "drawing");
     }
     GY_TRY(gy_pictures_of_eval(&w->eval, gy_str_c(about), &w->pictures, err));
+    GY_TRY(draw_inside(w, gy_str_c(about), err));
     return gy_pictures_write(&w->pictures, w->o->plots, err);
 }
 
@@ -254,6 +314,9 @@ static gy_status evaluate_model(struct work *w, struct gy_err *err)
     if (status == GY_OK && w->o->against) {
         status = compare(w, rows, n, err);
     }
+    if (status == GY_OK) {
+        status = look_inside(w, err);
+    }
     gy_eval_rows_free(rows);
     return status;
 }
@@ -261,10 +324,10 @@ static gy_status evaluate_model(struct work *w, struct gy_err *err)
 static gy_status evaluate_columns(struct work *w, struct gy_err *err)
 {
     struct gy_eval_columns c;
-    if (w->o->against || w->plan.chooses || w->o->training) {
+    if (w->o->against || w->plan.chooses || w->o->training || w->o->importance || w->o->explain) {
         return gy_err_set(err, GY_E_USAGE,
-                          "--against, --training-rows and a rule for the threshold need a model, "
-                          "not --predicted");
+                          "--against, --training-rows, --importance, --explain and a rule for the "
+                          "threshold need a model, not --predicted");
     }
     w->on = "all";
     GY_TRY(gy_cli_table_open(w->cli, w->cli->argv[0], w->o->schema, &w->in, err));
@@ -305,6 +368,7 @@ static const struct gy_verb verbs[] = {
          "  gyre evaluate models:/sepsis@champion sepsis@2 --json\n"
          "  gyre evaluate models/challenger data.csv --against models:/sepsis@champion\n"
          "  gyre evaluate models/challenger data.csv --threshold precision=0.9 --plots plots\n"
+         "  gyre evaluate models/challenger data.csv --importance --explain\n"
          "  gyre evaluate models/credit data.csv --group sex --group age=30,50\n"
          "  gyre evaluate answers.csv --predicted probability --target isSepsis",
      GY_OPTS(evaluate_options),

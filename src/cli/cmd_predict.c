@@ -4,10 +4,11 @@
 
 #include "base/file.h"
 #include "cli/model_input.h"
+#include "learn/explain.h"
 
 struct predict_opts {
     const char *out, *schema;
-    bool features;
+    bool features, explain;
 };
 
 static const struct gy_opt predict_options[] = {
@@ -17,6 +18,8 @@ static const struct gy_opt predict_options[] = {
      "schema.yaml; else the nearest one"},
     {"features", 0, GY_OPT_FLAG, offsetof(struct predict_opts, features), NULL, NULL,
      "instead of answers, what the learner sees: the rows after the model's feature steps"},
+    {"explain", 0, GY_OPT_FLAG, offsetof(struct predict_opts, explain), NULL, NULL,
+     "and what each feature adds to the margin (SHAP); of linear and tree models"},
 };
 
 static gy_status write_out(const struct predict_opts *o, const struct gy_buf *out,
@@ -66,8 +69,12 @@ static gy_status run_predict(struct gy_cli *cli, void *opts, struct gy_err *err)
     struct gy_cli_predicted done;
     GY_AUTO_DONE(gy_cli_table_done) struct gy_cli_table in = {0};
     GY_AUTO(gy_predictor_free) struct gy_predictor *p = NULL;
+    GY_AUTO_DONE(gy_explanation_done) struct gy_explanation why = {0};
     GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
     gy_buf_init(&out, (size_t)4 * GY_GIB);
+    if (o->features && o->explain) {
+        return gy_err_set(err, GY_E_USAGE, "--features and --explain exclude each other");
+    }
     if (cli->json && !o->out) {
         return gy_err_set(err, GY_E_USAGE,
                           "--json prints a summary: say where the rows go with -o");
@@ -81,7 +88,10 @@ static gy_status run_predict(struct gy_cli *cli, void *opts, struct gy_err *err)
         GY_TRY(gy_cli_features(p, in.table, lines, &out, err));
         done = (struct gy_cli_predicted){.rows = in.table->n_rows, .predicted = in.table->n_rows};
     } else {
-        GY_TRY(gy_cli_predict(p, in.table, lines, &out, &done, err));
+        if (o->explain) {
+            GY_TRY(gy_explain(p, dir, in.table, NULL, in.table->n_rows, &why, err));
+        }
+        GY_TRY(gy_cli_predict(p, in.table, o->explain ? &why : NULL, lines, &out, &done, err));
     }
     GY_TRY(write_out(o, &out, err));
     return answer(cli, o, p, &done, err);
@@ -95,6 +105,7 @@ static const struct gy_verb verbs[] = {
      .summary = "answer every row of a table",
      .examples = "  gyre predict models/challenger data/new.csv -o answers.csv\n"
                  "  gyre predict models:/sepsis@champion data/new.csv -o answers.jsonl --json\n"
+                 "  gyre predict models/challenger data/new.csv --explain -o why.jsonl\n"
                  "  gyre predict models/challenger data/new.csv --features",
      GY_OPTS(predict_options),
      .opts_bytes = sizeof(struct predict_opts),

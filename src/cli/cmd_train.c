@@ -151,9 +151,9 @@ static gy_status read_params(const struct train_opts *o, struct gy_train_params 
 
 static gy_status refuse_foreign(void *ctx, const char *name, bool is_dir, struct gy_err *err)
 {
-    static const char *const ours[] = {"MLmodel",         "card.json",       "input_example.json",
-                                       "metrics.json",    "model.json",      "profile.json",
-                                       "python_env.yaml", "requirements.txt"};
+    static const char *const ours[] = {
+        "MLmodel",    "background.json", "card.json",       "input_example.json", "metrics.json",
+        "model.json", "profile.json",    "python_env.yaml", "requirements.txt"};
     for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
         if (!is_dir && strcmp(name, ours[i]) == 0) {
             return GY_OK;

@@ -3,6 +3,11 @@
 
 #include <math.h>
 
+#include "base/mem.h"
+#include "learn/bootstrap.h"
+
+#define MAX_SAID 20
+
 static void say_metric(const struct gy_cli *cli, const struct gy_metric *x)
 {
     if (isnan(x->value)) {
@@ -108,4 +113,56 @@ void gy_cli_say_paired(const struct gy_cli *cli, const struct gy_paired *p, cons
         }
         gy_cli_say(cli, "\n");
     }
+}
+
+gy_status gy_cli_say_importance(const struct gy_cli *cli, const struct gy_importance *i,
+                                struct gy_err *err)
+{
+    GY_AUTO(gy_free) char *room = gy_reallocarray(NULL, i->n, sizeof(uint32_t));
+    uint32_t *order = (uint32_t *)(void *)room;
+    if (!order) {
+        return gy_err_set(err, GY_E_NOMEM, "importance");
+    }
+    gy_importance_order(i, order);
+    gy_cli_say(cli,
+               "importance: how much worse %s gets when an input is mixed up (%.4f at first)\n",
+               i->metric, i->base);
+    for (size_t k = 0; k < i->n && k < MAX_SAID; k++) {
+        const struct gy_input_importance *x = &i->items[order[k]];
+        gy_cli_say(cli, "  %-22.*s %7.4f  [%.4f, %.4f]\n", (int)x->name.n, x->name.p, x->value,
+                   x->low, x->high);
+    }
+    return GY_OK;
+}
+
+/* The largest that is not said yet; SIZE_MAX at the end. */
+static size_t next_largest(const double *v, const bool *said, size_t n)
+{
+    size_t best = SIZE_MAX;
+    for (size_t i = 0; i < n; i++) {
+        if (!said[i] && (best == SIZE_MAX || v[i] > v[best])) {
+            best = i;
+        }
+    }
+    return best;
+}
+
+gy_status gy_cli_say_explanation(const struct gy_cli *cli, const struct gy_explanation *e,
+                                 struct gy_err *err)
+{
+    GY_AUTO(gy_doubles_free) double *mean = gy_doubles_new(e->n_features, 1);
+    GY_AUTO(gy_free) char *room = gy_calloc(e->n_features, sizeof(bool));
+    if (!mean || !room) {
+        return gy_err_set(err, GY_E_NOMEM, "explanations");
+    }
+    bool *said = (bool *)room;
+    gy_explanation_mean(e, mean);
+    gy_cli_say(cli, "mean |contribution| to the margin\n");
+    for (size_t k = 0; k < e->n_features && k < MAX_SAID; k++) {
+        size_t at = next_largest(mean, said, e->n_features);
+        said[at] = true;
+        gy_cli_say(cli, "  %-22.*s %7.4f\n", (int)e->features[at].name.n, e->features[at].name.p,
+                   mean[at]);
+    }
+    return GY_OK;
 }

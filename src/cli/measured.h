@@ -4,7 +4,8 @@
 #define GY_CLI_MEASURED_H
 
 #include "cli/cli_internal.h"
-#include "learn/evaluate.h"
+#include "learn/explain.h"
+#include "learn/importance.h"
 
 /* A line a metric with its interval; beside it that of the majority model on the same rows, when
  * baseline (MAY be NULL) holds one. */
@@ -17,5 +18,10 @@ void gy_cli_say_details(const struct gy_cli *cli, const struct gy_eval *e);
 /* Two models on the same rows; a and b are their names. */
 void gy_cli_say_paired(const struct gy_cli *cli, const struct gy_paired *p, const char *a,
                        const char *b);
+/* The most important first, at most 20. Fail: NOMEM. */
+GY_CHECKED gy_status gy_cli_say_importance(const struct gy_cli *cli, const struct gy_importance *i,
+                                           struct gy_err *err);
+GY_CHECKED gy_status gy_cli_say_explanation(const struct gy_cli *cli,
+                                            const struct gy_explanation *e, struct gy_err *err);
 
 #endif

@@ -8,6 +8,7 @@
 #include "data/records.h"
 #include "data/schema.h"
 #include "learn/cells.h"
+#include "learn/explain.h"
 #include "learn/metrics.h"
 #include "learn/publish.h"
 #include "learn/train.h"
@@ -189,7 +190,8 @@ gy_status gy_cli_check_work(int64_t replicates, int64_t threads, struct gy_err *
 struct answers {
     const struct gy_predictor_info *info;
     const struct gy_table *t;
-    const double *out; /* n_rows x n_outputs */
+    const double *out;                /* n_rows x n_outputs */
+    const struct gy_explanation *why; /* MAY be NULL */
     struct gy_buf *buf;
     struct gy_cli_predicted *ret;
 };
@@ -234,6 +236,41 @@ static struct gy_str predicted_text(const struct answers *a, size_t best, double
     return best == SIZE_MAX ? gy_str_n(room, gy_fmt_f64_trim(p, room)) : a->info->classes[best];
 }
 
+/* What each feature contributed, then the base; of several classes to the one that is said. */
+static const double *why_of(const struct answers *a, size_t row, size_t best)
+{
+    return gy_explanation_of(a->why, row, a->why->n_sets > 1 ? best : 0);
+}
+
+static void csv_why(const struct answers *a, size_t row, const struct gy_predictor_input *refused,
+                    size_t best)
+{
+    char room[32];
+    for (size_t i = 0; i <= a->why->n_features; i++) {
+        gy_buf_add_char(a->buf, ',');
+        if (!refused) {
+            gy_buf_add_bytes(a->buf, room, gy_fmt_f64_trim(why_of(a, row, best)[i], room));
+        }
+    }
+}
+
+static void json_why(const struct answers *a, struct gy_jw *w, size_t row, size_t best)
+{
+    const double *v = why_of(a, row, best);
+    gy_jw_key(w, "explanation");
+    gy_jw_obj(w);
+    gy_jw_kv_f64(w, "margin", gy_explanation_margin(a->why, row, a->why->n_sets > 1 ? best : 0));
+    gy_jw_kv_f64(w, "base", v[a->why->n_features]);
+    gy_jw_key(w, "contributions");
+    gy_jw_obj(w);
+    for (size_t i = 0; i < a->why->n_features; i++) {
+        gy_jw_keys(w, a->why->features[i].name);
+        gy_jw_f64(w, v[i]);
+    }
+    gy_jw_obj_end(w);
+    gy_jw_obj_end(w);
+}
+
 static void csv_row(const struct answers *a, size_t row, const struct gy_predictor_input *refused,
                     size_t best, double p)
 {
@@ -250,6 +287,9 @@ static void csv_row(const struct answers *a, size_t row, const struct gy_predict
         if (!refused) {
             gy_buf_add_bytes(a->buf, room, gy_fmt_f64_trim(p, room));
         }
+    }
+    if (a->why) {
+        csv_why(a, row, refused, best);
     }
     gy_buf_add_char(a->buf, '\n');
 }
@@ -275,6 +315,9 @@ static void json_row(const struct answers *a, size_t row, const struct gy_predic
         gy_jw_kv_str(&w, "prediction", predicted_text(a, best, p, room));
         gy_jw_kv_f64(&w, "probability", p);
     }
+    if (a->why && !refused) {
+        json_why(a, &w, row, best);
+    }
     gy_jw_obj_end(&w);
     gy_buf_add_char(a->buf, '\n');
 }
@@ -286,11 +329,20 @@ static void csv_header(const struct answers *a)
         gy_buf_add_char(a->buf, ',');
     }
     gy_buf_addc(a->buf,
-                a->info->task == GY_TASK_REGRESSION ? "prediction\n" : "prediction,probability\n");
+                a->info->task == GY_TASK_REGRESSION ? "prediction" : "prediction,probability");
+    for (size_t i = 0; a->why && i < a->why->n_features; i++) {
+        GY_AUTO_DONE(gy_buf_done) struct gy_buf name;
+        gy_buf_init(&name, GY_KIB);
+        gy_buf_addf(&name, "contribution:%" GY_STR_F, GY_STR_A(a->why->features[i].name));
+        gy_buf_add_char(a->buf, ',');
+        gy_csv_add_field(a->buf, gy_buf_str(&name));
+    }
+    gy_buf_addc(a->buf, a->why ? ",contribution:base\n" : "\n");
 }
 
-gy_status gy_cli_predict(const struct gy_predictor *p, const struct gy_table *t, bool json_lines,
-                         struct gy_buf *out, struct gy_cli_predicted *ret, struct gy_err *err)
+gy_status gy_cli_predict(const struct gy_predictor *p, const struct gy_table *t,
+                         const struct gy_explanation *why, bool json_lines, struct gy_buf *out,
+                         struct gy_cli_predicted *ret, struct gy_err *err)
 {
     const struct gy_predictor_info *info = gy_predictor_info(p);
     GY_AUTO(gy_free) char *rows_room = gy_reallocarray(NULL, t->n_rows, sizeof(uint32_t));
@@ -303,8 +355,12 @@ gy_status gy_cli_predict(const struct gy_predictor *p, const struct gy_table *t,
     for (size_t i = 0; i < t->n_rows; i++) {
         rows[i] = (uint32_t)i;
     }
-    struct answers a = {
-        .info = info, .t = t, .out = (double *)(void *)out_room, .buf = out, .ret = ret};
+    struct answers a = {.info = info,
+                        .t = t,
+                        .why = why,
+                        .out = (double *)(void *)out_room,
+                        .buf = out,
+                        .ret = ret};
     GY_TRY(gy_predict_table(p, t, rows, t->n_rows, (double *)(void *)out_room, err));
     *ret = (struct gy_cli_predicted){.rows = t->n_rows};
     if (!json_lines) {

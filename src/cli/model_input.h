@@ -8,6 +8,7 @@
 #include "learn/evaluate.h"
 
 struct gy_schema;
+struct gy_explanation;
 
 struct gy_cli_table {
     struct gy_table *table;
@@ -46,10 +47,12 @@ struct gy_cli_predicted {
     struct gy_str refused_by;         /* ... and the input it lacks, a view into the model */
 };
 /* Answer every row of the table into out: the row's columns, then prediction and probability. A row
- * that lacks a required input is refused: its prediction stays empty. */
+ * that lacks a required input is refused: its prediction stays empty. why (of all rows; MAY be
+ * NULL) adds what each feature contributed: to the margin of the class that is said. */
 GY_CHECKED gy_status gy_cli_predict(const struct gy_predictor *p, const struct gy_table *t,
-                                    bool json_lines, struct gy_buf *out,
-                                    struct gy_cli_predicted *ret, struct gy_err *err);
+                                    const struct gy_explanation *why, bool json_lines,
+                                    struct gy_buf *out, struct gy_cli_predicted *ret,
+                                    struct gy_err *err);
 /* What the model's learner sees of every row: a column an output of its feature steps, missing
  * values empty (CSV) or null. Fails: NOTFOUND, INVALID as the table does, NOMEM. */
 GY_CHECKED gy_status gy_cli_features(const struct gy_predictor *p, const struct gy_table *t,

@@ -201,6 +201,7 @@ gy_status gy_write_card(const struct gy_trained *t, const char *dir, struct gy_e
                       ? "the rows trained on: what unseen rows get is worse"
                       : "rows that training did not see");
     gy_metrics_write(&w, &t->eval.groups[0].metrics, m->task);
+    gy_eval_write_details(&w, &t->eval);
     gy_jw_obj_end(&w);
     if (t->baseline.n_groups > 0) {
         gy_jw_key(&w, "majority_baseline");

@@ -131,6 +131,8 @@ GY_CHECKED gy_status gy_predict_table(const struct gy_predictor *p, const struct
  * open object; what options.details and weight add: "weight", "classes", "confusion_matrix",
  * "calibration", "fairness". */
 void gy_eval_write(struct gy_jw *w, const struct gy_eval *e);
+/* What options.details adds, as members of an open object. */
+void gy_eval_write_details(struct gy_jw *w, const struct gy_eval *e);
 void gy_metrics_write(struct gy_jw *w, const struct gy_metrics *m, enum gy_task task);
 /* "name": {"value","low","high"}; null where not defined. */
 void gy_metric_write(struct gy_jw *w, const struct gy_metric *m);

@@ -104,7 +104,7 @@ static void write_calibration(struct gy_jw *w, const struct gy_calibration *c)
     gy_jw_obj_end(w);
 }
 
-static void write_details(struct gy_jw *w, const struct gy_eval *e)
+void gy_eval_write_details(struct gy_jw *w, const struct gy_eval *e)
 {
     if (e->confusion) {
         write_confusion(w, e);
@@ -135,7 +135,7 @@ void gy_eval_write(struct gy_jw *w, const struct gy_eval *e)
         gy_jw_kv_str(w, "weight", e->weight);
     }
     gy_metrics_write(w, &e->groups[0].metrics, e->task);
-    write_details(w, e);
+    gy_eval_write_details(w, e);
     gy_jw_key(w, "slices");
     gy_jw_arr(w);
     for (size_t i = 1; i < e->n_groups; i++) {

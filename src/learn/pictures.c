@@ -7,7 +7,9 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "learn/evaluate.h"
+#include "learn/bootstrap.h"
+#include "learn/explain.h"
+#include "learn/importance.h"
 #include "learn/pictures_internal.h"
 
 void gy_pictures_done(struct gy_pictures *p)
@@ -98,6 +100,60 @@ gy_status gy_pictures_add_bars(struct gy_pictures *p, const struct gy_picture_ba
     GY_TRY(gy_picture_new(p, bars->name, &b, err));
     draw_bars(b, bars, order, n);
     return gy_buf_check(b, "a picture", err);
+}
+
+static struct gy_picture_bar *new_bars(size_t n, char **room)
+{
+    *room = gy_reallocarray(NULL, n, sizeof(struct gy_picture_bar));
+    return (struct gy_picture_bar *)(void *)*room;
+}
+
+gy_status gy_pictures_add_importance(struct gy_pictures *p, const struct gy_importance *i,
+                                     struct gy_str about, struct gy_err *err)
+{
+    GY_AUTO(gy_free) char *room = NULL;
+    struct gy_picture_bar *items = new_bars(i->n, &room);
+    char unit[80];
+    if (!items) {
+        return gy_err_set(err, GY_E_NOMEM, "a picture");
+    }
+    for (size_t k = 0; k < i->n; k++) {
+        const struct gy_input_importance *x = &i->items[k];
+        items[k] = (struct gy_picture_bar){x->name, x->value, x->low, x->high};
+    }
+    (void)snprintf(unit, sizeof unit, "how much worse %s gets when it is mixed up", i->metric);
+    return gy_pictures_add_bars(p,
+                                &(struct gy_picture_bars){.name = "importance",
+                                                          .title = GY_STR("Permutation importance"),
+                                                          .about = about,
+                                                          .unit = gy_str_c(unit),
+                                                          .items = items,
+                                                          .n = i->n},
+                                err);
+}
+
+gy_status gy_pictures_add_explanation(struct gy_pictures *p, const struct gy_explanation *e,
+                                      struct gy_str about, struct gy_err *err)
+{
+    GY_AUTO(gy_free) char *room = NULL;
+    GY_AUTO(gy_doubles_free) double *mean = gy_doubles_new(e->n_features, 1);
+    struct gy_picture_bar *items = new_bars(e->n_features, &room);
+    if (!items || !mean) {
+        return gy_err_set(err, GY_E_NOMEM, "a picture");
+    }
+    gy_explanation_mean(e, mean);
+    for (size_t k = 0; k < e->n_features; k++) {
+        items[k] = (struct gy_picture_bar){e->features[k].name, mean[k], NAN, NAN};
+    }
+    return gy_pictures_add_bars(
+        p,
+        &(struct gy_picture_bars){.name = "shap",
+                                  .title = GY_STR("Mean contribution (SHAP)"),
+                                  .about = about,
+                                  .unit = GY_STR("mean |contribution| to the margin"),
+                                  .items = items,
+                                  .n = e->n_features},
+        err);
 }
 
 /* ---- learning ---- */

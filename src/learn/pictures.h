@@ -15,6 +15,8 @@
 #define GY_PICTURE_MAX_BARS 20
 
 struct gy_eval;
+struct gy_importance;
+struct gy_explanation;
 
 struct gy_picture {
     const char *name; /* static: "roc" */
@@ -47,6 +49,14 @@ struct gy_picture_bars {
 };
 GY_CHECKED gy_status gy_pictures_add_bars(struct gy_pictures *p, const struct gy_picture_bars *bars,
                                           struct gy_err *err);
+
+/* importance.svg, shap.svg. Fail: NOMEM, TOOBIG. */
+GY_CHECKED gy_status gy_pictures_add_importance(struct gy_pictures *p,
+                                                const struct gy_importance *i, struct gy_str about,
+                                                struct gy_err *err);
+GY_CHECKED gy_status gy_pictures_add_explanation(struct gy_pictures *p,
+                                                 const struct gy_explanation *e,
+                                                 struct gy_str about, struct gy_err *err);
 
 /* What a loss did over the rounds, of each of up to four sets of rows. */
 struct gy_picture_series {

@@ -391,7 +391,14 @@ static gy_status send_package(struct job *j, struct gy_err *err)
     if (j->o->code_patch.p) {
         GY_TRY(put_artifact(j, "code/dirty.patch", j->o->code_patch, err));
     }
-    return gy_dir_each(j->dir, upload, j, err);
+    GY_TRY(gy_dir_each(j->dir, upload, j, err));
+    for (size_t i = 0; i < j->t->pictures.n; i++) {
+        char name[64];
+        const struct gy_picture *x = &j->t->pictures.items[i];
+        (void)snprintf(name, sizeof name, "plots/%s.svg", x->name);
+        GY_TRY(put_artifact(j, name, gy_buf_str(&x->svg), err));
+    }
+    return GY_OK;
 }
 
 /* ---- the registry ---- */

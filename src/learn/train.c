@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "learn/explain.h"
 #include "learn/train_internal.h"
 
 #define MAX_ARENA (64 * GY_MIB)
@@ -119,11 +120,16 @@ static gy_status evaluate(struct gy_train_job *j, const char *dir, const double 
     const struct gy_eval_options o = {.given = given,
                                       .slices = j->p->slices,
                                       .n_slices = j->p->n_slices,
+                                      .details = ret == &j->ret->eval,
+                                      .keep = ret == &j->ret->eval,
                                       .replicates = j->p->replicates,
                                       .seed = j->p->seed,
                                       .n_threads = j->p->n_threads};
     GY_TRY(gy_predictor_load(dir, &p, err));
     GY_TRY(gy_evaluate(p, j->t, j->test, j->n_test, &o, ret, err));
+    if (ret->kept) {
+        GY_TRY(gy_train_pictures(j->ret, p, j->t, err));
+    }
     ret->digest[0] = '\0'; /* the package is not complete yet: its digest would be another one */
     return GY_OK;
 }
@@ -190,6 +196,7 @@ static gy_status train(struct gy_train_job *j, struct gy_err *err)
     GY_TRY(gy_train_fit(j, m, j->dir, err));
     GY_TRY(gy_train_warn(j->t, j->ret, err));
     GY_TRY(gy_write_example(m, j->t, j->train, j->n_train, j->dir, err));
+    GY_TRY(gy_write_background(m, j->t, j->train, j->n_train, j->dir, err));
     GY_TRY(measure(j, err));
     if (m->learner != GY_LEARNER_MAJORITY) {
         GY_TRY(evaluate_baseline(j, err));
@@ -233,6 +240,7 @@ void gy_trained_done(struct gy_trained *t)
         gy_free(t->history);
         t->history = NULL;
         t->n_history = t->cap_history = 0;
+        gy_pictures_done(&t->pictures);
         gy_model_done(&t->model);
     }
 }

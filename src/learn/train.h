@@ -11,6 +11,7 @@
 #include "learn/holdout.h"
 #include "learn/learner.h"
 #include "learn/model.h"
+#include "learn/pictures.h"
 #include "learn/row_filter.h"
 #include "learn/smote.h"
 #include "learn/table.h"
@@ -121,6 +122,7 @@ struct gy_trained {
     /* What a person should know of the columns before believing the numbers: sentences. */
     struct gy_str warnings[GY_TRAIN_MAX_WARNINGS];
     size_t n_warnings;
+    struct gy_pictures pictures; /* of eval; they go to the run, not into the package */
     double seconds;
 };
 

@@ -67,6 +67,9 @@ GY_CHECKED gy_status gy_write_example(const struct gy_model *m, const struct gy_
 GY_CHECKED gy_status gy_write_metrics(const struct gy_trained *t, const char *dir,
                                       struct gy_err *err);
 GY_CHECKED gy_status gy_write_card(const struct gy_trained *t, const char *dir, struct gy_err *err);
+/* Draw what was measured into t->pictures; p: the package that was measured. Fails: NOMEM. */
+GY_CHECKED gy_status gy_train_pictures(struct gy_trained *t, const struct gy_predictor *p,
+                                       const struct gy_table *table, struct gy_err *err);
 /* profile.json: the training rows, and what the package in dir answers to the held-out ones. */
 struct gy_profile_rows {
     const struct gy_table *t;

@@ -135,7 +135,10 @@ static gy_status set_params(booster b, const struct gy_xgb_param *params, size_t
     return GY_OK;
 }
 
-static gy_status predict_rounds(booster b, dmatrix m, bool margin, int n_rounds, size_t n_out,
+/* What libxgboost is asked for: its numbers. */
+enum what { ANSWERS = 0, MARGINS = 1, CONTRIBUTIONS = 2 };
+
+static gy_status predict_rounds(booster b, dmatrix m, enum what what, int n_rounds, size_t n_out,
                                 const float **ret, struct gy_err *err)
 {
     char config[160];
@@ -144,7 +147,7 @@ static gy_status predict_rounds(booster b, dmatrix m, bool margin, int n_rounds,
     (void)snprintf(config, sizeof config,
                    "{\"type\": %d, \"training\": false, \"iteration_begin\": 0, "
                    "\"iteration_end\": %d, \"strict_shape\": false}",
-                   margin ? 1 : 0, n_rounds);
+                   (int)what, n_rounds);
     if (g_xgb.predict(b, m, config, &shape, &dims, ret) != 0) {
         return failed(GY_E_CORRUPT, "predicting", err);
     }
@@ -169,7 +172,7 @@ static gy_status look(booster b, dmatrix m, const struct gy_xgb_watch *w, int ro
         return GY_OK;
     }
     (*next_at)++;
-    GY_TRY(predict_rounds(b, m, false, 0, w->n_out, &out, err));
+    GY_TRY(predict_rounds(b, m, ANSWERS, 0, w->n_out, &out, err));
     return w->look(w->ctx, rounds, out, ret_go_on, err);
 }
 
@@ -332,7 +335,7 @@ gy_status gy_xgb_live_boost(struct gy_xgb_live *b, int n_rounds, struct gy_err *
 gy_status gy_xgb_live_look(struct gy_xgb_live *b, size_t n_out, const float **ret,
                            struct gy_err *err)
 {
-    return predict_rounds(b->b, b->watched, false, 0, n_out, ret, err);
+    return predict_rounds(b->b, b->watched, ANSWERS, 0, n_out, ret, err);
 }
 
 gy_status gy_xgb_live_save(struct gy_xgb_live *b, int n_rounds, struct gy_buf *model,
@@ -353,17 +356,17 @@ void gy_xgb_live_free(struct gy_xgb_live *b)
     }
 }
 
-static gy_status predict(booster b, dmatrix m, bool margin, int n_rounds, float *out, size_t n_out,
-                         struct gy_err *err)
+static gy_status predict(booster b, dmatrix m, enum what what, int n_rounds, float *out,
+                         size_t n_out, struct gy_err *err)
 {
     const float *result = NULL;
-    GY_TRY(predict_rounds(b, m, margin, n_rounds, n_out, &result, err));
+    GY_TRY(predict_rounds(b, m, what, n_rounds, n_out, &result, err));
     memcpy(out, result, n_out * sizeof *out);
     return GY_OK;
 }
 
-gy_status gy_xgb_predict(struct gy_str model, const struct gy_xgb_matrix *data, bool margin,
-                         float *out, size_t n_out, struct gy_err *err)
+static gy_status ask(struct gy_str model, const struct gy_xgb_matrix *data, enum what what,
+                     float *out, size_t n_out, struct gy_err *err)
 {
     int version[3];
     dmatrix m = NULL;
@@ -381,7 +384,7 @@ gy_status gy_xgb_predict(struct gy_str model, const struct gy_xgb_matrix *data, 
         status = set_params(b, NULL, 0, 1, err);
     }
     if (status == GY_OK) {
-        status = predict(b, m, margin, data->n_rounds, out, n_out, err);
+        status = predict(b, m, what, data->n_rounds, out, n_out, err);
     }
     if (b) {
         (void)g_xgb.booster_free(b);
@@ -390,4 +393,16 @@ gy_status gy_xgb_predict(struct gy_str model, const struct gy_xgb_matrix *data, 
         (void)g_xgb.matrix_free(m);
     }
     return status;
+}
+
+gy_status gy_xgb_predict(struct gy_str model, const struct gy_xgb_matrix *data, bool margin,
+                         float *out, size_t n_out, struct gy_err *err)
+{
+    return ask(model, data, margin ? MARGINS : ANSWERS, out, n_out, err);
+}
+
+gy_status gy_xgb_contributions(struct gy_str model, const struct gy_xgb_matrix *data, float *out,
+                               size_t n_out, struct gy_err *err)
+{
+    return ask(model, data, CONTRIBUTIONS, out, n_out, err);
 }

@@ -85,4 +85,9 @@ void gy_xgb_live_free(struct gy_xgb_live *b); /* NULL allowed */
 GY_CHECKED gy_status gy_xgb_predict(struct gy_str model, const struct gy_xgb_matrix *data,
                                     bool margin, float *out, size_t n_out, struct gy_err *err);
 
+/* What each feature adds to the margin (SHAP values, "pred_contribs"): out has n_rows x groups x
+ * (n_features + 1) values, after the features the base. Fails as gy_xgb_predict. */
+GY_CHECKED gy_status gy_xgb_contributions(struct gy_str model, const struct gy_xgb_matrix *data,
+                                          float *out, size_t n_out, struct gy_err *err);
+
 #endif
