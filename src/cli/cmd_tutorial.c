@@ -72,12 +72,13 @@ static gy_status show_page(struct gy_cli *cli, const char *number, struct gy_err
 {
     GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
     struct gy_tutorial_page page;
+    gy_buf_init(&out, GY_MIB);
     GY_TRY(find_page(number, &page, err));
     if (!cli->json) {
-        gy_cli_say(cli, "%.*s", (int)page.text.n, page.text.p);
-        return GY_OK;
+        return fwrite(page.text.p, 1, page.text.n, stdout) == page.text.n
+                   ? GY_OK
+                   : gy_err_set(err, GY_E_IO, "the page could not be written to stdout");
     }
-    gy_buf_init(&out, GY_MIB);
     struct gy_jw w;
     gy_jw_init(&w, &out);
     write_page(&w, &page, true);
@@ -118,7 +119,8 @@ static gy_status check_command(struct gy_demo *d, const struct gy_tutorial_comma
 {
     GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
     int code = 0;
-    const char *section = gy_arena_strdup(&d->cli->arena, c->section);
+    const char *section = gy_arena_strdup(
+        &d->cli->arena, c->section.n ? c->section : GY_STR("What the pages before did"));
     gy_buf_init(&out, MAX_OUTPUT);
     if (!section) {
         return gy_err_set(err, GY_E_NOMEM, "out of memory");
@@ -134,7 +136,7 @@ static gy_status check_command(struct gy_demo *d, const struct gy_tutorial_comma
     }
     struct gy_str broken = gy_tutorial_broken(c, gy_buf_str(&out));
     if (broken.p) {
-        gy_cli_note(d->cli, "%s", out.p);
+        gy_cli_note(d->cli, "%.3000s\n", out.p);
         return gy_demo_done(d, false, err, "the page promises '%.*s', which did not come",
                             (int)(broken.n < 150 ? broken.n : 150), broken.p);
     }

@@ -195,7 +195,8 @@ static gy_status step_worse(struct bikes *b, struct gy_err *err)
 {
     char words[128];
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    (void)snprintf(words, sizeof words, "evaluate models:/bikes/%lld data/raw/bikes_2011_04.csv",
+    (void)snprintf(words, sizeof words,
+                   "evaluate models:/bikes/%lld data/raw/bikes_2011_04.csv --all-rows",
                    (long long)b->version);
     gy_demo_begin(b->d, "what it costs", "gyre %s", words);
     GY_TRY(gy_demo_gyre(b->d, words, 0, &doc, err));
