@@ -77,8 +77,8 @@ gy_status gy_synth_cars(int64_t rows, uint64_t seed, const char *out, struct gy_
 {
     GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
     struct gy_rng rng;
-    GY_TRY(check_rows(rows, err));
     gy_buf_init(&text, 256 * GY_MIB);
+    GY_TRY(check_rows(rows, err));
     gy_rng_init(&rng, seed);
     gy_buf_addc(&text, "mpg,cyl,dpl,hp,wght,acc,year,org,name\n");
     for (int64_t i = 0; i < rows; i++) {
@@ -143,8 +143,8 @@ gy_status gy_synth_iris(int64_t rows, uint64_t seed, const char *out, struct gy_
 {
     GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
     struct gy_rng rng;
-    GY_TRY(check_rows(rows, err));
     gy_buf_init(&text, 256 * GY_MIB);
+    GY_TRY(check_rows(rows, err));
     gy_rng_init(&rng, seed);
     gy_buf_addc(&text, "sepal_length,sepal_width,petal_length,petal_width,species\n");
     for (int64_t i = 0; i < rows; i++) {

@@ -33,6 +33,8 @@ def test_made_flowers_have_the_published_means(tmp_path):
     made = tmp_path / "made.csv"
     support.run_json("data", "synth", "iris", "-o", made, cwd=tmp_path)
     assert play(tmp_path, "--data", made)["data"] == "file"
+    done = support.run_gyre("data", "synth", "iris", "--rows", "0", "-o", made, cwd=tmp_path)
+    assert done.returncode not in (0, 139) and "--rows must be 1 to" in done.stderr
     support.run_json("data", "synth", "iris", "--rows", "30000", "--seed", "5", "-o", made, cwd=tmp_path)
     rows = list(csv.DictReader(made.open()))
     versicolor = [row for row in rows if row["species"] == "versicolor"]
