@@ -12,7 +12,9 @@
 #include "base/yaml.h"
 #include "cli/measured.h"
 #include "cli/model_input.h"
+#include "cli/search_jobs.h"
 #include "cli/train_grid.h"
+#include "cli/train_search.h"
 #include "flow/patch.h"
 #include "learn/publish.h"
 
@@ -22,6 +24,9 @@ struct train_opts {
     int64_t seed, threads;
     struct gy_opt_list slices, grid;
     const char *evaluate_on, *folds, *metric;
+    const char *search, *prefer;
+    int64_t jobs, patience;
+    bool resume;
 };
 
 static const struct gy_opt train_options[] = {
@@ -56,7 +61,17 @@ static const struct gy_opt train_options[] = {
      "train every combination of these settings of the learner, each a run of its own; register "
      "the best (repeatable)"},
     {"metric", 0, GY_OPT_STR, offsetof(struct train_opts, metric), "NAME", NULL,
-     "what the best of a grid is the best by; else rmse, auc or f1_macro"},
+     "what the best of a grid or a search is the best by; else rmse, auc or f1_macro"},
+    {"search", 0, GY_OPT_STR, offsetof(struct train_opts, search), "BUDGET", NULL,
+     "look for learner and settings first: 90s, 5m, 40trials"},
+    {"jobs", 0, GY_OPT_INT, offsetof(struct train_opts, jobs), "N", "0",
+     "processes that search beside each other; 0: one a processor"},
+    {"resume", 0, GY_OPT_FLAG, offsetof(struct train_opts, resume), NULL, NULL,
+     "go on with the same search that was stopped before"},
+    {"prefer", 0, GY_OPT_STR, offsetof(struct train_opts, prefer), "WHAT", "best",
+     "best, or simple: the smallest model within a standard error of the best"},
+    {"patience", 0, GY_OPT_INT, offsetof(struct train_opts, patience), "N", "32",
+     "a search ends after N trials that improved nothing plainly; 0: never"},
     {"seed", 0, GY_OPT_INT, offsetof(struct train_opts, seed), "N", "-1",
      "of the split and the learner; -1: that of params.yaml, else 0"},
     {"threads", 0, GY_OPT_INT, offsetof(struct train_opts, threads), "N", "0",
@@ -220,9 +235,10 @@ static void say_rows(const struct gy_cli *cli, const struct gy_trained *t)
     }
 }
 
+/* searched: members of the answer about the search; MAY be empty. */
 static gy_status answer_train(struct gy_cli *cli, const struct train_opts *o,
                               const struct gy_trained *t, const struct gy_published *p,
-                              struct gy_err *err)
+                              struct gy_str searched, struct gy_err *err)
 {
     if (!cli->json) {
         gy_cli_say(cli, "%s for %.*s: %lld rows trained on, %lld held out (%.1f s)\n",
@@ -243,7 +259,7 @@ static gy_status answer_train(struct gy_cli *cli, const struct train_opts *o,
     }
     GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
     struct gy_jw w;
-    gy_buf_init(&out, 16 * GY_MIB);
+    gy_buf_init(&out, 80 * GY_MIB);
     gy_jw_init(&w, &out);
     gy_jw_obj(&w);
     gy_jw_kv_strc(&w, "run_id", p->run_id);
@@ -293,6 +309,10 @@ static gy_status answer_train(struct gy_cli *cli, const struct train_opts *o,
     }
     gy_jw_arr_end(&w);
     gy_jw_kv_f64(&w, "seconds", t->seconds);
+    if (searched.n > 0) {
+        gy_buf_add_char(&out, ',');
+        gy_buf_add(&out, searched);
+    }
     gy_jw_obj_end(&w);
     return gy_cli_print_json(cli, &out, err);
 }
@@ -401,6 +421,50 @@ static gy_status train_grid(struct gy_cli *cli, const struct train_opts *o,
     return gy_cli_train_grid(cli, &grid, work.p, err);
 }
 
+static void search_of(const struct train_opts *o, const struct gy_cli_table *in,
+                      const struct gy_train_params *p, struct gy_caller *caller,
+                      struct gy_str settled, struct gy_cli_search *ret)
+{
+    *ret = (struct gy_cli_search){.budget = o->search,
+                                  .metric = o->metric,
+                                  .prefer = o->prefer,
+                                  .jobs = o->jobs,
+                                  .patience = o->patience,
+                                  .resume = o->resume,
+                                  .one_learner = o->learner != NULL,
+                                  .in = in,
+                                  .params = p,
+                                  .settled = settled,
+                                  .experiment = gy_str_c(o->experiment),
+                                  .caller = caller};
+}
+
+/* The search, then the best of it on all rows of training, as a run below that of the search. */
+static gy_status search_and_publish(struct gy_cli *cli, const struct train_opts *o,
+                                    const struct gy_cli_table *in, struct gy_train_params *p,
+                                    const char *dir, struct gy_caller *caller,
+                                    struct gy_publish_options *publish, struct gy_err *err)
+{
+    struct gy_cli_search s;
+    struct gy_published published;
+    GY_AUTO_DONE(gy_cli_searched_done) struct gy_cli_searched found = {0};
+    GY_AUTO_DONE(gy_trained_done) struct gy_trained trained = {0};
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
+    gy_buf_init(&text, GY_MAX_YAML);
+    if (o->params) {
+        GY_TRY(gy_file_read(o->params, &text, err));
+    }
+    search_of(o, in, p, caller, gy_buf_str(&text), &s);
+    GY_TRY(gy_cli_train_search(cli, &s, &found, err));
+    publish->start_us = gy_now_us();
+    publish->parent_run_id = gy_str_c(found.parent_run_id);
+    publish->run_name = publish->run_name.p ? publish->run_name : GY_STR("best, on all rows");
+    GY_TRY(train(cli, in, &found.params, dir, &trained, err));
+    GY_TRY(name_work(cli, o, publish, err));
+    GY_TRY(gy_publish(caller, dir, &trained, &found.params, publish, &published, err));
+    return answer_train(cli, o, &trained, &published, gy_buf_str(&found.json), err);
+}
+
 static gy_status train_and_publish(struct gy_cli *cli, const struct train_opts *o,
                                    const struct gy_cli_table *in, struct gy_train_params *p,
                                    const char *dir, struct gy_err *err)
@@ -422,10 +486,13 @@ static gy_status train_and_publish(struct gy_cli *cli, const struct train_opts *
         GY_TRY(name_work(cli, o, &publish, err));
         return train_grid(cli, o, in, p, dir, caller, &publish, err);
     }
+    if (o->search) {
+        return search_and_publish(cli, o, in, p, dir, caller, &publish, err);
+    }
     GY_TRY(train(cli, in, p, dir, &trained, err));
     GY_TRY(name_work(cli, o, &publish, err));
     GY_TRY(gy_publish(caller, dir, &trained, p, &publish, &published, err));
-    return answer_train(cli, o, &trained, &published, err);
+    return answer_train(cli, o, &trained, &published, GY_STR_NULL, err);
 }
 
 static gy_status run_train(struct gy_cli *cli, void *opts, struct gy_err *err)
@@ -437,6 +504,14 @@ static gy_status run_train(struct gy_cli *cli, void *opts, struct gy_err *err)
     gy_train_params_init(&params);
     GY_TRY(read_params(o, &params, err));
     GY_TRY(gy_cli_table_open(cli, cli->argv[0], o->schema, &in, err));
+    if (o->search && gy_search_jobs_child()) {
+        struct gy_cli_search s;
+        search_of(o, &in, &params, NULL, GY_STR_NULL, &s);
+        return gy_cli_train_search_child(&s, err);
+    }
+    if (o->search && o->grid.n > 0) {
+        return gy_err_set(err, GY_E_USAGE, "--search and --grid are two ways of it: take one");
+    }
     if (o->out) {
         GY_TRY(clear_out(o->out, err));
         return train_and_publish(cli, o, &in, &params, o->out, err);
@@ -481,12 +556,14 @@ static const struct gy_verb verbs[] = {
      .details = "TABLE is a CSV, JSON or JSONL file or a dataset (NAME, NAME@VERSION). The run, "
                 "its numbers and the\n"
                 "package are kept as an MLflow run; --register makes it a version and proves it.\n"
-                "--grid trains many, each a run below one parent, and registers the best.",
+                "--grid trains many, each a run below one parent, and registers the best.\n"
+                "--search looks for learner and settings on the training rows (docs/search.md).",
      .examples =
          "  gyre train data/patients/data.csv --target isSepsis --features HR,Resp,Temp\n"
          "  gyre train sepsis@1 --target isSepsis --params params.yaml --register sepsis\n"
          "  gyre train bikes@1 --target count --learner forest --grid trees=50,100,200 --grid "
-         "depth=5,10",
+         "depth=5,10\n"
+         "  gyre train wine.csv --target quality --search 5m --register wine",
      GY_OPTS(train_options),
      .opts_bytes = sizeof(struct train_opts),
      .run = run_train,

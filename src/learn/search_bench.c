@@ -296,6 +296,13 @@ static gy_status look(struct gy_bench *b, struct held *h, struct gy_trial *t, st
     return settle(b, h, t, rounds, err);
 }
 
+static void note_rung(struct gy_trial *t, size_t rung)
+{
+    t->rungs[rung] = t->score;
+    t->losses[rung] = t->loss;
+    t->n_rungs = rung + 1;
+}
+
 static gy_status boost(struct gy_bench *b, struct held *h, struct gy_trial *t, size_t rung,
                        int64_t deadline_ns, struct gy_err *err)
 {
@@ -309,6 +316,11 @@ static gy_status boost(struct gy_bench *b, struct held *h, struct gy_trial *t, s
         }
         bool last = rounds_at(h, h->looks) >= MAX_ROUNDS;
         GY_TRY(look(b, h, t, err));
+        for (size_t r = 0; r < GY_SEARCH_RUNGS; r++) {
+            if (h->looks == g_rung_ends[r]) {
+                note_rung(t, r);
+            }
+        }
         t->whole =
             last || h->since_best >= PATIENCE || h->looks == g_rung_ends[GY_SEARCH_RUNGS - 1];
     }
@@ -457,9 +469,7 @@ static gy_status piece(struct gy_bench *b, struct held **slot, struct gy_trial *
            : t->learner == GY_LEARNER_XGBOOST ? boost(b, *slot, t, rung, deadline_ns, err)
                                               : run_whole(b, *slot, t, err));
     if (!t->cut) {
-        t->rungs[rung] = t->score;
-        t->losses[rung] = t->loss;
-        t->n_rungs = rung + 1;
+        note_rung(t, rung);
     }
     return GY_OK;
 }

@@ -13,8 +13,10 @@ struct gy_trials {
     struct gy_collect answer;
     struct gy_buf body;
     char experiment_id[32];
-    char parent_run_id[64]; /* "": not begun */
-    char trial_run_id[64];  /* of the trial that was added last */
+    char parent_run_id[64];  /* "": not begun */
+    char trial_run_id[64];   /* of the trial that was added last */
+    bool resumed;            /* the parent run was there before */
+    char artifact_root[512]; /* of the parent run, below the artifact route; "": not known */
 };
 
 struct gy_trials_options {
@@ -23,6 +25,8 @@ struct gy_trials_options {
     struct gy_str source;     /* mlflow.source.name: "gyre try" */
     struct gy_str data_sha256;
     struct gy_str target;
+    struct gy_str key; /* gy_search.key, so that the search can be resumed; MAY be absent */
+    bool resume;       /* go on with the newest parent run of this key, when there is one */
 };
 
 /* ret is initialised here, also on failure; gy_trials_done frees. Fails: as the transport and the
@@ -35,6 +39,13 @@ GY_CHECKED gy_status gy_trials_add(struct gy_trials *r, const struct gy_trial *t
  */
 GY_CHECKED gy_status gy_trials_end(struct gy_trials *r, const struct gy_search *s,
                                    struct gy_err *err);
+/* The trial of this key (t->key) that finished: t as it ended, its run in r->trial_run_id. names:
+ * as gy_trial_read takes them. *ret_found false: there is none. Fails as the transport does. */
+GY_CHECKED gy_status gy_trials_recall(struct gy_trials *r, const struct gy_metrics *names,
+                                      struct gy_trial *t, bool *ret_found, struct gy_err *err);
+/* Keep bytes as an artifact of the parent run. */
+GY_CHECKED gy_status gy_trials_artifact(struct gy_trials *r, const char *name, struct gy_str bytes,
+                                        struct gy_err *err);
 void gy_trials_done(struct gy_trials *r); /* zeroed allowed */
 GY_DEFINE_AUTO_DONE(struct gy_trials, gy_trials_done);
 
