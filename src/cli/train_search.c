@@ -317,7 +317,7 @@ static gy_status report(struct work *w, struct gy_err *err)
     gy_jw_obj_end(&j);
     GY_TRY(gy_buf_check(&all, "the leaderboard", err));
     struct gy_str text = gy_buf_str(&all);
-    gy_buf_add(&w->ret->json, gy_str_sub(text, 1, text.n - 1));
+    gy_buf_add(&w->ret->json, gy_str_sub(text, 1, text.n - 2));
     GY_TRY(gy_buf_check(&w->ret->json, "the leaderboard", err));
     say_leaderboard(w, sorted);
     return gy_trials_artifact(&w->runs, "leaderboard.json", text, err);
