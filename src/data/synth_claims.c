@@ -54,7 +54,7 @@ static void add_time(struct gy_buf *out, double day)
 
 static void add_accidents(struct gy_rng *r, const struct world *w, struct gy_buf *out)
 {
-    gy_buf_addc(out, "area,at,severity\n");
+    gy_buf_addc(out, "area,happened,severity\n");
     for (int m = 0; m < N_MONTHS; m++) {
         for (int a = 0; a < N_AREAS; a++) {
             int n = poisson(r, w->traffic[a] * w->danger[a][m]);

@@ -63,7 +63,8 @@ static void add_row(struct gy_rng *r, double time_s, bool fraud, struct gy_buf *
     }
     bool hidden = gy_rng_f64(r) < HIDDEN_SHARE;
     const struct pattern *p = draw_pattern(r);
-    double strength = 0.75 + 0.5 * gy_rng_f64(r);
+    /* Some frauds give themselves away, some hardly. */
+    double strength = 0.5 + 3 * gy_rng_f64(r);
     if (fraud && !hidden) {
         log_amount = p->log_amount;
         spread = p->spread;
