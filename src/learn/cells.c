@@ -44,8 +44,7 @@ static gy_status refuse(const struct gy_predictor_input *in, struct gy_str text,
                       GY_STR_A(in->name), n, text.p, what);
 }
 
-/* A day, a time with its zone, or one without, which counts as UTC; or seconds since 1970. */
-static bool seconds_of(struct gy_str text, double *ret)
+bool gy_cell_seconds(struct gy_str text, double *ret)
 {
     char room[GY_VALUE_TEXT], full[GY_VALUE_TEXT + 16];
     struct gy_str canonical;
@@ -80,7 +79,7 @@ gy_status gy_cell_of_text(const struct gy_predictor_input *in, struct gy_str tex
         *ret = in->hashed ? gy_cell_hash(text) : index_of(in, text);
         return GY_OK;
     case GY_INPUT_TIME:
-        return seconds_of(text, ret)
+        return gy_cell_seconds(text, ret)
                    ? GY_OK
                    : refuse(in, text, "time (ISO 8601: 2026-11-21T08:00:00Z)", err);
     case GY_INPUT_IMAGE:

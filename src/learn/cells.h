@@ -21,6 +21,9 @@ double gy_cell_hash(struct gy_str text);
  * gy_cell_of_text. */
 GY_CHECKED gy_status gy_cell_logged(const struct gy_predictor_input *in, struct gy_str text,
                                     double *ret, struct gy_err *err);
+/* A day, a time with its zone, or one without, which counts as UTC; or a number: seconds since
+ * 1970. false: it is none of them. */
+bool gy_cell_seconds(struct gy_str text, double *ret);
 /* The text of a cell: a category's name, a number, a time as ISO 8601; the absent string when
  * missing. scratch backs what is not a category. */
 struct gy_str gy_cell_text(const struct gy_predictor_input *in, double cell, char scratch[40]);

@@ -4,7 +4,7 @@
 #include <math.h>
 
 #include "base/mem.h"
-#include "base/time.h"
+#include "learn/cells.h"
 #include "learn/split.h"
 #include "learn/table.h"
 
@@ -48,18 +48,17 @@ gy_status gy_holdout_times(const struct gy_table *t, struct gy_str column, doubl
     const struct gy_table_column *c = NULL;
     GY_TRY(find(t, column, &c, err));
     for (size_t i = 0; i < t->n_rows; i++) {
-        int64_t us = 0;
         out[i] = NAN;
         if (c->numeric) {
             out[i] = c->num[i];
         } else if (c->text[i].p) {
-            if (gy_time_parse_iso(c->text[i], &us, NULL) != GY_OK) {
+            if (!gy_cell_seconds(c->text[i], &out[i])) {
                 (void)gy_err_set(err, GY_E_INVALID,
                                  "row %zu has '%" GY_STR_F "' in '%" GY_STR_F "', which is no time",
                                  i, GY_STR_A(c->text[i]), GY_STR_A(column));
-                return gy_err_hint(err, "times are numbers or ISO 8601: 2026-11-21T08:00:00Z");
+                return gy_err_hint(
+                    err, "times are numbers or ISO 8601: 2026-11-21T08:00:00Z, 2026-11-21");
             }
-            out[i] = (double)us / 1e6;
         }
     }
     return GY_OK;

@@ -54,7 +54,7 @@ GY_CHECKED gy_status gy_holdout_rows(const struct gy_holdout *h, const struct gy
 GY_CHECKED gy_status gy_holdout_folds(const struct gy_holdout *h, const struct gy_table *t,
                                       const double *y, size_t n_classes, uint8_t *fold,
                                       struct gy_err *err);
-/* A column as seconds since 1970 (a number as it is); NaN where missing; out has n_rows. Fails:
+/* A column as seconds since 1970 (gy_cell_seconds); NaN where missing; out has n_rows. Fails:
  * NOTFOUND, INVALID with the row. */
 GY_CHECKED gy_status gy_holdout_times(const struct gy_table *t, struct gy_str column, double *out,
                                       struct gy_err *err);
