@@ -157,6 +157,12 @@ def sanitized():
     return b"__asan_init" in program or b"__tsan_init" in program
 
 
+def duckdb_missing():
+    """Why SQL can not be asked here; None when it can."""
+    found = (ROOT / ".deps" / "lib" / "libduckdb.so").exists()
+    return None if found else "no DuckDB: deps/duckdb.sh was not run"
+
+
 def vega_datasets_missing():
     """Why the tables of the package vega-datasets are not here; None when they are."""
     why = subprocess.run([ROOT / "deps" / "vega-datasets.sh", "--why"], capture_output=True, text=True, check=False)

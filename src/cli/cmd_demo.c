@@ -2,9 +2,10 @@
 /* gyre demo NAME */
 #include "cli/demo.h"
 
-static const struct gy_demo_ops *const demos[] = {&gy_demo_sepsis, &gy_demo_fuel, &gy_demo_bikes,
-                                                  &gy_demo_iris};
-#define DEMO_NAMES "sepsis, fuel, bikes, iris"
+static const struct gy_demo_ops *const demos[] = {&gy_demo_sepsis, &gy_demo_fuel,
+                                                  &gy_demo_bikes,  &gy_demo_iris,
+                                                  &gy_demo_fraud,  &gy_demo_insurance};
+#define DEMO_NAMES "sepsis, fuel, bikes, iris, fraud, insurance"
 
 static gy_status find_demo(const char *name, const struct gy_demo_ops **ret, struct gy_err *err)
 {

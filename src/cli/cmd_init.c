@@ -20,10 +20,12 @@ static const struct {
     {"fuel", gy_template_fuel, &gy_template_fuel_count},
     {"bikes", gy_template_bikes, &gy_template_bikes_count},
     {"iris", gy_template_iris, &gy_template_iris_count},
+    {"fraud", gy_template_fraud, &gy_template_fraud_count},
+    {"insurance", gy_template_insurance, &gy_template_insurance_count},
     {"blank", gy_template_blank, &gy_template_blank_count},
 };
 
-#define TEMPLATE_NAMES "sepsis, fuel, bikes, iris, blank"
+#define TEMPLATE_NAMES "sepsis, fuel, bikes, iris, fraud, insurance, blank"
 enum { N_TEMPLATES = sizeof templates / sizeof templates[0] };
 
 static gy_status find_template(const char *name, size_t *ret, struct gy_err *err)
