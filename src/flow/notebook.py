@@ -105,7 +105,10 @@ def parsed(cell, notices):
     for _ in range(MAX_MAGICS):
         try:
             text = "\n".join(lines)
-            return text, ast.parse(text)
+            tree = ast.parse(text)
+            body = [n for n in tree.body if not (isinstance(n, ast.ImportFrom) and n.module == "__future__")]
+            compile(ast.Module(body, []), "cell", "exec")  # finds what is no statement of a script: await, return
+            return text, tree
         except SyntaxError as error:
             at = (error.lineno or 1) - 1
             new = mended(cell, lines[at], notices) if at < len(lines) and not lines[at].strip().startswith("pass  #") else None
@@ -775,10 +778,8 @@ class Plan:
         star = any("*" in u.maybe for u in nb.units)
         for k in range(1, self.n + 1):
             for name, (cell, line) in sorted(self.flows[k].hard.items(), key=lambda item: item[1]):
-                if name in BUILTINS or star or self.site(name, k) or name in nb.skipped and self.defined_before(name, k):
-                    continue
-                if k == 1 and any(u.stage == 0 for u in nb.setters.get(name, [])):
-                    continue
+                if name in BUILTINS or star or any(u.cell["number"] <= cell for u in nb.setters.get(name, [])):
+                    continue  # set for sure, or by a branch: then the stage fails where the notebook did
                 self.undefined(name, nb.stages[k - 1], cell, line)
         for k in range(1, self.n + 1):
             for name in self.loads[k]:
@@ -793,9 +794,6 @@ class Plan:
                 if isinstance(node, (*FUNCTIONS, ast.ClassDef)) and node.name == name:
                     raise Refused(unit.cell["number"], node.lineno, f"`{name}` is defined within a statement, and stage {stage} needs it",
                                   "define it at the left margin, or in a module beside the notebook")
-
-    def defined_before(self, name, k):
-        return any(u.stage <= k for u in self.nb.setters.get(name, []))
 
     def undefined(self, name, stage, cell, line):
         nb = self.nb

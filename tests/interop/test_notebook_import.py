@@ -255,7 +255,7 @@ def test_what_can_not_be_saved_says_what_to_do(tmp_path):
 
 
 def test_a_variable_that_is_only_sometimes_set(tmp_path):
-    cells = [("stage:a", "early = 1\nif early > 5:\n    late = 2\n    early = 3"),
+    cells = [("stage:a", "for i in [1]:\n    early = i\nif early > 5:\n    late = 2\n    early = 3\nprint(early)"),
              ("stage:b metrics", "n = early\nif early > 5:\n    n = late")]
     write(tmp_path, notebook(*cells))
     imported(tmp_path)
@@ -269,6 +269,8 @@ def test_a_variable_that_is_only_sometimes_set(tmp_path):
     ([("skip", "y = 1"), ("stage:a", "x = y")], 3, "which only cell 1 sets, and that is left out"),
     ([("stage:a", "x = 1\n!ls\nx = (")], 3, "cell 1, line 3: not Python"),
     ([("stage:a", "files = !ls")], 3, "answer of a shell"),
+    ([("stage:a", "import asyncio\nawait asyncio.sleep(0)")], 3, "cell 1, line 2: not Python"),
+    ([("stage:a", "x = 1\x00")], 3, "null bytes"),
     ([("stage:a", "%run other.py")], 3, "%run other.py"),
     ([("stage:a", "%%writefile a.py\nx = 1")], 3, "writes a file"),
     ([("stage:a", "get_ipython().system('ls')")], 3, "get_ipython"),
