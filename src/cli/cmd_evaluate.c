@@ -25,7 +25,8 @@ static const struct gy_opt evaluate_options[] = {
      "0.3, or chosen on one half of the rows and measured on the other: precision=0.9, recall=0.9, "
      "cost=FP:FN, f1"},
     {"power", 0, GY_OPT_NUM, offsetof(struct gy_evaluate_opts, power), "P", "0",
-     "of the deviance of a regression: 0 normal, 1 Poisson, 2 gamma, between: Tweedie"},
+     "of the deviance of a regression: 0 as the model has it, else normal; 1 Poisson, 2 gamma, "
+     "between: Tweedie"},
     {"plots", 0, GY_OPT_STR, offsetof(struct gy_evaluate_opts, plots), "DIR", NULL,
      "draw into this folder (SVG)"},
     {"predicted", 0, GY_OPT_STR, offsetof(struct gy_evaluate_opts, predicted), "A,B", NULL,

@@ -355,22 +355,23 @@ static gy_status evaluate(const struct gy_predictor *p, const struct gy_table *t
         GY_TRY(gy_eval_weights(t, o->weight, kept, labelled, weight, err));
         ret->weight = gy_arena_str(&ret->arena, o->weight);
     }
-    struct gy_scoring s = {.t = t,
-                           .o = o,
-                           .all = {.task = m->task,
-                                   .n_rows = labelled,
-                                   .n_classes = m->n_classes,
-                                   .truth = truth,
-                                   .out = out,
-                                   .threshold = o->threshold > 0 ? o->threshold : m->threshold,
-                                   .weight = o->weight.p ? weight : NULL,
-                                   .deviance_power = o->deviance_power},
-                           .rows = kept,
-                           .truth = out + n * no,
-                           .weight = out + n * no + n,
-                           .out = out + n * no + 2 * n,
-                           .n_outputs = no,
-                           .ret = ret};
+    struct gy_scoring s = {
+        .t = t,
+        .o = o,
+        .all = {.task = m->task,
+                .n_rows = labelled,
+                .n_classes = m->n_classes,
+                .truth = truth,
+                .out = out,
+                .threshold = o->threshold > 0 ? o->threshold : m->threshold,
+                .weight = o->weight.p ? weight : NULL,
+                .deviance_power = o->deviance_power > 0 ? o->deviance_power : gy_model_deviance(m)},
+        .rows = kept,
+        .truth = out + n * no,
+        .weight = out + n * no + n,
+        .out = out + n * no + 2 * n,
+        .n_outputs = no,
+        .ret = ret};
     return gy_eval_tell(&s, m->classes, err);
 }
 

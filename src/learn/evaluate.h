@@ -60,7 +60,7 @@ struct gy_eval_options {
     bool keep;    /* leave the scored rows in the result: for pictures and explanations */
     struct gy_str weight;  /* a numeric column: how much a row counts; absent: all the same */
     double threshold;      /* BINARY; 0: the model's */
-    double deviance_power; /* REGRESSION; 0: normal */
+    double deviance_power; /* REGRESSION; 0: the model's (gy_model_deviance), else normal */
     /* Columns to tell fairness of, besides the protected ones of the table's schema. */
     const struct gy_fairness_spec *fairness;
     size_t n_fairness;
@@ -119,6 +119,9 @@ GY_CHECKED gy_status gy_evaluate_package(const char *dir, const struct gy_model 
 const struct gy_metric *gy_eval_metric(const struct gy_eval *e, struct gy_str slice,
                                        struct gy_str name);
 
+/* The Tweedie power of the deviance that a model made small (params_json of glm and xgboost); 0:
+ * normal, or it does not say. */
+double gy_model_deviance(const struct gy_model *m);
 /* The model of a loaded predictor. */
 const struct gy_model *gy_predictor_model(const struct gy_predictor *p);
 /* Predict rows of a table with a loaded package: out has n_rows x n_outputs values. Fails:

@@ -122,6 +122,35 @@ gy_status gy_eval_details(const struct gy_table *t, const uint32_t *rows, const 
                                                           : GY_OK;
 }
 
+/* ---- the deviance of a model ---- */
+
+double gy_model_deviance(const struct gy_model *m)
+{
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    if (m->task != GY_TASK_REGRESSION || !m->params_json.p ||
+        gy_json_parse(m->params_json, &doc, NULL) != GY_OK) {
+        return 0;
+    }
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    struct gy_str family = gy_json_str(root, "family");       /* glm */
+    struct gy_str objective = gy_json_str(root, "objective"); /* xgboost */
+    double power = 1.5;
+    if (gy_str_eqc(family, "poisson") || gy_str_eqc(objective, "count:poisson")) {
+        return 1;
+    }
+    if (gy_str_eqc(family, "gamma") || gy_str_eqc(objective, "reg:gamma")) {
+        return 2;
+    }
+    if (gy_str_eqc(family, "tweedie")) {
+        return gy_json_f64(root, "power", power);
+    }
+    if (gy_str_eqc(objective, "reg:tweedie")) {
+        struct gy_str text = gy_json_str(root, "tweedie_variance_power");
+        return gy_parse_f64(text, &power, NULL) == GY_OK ? power : 1.5; /* libxgboost's own */
+    }
+    return 0;
+}
+
 /* ---- keeping the rows ---- */
 
 gy_status gy_eval_keep(const uint32_t *rows, const struct gy_scored *s, size_t n_outputs,

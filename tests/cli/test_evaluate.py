@@ -143,6 +143,25 @@ def test_predictions_of_anybody(home):
     assert got["confusion_matrix"] == {"labels": ["x", "y", "z"], "counts": [[1, 1, 0], [0, 1, 0], [0, 0, 1]]}
 
 
+def test_the_deviance_is_the_one_that_the_model_made_small(home):
+    rng = random.Random(9)
+    with open(home / "counts.csv", "w") as out:
+        out.write("x,z,n\n" + "".join(f"{(x := rng.random()):.6f},{rng.random():.6f},{sum(rng.random() < .1 + .2 * x for _ in range(10))}\n" for _ in range(400)))
+    support.run_json("train", "counts.csv", "--target", "n", "--learner", "glm", "--params", write_params(home), "--features", "x,z", "--out", "m/glm", cwd=home)
+    own, poisson, normal = (support.run_json("evaluate", "m/glm", "counts.csv", "--replicates", "0", *power, cwd=home)["metrics"]
+                            for power in ([], ["--power", "1"], ["--power", "3"]))
+    assert own == poisson and own["deviance"] != normal["deviance"]
+    # every contribution of a row and the base sum to the logarithm of its answer
+    support.run_json("predict", "m/glm", "counts.csv", "--explain", "--out", "counts.jsonl", cwd=home)
+    for line in map(json.loads, (home / "counts.jsonl").read_text().splitlines()):
+        assert math.exp(line["explanation"]["margin"]) == pytest.approx(line["prediction"], rel=1e-12)
+
+
+def write_params(home):
+    (home / "params.yaml").write_text("train:\n  task: regression\n  glm: {family: poisson}\n")
+    return "params.yaml"
+
+
 def test_training_rows_are_marked(home):
     done = support.run_gyre("evaluate", "m/xgboost", TABLE, "--training-rows", cwd=home)
     assert "the numbers flatter" in done.stderr and "(training)" in done.stdout
