@@ -46,18 +46,15 @@ static double mean_of_present(double a, double b)
 static void pass_down(const struct gy_measure *w, const double *mass, double positives, double *out)
 {
     double tp = 0;
-    double fp = 0;
+    double said = 0;
     double before = 0;
     double area = 0;
     double best = 0;
     for (size_t i = w->n; i-- > 0;) {
-        if (w->truth[i]) {
-            tp += mass[i];
-        } else {
-            fp += mass[i];
-        }
-        if (!w->tie[i] && tp + fp > 0) { /* the last of its group on the way down */
-            double precision = tp / (tp + fp);
+        tp += mass[i] * w->truth[i]; /* truths come at random: a branch would cost more */
+        said += mass[i];
+        if (!w->tie[i] && said > 0) { /* the last of its group on the way down */
+            double precision = tp / said;
             area += (tp - before) * precision;
             before = tp;
             best = precision >= PRECISION_FLOOR ? tp : best;
