@@ -16,7 +16,7 @@ static const char *const g_families[] = {"poisson", "tweedie", NULL};
 
 /* The keys are those of params.yaml. Weights and rates are on a log scale. */
 static const struct gy_dimension g_boosted[] = {{"depth", 1, 12, false, true, NULL},
-                                                {"eta", 0.01, 0.3, true, false, NULL},
+                                                {"eta", 0.02, 0.3, true, false, NULL},
                                                 {"min_child_weight", 0.1, 64, true, false, NULL},
                                                 {"subsample", 0.5, 1, false, false, NULL},
                                                 {"colsample", 0.3, 1, false, false, NULL},
@@ -208,9 +208,10 @@ static double point_of(const struct gy_trial *t, const struct gy_dimension *d)
 
 /* ---- proposals ---- */
 
-#define GOOD 0.25  /* the better part */
-#define ANYWHERE 8 /* one proposal in so many is drawn anywhere */
-#define MIN_SEEN 4 /* of a learner, before its settings are modelled */
+#define GOOD 0.25     /* of the trials, for the choice of a learner */
+#define GOOD_OF_IT 10 /* one in so many of a learner's own, for its settings */
+#define ANYWHERE 8    /* one proposal in so many is drawn anywhere */
+#define MIN_SEEN 4    /* of a learner, before its settings are modelled */
 
 /* A learner by its share of the good trials, each seen once more than it was. */
 static enum gy_learner draw_learner(const enum gy_learner *learners, size_t n,
@@ -264,8 +265,7 @@ static void propose(const struct gy_space *s, const struct gy_trial **sorted, si
             u[d] = gy_rng_f64(r);
         }
     } else {
-        gy_tpe_propose(seen, of_it, (size_t)ceil(GOOD * (double)of_it), n_words, n_dimensions, r, u,
-                       &gain);
+        gy_tpe_propose(seen, of_it, 1 + of_it / GOOD_OF_IT, n_words, n_dimensions, r, u, &gain);
     }
     const struct gy_dimension *dimensions = gy_space_of(ret->learner);
     for (size_t d = 0; d < n_dimensions; d++) {

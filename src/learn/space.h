@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a search may try: for each learner its dimensions, and a portfolio to begin with. After it
  * settings are proposed by a tree-structured Parzen estimator (Bergstra, Bardenet, Bengio and Kegl,
- * NIPS 2011): the trials so far are parted into the best quarter and the others, each part gives a
+ * NIPS 2011): the trials so far are parted into the best tenth and the others, each part gives a
  * density over learners and settings, and of the candidates drawn from the first density the one is
  * taken where it is largest beside the second. Pure; thread safe. */
 #ifndef GY_LEARN_SPACE_H
