@@ -203,10 +203,26 @@ static gy_status fit_and_answer(struct gy_bench *b, const struct gy_train_params
     return status;
 }
 
-static gy_status run_whole(struct gy_bench *b, struct held *h, struct gy_trial *t,
-                           struct gy_err *err)
+/* Would the folds that are left take longer than there is time? Such a trial counts as not begun:
+ * half of a cross-validation says nothing. The very first one is measured in any case. */
+static bool too_slow(const struct gy_bench *b, const struct gy_trial *t, size_t done,
+                     int64_t start_ns, int64_t deadline_ns)
 {
+    int64_t now_ns = gy_mono_ns();
+    double a_fold = done > 0 ? (double)(now_ns - start_ns) / (double)done : 0;
+    return deadline_ns > 0 && t->number > 1 && done > 0 && done < b->d.n_folds &&
+           (double)now_ns + a_fold * (double)(b->d.n_folds - done) > (double)deadline_ns;
+}
+
+static gy_status run_whole(struct gy_bench *b, struct held *h, struct gy_trial *t,
+                           int64_t deadline_ns, struct gy_err *err)
+{
+    int64_t start_ns = gy_mono_ns();
     for (size_t f = 0; f < b->d.n_folds; f++) {
+        if (too_slow(b, t, f, start_ns, deadline_ns)) {
+            t->cut = true;
+            return GY_OK;
+        }
         struct gy_search_view *v = NULL;
         struct gy_model m;
         GY_AUTO_DONE(gy_buf_done) struct gy_buf file;
@@ -467,7 +483,7 @@ static gy_status piece(struct gy_bench *b, struct held **slot, struct gy_trial *
     }
     GY_TRY(t->learner == GY_LEARNER_MAJORITY  ? run_baseline(b, *slot, t, err)
            : t->learner == GY_LEARNER_XGBOOST ? boost(b, *slot, t, rung, deadline_ns, err)
-                                              : run_whole(b, *slot, t, err));
+                                              : run_whole(b, *slot, t, deadline_ns, err));
     if (!t->cut) {
         note_rung(t, rung);
     }
@@ -486,7 +502,7 @@ gy_status gy_bench_run(struct gy_bench *b, struct gy_trial *t, size_t rung, int6
     struct held **slot = slot_of(b, t->number);
     gy_status status = piece(b, slot, t, rung, deadline_ns, &why);
     t->seconds += (double)(gy_mono_ns() - start_ns) / 1e9;
-    if (status != GY_OK || rung == GY_SEARCH_RUNGS) {
+    if (status != GY_OK || rung == GY_SEARCH_RUNGS || !t->begun) {
         held_free(*slot);
         *slot = NULL;
     }

@@ -204,7 +204,7 @@ static gy_status order(struct gy_search_data *d, struct candidate *c, size_t n,
 {
     size_t at = 0, kept = 0, parts = d->n_folds;
     qsort(c, n, sizeof *c, by_row);
-    for (uint8_t part = 0; part <= parts; part++) {
+    for (size_t part = 0; part <= parts; part++) {
         size_t first = at;
         for (size_t i = 0; i < n; i++) {
             if (fold_of[c[i].row] == part) {
