@@ -139,8 +139,9 @@ gy_status gy_onnx_add_trees(struct gy_onnx_writer *w, const struct gy_trees *t, 
 {
     gy_status status = GY_OK;
     if (t->info.categorical) {
-        (void)gy_err_set(err, GY_E_UNSUPPORTED, "trees with splits by categories have no form in "
-                                                "the ONNX operators that are written");
+        (void)gy_err_set(err, GY_E_UNSUPPORTED,
+                         "trees with splits by categories have no form in "
+                         "the ONNX operators that are written");
         return gy_err_hint(err, "one-hot encode the texts before the trees");
     }
     x = gy_onnx_cast(w, x, GY_ONNX_FLOAT);

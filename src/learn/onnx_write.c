@@ -6,7 +6,14 @@
 enum { VARINT = 0, BYTES = 2, FIXED32 = 5 };
 enum { IR_VERSION = 8, OPSET = 17, OPSET_ML = 3 };
 /* onnx.AttributeProto.AttributeType */
-enum { ATTR_INT = 2, ATTR_STRING = 3, ATTR_FLOATS = 6, ATTR_INTS = 7, ATTR_STRINGS = 8 };
+enum {
+    ATTR_FLOAT = 1,
+    ATTR_INT = 2,
+    ATTR_STRING = 3,
+    ATTR_FLOATS = 6,
+    ATTR_INTS = 7,
+    ATTR_STRINGS = 8
+};
 
 #define MAX_NAMES ((size_t)64 << 20)
 
@@ -88,7 +95,7 @@ static void add_f64(struct gy_buf *b, double v)
 
 const char *gy_onnx_fresh(struct gy_onnx_writer *w, const char *hint)
 {
-    const char *name = gy_arena_printf(&w->arena, "%s_%zu", hint, ++w->n_names);
+    const char *name = gy_arena_printf(&w->arena, "/%s/%zu", hint, ++w->n_names);
     w->failed = w->failed || !name;
     return name ? name : "";
 }
@@ -213,7 +220,7 @@ void gy_onnx_in(struct gy_onnx_writer *w, const char *value)
     put_text(&w->node, 1, value);
 }
 
-/* AttributeProto: name = 1, i = 3, s = 4, floats = 7, ints = 8, strings = 9, type = 20. */
+/* AttributeProto: name = 1, f = 2, i = 3, s = 4, floats = 7, ints = 8, strings = 9, type = 20. */
 static void end_attr(struct gy_onnx_writer *w, const char *name, int type)
 {
     put_text(&w->part, 1, name);
@@ -225,6 +232,13 @@ void gy_onnx_attr_i(struct gy_onnx_writer *w, const char *name, int64_t v)
 {
     put_int(&w->part, 3, v);
     end_attr(w, name, ATTR_INT);
+}
+
+void gy_onnx_attr_f(struct gy_onnx_writer *w, const char *name, float v)
+{
+    varint(&w->part, 2U << 3 | FIXED32);
+    add_f32(&w->part, v);
+    end_attr(w, name, ATTR_FLOAT);
 }
 
 void gy_onnx_attr_s(struct gy_onnx_writer *w, const char *name, const char *v)

@@ -10,6 +10,8 @@
 #include "base/arena.h"
 #include "base/buf.h"
 
+/* The labels of the classes, as an importer finds them. */
+#define GY_ONNX_CLASSES_NAME "/classes"
 #define GY_ONNX_MAX_FILE ((size_t)512 << 20)
 
 /* onnx.TensorProto.DataType */
@@ -35,7 +37,7 @@ void gy_onnx_write_init(struct gy_onnx_writer *w);
 void gy_onnx_write_done(struct gy_onnx_writer *w);
 GY_DEFINE_AUTO_DONE(struct gy_onnx_writer, gy_onnx_write_done);
 
-/* A name that no other value has: "hint_7". Lives as long as w; never NULL. */
+/* A name that no other value has: "/hint/7". Lives as long as w; never NULL. */
 const char *gy_onnx_fresh(struct gy_onnx_writer *w, const char *hint);
 
 /* A value [rows, width] (width < 0: [rows]) that the graph takes or gives. */
@@ -59,6 +61,7 @@ const char *gy_onnx_strings(struct gy_onnx_writer *w, const char *name, const st
 void gy_onnx_begin(struct gy_onnx_writer *w, const char *op, bool ml);
 void gy_onnx_in(struct gy_onnx_writer *w, const char *value);
 void gy_onnx_attr_i(struct gy_onnx_writer *w, const char *name, int64_t v);
+void gy_onnx_attr_f(struct gy_onnx_writer *w, const char *name, float v);
 void gy_onnx_attr_s(struct gy_onnx_writer *w, const char *name, const char *v);
 void gy_onnx_attr_i64s(struct gy_onnx_writer *w, const char *name, const int64_t *v, size_t n);
 void gy_onnx_attr_f32s(struct gy_onnx_writer *w, const char *name, const float *v, size_t n);

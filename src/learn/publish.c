@@ -132,10 +132,12 @@ static gy_status create_run(struct job *j, struct gy_err *err)
     }
     gy_jw_key(&w, "tags");
     gy_jw_arr(&w);
-    add_pair(&w, "gyre.data_sha256", j->t->model.data_sha256);
-    add_pair(&w, "gyre.learner", gy_str_c(gy_learner_name(j->t->model.learner)));
-    add_pair(&w, "gyre.measured_on", gy_str_c(gy_measured_name(j->t->on)));
-    add_pair(&w, "mlflow.source.name", GY_STR("gyre train"));
+    if (j->t) {
+        add_pair(&w, "gyre.data_sha256", j->t->model.data_sha256);
+        add_pair(&w, "gyre.learner", gy_str_c(gy_learner_name(j->t->model.learner)));
+        add_pair(&w, "gyre.measured_on", gy_str_c(gy_measured_name(j->t->on)));
+    }
+    add_pair(&w, "mlflow.source.name", j->t ? GY_STR("gyre train") : GY_STR("gyre models import"));
     add_pair(&w, "mlflow.source.type", GY_STR("LOCAL"));
     if (j->o->code_revision.p) {
         add_pair(&w, "gyre.code_revision", j->o->code_revision);
@@ -696,20 +698,54 @@ static gy_status publish(struct job *j, struct gy_err *err)
     return j->key[0] ? end_killed_runs(j, err) : GY_OK;
 }
 
+/* A folder as it is: nothing is known of how it came about. */
+static gy_status publish_folder(struct job *j, struct gy_err *err)
+{
+    GY_TRY(find_experiment(j, err));
+    GY_TRY(create_run(j, err));
+    gy_status status = gy_package_digest(j->dir, j->ret->digest, err);
+    if (status == GY_OK) {
+        status = gy_dir_each(j->dir, upload, j, err);
+    }
+    if (status == GY_OK) {
+        status = register_model(j, err);
+    }
+    if (status != GY_OK) {
+        (void)end_run(j, "FAILED", NULL); /* the first failure is the one to tell */
+        return status;
+    }
+    GY_TRY(end_run(j, "FINISHED", err));
+    return prove(j, err);
+}
+
+static gy_status with_job(struct job *j, gy_status (*work)(struct job *, struct gy_err *),
+                          struct gy_err *err)
+{
+    memset(j->ret, 0, sizeof *j->ret);
+    gy_collect_init(&j->answer, MAX_ANSWER);
+    gy_buf_init(&j->body, MAX_ANSWER);
+    gy_arena_init(&j->arena, MAX_ANSWER);
+    gy_status status = work(j, err);
+    gy_collect_done(&j->answer);
+    gy_buf_done(&j->body);
+    gy_arena_done(&j->arena);
+    return status;
+}
+
+gy_status gy_publish_folder(struct gy_caller *c, const char *dir,
+                            const struct gy_publish_options *o, struct gy_published *ret,
+                            struct gy_err *err)
+{
+    struct job j = {.c = c, .dir = dir, .o = o, .ret = ret};
+    return with_job(&j, publish_folder, err);
+}
+
 gy_status gy_publish(struct gy_caller *c, const char *dir, const struct gy_trained *t,
                      const struct gy_train_params *p, const struct gy_publish_options *o,
                      struct gy_published *ret, struct gy_err *err)
 {
     struct job j = {.c = c, .dir = dir, .t = t, .p = p, .o = o, .ret = ret};
-    memset(ret, 0, sizeof *ret);
-    gy_collect_init(&j.answer, MAX_ANSWER);
-    gy_buf_init(&j.body, MAX_ANSWER);
-    gy_arena_init(&j.arena, MAX_ANSWER);
-    gy_status status = publish(&j, err);
-    gy_collect_done(&j.answer);
-    gy_buf_done(&j.body);
-    gy_arena_done(&j.arena);
-    return status;
+    return with_job(&j, publish, err);
 }
 
 /* Where the artifacts of the run are. */

@@ -52,6 +52,11 @@ GY_CHECKED gy_status gy_publish(struct gy_caller *c, const char *dir, const stru
 GY_CHECKED gy_status gy_publish_register(struct gy_caller *c, const char *dir,
                                          const struct gy_publish_options *o,
                                          struct gy_published *ret, struct gy_err *err);
+/* A package folder that somebody else made (learn/import.h), stored with a run of its own,
+ * registered as o->register_as and proven. Fails: as above. */
+GY_CHECKED gy_status gy_publish_folder(struct gy_caller *c, const char *dir,
+                                       const struct gy_publish_options *o, struct gy_published *ret,
+                                       struct gy_err *err);
 
 /* A registered version: "models:/sepsis@champion", "sepsis/3", ... */
 struct gy_package_ref {

@@ -184,3 +184,102 @@ def test_zipmap_is_refused_with_the_option_to_use(library, table, tmp_path):
     skl2onnx = pytest.importorskip("skl2onnx", reason="skl2onnx is not installed")
     x = table[NUMBERS][:100].to_numpy("float32")
     assert "'zipmap': False" in refused(skl2onnx.to_onnx(scikit("logistic").fit(x, table["two"][:100]), x[:1]), tmp_path)
+
+
+# ---- export ----
+
+STEPS = """
+train:
+  features: [x0, x1, x2, code]
+  steps:
+  - impute: {by: median, indicator: true, columns: [x0, x1]}
+  - impute: {by: mean, columns: [x2]}
+  - clip: {low: -2, high: 2, columns: [x1]}
+  - bins: {bins: 4, columns: [x1]}
+  - minmax: {columns: [x1]}
+  - log: {offset: 10, columns: [x2]}
+  - onehot: {columns: [code]}
+  - interactions: {columns: [x0, x1]}
+  - polynomial: {degree: 2, columns: [x0, x2]}
+  - zscore
+"""
+PLAIN = "train: {features: [x0, x1, x2], steps: [impute: median, zscore]}\n"
+CODES = "train: {features: [x0, code], steps: [ordinal: {columns: [code], unseen: 7}, impute: median]}\n"
+RAW = "train: {features: [x0, x1, x2], steps: []}\n"
+
+
+def export(cwd):
+    done = support.run_gyre("models", "export", "package", "-o", "m.onnx", cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    model = onnx.load(str(cwd / "m.onnx"))
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def train(table, target, learner, params, cwd, rows=1_500):
+    frame = table[["x0", "x1", "x2", "code", target]].copy()
+    frame.loc[::17, "x0"] = np.nan
+    frame.loc[::23, "x1"] = np.nan
+    frame[:rows].to_csv(cwd / "t.csv", index_label="id")
+    (cwd / "params.yaml").write_text(params)
+    done = support.run_gyre("train", "t.csv", "--target", target, "--learner", learner, "--params", "params.yaml", "--out", "package", "--json", cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return frame.drop(columns=target)
+
+
+@pytest.mark.parametrize("learner,target,params", [
+    ("logistic", "two", STEPS), ("logistic", "three", PLAIN), ("linear", "number", STEPS), ("glm", "positive", PLAIN), ("xgboost", "two", RAW),
+    ("xgboost", "three", CODES), ("xgboost", "number", STEPS), ("forest", "two", PLAIN), ("forest", "three", PLAIN), ("forest", "number", CODES),
+    ("mlp", "two", PLAIN), ("mlp", "three", STEPS), ("mlp", "number", PLAIN), ("majority", "three", RAW), ("majority", "number", PLAIN)])
+def test_exported_models_agree_with_onnxruntime(table, tmp_path, learner, target, params):
+    table = table.assign(positive=np.exp(table["number"] / 2), two=(table["two"] == "sick").astype(int), code=table.index % 7 * 10)
+    x = train(table, target, learner, params, tmp_path)
+    x.loc[::40, "code"] = 99  # training has not seen it
+    model = export(tmp_path)
+    names = [i.name for i in model.graph.input]
+    assert names == [n for n in ["x0", "x1", "x2", "code"] if n in params.split("features:")[1].split("]")[0]]
+    theirs = run_python(model, x[names])
+    ours = predict("package", x[names], tmp_path)
+    if target in ("number", "positive"):
+        assert np.allclose([line["prediction"] for line in ours], theirs[target].ravel(), rtol=1e-5, atol=1e-5)
+        return
+    p = theirs["probabilities"]
+    assert p.shape == (len(x), 2 if target == "two" else 3) and np.allclose(p.sum(axis=1), 1, atol=1e-5)
+    assert np.allclose([line["probability"] for line in ours], p[:, 1] if target == "two" else p.max(axis=1), atol=1e-5)
+    sure = np.abs(np.sort(p, axis=1)[:, -1] - np.sort(p, axis=1)[:, -2]) > 1e-4
+    assert [str(line["prediction"]) for line, s in zip(ours, sure) if s] == [str(v) for v, s in zip(theirs["label"], sure) if s]
+
+
+def test_texts_go_by_their_names(library, table, tmp_path):
+    """A text input is a tensor of strings; what no encoder knows, and what is missing, is answered as Gyre answers it, and imported again."""
+    frame = table[["x0", "ward", "two"]].copy()
+    frame.loc[::31, "ward"] = None
+    frame[:1_500].to_csv(tmp_path / "t.csv", index_label="id")
+    (tmp_path / "params.yaml").write_text("train: {features: [x0, ward], steps: [onehot: {columns: [ward]}, impute: median, zscore]}\n")
+    done = support.run_gyre("train", "t.csv", "--target", "two", "--learner", "logistic", "--params", "params.yaml", "--out", "package", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    model = export(tmp_path)
+    assert [(i.name, i.type.tensor_type.elem_type) for i in model.graph.input] == [("x0", onnx.TensorProto.DOUBLE), ("ward", onnx.TensorProto.STRING)]
+    x = frame[["x0", "ward"]]
+    x.loc[::40, "ward"] = "a new wing"
+    theirs = run_python(model, x.fillna({"ward": ""}))["probabilities"][:, 1]
+    assert np.allclose([line["probability"] for line in predict("package", x, tmp_path)], theirs, atol=1e-5)
+    assert support.run_json("models", "import", "texts", "m.onnx", cwd=tmp_path)["servable"]
+    assert np.allclose([line["probability"] for line in predict("texts/1", x, tmp_path)], theirs, atol=1e-5)
+
+
+def test_what_was_exported_is_imported_again(library, table, tmp_path):
+    x = train(table.assign(code=table.index % 7), "two", "logistic", STEPS, tmp_path)
+    export(tmp_path)
+    before = predict("package", x, tmp_path)
+    made = support.run_json("models", "import", "again", "m.onnx", "--target", "two", cwd=tmp_path)
+    assert made["servable"] and made["version"] == 1 and made["flavor"] == "onnx", made
+    after = predict("again/1", x, tmp_path)
+    assert [line["prediction"] for line in after] == [line["prediction"] for line in before]
+    assert np.allclose([line["probability"] for line in after], [line["probability"] for line in before], atol=1e-6)
+
+
+def test_what_has_no_form_in_onnx_says_so(table, tmp_path):
+    train(table.assign(code=0), "number", "formula", "train: {features: [x0, x1], steps: [impute: median], formula: {formula: 'x0 - x1'}}\n", tmp_path)
+    done = support.run_gyre("models", "export", "package", "-o", "m.onnx", cwd=tmp_path)
+    assert done.returncode == 20 and "formula" in done.stderr and not (tmp_path / "m.onnx").exists(), done

@@ -205,6 +205,12 @@ static void forest_free(void *self)
 }
 GY_DEFINE_AUTO(struct forest *, forest_free);
 
+const struct gy_trees *gy_forest_part(const void *self, size_t k)
+{
+    const struct forest *r = self;
+    return r->parts[k];
+}
+
 /* Scratch: the answers of one class, then that of the walker. */
 static size_t forest_scratch(const void *self, size_t n_rows)
 {

@@ -14,6 +14,9 @@ extern const struct gy_learner_ops gy_learner_xgboost;
 extern const struct gy_learner_ops gy_learner_mlp;
 extern const struct gy_learner_ops gy_learner_cnn;
 extern const struct gy_learner_ops gy_learner_forest;
+/* The trees of class k of a loaded forest (0: its only ones). */
+struct gy_trees;
+const struct gy_trees *gy_forest_part(const void *self, size_t k);
 extern const struct gy_learner_ops gy_learner_lightgbm; /* foreign.c: loaded, never fitted */
 extern const struct gy_learner_ops gy_learner_onnx;
 

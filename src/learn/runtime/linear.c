@@ -37,6 +37,12 @@ gy_status gy_linear_new(const struct gy_linear_spec *spec, void **ret, struct gy
     return GY_OK;
 }
 
+const struct gy_linear_spec *gy_linear_get_spec(const void *self)
+{
+    const struct linear *l = self;
+    return &l->spec;
+}
+
 static size_t no_scratch(const void *self, size_t n_rows)
 {
     (void)self;

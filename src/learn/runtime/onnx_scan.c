@@ -499,7 +499,7 @@ static gy_status labels_of_lookups(struct scan *s)
 {
     for (struct gy_onnx_node *n = s->graph->nodes; n; n = n->next) {
         bool lookup = gy_str_eqc(n->op, "ArrayFeatureExtractor") ||
-                      (gy_str_eqc(n->op, "Gather") && gy_str_eqc(n->input, "classes"));
+                      (gy_str_eqc(n->op, "Gather") && gy_str_ends(n->input, GY_STR("classes")));
         const struct weight *w = lookup ? find_weight(s, n->input) : NULL;
         if (w) {
             struct labels l = {0};

@@ -43,6 +43,8 @@ struct gy_linear_spec {
 GY_CHECKED gy_status gy_linear_new(const struct gy_linear_spec *spec, void **ret,
                                    struct gy_err *err);
 extern const struct gy_runtime_ops gy_linear_ops;
+/* What a runtime of gy_linear_ops was made of; lives as long as it. */
+const struct gy_linear_spec *gy_linear_get_spec(const void *self);
 
 /* The same answer for every row: the majority baseline. Fails: NOMEM. */
 GY_CHECKED gy_status gy_constant_new(const double *values, size_t n_outputs, void **ret,
