@@ -47,6 +47,9 @@ static struct gy_tree_node leaf_node(uint32_t at, float value)
 static gy_status place_set(struct gy_trees *t, const struct raw_tree *raw, size_t k, uint32_t *ret,
                            struct gy_err *err)
 {
+    if (!raw->begin || k >= raw->n_parts) {
+        return gy_trees_corrupt(err, "a split has no set of categories");
+    }
     size_t begin = raw->begin[k] < 0 ? SIZE_MAX : (size_t)raw->begin[k];
     size_t size = raw->size[k] < 0 ? 0 : (size_t)raw->size[k];
     int32_t most = 0;
