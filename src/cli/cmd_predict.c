@@ -38,7 +38,7 @@ static gy_status answer(struct gy_cli *cli, const struct predict_opts *o,
                         const struct gy_predictor *p, const struct gy_cli_predicted *done,
                         struct gy_err *err)
 {
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf out = {0};
     struct gy_jw w;
     if (!cli->json) {
         gy_cli_note(cli, "%zu rows, %zu predicted\n", done->rows, done->predicted);
