@@ -24,10 +24,10 @@
 enum gy_expr_type { GY_EXPR_NULL, GY_EXPR_NUM, GY_EXPR_STR, GY_EXPR_BOOL };
 
 struct gy_expr_value {
-    enum gy_expr_type type;
     double num;
     struct gy_str str; /* a view into the inputs or the expression; from lower/upper: until this
                           thread evaluates again */
+    enum gy_expr_type type;
     bool b;
 };
 

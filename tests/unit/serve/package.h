@@ -32,7 +32,7 @@
 #define MODEL_NEVER BINARY("-1000")
 #define MODEL_ALWAYS BINARY("1000")
 #define MODEL_SUM \
-    HEAD("regression") ",\"learner\":{\"name\":\"logistic\",\"params\":{},\"values\":[1,1,1,0]}}"
+    HEAD("regression") ",\"learner\":{\"name\":\"linear\",\"params\":{},\"values\":[1,1,1,0]}}"
 #define MODEL_NAMES                                                           \
     HEAD("multiclass")                                                        \
     ",\"learner\":{\"name\":\"majority\",\"params\":{},\"values\":[0.25,0.5," \

@@ -286,9 +286,9 @@ static void test_shadow(void **state)
 static void test_shadow_of_a_regression(void **state)
 {
     (void)state;
-    struct gy_endpoint *stable = make(1, HEAD("regression") ",\"learner\":{\"name\":\"logistic\","
+    struct gy_endpoint *stable = make(1, HEAD("regression") ",\"learner\":{\"name\":\"linear\","
                                                             "\"params\":{},\"values\":[0,1,0,0]}}");
-    struct gy_endpoint *shadow = make(2, HEAD("regression") ",\"learner\":{\"name\":\"logistic\","
+    struct gy_endpoint *shadow = make(2, HEAD("regression") ",\"learner\":{\"name\":\"linear\","
                                                             "\"params\":{},\"values\":[1e308,1,0,"
                                                             "0]}}");
     GY_AUTO_DONE(gy_infer_work_done) struct gy_infer_work w = {.id = {1}};
@@ -300,7 +300,7 @@ static void test_shadow_of_a_regression(void **state)
     assert_int_equal(w.shadow_failed, 1);
     assert_int_equal(w.shadow_differs, 0);
     gy_endpoint_unref(shadow);
-    shadow = make(3, HEAD("regression") ",\"learner\":{\"name\":\"logistic\",\"params\":{},"
+    shadow = make(3, HEAD("regression") ",\"learner\":{\"name\":\"linear\",\"params\":{},"
                                         "\"values\":[0,1,0.1,0]}}");
     set_row(&w, stable, "60,15,1,60,15,2");
     assert_status(GY_OK, gy_infer_run(stable, &w, &err), err);
