@@ -255,7 +255,7 @@ def test_variants_must_agree(server):
     model = json.loads(serving.package()["model.json"])
     serving.deploy(server, "models:/sepsis/1", project={})
     wrong = [
-        ("their task", {"task": "regression", "classes": []}),
+        ("their task", {"task": "regression", "classes": [], "learner": model["learner"] | {"name": "linear"}}),
         ("their classes", {"classes": ["no", "yes"]}),
         ("their inputs", {"inputs": [model["inputs"][1], model["inputs"][0], model["inputs"][2]]}),
         ("their inputs", {"inputs": model["inputs"][:2], "features": model["features"][:2],
@@ -413,7 +413,7 @@ def test_undeploy_with_a_canary(server):
 
 def test_no_number_counts_as_an_error(server):
     huge = v2([[1e308, 1e308, 1]])
-    learner = json.loads(serving.package()["model.json"])["learner"]
+    learner = json.loads(serving.package()["model.json"])["learner"] | {"name": "linear"}
     regression = {"task": "regression", "classes": []}
     for values in ([0.1, 0, 0, 0], [1, 1, 1, 0]):
         serving.register(server, name="sum", files=other_package(**regression, learner=learner | {"values": values}))
@@ -499,7 +499,7 @@ def test_the_server_decides_by_labels(server, bad):
 
 
 def test_the_server_takes_back_what_fails(server):
-    learner = json.loads(serving.package()["model.json"])["learner"]
+    learner = json.loads(serving.package()["model.json"])["learner"] | {"name": "linear"}
     for values in ([0.1, 0, 0, 0], [1e308, 0, 0, 0]):
         serving.register(server, name="sum", files=other_package(task="regression", classes=[], learner=learner | {"values": values}))
     serving.deploy(server, "models:/sum/1", project={})

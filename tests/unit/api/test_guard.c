@@ -23,7 +23,7 @@
               "\"values\":[" hr "," intercept "]},\"classes\":[\"0\",\"1\"],\"threshold\":0.5}"
 #define SUM(hr)                                                                                  \
     "{\"format\":\"gyre.model/1\",\"task\":\"regression\",\"target\":\"y\",\"inputs\":[" COLUMN( \
-        "HR") "],\"features\":[" STEP "],\"learner\":{\"name\":\"logistic\",\"params\":{},"      \
+        "HR") "],\"features\":[" STEP "],\"learner\":{\"name\":\"linear\",\"params\":{},"        \
               "\"values\":[" hr ",0]}}"
 
 struct stage {
