@@ -437,7 +437,8 @@ gy_status gy_search_view_of(struct gy_search_data *d, size_t fold, const struct 
 {
     const struct gy_learner_ops *ops = gy_learner_get(p->learner);
     struct gy_search_fold *f = &d->folds[fold];
-    struct gy_search_view *v = &f->views[(ops->complete ? 1 : 0) + (ops->scaled ? 2 : 0)];
+    bool scaled = p->scale.p ? !gy_str_eqc(p->scale, "none") : ops->scaled;
+    struct gy_search_view *v = &f->views[(ops->complete ? 1 : 0) + (scaled ? 2 : 0)];
     if (!v->ready) {
         gy_status status = make_view(d, f, p, v, err);
         if (status != GY_OK) {

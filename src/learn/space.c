@@ -12,6 +12,7 @@
 /* ---- dimensions ---- */
 
 static const char *const g_layers[] = {"[32]", "[64]", "[128]", "[64, 32]", "[128, 64]", NULL};
+static const char *const g_scales[] = {"zscore", NULL}; /* a penalty means little without */
 static const char *const g_families[] = {"poisson", "tweedie", NULL};
 
 /* The keys are those of params.yaml. Weights and rates are on a log scale. */
@@ -23,9 +24,13 @@ static const struct gy_dimension g_boosted[] = {{"depth", 1, 12, false, true, NU
                                                 {"lambda", 0.001, 30, true, false, NULL},
                                                 {"alpha", 0.0001, 10, true, false, NULL},
                                                 {0}};
-static const struct gy_dimension g_linear[] = {{"l2", 0.0001, 10000, true, false, NULL}, {0}};
-static const struct gy_dimension g_glm[] = {
-    {"family", 0, 0, false, false, g_families}, {"l2", 0.0001, 10000, true, false, NULL}, {0}};
+static const struct gy_dimension g_logistic[] = {{"l2", 0.0001, 10000, true, false, NULL}, {0}};
+static const struct gy_dimension g_linear[] = {
+    {"scale", 0, 0, false, false, g_scales}, {"l2", 0.0001, 10000, true, false, NULL}, {0}};
+static const struct gy_dimension g_glm[] = {{"scale", 0, 0, false, false, g_scales},
+                                            {"family", 0, 0, false, false, g_families},
+                                            {"l2", 0.0001, 10000, true, false, NULL},
+                                            {0}};
 static const struct gy_dimension g_forest[] = {
     {"trees", 50, 400, true, true, NULL},           {"depth", 4, 24, false, true, NULL},
     {"min_child_weight", 1, 32, true, false, NULL}, {"subsample", 0.4, 1, false, false, NULL},
@@ -39,9 +44,9 @@ static const struct gy_dimension g_mlp[] = {{"layers", 0, 0, false, false, g_lay
 const struct gy_dimension *gy_space_of(enum gy_learner learner)
 {
     static const struct gy_dimension *const of[GY_LEARNERS] = {
-        [GY_LEARNER_LOGISTIC] = g_linear, [GY_LEARNER_XGBOOST] = g_boosted,
-        [GY_LEARNER_LINEAR] = g_linear,   [GY_LEARNER_GLM] = g_glm,
-        [GY_LEARNER_FOREST] = g_forest,   [GY_LEARNER_MLP] = g_mlp,
+        [GY_LEARNER_LOGISTIC] = g_logistic, [GY_LEARNER_XGBOOST] = g_boosted,
+        [GY_LEARNER_LINEAR] = g_linear,     [GY_LEARNER_GLM] = g_glm,
+        [GY_LEARNER_FOREST] = g_forest,     [GY_LEARNER_MLP] = g_mlp,
     };
     return of[learner];
 }
@@ -84,7 +89,7 @@ static const struct {
     const char *settings; /* "key value;key value" */
 } g_portfolio[] = {
     {GY_LEARNER_LOGISTIC, "l2 1"},
-    {GY_LEARNER_LINEAR, "l2 1"},
+    {GY_LEARNER_LINEAR, "scale zscore;l2 1"},
     {GY_LEARNER_XGBOOST, "depth 4;eta 0.1;subsample 0.8"},
     {GY_LEARNER_XGBOOST, "depth 6;eta 0.1;subsample 0.8;colsample 0.8"},
     {GY_LEARNER_XGBOOST, "depth 2;eta 0.2"},
@@ -92,11 +97,11 @@ static const struct {
     {GY_LEARNER_XGBOOST, "depth 8;eta 0.1;min_child_weight 5;subsample 0.8;colsample 0.7"},
     {GY_LEARNER_XGBOOST, "depth 3;eta 0.1;min_child_weight 5;subsample 0.8;colsample 0.8"},
     {GY_LEARNER_MLP, "layers [64]"},
-    {GY_LEARNER_GLM, "family poisson;l2 1"},
+    {GY_LEARNER_GLM, "family poisson;scale zscore;l2 1"},
     {GY_LEARNER_XGBOOST, "depth 6;eta 0.05;min_child_weight 10;subsample 0.7;colsample 0.7;"
                          "lambda 3"},
     {GY_LEARNER_LOGISTIC, "l2 100"},
-    {GY_LEARNER_LINEAR, "l2 100"},
+    {GY_LEARNER_LINEAR, "scale zscore;l2 100"},
     {GY_LEARNER_XGBOOST, "depth 5;eta 0.05;min_child_weight 1;subsample 0.9;colsample 0.6;"
                          "lambda 1"},
     {GY_LEARNER_XGBOOST, "depth 1;eta 0.3"},
@@ -356,13 +361,12 @@ gy_status gy_trial_params(const struct gy_trial *t, const struct gy_train_params
         return status;
     }
     ret->learner_fixed = true;
-    if (!ret->has_steps && !ret->impute.p && !ret->scale.p) {
-        ret->steps = base->steps;
-        ret->n_steps = base->n_steps;
-        ret->has_steps = base->has_steps;
-        ret->impute = base->impute;
-        ret->scale = base->scale;
-    }
+    /* Whoever listed steps, or said how to scale, has said it for every trial. */
+    ret->steps = base->steps;
+    ret->n_steps = base->n_steps;
+    ret->has_steps = base->has_steps;
+    ret->impute = base->impute.p ? base->impute : ret->impute;
+    ret->scale = base->has_steps || base->scale.p ? base->scale : ret->scale;
     ret->has_task = base->has_task;
     ret->task = base->task;
     ret->target = base->target;
