@@ -41,21 +41,25 @@ struct gy_train_params {
     enum gy_learner learner;
     bool learner_fixed; /* the command line said it: `train.learner` of a file does not count */
     bool has_task;      /* else told from the labels */
+    bool has_steps;     /* `steps` were listed */
+    bool has_image;     /* images are inputs */
     enum gy_task task;
+    uint16_t image_width, image_height;
+    uint8_t image_channels;
+    bool on_training; /* measure on the rows trained on */
+    bool balanced;    /* classes weigh the same, however many rows each has */
+    bool has_smote;
+    int n_threads; /* 1 */
     struct gy_str target;
     struct gy_str *features; /* NULL: every numeric column that is neither target nor id */
     size_t n_features;
     struct gy_str *categorical; /* columns of whole numbers that name things */
     size_t n_categorical;
-    bool has_image;             /* images are inputs: */
     struct gy_str image_column; /* the one that names their files; absent: as the schema says */
-    uint16_t image_width, image_height;
-    uint8_t image_channels;
     /* Feature steps: `steps` as they are listed; else what `impute` and `scale` say, else what the
      * learner usually gets (median and z-score when it needs complete rows, nothing otherwise). */
     struct gy_step_plan *steps;
     size_t n_steps;
-    bool has_steps;
     struct gy_str impute;          /* "median", "zero", a number, ...; absent: not said */
     struct gy_str scale;           /* "zscore", "none"; absent: not said */
     double threshold;              /* BINARY; 0.5 */
@@ -63,16 +67,12 @@ struct gy_train_params {
     uint64_t seed;                 /* 0 */
     double holdout;                /* 1/3 */
     struct gy_holdout split;       /* by, column and folds; seed and share are the two above */
-    bool on_training;              /* measure on the rows trained on */
     struct gy_row_filter *filters; /* of the rows trained on */
     size_t n_filters;
     struct gy_str weight; /* a column: how much each row counts in training; absent: all the same */
-    bool balanced;        /* classes weigh the same, however many rows each has */
     struct gy_class_weight *class_weights;
     size_t n_class_weights;
-    bool has_smote;
     struct gy_smote smote;
-    int n_threads;     /* 1 */
     size_t replicates; /* GY_METRICS_REPLICATES */
     struct gy_str *slices;
     size_t n_slices;

@@ -105,12 +105,13 @@ static size_t rows_to_score(const struct gy_endpoint *e, const struct gy_infer_w
 static void check_ranges(const struct gy_endpoint *e, struct gy_infer_work *w, size_t first,
                          size_t n)
 {
+    const struct gy_decoder *d = e->decoder;
     for (size_t i = first; i < first + n; i++) {
         const double *row = w->q.values + i * e->shape.n_fields;
         for (size_t k = 0; k < e->info->n_inputs; k++) {
             /* A missing value (NaN) is in no range and outside of none. */
             if (row[k] < e->info->inputs[k].min || row[k] > e->info->inputs[k].max ||
-                (e->decoder && gy_decoder_unseen(e->decoder, k, row[k]))) {
+                (d && gy_decoder_unseen(d, k, row[k]))) {
                 if (w->out_of_range++ == 0) {
                     w->range_row = i;
                     w->range_input = k;

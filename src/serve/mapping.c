@@ -146,6 +146,17 @@ static gy_status compute(const struct gy_mapped *f, const struct gy_infer_field 
     return GY_OK;
 }
 
+/* The text that training has not seen is said of the model's input, not of the body's field. */
+static void name_unseen(const struct gy_mapping *m, const struct gy_infer_shape *shape,
+                        struct gy_infer_request *q)
+{
+    size_t i = 0;
+    while (i < shape->n_fields && (m->fields[i].expr || m->fields[i].from != q->unseen_field)) {
+        i++;
+    }
+    q->unseen_field = i;
+}
+
 gy_status gy_mapping_apply(const struct gy_mapping *m, const struct gy_infer_shape *shape,
                            struct gy_infer_request *q, struct gy_err *err)
 {
@@ -164,6 +175,7 @@ gy_status gy_mapping_apply(const struct gy_mapping *m, const struct gy_infer_sha
                 compute(&m->fields[i], &shape->fields[i], slots, m->body.n_fields, &row[i], err));
         }
     }
+    name_unseen(m, shape, q);
     GY_TRY(gy_infer_rows(q, shape, 1, err));
     memcpy(q->values, row, shape->n_fields * sizeof *row);
     return GY_OK;
