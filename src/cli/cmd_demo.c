@@ -2,10 +2,10 @@
 /* gyre demo NAME */
 #include "cli/demo.h"
 
-static const struct gy_demo_ops *const demos[] = {&gy_demo_sepsis, &gy_demo_fuel,
-                                                  &gy_demo_bikes,  &gy_demo_iris,
-                                                  &gy_demo_fraud,  &gy_demo_insurance};
-#define DEMO_NAMES "sepsis, fuel, bikes, iris, fraud, insurance"
+static const struct gy_demo_ops *const demos[] = {
+    &gy_demo_sepsis, &gy_demo_fuel,      &gy_demo_bikes, &gy_demo_iris,
+    &gy_demo_fraud,  &gy_demo_insurance, &gy_demo_rings};
+#define DEMO_NAMES "sepsis, fuel, bikes, iris, fraud, insurance, rings"
 
 static gy_status find_demo(const char *name, const struct gy_demo_ops **ret, struct gy_err *err)
 {
@@ -51,7 +51,8 @@ static gy_status run_demo(struct gy_cli *cli, void *opts, struct gy_err *err)
 
 static const struct gy_opt demo_opts[] = {
     {"data", 0, GY_OPT_STR, offsetof(struct gy_demo_opts, data), "FILE", NULL,
-     "data of yours of the same columns: sepsis, fuel, iris a CSV file; bikes a folder of months"},
+     "data of yours of the same columns: sepsis, fuel, iris a CSV file; bikes a folder of months, "
+     "rings one of records and pictures"},
     {"dir", 0, GY_OPT_STR, offsetof(struct gy_demo_opts, dir), "DIR", NULL,
      "where it plays [./gyre-demo-NAME]"},
     {"exit", 0, GY_OPT_FLAG, offsetof(struct gy_demo_opts, exit), NULL, NULL,
@@ -65,11 +66,17 @@ static const struct gy_verb verbs[] = {
      .max_args = 1,
      .summary = "play a whole project on real commands, step by step (" DEMO_NAMES ")",
      .details =
-         "  sepsis  alerts from vital signs: once around the loop, retraining included\n"
-         "  fuel    consumption of cars by least squares: cleaning, an honest R2, units at the "
+         "  sepsis     alerts from vital signs: once around the loop, retraining included\n"
+         "  fuel       consumption of cars by least squares: cleaning, an honest R2, units at the "
          "edge\n"
-         "  bikes   hourly demand: 16 forests tracked, the best served, a month of drift watched\n"
-         "  iris    three species: the shortest whole project\n"
+         "  bikes      hourly demand: 16 forests tracked, the best served, a month of drift "
+         "watched\n"
+         "  iris       three species: the shortest whole project\n"
+         "  fraud      one payment in 580 is a fraud: average precision, not accuracy\n"
+         "  insurance  a tariff: a formula as champion, a model that knows past accidents against "
+         "it\n"
+         "  rings      pictures of molecules: a convolutional network beside saying the same each "
+         "time\n"
          "Each step prints the command that repeats it, one number and its time. A missed "
          "expectation ends the demo with\nan error.",
      .examples = "  gyre demo sepsis\n  gyre demo fuel --exit --json\n  gyre demo sepsis --data "

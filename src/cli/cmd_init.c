@@ -22,10 +22,11 @@ static const struct {
     {"iris", gy_template_iris, &gy_template_iris_count},
     {"fraud", gy_template_fraud, &gy_template_fraud_count},
     {"insurance", gy_template_insurance, &gy_template_insurance_count},
+    {"rings", gy_template_rings, &gy_template_rings_count},
     {"blank", gy_template_blank, &gy_template_blank_count},
 };
 
-#define TEMPLATE_NAMES "sepsis, fuel, bikes, iris, fraud, insurance, blank"
+#define TEMPLATE_NAMES "sepsis, fuel, bikes, iris, fraud, insurance, rings, blank"
 enum { N_TEMPLATES = sizeof templates / sizeof templates[0] };
 
 static gy_status find_template(const char *name, size_t *ret, struct gy_err *err)

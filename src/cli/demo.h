@@ -49,7 +49,7 @@ struct gy_demo_ops {
     gy_status (*play)(struct gy_demo *d, struct gy_err *err);
 };
 extern const struct gy_demo_ops gy_demo_sepsis, gy_demo_fuel, gy_demo_bikes, gy_demo_iris,
-    gy_demo_fraud, gy_demo_insurance;
+    gy_demo_fraud, gy_demo_insurance, gy_demo_rings;
 
 /* Make an empty dir (refused when it holds anything that is not a demo's own: it must be absent,
  * empty or marked) and enter it. Fails: CONFLICT with a hint. */

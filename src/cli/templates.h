@@ -15,6 +15,8 @@ extern const struct gy_embedded gy_template_fraud[];
 extern const size_t gy_template_fraud_count;
 extern const struct gy_embedded gy_template_insurance[];
 extern const size_t gy_template_insurance_count;
+extern const struct gy_embedded gy_template_rings[];
+extern const size_t gy_template_rings_count;
 extern const struct gy_embedded gy_template_iris[];
 extern const size_t gy_template_iris_count;
 extern const struct gy_embedded gy_template_blank[];

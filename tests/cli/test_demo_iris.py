@@ -45,8 +45,8 @@ def test_made_flowers_have_the_published_means(tmp_path):
 
 
 def test_a_new_template_is_a_whole_project(tmp_path):
-    for name in ("iris", "fuel", "bikes", "fraud", "insurance"):
+    for name in ("iris", "fuel", "bikes", "fraud", "insurance", "rings"):
         answer = support.run_json("init", "--template", name, tmp_path / name, cwd=tmp_path)
         assert {"gyre.yaml", "dvc.yaml", "params.yaml", "schema.yaml", "README.md"} <= set(answer["files"])
     done = support.run_gyre("init", "--template", "roses", tmp_path / "roses", cwd=tmp_path)
-    assert done.returncode == 2 and "sepsis, fuel, bikes, iris, fraud, insurance, blank" in done.stderr
+    assert done.returncode == 2 and "sepsis, fuel, bikes, iris, fraud, insurance, rings, blank" in done.stderr
