@@ -255,11 +255,12 @@ static bool is_asked_for(const struct choice *k, const struct gy_table_column *c
 
 /* Every numeric column but the target and the id, and the texts asked for; one without any value
  * says nothing. */
+/* What a protected column says of people is no input unless a person named it. */
 static gy_status all_inputs(const struct choice *k)
 {
     for (size_t i = 0; i < k->t->n_columns; i++) {
         const struct gy_table_column *c = &k->t->columns[i];
-        bool own = c == k->t->id || gy_str_eq(c->name, k->m->target);
+        bool own = c == k->t->id || c->is_protected || gy_str_eq(c->name, k->m->target);
         if (!own && is_asked_for(k, c) && has_values(k->t, c)) {
             GY_TRY(add_input(k, c));
         }

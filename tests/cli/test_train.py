@@ -355,3 +355,15 @@ def test_row_filters_of_the_training_rows(patients, tmp_path):
     assert names == ["where ward == 'icu'", "within_sd 2: HR", "within_sd 2: Temp"]
     assert answer["rows"]["read"] + answer["rows"]["held_out"] == 1500
     assert answer["rows"]["train"] == answer["filters"][-1]["rows"] < answer["rows"]["read"]
+
+
+def test_a_protected_column_is_an_input_only_when_named(patients, tmp_path):
+    schema = (tmp_path / "schema.yaml").read_text()
+    (tmp_path / "schema.yaml").write_text(schema.replace("{name: Resp, type: int,", "{name: Resp, type: int, role: protected,"))
+    plain = support.run_json("train", patients, "--target", "isSepsis", "--out", "plain", cwd=tmp_path)
+    assert plain["metrics"]["accuracy"]
+    names = [i["name"] for i in json.loads((tmp_path / "plain" / "model.json").read_text())["inputs"]]
+    assert names == ["HR", "Temp"]
+    support.run_json("train", patients, "--target", "isSepsis", "--features", "HR,Resp", "--out", "named", cwd=tmp_path)
+    names = [i["name"] for i in json.loads((tmp_path / "named" / "model.json").read_text())["inputs"]]
+    assert names == ["HR", "Resp"]
