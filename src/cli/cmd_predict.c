@@ -47,6 +47,14 @@ static gy_status answer(struct gy_cli *cli, const struct predict_opts *o,
                         done->rows - done->predicted, done->first_refused,
                         GY_STR_A(done->refused_by));
         }
+        if (done->unseen > 0) {
+            gy_cli_note(
+                cli,
+                "%zu with a text that training has not seen, the first is row %zu: %" GY_STR_F
+                " is '%" GY_STR_F "'\n",
+                done->unseen, done->first_unseen, GY_STR_A(done->unseen_in),
+                GY_STR_A(done->unseen_text));
+        }
         return GY_OK;
     }
     gy_buf_init(&out, GY_MIB);
@@ -55,6 +63,7 @@ static gy_status answer(struct gy_cli *cli, const struct predict_opts *o,
     gy_jw_kv_i64(&w, "rows", (int64_t)done->rows);
     gy_jw_kv_i64(&w, "predicted", (int64_t)done->predicted);
     gy_jw_kv_i64(&w, "refused", (int64_t)(done->rows - done->predicted));
+    gy_jw_kv_i64(&w, "unseen", (int64_t)done->unseen);
     gy_jw_kv_i64(&w, "positive", (int64_t)done->positive);
     gy_jw_kv_str(&w, "digest", gy_predictor_info(p)->digest);
     gy_jw_kv_strc(&w, "out", o->out);

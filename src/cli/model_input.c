@@ -209,6 +209,29 @@ static const struct gy_predictor_input *lacking(const struct answers *a, size_t 
     return NULL;
 }
 
+/* Count the row when one of its texts is not among those of the training rows. */
+static gy_status note_unseen(const struct answers *a, size_t row, struct gy_err *err)
+{
+    for (size_t i = 0; i < a->info->n_inputs; i++) {
+        const struct gy_predictor_input *in = &a->info->inputs[i];
+        const struct gy_table_column *c = gy_table_column(a->t, in->name);
+        double cell = 0;
+        if (in->kind != GY_INPUT_TEXT || !c || c->numeric) {
+            continue;
+        }
+        GY_TRY(gy_cell_of_text(in, c->text[row], &cell, err));
+        if (cell == GY_CELL_UNSEEN) {
+            if (a->ret->unseen++ == 0) {
+                a->ret->first_unseen = row;
+                a->ret->unseen_in = in->name;
+                a->ret->unseen_text = c->text[row];
+            }
+            return GY_OK;
+        }
+    }
+    return GY_OK;
+}
+
 /* The predicted class (index) or SIZE_MAX for a regression; *ret_p: its probability or the value.
  */
 static size_t decide(const struct answers *a, size_t row, double *ret_p)
@@ -371,6 +394,9 @@ gy_status gy_cli_predict(const struct gy_predictor *p, const struct gy_table *t,
         size_t best = decide(&a, i, &probability);
         const struct gy_predictor_input *refused = lacking(&a, i);
         ret->predicted += !refused;
+        if (!refused) {
+            GY_TRY(note_unseen(&a, i, err));
+        }
         if (refused && !ret->refused_by.p) {
             ret->first_refused = i;
             ret->refused_by = refused->name;

@@ -45,6 +45,9 @@ struct gy_cli_predicted {
     size_t rows, predicted, positive; /* positive: BINARY, class 1 */
     size_t first_refused;             /* the first row that is not predicted ... */
     struct gy_str refused_by;         /* ... and the input it lacks, a view into the model */
+    size_t unseen,
+        first_unseen; /* answered rows with a text that training has not seen, the first */
+    struct gy_str unseen_in, unseen_text; /* its input, and the text: views into model and table */
 };
 /* Answer every row of the table into out: the row's columns, then prediction and probability. A row
  * that lacks a required input is refused: its prediction stays empty. why (of all rows; MAY be

@@ -71,10 +71,28 @@ static gy_status find_classes(const struct gy_table_column *c, size_t n_rows, st
     return GY_OK;
 }
 
+/* No label at all, or one class. */
+static gy_status nothing_to_learn(const struct gy_model *m, struct gy_err *err)
+{
+    if (m->n_classes == 0) {
+        (void)gy_err_set(err, GY_E_INVALID, "the target '%" GY_STR_F "' has no value in any row",
+                         GY_STR_A(m->target));
+        return gy_err_hint(err, "a model is learnt from rows whose answer is known");
+    }
+    (void)gy_err_set(err, GY_E_INVALID,
+                     "the target '%" GY_STR_F "' is '%" GY_STR_F
+                     "' in every row: there is nothing to tell apart",
+                     GY_STR_A(m->target), GY_STR_A(m->classes[0]));
+    return gy_err_hint(err, "add rows of another class, or name another --target");
+}
+
 static gy_status choose_task(const struct gy_table_column *c, const struct gy_train_params *p,
                              bool many, struct gy_model *m, struct gy_err *err)
 {
     bool quantity = c->numeric && (many || !c->integer || m->n_classes > MAX_AUTO_CLASSES);
+    if (m->n_classes == 0) {
+        return nothing_to_learn(m, err);
+    }
     m->task = p->has_task         ? p->task
               : m->n_classes == 2 ? GY_TASK_BINARY
               : quantity          ? GY_TASK_REGRESSION
@@ -85,7 +103,10 @@ static gy_status choose_task(const struct gy_table_column *c, const struct gy_tr
                    ? GY_OK
                    : gy_err_set(err, GY_E_INVALID, "the target holds text: not a regression");
     }
-    if (many || m->n_classes < 2 || (m->task == GY_TASK_BINARY && m->n_classes != 2)) {
+    if (m->n_classes == 1) {
+        return nothing_to_learn(m, err);
+    }
+    if (many || (m->task == GY_TASK_BINARY && m->n_classes != 2)) {
         return gy_err_set(
             err, GY_E_INVALID,
             "the target '%" GY_STR_F "' has %s%zu different labels, which is no %s task",

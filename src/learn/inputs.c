@@ -243,8 +243,28 @@ static gy_status warn_leaks(const struct gy_table *t, struct gy_trained *ret, st
     return GY_OK;
 }
 
+/* A quantity that never changes: any learner gets it right, and none has learnt anything. */
+static gy_status warn_target(const struct gy_table *t, struct gy_trained *ret, struct gy_err *err)
+{
+    const struct gy_table_column *c = gy_table_column(t, ret->model.target);
+    double least = INFINITY, most = -INFINITY;
+    if (ret->model.task != GY_TASK_REGRESSION || !c || !c->numeric) {
+        return GY_OK;
+    }
+    for (size_t i = 0; i < t->n_rows; i++) {
+        least = c->num[i] < least ? c->num[i] : least;
+        most = c->num[i] > most ? c->num[i] : most;
+    }
+    return least == most ? warn(ret, err,
+                                "the target '%" GY_STR_F "' is %.6g in every row: there is nothing "
+                                "to learn",
+                                GY_STR_A(ret->model.target), least)
+                         : GY_OK;
+}
+
 gy_status gy_train_warn(const struct gy_table *t, struct gy_trained *ret, struct gy_err *err)
 {
+    GY_TRY(warn_target(t, ret, err));
     GY_TRY(warn_leaks(t, ret, err));
     for (size_t i = 0; i < ret->model.n_inputs; i++) {
         GY_TRY(warn_input(&ret->model.inputs[i], ret, err));

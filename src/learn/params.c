@@ -283,7 +283,7 @@ gy_status gy_train_params_read(struct gy_train_params *p, const struct gy_yaml *
     struct reader r = {.p = p, .y = y, .err = err};
     const struct gy_yaml_node *root = gy_yaml_root(y);
     int64_t seed = (int64_t)p->seed;
-    if (root->kind == GY_YAML_NULL) {
+    if (!root || root->kind == GY_YAML_NULL) { /* an empty file says nothing */
         return GY_OK;
     }
     if (root->kind != GY_YAML_MAP) {

@@ -73,8 +73,12 @@ static gy_status not_enough(const struct gy_train_job *j, struct gy_err *err)
         return gy_err_hint(err, "split: {by: kfold} measures on every row, honestly; evaluate: "
                                 "training measures on the rows trained on, marked as such");
     }
-    return gy_err_set(err, GY_E_INVALID, "%zu rows to train on and %zu held out: not enough",
-                      j->n_train, j->n_test);
+    (void)gy_err_set(err, GY_E_INVALID, "%zu rows to train on and %zu held out: not enough",
+                     j->n_train, j->n_test);
+    return gy_err_hint(err,
+                       "add rows with a value of '%" GY_STR_F
+                       "', or change holdout, split or the filters of rows in params.yaml",
+                       GY_STR_A(j->p->target));
 }
 
 static gy_status divide(struct gy_train_job *j, struct gy_err *err)
