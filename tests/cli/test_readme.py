@@ -68,16 +68,34 @@ def test_from_a_csv_to_a_traced_prediction(document, tmp_path, new_server):
         assert "<svg" in (project / "sepsis.html").read_text()
 
 
-def test_data_from_a_file_to_a_pushed_version(tmp_path):
-    """The block about data, word for word, in an empty folder."""
+def block_of(heading, tmp_path):
+    """The lines of README's block under a heading, an empty folder, and an environment in which `gyre` is found."""
     bin_dir, work = tmp_path / "bin", tmp_path / "work"
     bin_dir.mkdir()
     work.mkdir()
     (bin_dir / "gyre").symlink_to(support.BIN)
     env = support.clean_env({"PATH": f"{bin_dir}:{os.environ['PATH']}"})
-    section = re.search(r"^## Data:.*\n\n((?:^    .*\n)+)", (support.ROOT / "README.md").read_text(), re.M)
+    section = re.search(rf"^## {heading}:.*\n\n((?:^    .*\n)+)", (support.ROOT / "README.md").read_text(), re.M)
     lines = [re.sub(r"\s{2,}#.*", "", line).strip() for line in section.group(1).splitlines()]
-    assert len(lines) > 10 and all(line.startswith("gyre ") for line in lines)
+    assert all(line.startswith("gyre ") for line in lines)
+    return lines, work, env
+
+
+def test_learning_from_a_table_to_onnx(tmp_path):
+    """The block about learning, word for word, in an empty folder."""
+    lines, work, env = block_of("Learning", tmp_path)
+    assert len(lines) > 6
+    for line in lines:
+        done = follow(line, work, env)
+        assert done.returncode == 0, line + "\n" + done.stdout + done.stderr
+    assert list((work / "plots").glob("*.svg")) and (work / "model.onnx").stat().st_size > 200
+    assert "prediction" in (work / "why.csv").read_text().splitlines()[0]
+
+
+def test_data_from_a_file_to_a_pushed_version(tmp_path):
+    """The block about data, word for word, in an empty folder."""
+    lines, work, env = block_of("Data", tmp_path)
+    assert len(lines) > 10
     left_out = 0
     for line in lines:
         done = follow(line, work, env)
