@@ -219,6 +219,13 @@ static gy_status temporary_out(struct gy_cli *cli, char out[GY_MAX_PATH], struct
 /* What the row filters left, and what kind of rows the numbers are of. */
 static void say_rows(const struct gy_cli *cli, const struct gy_trained *t)
 {
+    if (t->threshold.n_rows > 0) {
+        gy_cli_say(cli,
+                   "  class %.*s from a probability of %.4f on: precision %.3f, recall %.3f on %zu "
+                   "rows of training not seen\n",
+                   (int)t->model.classes[1].n, t->model.classes[1].p, t->threshold.value,
+                   t->threshold.precision, t->threshold.recall, t->threshold.n_rows);
+    }
     for (size_t i = 0; i < t->n_filtered; i++) {
         size_t before = i ? t->filtered[i - 1].rows : t->rows_read;
         if (t->filtered[i].rows != before) {
@@ -287,6 +294,15 @@ static gy_status answer_train(struct gy_cli *cli, const struct train_opts *o,
     gy_jw_kv_i64(&w, "read", (int64_t)t->rows_read);
     gy_jw_obj_end(&w);
     gy_jw_kv_strc(&w, "measured_on", gy_measured_name(t->on));
+    if (t->threshold.n_rows > 0) {
+        gy_jw_key(&w, "threshold");
+        gy_jw_obj(&w);
+        gy_jw_kv_f64(&w, "value", t->threshold.value);
+        gy_jw_kv_f64(&w, "precision", t->threshold.precision);
+        gy_jw_kv_f64(&w, "recall", t->threshold.recall);
+        gy_jw_kv_i64(&w, "chosen_on", (int64_t)t->threshold.n_rows);
+        gy_jw_obj_end(&w);
+    }
     gy_jw_key(&w, "filters");
     gy_jw_arr(&w);
     for (size_t i = 0; i < t->n_filtered; i++) {

@@ -267,7 +267,6 @@ static gy_status train_section(struct reader *r, const struct gy_yaml_node *n)
     GY_TRY(list(r, n, "categorical", &p->categorical, &p->n_categorical));
     GY_TRY(image_section(r, gy_yaml_get(n, "image")));
     GY_TRY(list(r, n, "slices", &p->slices, &p->n_slices));
-    GY_TRY(number(r, n, "threshold", 0, 1, &p->threshold));
     GY_TRY(whole(r, n, "threads", 1, GY_TRAIN_MAX_THREADS, &threads));
     GY_TRY(whole(r, n, "replicates", 0, GY_METRICS_MAX_REPLICATES, &replicates));
     p->n_threads = (int)threads;

@@ -108,6 +108,60 @@ static gy_status read_smote(struct reader *r, const struct gy_yaml_node *v)
     return GY_OK;
 }
 
+static gy_status part_of_one(struct reader *r, const struct gy_yaml_node *v, double *ret)
+{
+    if (!is_number(v)) {
+        return gy_yaml_err(r->y, v, r->err, "the floor of a threshold is a number");
+    }
+    *ret = v->f;
+    return GY_OK;
+}
+
+static gy_status read_cost(struct reader *r, const struct gy_yaml_node *v)
+{
+    static const char *const keys[] = {"fp", "fn", NULL};
+    const struct gy_yaml_node *fp = gy_yaml_get(v, "fp");
+    const struct gy_yaml_node *fn = gy_yaml_get(v, "fn");
+    if (v->kind != GY_YAML_MAP || !fp || !fn || !is_number(fp) || !is_number(fn)) {
+        return gy_yaml_err(r->y, v, r->err, "cost is {fp: 1, fn: 20}: what each error costs");
+    }
+    GY_TRY(gy_yaml_only(r->y, v, keys, r->err));
+    r->p->threshold_rule.cost_fp = fp->f;
+    r->p->threshold_rule.cost_fn = fn->f;
+    return GY_OK;
+}
+
+/* threshold: 0.3 | f1 | {precision: .9} | {recall: .9} | {cost: {fp: 1, fn: 20}} */
+static gy_status read_threshold(struct reader *r, const struct gy_yaml_node *v)
+{
+    static const char *const keys[] = {"precision", "recall", "cost", NULL};
+    struct gy_threshold_rule *rule = &r->p->threshold_rule;
+    struct gy_err why = GY_ERR_INIT;
+    if (is_number(v) && v->f >= 0 && v->f <= 1) {
+        r->p->threshold = v->f;
+        return GY_OK;
+    }
+    rule->kind = GY_THRESHOLD_F1;
+    if (gy_str_eqc(v->text, "f1")) {
+        return GY_OK;
+    }
+    if (v->kind != GY_YAML_MAP || v->n_items != 1) {
+        return gy_yaml_err(r->y, v, r->err,
+                           "threshold must be a number from 0 to 1, f1, {precision: 0.9}, {recall: "
+                           "0.9} or {cost: {fp: 1, fn: 20}}");
+    }
+    GY_TRY(gy_yaml_only(r->y, v, keys, r->err));
+    if (gy_yaml_get(v, "cost")) {
+        rule->kind = GY_THRESHOLD_COST;
+        GY_TRY(read_cost(r, &v->items[0]));
+    } else {
+        rule->kind = gy_yaml_get(v, "precision") ? GY_THRESHOLD_PRECISION : GY_THRESHOLD_RECALL;
+        GY_TRY(part_of_one(r, &v->items[0], &rule->value));
+    }
+    return gy_threshold_check(rule, &why) == GY_OK ? GY_OK
+                                                   : gy_yaml_err(r->y, v, r->err, "%s", why.msg);
+}
+
 static gy_status read_evaluate(struct reader *r, const struct gy_yaml_node *v)
 {
     r->p->on_training = gy_str_eqc(v->text, "training");
@@ -130,6 +184,7 @@ gy_status gy_train_params_rows(struct gy_train_params *p, const struct gy_yaml *
     } parts[] = {{"split", read_split},
                  {"class_weight", read_class_weight},
                  {"smote", read_smote},
+                 {"threshold", read_threshold},
                  {"evaluate", read_evaluate}};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         const struct gy_yaml_node *v = gy_yaml_get(train, parts[i].key);

@@ -272,6 +272,11 @@ static gy_status add_params(struct job *j, struct gy_jw *w, struct gy_err *err)
     add_pair(w, "target", m->target);
     add_pair(w, "features", gy_buf_str(&text));
     GY_TRY(add_steps(m, w, &text, err));
+    if (j->t->threshold.n_rows > 0) {
+        char chosen[32];
+        add_pair(w, "threshold_rule", gy_str_c(gy_threshold_kind_name(j->p->threshold_rule.kind)));
+        add_pair(w, "threshold", gy_str_n(chosen, gy_fmt_f64_trim(m->threshold, chosen)));
+    }
     gy_buf_reset(&text);
     gy_buf_addf(&text, "%llu", (unsigned long long)m->seed);
     add_pair(w, "seed", gy_buf_str(&text));

@@ -373,6 +373,7 @@ gy_status gy_trial_params(const struct gy_trial *t, const struct gy_train_params
     ret->features = base->features;
     ret->n_features = base->n_features;
     ret->threshold = base->threshold;
+    ret->threshold_rule = base->threshold_rule;
     ret->seed = base->seed;
     ret->holdout = base->holdout;
     ret->n_threads = base->n_threads;

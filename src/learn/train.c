@@ -197,6 +197,7 @@ static gy_status train(struct gy_train_job *j, struct gy_err *err)
     GY_TRY(gy_train_columns(j->t, j->p, m, j->y, err));
     GY_TRY(divide(j, err));
     GY_TRY(gy_dir_make(j->dir, err));
+    GY_TRY(gy_train_threshold(j, err));
     GY_TRY(gy_train_fit(j, m, j->dir, err));
     GY_TRY(gy_train_warn(j->t, j->ret, err));
     GY_TRY(gy_write_example(m, j->t, j->train, j->n_train, j->dir, err));

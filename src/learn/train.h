@@ -15,6 +15,7 @@
 #include "learn/row_filter.h"
 #include "learn/smote.h"
 #include "learn/table.h"
+#include "learn/threshold.h"
 
 #define GY_TRAIN_MAX_THREADS 256
 #define GY_TRAIN_MAX_HISTORY 1000000 /* measures of rounds that are kept */
@@ -60,9 +61,12 @@ struct gy_train_params {
      * learner usually gets (median and z-score when it needs complete rows, nothing otherwise). */
     struct gy_step_plan *steps;
     size_t n_steps;
-    struct gy_str impute;          /* "median", "zero", a number, ...; absent: not said */
-    struct gy_str scale;           /* "zscore", "none"; absent: not said */
-    double threshold;              /* BINARY; 0.5 */
+    struct gy_str impute; /* "median", "zero", a number, ...; absent: not said */
+    struct gy_str scale;  /* "zscore", "none"; absent: not said */
+    double threshold;     /* BINARY; 0.5 */
+    /* BINARY: how the threshold is chosen, on rows of training that a model has not seen; FIXED: it
+     * is the one above. */
+    struct gy_threshold_rule threshold_rule;
     struct gy_settings settings;   /* of the learner */
     uint64_t seed;                 /* 0 */
     double holdout;                /* 1/3 */
@@ -114,7 +118,8 @@ struct gy_trained {
     enum gy_measured_on on;
     struct gy_eval eval;     /* on the held-out rows, or as `on` says */
     struct gy_eval baseline; /* the majority baseline there; n_groups 0 for the majority learner */
-    size_t rows_read;        /* of the training side, before the filters */
+    struct gy_threshold threshold; /* by a rule: what it did where it was chosen; n_rows 0: fixed */
+    size_t rows_read;              /* of the training side, before the filters */
     const struct gy_row_filtered *filtered; /* what each row filter left; in the model's arena */
     size_t n_filtered;
     struct gy_measure *history; /* what the learner told round by round, in order */

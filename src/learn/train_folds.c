@@ -59,7 +59,7 @@ static gy_status fit_fold(struct gy_train_job *of, int fold, uint32_t *train, co
     j.train = train;
     j.n_train = 0;
     for (size_t i = 0; i < j.t->n_rows; i++) {
-        if (j.fold[i] != fold && !isnan(j.y[i])) {
+        if (j.fold[i] != fold && !j.held_out[i] && !isnan(j.y[i])) {
             j.train[j.n_train++] = (uint32_t)i;
         }
     }

@@ -37,6 +37,9 @@ GY_CHECKED gy_status gy_train_weights(const struct gy_train_job *j, const struct
 /* Apply the row filters to j->train. */
 GY_CHECKED gy_status gy_train_filter(struct gy_train_job *j, struct gy_row_filtered **ret,
                                      size_t *ret_n, struct gy_err *err);
+/* By params' rule, on rows of training that are predicted by models that have not seen them; sets
+ * the model's threshold. Fails: INVALID (another task, k-fold: no rows are left to choose on). */
+GY_CHECKED gy_status gy_train_threshold(struct gy_train_job *j, struct gy_err *err);
 /* What the model of each fold, which did not see them, says to the rows of j->test, in their order;
  * *ret is gy_free'd. */
 GY_CHECKED gy_status gy_train_folds(struct gy_train_job *j, double **ret, struct gy_err *err);

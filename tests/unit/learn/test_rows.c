@@ -164,6 +164,37 @@ static void weights_move_the_answers(void **state)
     assert_int_equal(smote.model.rows_train, none.model.rows_train);
 }
 
+/* On rows of training that no model had seen: the held-out rows are left alone. */
+static void a_rule_chooses_the_threshold(void **state)
+{
+    (void)state;
+    GY_AUTO_DONE(gy_trained_done) struct gy_trained none;
+    GY_AUTO_DONE(gy_trained_done) struct gy_trained recall;
+    GY_AUTO_DONE(gy_trained_done) struct gy_trained precision;
+    GY_AUTO_DONE(gy_trained_done) struct gy_trained cost;
+    trained("train: {features: [HR, Resp, Temp]}", "t0", &none);
+    trained("train: {features: [HR, Resp, Temp], threshold: {recall: 0.95}}", "t1", &recall);
+    trained("train: {features: [HR, Resp, Temp], threshold: {precision: 0.9}}", "t2", &precision);
+    trained("train: {features: [HR, Resp, Temp], threshold: {cost: {fp: 1, fn: 20}}}", "t3", &cost);
+    assert_true(none.threshold.n_rows == 0 && none.model.threshold == 0.5);
+    assert_int_equal(recall.threshold.n_rows, recall.model.rows_train);
+    assert_true(recall.threshold.recall >= 0.95 && recall.model.threshold < 0.5);
+    assert_true(metric(&recall.eval, "recall") > metric(&none.eval, "recall"));
+    assert_true(precision.threshold.precision >= 0.9);
+    assert_true(precision.model.threshold > recall.model.threshold);
+    assert_true(metric(&precision.eval, "precision") > metric(&recall.eval, "precision"));
+    assert_true(cost.model.threshold < 0.5);
+    assert_true(metric(&recall.eval, "auc") == metric(&none.eval, "auc")); /* the same model */
+    char dir[GY_MAX_PATH];
+    GY_AUTO(gy_table_free) struct gy_table *t = patients(300, 5);
+    GY_AUTO_DONE(gy_train_params_done) struct gy_train_params p;
+    struct gy_trained done;
+    read_params(&p, GY_LEARNER_LOGISTIC,
+                "train: {features: [HR, Resp, Temp], threshold: f1, split: {by: kfold}}");
+    assert_int_equal(gy_train(t, &p, in_dir(dir, "t4"), &done, &g_err), GY_E_INVALID);
+    assert_non_null(strstr(g_err.msg, "k-fold"));
+}
+
 static void bad_rows_are_refused(void **state)
 {
     (void)state;
@@ -184,6 +215,10 @@ static void bad_rows_are_refused(void **state)
         {"train: {smote: {k: 0}}", "k must"},
         {"train: {smote: 3}", "smote is"},
         {"train: {evaluate: all}", "held_out"},
+        {"train: {threshold: 2}", "threshold must"},
+        {"train: {threshold: {precision: 7}}", "not in (0, 1]"},
+        {"train: {threshold: {cost: 3}}", "cost is"},
+        {"train: {threshold: {f2: 1}}", "f2"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         GY_AUTO(gy_yaml_free) struct gy_yaml *y = NULL;
@@ -352,6 +387,7 @@ int main(void)
         cmocka_unit_test(k_fold_measures_every_row_once),
         cmocka_unit_test(training_rows_flatter_only_when_asked),
         cmocka_unit_test(weights_move_the_answers),
+        cmocka_unit_test(a_rule_chooses_the_threshold),
         cmocka_unit_test(bad_rows_are_refused),
         cmocka_unit_test(filters_leave_what_they_say),
         cmocka_unit_test(auto_mpg_as_the_reference_filters_it),
