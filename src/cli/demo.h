@@ -94,6 +94,8 @@ GY_CHECKED gy_status gy_demo_copy(struct gy_demo *d, const char *from, const cha
 bool gy_demo_fetched(const struct gy_demo *d, const char *name, char ret_path[GY_MAX_PATH]);
 /* A row of the table for people: what, in which numbers. */
 void gy_demo_row(const struct gy_demo *d, const char *what, const char *fmt, ...) GY_PRINTF(3, 4);
+/* "key": {"value":..,"low":..,"high":..} */
+void gy_demo_interval(struct gy_jw *w, const char *key, double value, double low, double high);
 /* "steps" of the --json answer. */
 void gy_demo_write_steps(const struct gy_demo *d, struct gy_jw *w);
 /* {"steps":[...],"table":{...}} */

@@ -117,16 +117,6 @@ static gy_status step_ask(struct fraud *s, struct gy_err *err)
                         s->stolen);
 }
 
-static void write_three(struct gy_jw *w, const char *key, const struct three *t)
-{
-    gy_jw_key(w, key);
-    gy_jw_obj(w);
-    gy_jw_kv_f64(w, "value", t->value);
-    gy_jw_kv_f64(w, "low", t->low);
-    gy_jw_kv_f64(w, "high", t->high);
-    gy_jw_obj_end(w);
-}
-
 static void write_table(const struct fraud *s)
 {
     struct gy_jw *w = &s->d->table;
@@ -137,9 +127,10 @@ static void write_table(const struct fraud *s)
     for (int m = 0; m < N_MODELS; m++) {
         gy_jw_key(w, g_names[m]);
         gy_jw_obj(w);
-        write_three(w, "average_precision", &s->ap[m]);
-        write_three(w, "recall_at_precision_90", &s->recall90[m]);
-        write_three(w, "recall", &s->recall[m]);
+        gy_demo_interval(w, "average_precision", s->ap[m].value, s->ap[m].low, s->ap[m].high);
+        gy_demo_interval(w, "recall_at_precision_90", s->recall90[m].value, s->recall90[m].low,
+                         s->recall90[m].high);
+        gy_demo_interval(w, "recall", s->recall[m].value, s->recall[m].low, s->recall[m].high);
         gy_jw_obj_end(w);
     }
     gy_jw_kv_strc(w, "champion", g_names[s->best]);

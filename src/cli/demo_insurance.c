@@ -141,16 +141,6 @@ static gy_status step_challenger(struct insurance *s, struct gy_err *err)
                         s->model_says);
 }
 
-static void write_three(struct gy_jw *w, const char *key, double value, double low, double high)
-{
-    gy_jw_key(w, key);
-    gy_jw_obj(w);
-    gy_jw_kv_f64(w, "value", value);
-    gy_jw_kv_f64(w, "low", low);
-    gy_jw_kv_f64(w, "high", high);
-    gy_jw_obj_end(w);
-}
-
 static void write_table(const struct insurance *s)
 {
     static const char *const names[] = {NULL, "formula", "without_accidents", "with_accidents"};
@@ -161,12 +151,13 @@ static void write_table(const struct insurance *s)
     for (int v = FORMULA; v <= CHALLENGER; v++) {
         gy_jw_key(w, names[v]);
         gy_jw_obj(w);
-        write_three(w, "gini", s->gini[v].value, s->gini[v].low, s->gini[v].high);
-        write_three(w, "deviance", s->deviance[v].value, s->deviance[v].low, s->deviance[v].high);
+        gy_demo_interval(w, "gini", s->gini[v].value, s->gini[v].low, s->gini[v].high);
+        gy_demo_interval(w, "deviance", s->deviance[v].value, s->deviance[v].low,
+                         s->deviance[v].high);
         gy_jw_obj_end(w);
     }
-    write_three(w, "gini_gain", s->gain.value, s->gain.low, s->gain.high);
-    write_three(w, "deviance_change", s->saved.value, s->saved.low, s->saved.high);
+    gy_demo_interval(w, "gini_gain", s->gain.value, s->gain.low, s->gain.high);
+    gy_demo_interval(w, "deviance_change", s->saved.value, s->saved.low, s->saved.high);
     gy_jw_kv_f64(w, "formula_says", s->formula_says);
     gy_jw_kv_f64(w, "challenger_says", s->model_says);
     gy_jw_kv_strc(w, "data", s->origin);

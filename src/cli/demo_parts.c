@@ -164,3 +164,13 @@ gy_status gy_demo_print(struct gy_demo *d, struct gy_err *err)
     gy_jw_obj_end(&w);
     return gy_cli_print_json(d->cli, &out, err);
 }
+
+void gy_demo_interval(struct gy_jw *w, const char *key, double value, double low, double high)
+{
+    gy_jw_key(w, key);
+    gy_jw_obj(w);
+    gy_jw_kv_f64(w, "value", value);
+    gy_jw_kv_f64(w, "low", low);
+    gy_jw_kv_f64(w, "high", high);
+    gy_jw_obj_end(w);
+}

@@ -253,16 +253,6 @@ static gy_status step_ask(struct rings *s, struct gy_err *err)
 
 /* ---- the table ---- */
 
-static void write_three(struct gy_jw *w, const char *key, double value, double low, double high)
-{
-    gy_jw_key(w, key);
-    gy_jw_obj(w);
-    gy_jw_kv_f64(w, "value", value);
-    gy_jw_kv_f64(w, "low", low);
-    gy_jw_kv_f64(w, "high", high);
-    gy_jw_obj_end(w);
-}
-
 static void write_table(const struct rings *s)
 {
     struct gy_jw *w = &s->d->table;
@@ -271,9 +261,9 @@ static void write_table(const struct rings *s)
     gy_jw_kv_i64(w, "dead", s->dead);
     gy_jw_kv_i64(w, "molecules", s->molecules);
     gy_jw_kv_i64(w, "held_out", s->held_out);
-    write_three(w, "accuracy", s->accuracy.value, s->accuracy.low, s->accuracy.high);
+    gy_demo_interval(w, "accuracy", s->accuracy.value, s->accuracy.low, s->accuracy.high);
     gy_jw_kv_f64(w, "majority", s->majority);
-    write_three(w, "gain", s->gain.value, s->gain.low, s->gain.high);
+    gy_demo_interval(w, "gain", s->gain.value, s->gain.low, s->gain.high);
     gy_jw_kv_f64(w, "f1_macro", s->f1_macro);
     gy_jw_kv_i64(w, "version", s->version);
     gy_jw_kv_bool(w, "blessed", s->blessed);

@@ -3,11 +3,11 @@
 
 #include <math.h>
 
-#include "base/expr.h"
 #include "base/mem.h"
 #include "learn/cells.h"
 #include "learn/evaluate_internal.h"
 #include "learn/holdout.h"
+#include "learn/table_expr.h"
 
 #define MAX_ARENA (64 * GY_MIB)
 
@@ -185,29 +185,6 @@ static gy_status read_truth(const struct gy_model *m, const struct gy_table *t,
 
 /* ---- slices ---- */
 
-static bool resolve_column(void *ctx, struct gy_str name, size_t *ret_slot,
-                           enum gy_expr_type *ret_type)
-{
-    const struct gy_table *t = ctx;
-    const struct gy_table_column *c = gy_table_column(t, name);
-    if (!c) {
-        return false;
-    }
-    *ret_slot = (size_t)(c - t->columns);
-    *ret_type = c->numeric ? GY_EXPR_NUM : GY_EXPR_STR;
-    return true;
-}
-
-static struct gy_expr_value cell(const struct gy_table_column *c, size_t row)
-{
-    if (c->numeric) {
-        return isnan(c->num[row]) ? (struct gy_expr_value){.type = GY_EXPR_NULL}
-                                  : (struct gy_expr_value){.type = GY_EXPR_NUM, .num = c->num[row]};
-    }
-    return c->text[row].p ? (struct gy_expr_value){.type = GY_EXPR_STR, .str = c->text[row]}
-                          : (struct gy_expr_value){.type = GY_EXPR_NULL};
-}
-
 static gy_status measure(const struct gy_scoring *s, const struct gy_scored *scored,
                          struct gy_eval_group *g, struct gy_err *err)
 {
@@ -222,31 +199,25 @@ static gy_status measure(const struct gy_scoring *s, const struct gy_scored *sco
 static gy_status measure_slice(const struct gy_scoring *s, struct gy_str text,
                                struct gy_eval_group *g, struct gy_err *err)
 {
-    GY_AUTO(gy_expr_free) struct gy_expr *e = NULL;
-    size_t slots[GY_EXPR_MAX_NAMES];
+    GY_AUTO(gy_table_expr_free) struct gy_table_expr *e = NULL;
     struct gy_scored part = s->all;
-    gy_status status = gy_expr_compile(text, resolve_column, (void *)(uintptr_t)s->t, &e, err);
+    gy_status status = gy_table_expr_new(s->t, text, &e, err);
     if (status != GY_OK) {
         (void)gy_err_wrap(err, "slice '%" GY_STR_F "'", GY_STR_A(text));
         return status;
     }
-    struct gy_expr_value *values = gy_arena_calloc(&s->ret->arena, s->t->n_columns, sizeof *values);
     g->slice = gy_arena_str(&s->ret->arena, text);
-    if (!values || !g->slice.p) {
+    if (!g->slice.p) {
         return gy_err_set(err, GY_E_NOMEM, "a slice");
     }
-    size_t n_slots = gy_expr_slots(e, slots, GY_EXPR_MAX_NAMES);
     part.n_rows = 0;
     part.truth = s->truth;
     part.out = s->out;
     part.weight = s->all.weight ? s->weight : NULL;
     for (size_t i = 0; i < s->all.n_rows; i++) {
-        struct gy_expr_value hit;
-        for (size_t k = 0; k < n_slots; k++) {
-            values[slots[k]] = cell(&s->t->columns[slots[k]], s->rows[i]);
-        }
-        GY_TRY(gy_expr_eval(e, values, s->t->n_columns, &hit, err));
-        if (hit.type == GY_EXPR_BOOL && hit.b) {
+        bool hit = false;
+        GY_TRY(gy_table_expr_test(e, s->rows[i], &hit, err));
+        if (hit) {
             s->truth[part.n_rows] = s->all.truth[i];
             s->weight[part.n_rows] = s->all.weight ? s->all.weight[i] : 1;
             memcpy(s->out + part.n_rows * s->n_outputs, s->all.out + i * s->n_outputs,

@@ -31,29 +31,6 @@ static gy_status no_memory(struct gy_err *err)
 
 /* ---- plans from params.yaml ---- */
 
-static gy_status read_columns(const struct gy_yaml *y, const struct gy_yaml_node *list,
-                              struct gy_arena *a, struct gy_step_plan *p, struct gy_err *err)
-{
-    size_t n = list->kind == GY_YAML_SEQ ? list->n_items : 1;
-    struct gy_str *names = gy_arena_calloc(a, n + 1, sizeof *names);
-    if (!names) {
-        return no_memory(err);
-    }
-    for (size_t i = 0; i < n; i++) {
-        const struct gy_yaml_node *v = list->kind == GY_YAML_SEQ ? &list->items[i] : list;
-        if (!v->text.p || v->text.n == 0) {
-            return gy_yaml_err(y, v, err, "columns must be a list of names");
-        }
-        names[i] = gy_arena_str(a, v->text);
-        if (!names[i].p) {
-            return no_memory(err);
-        }
-    }
-    p->columns = names;
-    p->n_columns = n;
-    return n ? GY_OK : gy_yaml_err(y, list, err, "columns must be a list of names");
-}
-
 static gy_status read_plan(const struct gy_yaml *y, const struct gy_yaml_node *item,
                            struct gy_arena *a, struct gy_step_plan *p, struct gy_err *err)
 {
@@ -81,12 +58,12 @@ static gy_status read_plan(const struct gy_yaml *y, const struct gy_yaml_node *i
     if (v->kind == GY_YAML_MAP || v->kind == GY_YAML_NULL) {
         const struct gy_yaml_node *columns = gy_yaml_get(v, "columns");
         GY_TRY(gy_settings_read(&p->settings, y, v, also, a, err));
-        return columns ? read_columns(y, columns, a, p, err) : GY_OK;
+        return columns ? gy_settings_names(y, columns, a, &p->columns, &p->n_columns, err) : GY_OK;
     }
     /* zscore: [HR, Temp] */
     if (!p->ops->settings ||
         (v->kind == GY_YAML_SEQ && p->ops->settings[0].kind != GY_SETTING_LIST)) {
-        return read_columns(y, v, a, p, err);
+        return gy_settings_names(y, v, a, &p->columns, &p->n_columns, err);
     }
     return gy_settings_read_one(&p->settings, 0, y, v, a, err);
 }

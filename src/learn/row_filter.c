@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/yaml.h"
+#include "learn/settings.h"
 #include "learn/table.h"
 #include "learn/table_expr.h"
 
@@ -13,29 +14,6 @@
 static gy_status no_memory(struct gy_err *err)
 {
     return gy_err_set(err, GY_E_NOMEM, "row filters");
-}
-
-static gy_status read_names(const struct gy_yaml *y, const struct gy_yaml_node *list,
-                            struct gy_arena *a, struct gy_row_filter *f, struct gy_err *err)
-{
-    size_t n = list->kind == GY_YAML_SEQ ? list->n_items : 1;
-    struct gy_str *names = gy_arena_calloc(a, n + 1, sizeof *names);
-    if (!names) {
-        return no_memory(err);
-    }
-    for (size_t i = 0; i < n; i++) {
-        const struct gy_yaml_node *v = list->kind == GY_YAML_SEQ ? &list->items[i] : list;
-        if (!v->text.p || v->text.n == 0) {
-            return gy_yaml_err(y, v, err, "columns must be a list of names");
-        }
-        names[i] = gy_arena_str(a, v->text);
-        if (!names[i].p) {
-            return no_memory(err);
-        }
-    }
-    f->columns = names;
-    f->n_columns = n;
-    return GY_OK;
 }
 
 static gy_status read_within(const struct gy_yaml *y, const struct gy_yaml_node *item,
@@ -59,7 +37,7 @@ static gy_status read_within(const struct gy_yaml *y, const struct gy_yaml_node 
         }
         f->sequential = sequential->b;
     }
-    return read_names(y, columns, a, f, err);
+    return gy_settings_names(y, columns, a, &f->columns, &f->n_columns, err);
 }
 
 static gy_status read_complete(const struct gy_yaml *y, const struct gy_yaml_node *v,
@@ -75,7 +53,7 @@ static gy_status read_complete(const struct gy_yaml *y, const struct gy_yaml_nod
                            "drop_missing is true (what the model uses), all, or a list "
                            "of columns");
     }
-    return read_names(y, v, a, f, err);
+    return gy_settings_names(y, v, a, &f->columns, &f->n_columns, err);
 }
 
 static gy_status read_filter(const struct gy_yaml *y, const struct gy_yaml_node *item,

@@ -176,6 +176,30 @@ gy_status gy_settings_set(struct gy_settings *s, struct gy_str key, struct gy_st
     return GY_OK;
 }
 
+gy_status gy_settings_names(const struct gy_yaml *y, const struct gy_yaml_node *list,
+                            struct gy_arena *a, const struct gy_str **ret, size_t *ret_n,
+                            struct gy_err *err)
+{
+    size_t n = list->kind == GY_YAML_SEQ ? list->n_items : 1;
+    struct gy_str *names = gy_arena_calloc(a, n + 1, sizeof *names);
+    if (!names) {
+        return gy_err_set(err, GY_E_NOMEM, "reading parameters");
+    }
+    for (size_t i = 0; i < n; i++) {
+        const struct gy_yaml_node *v = list->kind == GY_YAML_SEQ ? &list->items[i] : list;
+        if (!v->text.p || v->text.n == 0) {
+            return gy_yaml_err(y, v, err, "columns must be a list of names");
+        }
+        names[i] = gy_arena_str(a, v->text);
+        if (!names[i].p) {
+            return gy_err_set(err, GY_E_NOMEM, "reading parameters");
+        }
+    }
+    *ret = names;
+    *ret_n = n;
+    return n ? GY_OK : gy_yaml_err(y, list, err, "columns must be a list of names");
+}
+
 struct gy_str gy_setting_text(const struct gy_settings *s, const char *key)
 {
     size_t i = find(s->specs, gy_str_c(key));

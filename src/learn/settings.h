@@ -53,6 +53,12 @@ GY_CHECKED gy_status gy_settings_read_one(struct gy_settings *s, size_t index,
 GY_CHECKED gy_status gy_settings_set(struct gy_settings *s, struct gy_str key, struct gy_str value,
                                      struct gy_err *err);
 
+/* `columns:` of a step or of a row filter: a name or a list of names, which live in the arena.
+ * Fails: INVALID with name:line, NOMEM. */
+GY_CHECKED gy_status gy_settings_names(const struct gy_yaml *y, const struct gy_yaml_node *list,
+                                       struct gy_arena *a, const struct gy_str **ret, size_t *ret_n,
+                                       struct gy_err *err);
+
 /* The value given, else the usual one; the absent string when there is neither. The key must be in
  * the table. */
 struct gy_str gy_setting_text(const struct gy_settings *s, const char *key);
