@@ -206,7 +206,8 @@ static gy_status synth_example(const struct synth_opts *o, const char *what,
                                struct gy_synth_result *r, struct gy_err *err)
 {
     uint64_t seed = (uint64_t)or_else(o->seed, 1);
-    if (o->drift.n || o->missing.n || o->balance || o->label || o->schema_out || o->bad > 0) {
+    if (o->drift.n || o->missing.n || o->balance || o->label || o->schema_out || o->ledger ||
+        o->bad > 0) {
         return gy_err_set(err, GY_E_USAGE, "%s takes --rows, --seed and -o", what);
     }
     if (strcmp(what, "cars") == 0) {
@@ -238,6 +239,10 @@ static gy_status run_synth(struct gy_cli *cli, void *opts, struct gy_err *err)
     if (strcmp(cli->argv[0], "patients") == 0 && cli->argc == 1) {
         GY_TRY(synth_patients(o, &r, err));
     } else if (gy_cli_is_synth_case(cli->argv[0]) && cli->argc == 1) {
+        if (o->drift.n || o->missing.n || o->balance || o->label || o->schema_out || o->ledger) {
+            return gy_err_set(err, GY_E_USAGE, "%s takes --rows, --seed, --bad and -o",
+                              cli->argv[0]);
+        }
         GY_TRY(gy_cli_synth_case(cli->argv[0], o->rows, o->bad, (uint64_t)or_else(o->seed, 1),
                                  o->output, &r, err));
     } else if (is_example(cli->argv[0]) && cli->argc == 1) {

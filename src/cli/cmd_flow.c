@@ -124,7 +124,7 @@ static gy_status print_json(const struct gy_cli *cli, const struct imported *don
  * other pipeline: the folder becomes a project of its own. */
 static gy_status own_project(const char *dir, struct gy_str notebook, bool *ret, struct gy_err *err)
 {
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf text = {0};
     char found[GY_MAX_PATH];
     char absolute[PATH_MAX];
     char path[GY_MAX_PATH];

@@ -86,7 +86,11 @@ static gy_status run_import(struct gy_cli *cli, void *opts, struct gy_err *err)
             return gy_err_set(err, GY_E_EXISTS, "%s exists already", o->out);
         }
         GY_TRY(gy_dir_make(o->out, err));
-        return import_into(cli, o, o->out, err);
+        gy_status made = import_into(cli, o, o->out, err);
+        if (made != GY_OK) {
+            GY_IGNORE(gy_dir_remove(o->out, NULL)); /* made here; the first failure is told */
+        }
+        return made;
     }
     (void)snprintf(scratch, sizeof scratch, "%s/gyre-model-XXXXXX", gy_temp_dir());
     if (!mkdtemp(scratch)) {

@@ -478,7 +478,7 @@ static gy_status run_erase(struct gy_cli *cli, void *opts, struct gy_err *err)
 static gy_status change_hold(struct gy_cli *cli, const struct subject_opts *o, const char *path,
                              const char *said, struct gy_err *err)
 {
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf body;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf body = {0};
     GY_AUTO_DONE(gy_cli_answer_done) struct gy_cli_answer answer = {0};
     struct gy_jw j;
     if (!o->reason || (cli->argc == 1) == (o->dataset != NULL)) {

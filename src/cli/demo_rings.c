@@ -212,7 +212,7 @@ static gy_status ask(struct rings *s, const char *folder, yyjson_val *record, st
 static gy_status ask_all(struct rings *s, const char *folder, struct gy_err *err)
 {
     char path[GY_MAX_PATH], name[64];
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf text = {0};
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
     size_t i, n;
     yyjson_val *record;

@@ -388,9 +388,15 @@ gy_status gy_cli_train_grid(struct gy_cli *cli, const struct gy_cli_grid *g, con
     GY_TRY(read_axes(&s, err));
     GY_TRY(gy_path_join(s.dirs[0], sizeof s.dirs[0], dir, "a", err));
     GY_TRY(gy_path_join(s.dirs[1], sizeof s.dirs[1], dir, "b", err));
-    GY_TRY(begin(&s, &trials, err));
+    if (gy_path_exists(dir)) {
+        (void)gy_err_set(err, GY_E_EXISTS, "%s is there already: the grid works in it", dir);
+        return gy_err_hint(err, "move it away, or take another --out");
+    }
     GY_TRY(gy_dir_make(dir, err));
-    gy_status status = play(&s, &trials, err);
+    gy_status status = begin(&s, &trials, err);
+    if (status == GY_OK) {
+        status = play(&s, &trials, err);
+    }
     if (status == GY_OK) {
         status = keep_best(&s, err);
     }

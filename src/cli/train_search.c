@@ -2,6 +2,7 @@
 #include "cli/train_search.h"
 
 #include <math.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -100,9 +101,8 @@ static size_t jobs_of(const struct gy_cli *cli, const struct gy_cli_search *s)
 {
     long online = sysconf(_SC_NPROCESSORS_ONLN);
     size_t usual = online < 1 ? 1 : online > MAX_USUAL_JOBS ? MAX_USUAL_JOBS : (size_t)online;
-    bool again =
-        gy_cli_is_dataset_ref(cli->argv[0]) ||
-        (gy_path_exists(cli->argv[0]) && !gy_str_starts(gy_str_c(cli->argv[0]), GY_STR("/dev/")));
+    struct stat st; /* what is no file and no device is a dataset's name */
+    bool again = stat(cli->argv[0], &st) != 0 || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode);
     return !again ? 1 : s->jobs > 0 ? (size_t)s->jobs : usual;
 }
 

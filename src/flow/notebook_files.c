@@ -168,7 +168,7 @@ static void add_value(struct gy_buf *out, yyjson_val *v)
 
 static gy_status add_params(struct gy_notebook_plan *p, struct gy_str notebook, struct gy_err *err)
 {
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf out = {0};
     size_t i;
     size_t max;
     yyjson_val *key;

@@ -206,12 +206,29 @@ static gy_status fill_images(const struct gy_predictor_input *in, const struct g
     return GY_OK;
 }
 
-/* One input of all rows, to every stride-th place. */
+static bool has_number(const struct gy_table_column *c, const uint32_t *rows, size_t n_rows)
+{
+    size_t i = 0;
+    while (i < n_rows && isnan(c->num[rows[i]])) {
+        i++;
+    }
+    return i < n_rows;
+}
+
+/* One input of all rows, to every stride-th place. A text that looks like a number has lost how it
+ * was written ("007") where no schema says that it is one. */
 static gy_status fill(const struct gy_predictor_input *in, const struct gy_table_column *c,
                       const uint32_t *rows, size_t n_rows, size_t stride, double *out,
                       struct gy_err *err)
 {
     char scratch[32];
+    if (in->kind == GY_INPUT_TEXT && c->numeric && !in->integer && has_number(c, rows, n_rows)) {
+        (void)gy_err_set(err, GY_E_INVALID,
+                         "column '%" GY_STR_F
+                         "' holds numbers here, and texts where the model was trained",
+                         GY_STR_A(in->name));
+        return gy_err_hint(err, "pass the schema: its type there is string");
+    }
     if (in->kind == GY_INPUT_NUMBER && !c->numeric) {
         return gy_err_set(err, GY_E_INVALID, "column '%" GY_STR_F "' holds text",
                           GY_STR_A(in->name));

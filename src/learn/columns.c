@@ -274,14 +274,23 @@ static bool is_asked_for(const struct choice *k, const struct gy_table_column *c
             (c->time || (!c->typed && all_times(k->t, c))));
 }
 
-/* Every numeric column but the target and the id, and the texts asked for; one without any value
- * says nothing. */
-/* What a protected column says of people is no input unless a person named it. */
+/* What rows are weighed or grouped by is not there when a model is asked. */
+static bool is_of_rows(const struct gy_train_params *p, struct gy_str name)
+{
+    bool groups = p->split.by != GY_HOLDOUT_TIME && p->split.column.p;
+    return (p->weight.p && gy_str_eq(name, p->weight)) ||
+           (groups && gy_str_eq(name, p->split.column));
+}
+
+/* Every numeric column and the texts asked for; one without any value says nothing. Left out unless
+ * a person names them: the target, the id, what is protected, what rows are weighed or grouped by.
+ */
 static gy_status all_inputs(const struct choice *k)
 {
     for (size_t i = 0; i < k->t->n_columns; i++) {
         const struct gy_table_column *c = &k->t->columns[i];
-        bool own = c == k->t->id || c->is_protected || gy_str_eq(c->name, k->m->target);
+        bool own = c == k->t->id || c->is_protected || gy_str_eq(c->name, k->m->target) ||
+                   is_of_rows(k->p, c->name);
         if (!own && is_asked_for(k, c) && has_values(k->t, c)) {
             GY_TRY(add_input(k, c));
         }

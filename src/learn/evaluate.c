@@ -51,8 +51,8 @@ static gy_status check_key(const struct gy_holdout *h, const struct gy_table *t,
     return GY_OK;
 }
 
-/* held[i] for every row of the table, by the model's own split. A model that learnt from all rows
- * of its table has seen none of another one. */
+/* held[i] for every row of the table, by the model's own split. A later table mostly holds the rows
+ * of the one before: of a model that learnt from all of them nothing can be told. */
 static gy_status split_of(const struct gy_model *m, const struct gy_table *t, bool *held,
                           struct gy_err *err)
 {
@@ -67,10 +67,10 @@ static gy_status split_of(const struct gy_model *m, const struct gy_table *t, bo
     GY_TRY(check_key(&h, t, err));
     if ((h.by == GY_HOLDOUT_KFOLD || h.by == GY_HOLDOUT_NONE) &&
         !gy_str_eqc(m->data_sha256, t->sha256)) {
-        for (size_t i = 0; i < t->n_rows; i++) {
-            held[i] = true;
-        }
-        return GY_OK;
+        (void)gy_err_set(err, GY_E_INVALID,
+                         "the model has learnt from every row of its table: which of this one it "
+                         "has seen can not be told");
+        return gy_err_hint(err, "--all-rows measures on rows that no training saw");
     }
     return gy_holdout_rows(&h, t, held, err);
 }
@@ -121,8 +121,8 @@ static gy_status count_trained_on(const struct gy_model *m, const struct gy_tabl
     }
     bool *held = (bool *)room;
     gy_status status = split_of(m, t, held, NULL);
-    if (status == GY_E_INVALID) {
-        return GY_OK; /* another key: nothing can be said */
+    if (status == GY_E_INVALID || status == GY_E_NOTFOUND) {
+        return GY_OK; /* another key, or no such column: nothing can be said */
     }
     if (status != GY_OK) {
         return gy_err_set(err, status, "choosing rows");

@@ -96,7 +96,7 @@ static gy_status tell_fairness(const struct gy_table *t, const uint32_t *rows,
     for (size_t i = 0; i < o->n_fairness; i++) {
         GY_TRY(add_fairness(t, &o->fairness[i], rows, s, o, e, err));
     }
-    for (size_t c = 0; c < t->n_columns; c++) {
+    for (size_t c = 0; c < t->n_columns && e->n_fairness < GY_FAIRNESS_MAX_COLUMNS; c++) {
         if (t->columns[c].is_protected) {
             GY_TRY(add_protected(t, t->columns[c].name, rows, s, o, e, err));
         }

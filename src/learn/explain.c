@@ -278,7 +278,7 @@ static gy_status explain_trees(const struct gy_model *m, const char *dir, const 
                                struct gy_explanation *e, struct gy_err *err)
 {
     char path[GY_MAX_PATH];
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf file;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf file = {0};
     GY_AUTO(gy_free) char *room = gy_reallocarray(NULL, e->n_rows, e->n_features * sizeof(float));
     if (!room) {
         return no_memory(err);

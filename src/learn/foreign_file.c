@@ -278,11 +278,16 @@ static int by_key(const void *a, const void *b)
 /* The place of a text in the sorted vocabulary; n when it is not there. */
 static size_t place_of(const struct gy_predictor_input *in, struct gy_str text)
 {
-    size_t i = 0;
-    while (i < in->n_values && !gy_str_eq(in->values[i], text)) {
-        i++;
+    size_t low = 0, high = in->n_values;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (gy_str_cmp(in->values[mid], text) < 0) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
     }
-    return i;
+    return low < in->n_values && gy_str_eq(in->values[low], text) ? low : in->n_values;
 }
 
 /* What the raw cells of an input become for the model, in the arena; n 0: what they are. */

@@ -22,6 +22,7 @@ struct gy_fit {
     const double *y;                    /* class index or value */
     const double *weight;               /* n_rows, >= 0; NULL: all 1 */
     size_t n_rows, n_features;
+    size_t n_made_up; /* the last of them are made up: never set aside to validate on */
     const struct gy_feature *features; /* n_features: names and kinds */
     uint64_t seed;
     int n_threads;                             /* the result MUST NOT depend on it */

@@ -97,11 +97,16 @@ static void assemble(const work *k, double *h)
         if (j < k->p->n_features && k->p->l2 > 0) {
             continue;
         }
-        hold = h[j * n + j];
+        hold = 0;
+        for (size_t a = 0; a < k->m; a++) {
+            hold = fmax(hold, h[(a * k->k + j) * n + a * k->k + j]);
+        }
         for (size_t a = 0; a < k->m; a++) {
             for (size_t b = 0; b <= a; b++) {
                 h[(a * k->k + j) * n + b * k->k + j] += hold;
             }
+            /* A class without rows: its intercept has no curvature. Only the step changes. */
+            h[(a * k->k + j) * n + a * k->k + j] += k->p->l2 > 0 ? 1e-10 * hold : 0;
         }
     }
 }

@@ -185,7 +185,11 @@ static gy_status check(const struct gy_scored *s, struct gy_err *err)
     }
     for (size_t i = 0; i < s->n_rows * width; i++) {
         if (isnan(s->out[i])) {
-            return gy_err_set(err, GY_E_INVALID, "a prediction is not a number");
+            (void)gy_err_set(err, GY_E_INVALID,
+                             "the prediction for row %zu of the %zu measured on is not a number",
+                             i / width, s->n_rows);
+            return gy_err_hint(err, "a value is missing there or has no logarithm: impute it, or "
+                                    "clip ahead of log");
         }
     }
     for (size_t i = 0; s->weight && i < s->n_rows; i++) {

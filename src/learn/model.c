@@ -8,6 +8,7 @@
 #include "learn/cells.h"
 #include "learn/holdout.h"
 #include "learn/learner.h"
+#include "learn/picture.h"
 
 #define MAX_CATEGORIES 1000000 /* of a text input */
 
@@ -167,7 +168,10 @@ static void write_origin(struct gy_jw *w, const struct gy_model *m)
 
 static bool is_simple(const struct gy_model *m)
 {
-    return m->learner <= GY_LEARNER_XGBOOST && gy_features_is_simple(&m->features);
+    /* Programs that write /1 alone know logistic regression for two classes only. */
+    bool old = m->learner <= GY_LEARNER_XGBOOST &&
+               !(m->learner == GY_LEARNER_LOGISTIC && m->task == GY_TASK_MULTICLASS);
+    return old && gy_features_is_simple(&m->features);
 }
 
 const char *gy_model_format(const struct gy_model *m)
@@ -243,7 +247,7 @@ static gy_status read_image(yyjson_val *v, struct gy_predictor_input *in, struct
     int64_t width = gy_json_i64(v, "width", 0);
     int64_t height = gy_json_i64(v, "height", 0);
     int64_t channels = gy_json_i64(v, "channels", 0);
-    if (width < 1 || height < 1 || width > GY_FEATURES_MAX || height > GY_FEATURES_MAX ||
+    if (width < 1 || height < 1 || width > GY_PICTURE_MAX_SIDE || height > GY_PICTURE_MAX_SIDE ||
         (channels != 1 && channels != 3) || width * height * channels > GY_FEATURES_MAX) {
         return gy_err_set(err, GY_E_CORRUPT, "the size of an image is out of range");
     }
@@ -263,10 +267,17 @@ static gy_status read_input(yyjson_val *v, struct gy_model *m, struct gy_predict
     GY_TRY(keep(m, name, &in->name, err));
     in->integer = gy_str_eqc(type, "int");
     in->width = 1;
+    bool known = in->integer || !type.p;
     for (size_t k = 0; k < sizeof g_input_kinds / sizeof g_input_kinds[0]; k++) {
         if (gy_str_eqc(type, g_input_kinds[k])) {
             in->kind = (enum gy_input_kind)k;
+            known = true;
         }
+    }
+    if (!known) {
+        return gy_err_set(err, GY_E_NOTSERVABLE,
+                          "input type '%" GY_STR_F "' is not known to this version",
+                          GY_STR_A(type));
     }
     in->min = gy_json_f64(v, "min", -INFINITY);
     in->max = gy_json_f64(v, "max", INFINITY);

@@ -151,8 +151,12 @@ gy_status gy_onnx_add_trees(struct gy_onnx_writer *w, const struct gy_trees *t, 
         struct arrays a = {0};
         GY_TRY(allocate(t->info.n_nodes + 1, &a, err));
         for (size_t i = 0; i < t->info.n_trees; i++) {
-            size_t end = i + 1 < t->info.n_trees ? t->roots[i + 1] : t->info.n_nodes;
+            /* Breadth first: the last child of a tree is its end. What was cut off behind the last
+             * tree (an early stop) is not written. */
+            size_t end = (size_t)t->roots[i] + 1;
             for (size_t at = t->roots[i]; at < end; at++) {
+                uint32_t child = t->nodes[at].child & ~GY_TREE_NAN_RIGHT;
+                end = child != at ? (size_t)child + 2 : end;
                 add_node(t, i, at, &a);
             }
         }

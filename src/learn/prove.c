@@ -106,16 +106,6 @@ static gy_status dry_run(struct proof *p, struct gy_err *err)
 
 /* ---- made rows ---- */
 
-/* The input that a raw cell belongs to. */
-static const struct gy_predictor_input *input_of(const struct gy_predictor_info *info, size_t cell)
-{
-    size_t i = 0;
-    while (cell >= info->inputs[i].width) {
-        cell -= info->inputs[i++].width;
-    }
-    return &info->inputs[i];
-}
-
 /* A split of the trees or a number next to it; NaN where there is none. */
 static double near_split(const struct gy_trees *t, struct gy_rng *r, uint64_t kind)
 {
@@ -133,8 +123,13 @@ static void make_rows(const struct proof *p, const struct gy_trees *t, double *r
     struct gy_rng r;
     gy_rng_init(&r, 20261121);
     size_t nf = p->info->n_cells;
+    size_t input = 0, cell = 0; /* of a raw cell: its input, and which of that */
     for (size_t i = 0; i < p->n_rows * nf; i++) {
-        const struct gy_predictor_input *in = input_of(p->info, i % nf);
+        const struct gy_predictor_input *in = &p->info->inputs[input];
+        if (++cell == in->width) {
+            cell = 0;
+            input = input + 1 == p->info->n_inputs ? 0 : input + 1;
+        }
         double low = isfinite(in->min) ? in->min : -1000;
         double high = isfinite(in->max) ? in->max : 1000;
         double v = low + (gy_rng_f64(&r) * 1.4 - 0.2) * (high - low + 1e-9);

@@ -13,9 +13,10 @@
 #define ETA 3    /* of a rung one in so many goes on */
 #define RARE 0.2 /* share of the rarer class */
 #define SE 3.92  /* standard errors in a 95 % interval */
-#define KEY_VERSION "gyre.search/1"
+#define KEY_VERSION "gyre.search/2"
 
 struct search {
+    size_t proposed; /* trials so far, those that never began too */
     const struct gy_train_params *base;
     const struct gy_search_options *o;
     struct gy_search *ret;
@@ -105,14 +106,26 @@ static void add_params(struct gy_buf *text, const struct gy_train_params *p)
     }
 }
 
-static gy_status make_key(struct search *s, const char *data_sha256, struct gy_err *err)
+/* What the schema makes of the columns. */
+static void add_columns(struct gy_buf *text, const struct gy_table *t)
+{
+    for (size_t i = 0; i < t->n_columns; i++) {
+        const struct gy_table_column *c = &t->columns[i];
+        gy_buf_addf(text, "column %" GY_STR_F " %d%d%d%d%d%d %d %.17g %.17g\n", GY_STR_A(c->name),
+                    c->numeric, c->integer, c->typed, c->time, c->image, c->is_protected,
+                    c->has_range, c->min, c->max);
+    }
+}
+
+static gy_status make_key(struct search *s, const struct gy_table *t, struct gy_err *err)
 {
     const struct gy_search *r = s->ret;
     GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
     gy_buf_init(&text, 16 * GY_MIB);
     gy_buf_addf(&text, KEY_VERSION "\n%s\n%s %d\nrows %zu of %zu, folds %zu, replicates %zu\n",
-                data_sha256, r->metric, (int)r->task, r->n_rows, r->n_training, r->n_folds,
+                t->sha256, r->metric, (int)r->task, r->n_rows, r->n_training, r->n_folds,
                 s->o->replicates);
+    add_columns(&text, t);
     add_params(&text, s->base);
     gy_buf_add(&text, s->o->settled);
     GY_TRY(gy_buf_check(&text, "the key of a search", err));
@@ -248,8 +261,9 @@ static gy_status try_batch(struct search *s, size_t from, size_t n, struct gy_er
 static gy_status propose(struct search *s, size_t from, size_t n, struct gy_err *err)
 {
     const struct gy_search_options *o = s->o;
-    for (size_t i = from; i < from + n; i++) {
-        struct gy_trial *t = &s->ret->trials[i];
+    for (size_t k = from; k < from + n; k++) {
+        struct gy_trial *t = &s->ret->trials[k];
+        size_t i = s->proposed++;
         if (o->n_portfolio) {
             *t = o->portfolio[i];
         } else {
@@ -289,9 +303,9 @@ static void note_plain(struct search *s, size_t from)
 static bool goes_on(struct search *s, size_t max)
 {
     struct gy_search *r = s->ret;
-    bool stale = s->o->patience > 0 && r->n_trials - s->plain_at >= s->o->patience;
-    r->why_ended = r->n_trials == 0     ? NULL
-                   : r->n_trials >= max ? "all trials are done"
+    bool stale = s->o->patience > 0 && s->proposed - s->plain_at >= s->o->patience;
+    r->why_ended = s->proposed == 0     ? NULL
+                   : s->proposed >= max ? "all trials are done"
                    : past_budget(s)     ? "the time is over"
                    : stale ? "the last trials improved nothing that the interval can tell"
                            : NULL;
@@ -334,7 +348,8 @@ static gy_status try_all(struct search *s, struct gy_err *err)
     }
     GY_TRY(run_baseline(s, err));
     while (goes_on(s, max)) {
-        size_t from = r->n_trials, n = max - from < GY_SEARCH_BATCH ? max - from : GY_SEARCH_BATCH;
+        size_t from = r->n_trials, left = max - s->proposed;
+        size_t n = left < GY_SEARCH_BATCH ? left : GY_SEARCH_BATCH;
         GY_TRY(propose(s, from, n, err));
         GY_TRY(try_batch(s, from, n, err));
         note_plain(s, from);
@@ -394,7 +409,7 @@ gy_status gy_search(const struct gy_table *t, const struct gy_train_params *base
         status = describe_space(&s, err);
     }
     if (status == GY_OK) {
-        status = make_key(&s, t->sha256, err);
+        status = make_key(&s, t, err);
     }
     if (status == GY_OK) {
         status = try_all(&s, err);

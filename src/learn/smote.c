@@ -45,7 +45,7 @@ static size_t neighbours(struct work *w, uint32_t of)
         uint32_t row = w->rare[i];
         double worst = n == w->o->k ? w->nearest[n - 1].distance : INFINITY;
         double d = row == of ? INFINITY : distance(w, of, row, worst);
-        if (row == of || !(d < worst)) {
+        if (row == of || (n == w->o->k && !(d < worst))) {
             continue;
         }
         size_t at = n < w->o->k ? n++ : n - 1;
@@ -86,8 +86,8 @@ static void make_rows(struct work *w, size_t wanted, size_t class)
 static gy_status count(struct work *w, size_t n_classes, size_t *ret_most, struct gy_err *err)
 {
     for (size_t i = 0; i < w->n * w->d; i++) {
-        if (isnan(w->x[i])) {
-            (void)gy_err_set(err, GY_E_INVALID, "smote can not use missing values");
+        if (!isfinite(w->x[i])) {
+            (void)gy_err_set(err, GY_E_INVALID, "smote can not use missing or infinite values");
             return gy_err_hint(err, "impute them: train: {impute: median}");
         }
     }

@@ -36,7 +36,7 @@ static void find_ranges(const struct gy_train_job *j, struct gy_model *m, const 
 /* Labels and weights of the rows a learner gets, one block each; gy_free'd by rows_done. */
 struct rows {
     double *x, *y, *weight; /* weight NULL: all the same */
-    size_t n;
+    size_t n, n_made_up;
 };
 
 static void rows_done(struct rows *r)
@@ -97,8 +97,9 @@ static gy_status oversample(struct gy_train_job *j, const struct gy_model *m, st
     struct gy_smote o = j->p->smote;
     o.seed = m->seed;
     GY_TRY(gy_smote_rows(&o, r->x, r->y, r->n, m->features.n_out, m->n_classes, &x, &y, &n, err));
+    size_t n_made_up = n - r->n;
     rows_done(r);
-    *r = (struct rows){.x = x, .y = y, .n = n};
+    *r = (struct rows){.x = x, .y = y, .n = n, .n_made_up = n_made_up};
     return GY_OK;
 }
 
@@ -148,6 +149,7 @@ static gy_status fit(struct gy_train_job *j, struct gy_model *m, const struct ro
                        .y = r->y,
                        .weight = r->weight,
                        .n_rows = r->n,
+                       .n_made_up = r->n_made_up,
                        .n_features = m->features.n_out,
                        .features = m->features.out,
                        .seed = m->seed,

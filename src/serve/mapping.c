@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "learn/predictor.h"
 #include "serve/parse_internal.h"
 
 static gy_status no_memory(struct gy_err *err)
@@ -48,13 +49,19 @@ static size_t body_field(struct body *b, struct gy_str key, bool required)
     return i;
 }
 
+/* Its value in a request is a hash: nothing to calculate with. */
+static bool is_text(const struct gy_predictor_input *in)
+{
+    return in && in->kind == GY_INPUT_TEXT && !in->integer;
+}
+
 static bool resolve_body(void *ctx, struct gy_str name, size_t *ret_slot,
                          enum gy_expr_type *ret_type)
 {
     struct body *b = ctx;
     *ret_slot = body_field(b, name, b->required);
     *ret_type = GY_EXPR_NUM;
-    return b->failed == GY_OK;
+    return b->failed == GY_OK && !is_text(b->fields[*ret_slot].input);
 }
 
 static yyjson_val *find(yyjson_val *map, struct gy_str name)
@@ -68,7 +75,14 @@ static gy_status compile_field(struct body *b, const struct gy_infer_field *fiel
     struct gy_str text;
     b->required = field->required;
     if (!gy_mapping_is_expr(gy_json_val_str(find(map, field->name)), &text)) {
+        size_t before = b->n;
         ret->from = body_field(b, field->key, field->required);
+        if (b->failed == GY_OK && ret->from < before &&
+            is_text(field->input) != is_text(b->fields[ret->from].input)) {
+            return gy_err_set(err, GY_E_INVALID,
+                              "input: '%" GY_STR_F "' is read as a text and as a number",
+                              GY_STR_A(field->key));
+        }
         if (b->failed == GY_OK) {
             struct gy_str key = b->fields[ret->from].key;
             bool required = b->fields[ret->from].required;

@@ -114,6 +114,11 @@ gy_status gy_infer_value(const struct gy_infer_shape *shape, struct gy_infer_req
             read_image(f, text, q->pixels + row * shape->n_pixels + f->first_pixel, ret, err);
         return st == GY_OK ? st : gy_err_wrap(err, "field '%.*s'", FIELD(name));
     }
+    double whole = 0;
+    if (f->input->kind == GY_INPUT_TEXT && f->input->integer &&
+        gy_parse_f64(text, &whole, NULL) != GY_OK) {
+        return wrong_type(f, name, v, err);
+    }
     GY_TRY(gy_cell_logged(f->input, text, ret, err));
     note_unseen(f, field, row, text, q);
     return GY_OK;

@@ -490,7 +490,8 @@ static enum gy_fast_result run(void *self, int loop, const struct gy_request *re
         fail(out, &err);
         return GY_FAST_DONE;
     }
-    if (body.n > GY_SERVING_INLINE_BODY || gy_predlog_waits(s->log)) {
+    /* Pictures are decoded by a worker: a small body may hold large ones. */
+    if (body.n > GY_SERVING_INLINE_BODY || t.stable->shape.n_pixels || gy_predlog_waits(s->log)) {
         return GY_FAST_DEFER;
     }
     gy_uuid7(&l->ids, l->work.id);

@@ -30,6 +30,9 @@ static bool same_inputs(const struct gy_predictor_info *a, const struct gy_predi
         same =
             gy_str_eq(a->inputs[i].name, b->inputs[i].name) &&
             a->inputs[i].kind == b->inputs[i].kind && a->inputs[i].width == b->inputs[i].width &&
+            a->inputs[i].image_width == b->inputs[i].image_width &&
+            a->inputs[i].image_height == b->inputs[i].image_height &&
+            a->inputs[i].image_channels == b->inputs[i].image_channels &&
             (a->inputs[i].kind != GY_INPUT_TEXT || a->inputs[i].integer == b->inputs[i].integer) &&
             (a->inputs[i].required || !b->inputs[i].required);
     }

@@ -123,7 +123,7 @@ gy_status gy_network_fit(struct gy_fit *f, const struct gy_net_spec *spec, unsig
     GY_AUTO_DONE(gy_history_done) struct gy_history history = {.n = 0};
     GY_AUTO_DONE(gy_net_model_done) struct gy_net_model net = {.shift = NULL};
     const struct gy_net_data data = {
-        .x = f->x, .y = f->y, .weight = f->weight, .n_rows = f->n_rows};
+        .x = f->x, .y = f->y, .weight = f->weight, .n_rows = f->n_rows, .n_made_up = f->n_made_up};
     const struct gy_net_plan plan = plan_of(f, augment, standardise);
     GY_TRY(gy_learner_complete(f, err));
     GY_TRY(gy_net_train(spec, &data, &plan, &net, &history, err));

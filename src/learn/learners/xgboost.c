@@ -336,7 +336,7 @@ static gy_status divide(const struct gy_fit *f, uint32_t *rows, size_t *ret_trai
         struct gy_rng r;
         gy_rng_init_stream(&r, f->seed, SPLIT_STREAM);
         for (size_t i = 0; i < f->n_rows; i++) {
-            bool aside = gy_rng_f64(&r) < share;
+            bool aside = gy_rng_f64(&r) < share && i < f->n_rows - f->n_made_up;
             if (aside == (side == 1)) {
                 rows[n_train + n_aside] = (uint32_t)i;
                 n_train += !aside;

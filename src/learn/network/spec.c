@@ -155,6 +155,11 @@ gy_status gy_net_resolve(struct gy_net_spec *s, struct gy_err *err)
         }
     }
     s->n_outputs = s->layers[s->n_layers - 1].units;
+    if (gy_net_work_of(s) > GY_NET_MAX_WORK) {
+        return gy_err_set(err, GY_E_TOOBIG,
+                          "the network needs %g multiplications a row; at most %g",
+                          gy_net_work_of(s), GY_NET_MAX_WORK);
+    }
     GY_TRY(check_order(s, err));
     return check_head(s, err);
 }

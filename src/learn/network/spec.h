@@ -18,6 +18,7 @@
 #define GY_NET_MAX_KERNEL 15
 #define GY_NET_MAX_CELLS ((size_t)1 << 22)  /* values that a layer gives for one row */
 #define GY_NET_MAX_INPUTS ((size_t)1 << 17) /* of a dense layer */
+#define GY_NET_MAX_WORK 1e10                /* multiplications of a row: seconds */
 #define GY_NET_MAX_PARAMS ((size_t)1 << 25) /* 128 MiB of float32 */
 
 struct gy_net_shape {

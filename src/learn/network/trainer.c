@@ -252,6 +252,11 @@ static gy_status run_epochs(struct trainer *t, struct gy_history *history, struc
         }
     }
     memcpy(t->m->params, t->best, n_bytes);
+    for (size_t i = 0; i < t->m->spec.n_params; i++) {
+        if (!isfinite(t->m->params[i])) { /* in the last batch: its loss was taken before */
+            return diverged(t, err);
+        }
+    }
     return GY_OK;
 }
 
@@ -269,7 +274,8 @@ static gy_status divide(struct trainer *t, struct gy_err *err)
             if (t->data->weight && !(t->data->weight[i] > 0)) {
                 continue;
             }
-            if (share && gy_rng_f64(&rng) < t->plan->validation) {
+            bool real = i < t->data->n_rows - t->data->n_made_up;
+            if (share && real && gy_rng_f64(&rng) < t->plan->validation) {
                 t->validation[t->n_validation++] = (uint32_t)i;
             } else {
                 t->train[t->n_train++] = (uint32_t)i;

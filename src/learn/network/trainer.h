@@ -21,6 +21,7 @@ struct gy_net_data {
     const double *y;      /* the class (SIGMOID: 0 or 1) or the value */
     const double *weight; /* of each row in the loss, at least 0; NULL: all 1 */
     size_t n_rows;
+    size_t n_made_up; /* the last of them are never set aside to validate on */
 };
 
 struct gy_net_plan {

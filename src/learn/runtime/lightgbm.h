@@ -14,6 +14,7 @@
 #include "learn/runtime/runtime.h"
 
 /* Limits of a model file that is loaded to be served. */
+#define GY_LIGHTGBM_MAX_SET_WORDS ((size_t)16 << 20) /* 32 categories each, over all splits */
 #define GY_LIGHTGBM_MAX_TREES 100000
 #define GY_LIGHTGBM_MAX_NODES ((size_t)32 << 20) /* over all trees, 768 MiB in memory */
 #define GY_LIGHTGBM_MAX_DEPTH 4096               /* trees grow leaf by leaf, so they can be deep */

@@ -67,6 +67,9 @@ static gy_status place_set(struct gy_lightgbm *m, const struct raw_tree *raw, do
     int64_t begin = raw->boundaries[(size_t)k];
     size_t words = (size_t)(raw->boundaries[(size_t)k + 1] - begin);
     size_t need = m->n_sets + words + 1;
+    if (need > GY_LIGHTGBM_MAX_SET_WORDS) {
+        return gy_err_set(err, GY_E_TOOBIG, "the sets of categories of the model are too large");
+    }
     if (need > m->cap_sets) {
         size_t cap = m->cap_sets * 2 > need ? m->cap_sets * 2 : need;
         uint32_t *sets = gy_reallocarray(m->sets, cap, sizeof *sets);

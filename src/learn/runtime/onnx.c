@@ -8,6 +8,7 @@
 #include "learn/runtime/onnx_api.h"
 #include "learn/runtime/onnx_scan.h"
 
+#define MAX_OUTPUTS 64 /* each is tried at load */
 #define MAX_INPUTS 512
 #define UNSEEN "\x01" /* handed on for a text outside the vocabulary: no encoder knows it */
 
@@ -509,6 +510,10 @@ gy_status gy_onnx_parse(struct gy_str bytes, size_t n_columns, struct gy_onnx **
     }
     gy_arena_init(&m->arena, GY_ONNX_MAX_MEMORY);
     GY_TRY(gy_onnx_scan(bytes, &m->arena, &m->graph, err));
+    if (m->graph.n_outputs > MAX_OUTPUTS) {
+        return gy_err_set(err, GY_E_TOOBIG, "an ONNX model with %zu outputs; at most %d",
+                          m->graph.n_outputs, MAX_OUTPUTS);
+    }
     GY_TRY(read_inputs(m, n_columns, err));
     GY_TRY(open_session(m, bytes, err));
     GY_TRY(try_graph(m, err));

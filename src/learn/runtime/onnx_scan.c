@@ -15,10 +15,15 @@ struct field {
     struct gy_str text; /* BYTES, and the 4 or 8 bytes of a fixed one */
 };
 
+/* Tensors are looked for one by one: what is honest has far fewer. */
+#define MAX_WEIGHTS (1 << 17)
+#define MAX_LOOKUPS 64
+
 struct scan {
     struct gy_arena *arena;
     struct gy_onnx_graph *graph;
     struct weight *weights; /* tensors with a name */
+    size_t n_weights;
     struct text *texts;
     size_t n_texts;
     int depth;
@@ -128,6 +133,10 @@ static gy_status scan_tensor(struct scan *s, struct gy_str tensor)
     }
     if (name.n == 0) {
         return GY_OK;
+    }
+    if (++s->n_weights > MAX_WEIGHTS) {
+        return gy_err_set(s->err, GY_E_TOOBIG, "an ONNX model with more than %d tensors",
+                          MAX_WEIGHTS);
     }
     struct weight *w = gy_arena_calloc(s->arena, 1, sizeof *w);
     if (!w) {
@@ -497,10 +506,11 @@ static gy_status scan_function(struct scan *s, struct gy_str function)
 /* Classifiers without a label attribute look their label up in a tensor of labels. */
 static gy_status labels_of_lookups(struct scan *s)
 {
+    size_t tried = 0;
     for (struct gy_onnx_node *n = s->graph->nodes; n; n = n->next) {
         bool lookup = gy_str_eqc(n->op, "ArrayFeatureExtractor") ||
                       (gy_str_eqc(n->op, "Gather") && gy_str_ends(n->input, GY_STR("classes")));
-        const struct weight *w = lookup ? find_weight(s, n->input) : NULL;
+        const struct weight *w = lookup && tried++ < MAX_LOOKUPS ? find_weight(s, n->input) : NULL;
         if (w) {
             struct labels l = {0};
             GY_TRY(labels_of_tensor(s, w->tensor, &l));
@@ -550,6 +560,10 @@ gy_status gy_onnx_scan(struct gy_str bytes, struct gy_arena *a, struct gy_onnx_g
     struct field f;
     bool ok = true;
     *ret = (struct gy_onnx_graph){0};
+    if (bytes.n >= 8 && memcmp(bytes.p + 4, "ORTM", 4) == 0) { /* ONNX Runtime would not read it as
+                                                                  the protobuf that is looked at */
+        return gy_err_set(err, GY_E_NOTSERVABLE, "the file is in ONNX Runtime's own format");
+    }
     /* ModelProto: producer_name = 2, graph = 7, training_info = 20, functions = 25. */
     while (next_field(&rest, &f, &ok)) {
         if (f.type != BYTES) {
@@ -558,6 +572,9 @@ gy_status gy_onnx_scan(struct gy_str bytes, struct gy_arena *a, struct gy_onnx_g
         if (f.number == 2) {
             ret->producer = f.text;
         } else if (f.number == 7) {
+            if (graph.p) { /* protobuf would merge them: only one would be looked at */
+                return gy_err_set(err, GY_E_NOTSERVABLE, "the ONNX model has two graphs");
+            }
             graph = f.text;
         } else if (f.number == 20) {
             return gy_err_set(err, GY_E_NOTSERVABLE, "the ONNX model is one to be trained on");

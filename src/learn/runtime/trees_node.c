@@ -97,7 +97,7 @@ static gy_status place_node(struct gy_trees *t, const struct raw_tree *raw, size
     int32_t i = queue[at - first];
     float split = raw->split[i];
     if (raw->left[i] == -1) {
-        if (!isfinite(split)) {
+        if (!isfinite(split * raw->weight)) {
             return gy_trees_corrupt(err, "a leaf is not finite");
         }
         t->nodes[at] = leaf_node(at, split * raw->weight);
@@ -204,6 +204,13 @@ static gy_status read_sets(const struct gy_ubj *j, struct raw_tree *raw, char **
         !gy_ubj_i32s(gy_ubj_get(j, "categories_sizes"), n_sets, raw->size) ||
         !gy_ubj_i32s(gy_ubj_get(j, "categories"), raw->n_categories, raw->categories)) {
         return gy_trees_corrupt(err, "the sets of categories do not agree");
+    }
+    size_t all = 0; /* XGBoost's segments lie behind each other */
+    for (size_t k = 0; k < n_sets; k++) {
+        all += raw->size[k] > 0 ? (size_t)raw->size[k] : 0;
+    }
+    if (all > raw->n_categories) {
+        return gy_trees_corrupt(err, "the sets of categories overlap");
     }
     for (size_t k = 0; k < n_sets; k++) {
         if (at[k] < 0 || (size_t)at[k] >= raw->n || raw->part[at[k]] != SET_MISSING) {
