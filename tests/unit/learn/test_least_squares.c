@@ -261,11 +261,16 @@ static void second_powers_of_pounds(void **state)
     (void)state;
     char path[GY_MAX_PATH];
     const char *data = getenv("GYRE_TEST_DATA");
+    const char *src = getenv("GYRE_SRC");
     GY_AUTO(gy_table_free) struct gy_table *t = NULL;
     GY_AUTO_DONE(gy_buf_done) struct gy_buf text;
     struct gy_err err = GY_ERR_INIT;
-    if (!data || gy_path_join(path, sizeof path, data, "auto_mpg.csv", NULL) != GY_OK ||
-        !gy_path_exists(path)) {
+    (void)snprintf(path, sizeof path, "%s%s/auto_mpg.csv",
+                   data  ? data
+                   : src ? src
+                         : ".",
+                   data ? "" : "/../shared/data");
+    if (!gy_path_exists(path)) {
         skip();
     }
     gy_buf_init(&text, GY_MIB);
