@@ -24,6 +24,7 @@ void gy_infer_request_reset(struct gy_infer_request *q)
     q->n_rows = 0;
     q->outputs = 0;
     q->unseen_bytes = 0;
+    q->decoded = 0;
     q->id[0] = '\0';
     q->id_bytes = 0;
 }

@@ -22,7 +22,8 @@
 #define GY_INFER_MAX_ROWS 100000       /* rows of one request */
 #define GY_INFER_MAX_ID 128            /* bytes of the caller's id */
 
-#define GY_INFER_MAX_PIXELS ((size_t)4 << 20) /* of all images of a request together */
+#define GY_INFER_MAX_PIXELS ((size_t)4 << 20)   /* of all images of a request together */
+#define GY_INFER_MAX_DECODED (64 * 1000 * 1000) /* the same as they come, before resizing */
 
 struct gy_predictor_input; /* learn/predictor.h */
 
@@ -51,6 +52,7 @@ struct gy_infer_request {
     size_t capacity;
     double *pixels; /* n_rows x shape.n_pixels */
     size_t pixel_capacity;
+    int64_t decoded; /* pixels of its images as they came */
     char unseen[60]; /* the first text that training has not seen, and where it stands */
     size_t unseen_bytes, unseen_row, unseen_field;
     size_t n_rows;

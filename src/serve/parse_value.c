@@ -45,7 +45,8 @@ static struct gy_str base64_of(struct gy_str text)
 }
 
 static gy_status read_pixels(const struct gy_predictor_input *in, struct gy_str bytes,
-                             double *pixels, double *ret, struct gy_err *err)
+                             struct gy_infer_request *q, double *pixels, double *ret,
+                             struct gy_err *err)
 {
     struct gy_image_info info;
     char hex[GY_SHA256_HEX];
@@ -54,6 +55,12 @@ static gy_status read_pixels(const struct gy_predictor_input *in, struct gy_str 
     if ((int64_t)info.width * info.height > MAX_REQUEST_IMAGE) {
         return gy_err_set(err, GY_E_INVALID, "%d x %d pixels; an image of a request has at most %d",
                           info.width, info.height, MAX_REQUEST_IMAGE);
+    }
+    q->decoded += (int64_t)info.width * info.height;
+    if (q->decoded > GY_INFER_MAX_DECODED) {
+        return gy_err_set(err, GY_E_TOOBIG,
+                          "the images of a request have at most %d pixels together",
+                          GY_INFER_MAX_DECODED);
     }
     GY_TRY(gy_cells_of_image(in, bytes, pixels, err));
     GY_TRY(gy_sha256_hex(bytes, hex, err));
@@ -65,8 +72,9 @@ static gy_status read_pixels(const struct gy_predictor_input *in, struct gy_str 
     return GY_OK;
 }
 
-static gy_status read_image(const struct gy_infer_field *f, struct gy_str text, double *pixels,
-                            double *ret, struct gy_err *err)
+static gy_status read_image(const struct gy_infer_field *f, struct gy_str text,
+                            struct gy_infer_request *q, double *pixels, double *ret,
+                            struct gy_err *err)
 {
     struct gy_str packed = base64_of(text);
     GY_AUTO(gy_free) char *bytes = gy_malloc(packed.n / 4 * 3 + 3);
@@ -77,7 +85,7 @@ static gy_status read_image(const struct gy_infer_field *f, struct gy_str text, 
     if (gy_base64_decode(packed, (unsigned char *)bytes, &n, NULL) != GY_OK) {
         return gy_err_set(err, GY_E_INVALID, "is not base64");
     }
-    return read_pixels(f->input, gy_str_n(bytes, n), pixels, ret, err);
+    return read_pixels(f->input, gy_str_n(bytes, n), q, pixels, ret, err);
 }
 
 /* The text of what JSON has; the absent string when it is none. */
@@ -111,7 +119,7 @@ gy_status gy_infer_value(const struct gy_infer_shape *shape, struct gy_infer_req
     }
     if (image) {
         gy_status st =
-            read_image(f, text, q->pixels + row * shape->n_pixels + f->first_pixel, ret, err);
+            read_image(f, text, q, q->pixels + row * shape->n_pixels + f->first_pixel, ret, err);
         return st == GY_OK ? st : gy_err_wrap(err, "field '%.*s'", FIELD(name));
     }
     double whole = 0;

@@ -156,6 +156,7 @@ def test_drift_and_replay_know_what_a_text_is(tmp_path, server):
     found = drift(250)
     assert not found["season"]["drifted"] and not found["code"]["drifted"] and not found["city"]["drifted"]
     assert ask([{**r, "season": "summer" if i % 4 else "monsoon"} for i, r in enumerate(rows[250:500])])[0] == 200
+    drift(500)  # all of it has reached the log: the last window is that of the second request
     found = drift(250, "--window", "250")
     assert found["season"]["drifted"] and not found["code"]["drifted"] and not found["temp"]["drifted"]
     # a table against what the model was trained on
@@ -237,6 +238,10 @@ def test_images_are_served(tmp_path, server):
         assert status == 200 and answer["dark"] == i % 2
         assert request(server, "POST", "/dark", {"photo": "data:image/png;base64," + packed})[1]["dark"] == i % 2
     assert "sha256:" in json.dumps(must(server, "GET", f"{serving.API}/trace/{headers['Gyre-Prediction-Id']}"))
+    large = base64.b64encode(pictures.Canvas(2000, 2000, 1).png()).decode()
+    many = {"name": "photo", "shape": [17], "datatype": "BYTES", "data": [large] * 17}
+    status, answer, _ = request(server, "POST", "/v2/models/dark/infer", {"inputs": [many]})
+    assert status in (400, 413) and "pixels together" in answer["error"]
     tensor = {"name": "photo", "shape": [2], "datatype": "BYTES", "data": [base64.b64encode(picture(k, 9)).decode() for k in (1, 0)]}
     status, answer, _ = request(server, "POST", "/v2/models/dark/infer", {"inputs": [tensor]})
     assert status == 200 and serving.outputs(answer)["prediction"] == [1, 0]
