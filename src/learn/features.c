@@ -278,11 +278,11 @@ gy_status gy_features_fit(struct gy_features *f, const struct gy_feature *cells,
     size_t n = rows->n_rows * n_cells;
     GY_TRY(gy_features_empty(f, cells, n_cells, n_plans, err));
     t.x = gy_reallocarray(NULL, n + 1, sizeof *t.x);
-    gy_status status = t.x ? GY_OK : no_memory(err);
-    if (status == GY_OK) {
-        memcpy(t.x, rows->x, n * sizeof *t.x);
-        status = fit_all(f, plans, n_plans, rows, &t, err);
+    if (!t.x) {
+        return no_memory(err);
     }
+    memcpy(t.x, rows->x, n * sizeof *t.x);
+    gy_status status = fit_all(f, plans, n_plans, rows, &t, err);
     if (status == GY_OK && ret_x) {
         *ret_x = t.x;
         t.x = NULL;

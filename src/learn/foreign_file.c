@@ -335,8 +335,12 @@ static gy_status recode(const struct gy_model *m, struct gy_runtime inner,
     GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
     gy_arena_init(&a, GY_ONNX_MAX_FEATURES * (size_t)1024);
     struct gy_recode_column *columns = gy_arena_calloc(&a, m->n_inputs + 1, sizeof *columns);
-    gy_status status = columns ? GY_OK : no_memory(err);
+    gy_status status = GY_OK;
     size_t n = 0;
+    if (!columns) {
+        inner.ops->free(inner.self);
+        return no_memory(err);
+    }
     for (size_t i = 0; status == GY_OK && i < m->n_inputs; i++) {
         struct categories c = of(inner.self, i);
         if (c.n > 0) {

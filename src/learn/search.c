@@ -316,7 +316,10 @@ static bool goes_on(struct search *s, size_t max)
 static void prefer_simple(struct gy_search *r)
 {
     const struct gy_trial *top = r->best;
-    double error = top ? 2 * half_width(r, top) / SE : 0;
+    if (!top) {
+        return;
+    }
+    double error = 2 * half_width(r, top) / SE;
     for (size_t i = 0; i < r->n_trials; i++) {
         const struct gy_trial *t = &r->trials[i];
         double behind = r->lower_is_better ? t->score - top->score : top->score - t->score;
@@ -354,7 +357,7 @@ static gy_status try_all(struct search *s, struct gy_err *err)
         GY_TRY(try_batch(s, from, n, err));
         note_plain(s, from);
     }
-    if (r->best && o->prefer_simple) {
+    if (o->prefer_simple) {
         prefer_simple(r);
     }
     if (r->best && r->task == GY_TASK_BINARY) {
