@@ -104,22 +104,4 @@ GY_CHECKED gy_status gy_metrics_paired(const struct gy_scored *a, const struct g
                                        size_t replicates, uint64_t seed, int n_threads,
                                        struct gy_paired *ret, struct gy_err *err);
 
-/* ---- k folds ---- */
-
-/* The mean over folds with an interval that minds how much their training rows overlap (Nadeau and
- * Bengio 2003): mean +- t(0.975, k - 1) sd sqrt(1 / k + 1 / (k - 1)). A fold where a metric is not
- * defined makes it not defined. n: 2 and more of the same task. */
-struct gy_fold_metric {
-    const char *name;
-    double mean, sd, low, high, min, max;
-    bool lower_is_better;
-};
-struct gy_folds {
-    struct gy_fold_metric items[GY_METRICS_MAX];
-    size_t n, n_folds, n_rows;
-};
-/* Fails: INVALID (fewer than two folds, other metrics). */
-GY_CHECKED gy_status gy_metrics_folds(const struct gy_metrics *folds, size_t n,
-                                      struct gy_folds *ret, struct gy_err *err);
-
 #endif

@@ -148,32 +148,6 @@ static void pairs_must_be_of_the_same_rows(void **state)
     assert_true(isnan(ret.items[0].low) && isnan(ret.items[0].better));
 }
 
-/* ---- folds ---- */
-
-static void folds_give_mean_and_an_interval(void **state)
-{
-    (void)state;
-    struct gy_metrics folds[5];
-    struct gy_folds f;
-    const double v[5] = {0.80, 0.82, 0.78, 0.85, 0.80};
-    for (size_t i = 0; i < 5; i++) {
-        folds[i] = (struct gy_metrics){.n_rows = 10, .n = 1};
-        folds[i].items[0] = (struct gy_metric){.name = "accuracy", .value = v[i]};
-    }
-    OK(gy_metrics_folds(folds, 5, &f, &g_err));
-    close_to(f.items[0].mean, 0.81);
-    close_to(f.items[0].sd, sqrt(0.0028 / 4));
-    /* t(0.975, 4) = 2.7764451051977987 */
-    close_to(f.items[0].high - 0.81, 2.7764451051977987 * sqrt(0.0007) * sqrt(0.2 + 0.25));
-    close_to(f.items[0].min, 0.78);
-    close_to(f.items[0].max, 0.85);
-    assert_int_equal(f.n_rows, 50);
-    folds[2].items[0].value = NAN;
-    OK(gy_metrics_folds(folds, 5, &f, &g_err));
-    assert_true(isnan(f.items[0].mean) && isnan(f.items[0].low) && isnan(f.items[0].min));
-    assert_int_equal(gy_metrics_folds(folds, 1, &f, NULL), GY_E_INVALID);
-}
-
 /* ---- thresholds ---- */
 
 static struct gy_threshold_rule rule(const char *text)
@@ -471,7 +445,6 @@ int main(void)
         cmocka_unit_test(pairing_sees_what_two_intervals_hide),
         cmocka_unit_test(paired_intervals_hold_as_often_as_they_say),
         cmocka_unit_test(pairs_must_be_of_the_same_rows),
-        cmocka_unit_test(folds_give_mean_and_an_interval),
         cmocka_unit_test(thresholds_are_the_best_there_are),
         cmocka_unit_test(thresholds_weigh_rows_and_say_what_can_not_be),
         cmocka_unit_test(areas_under_the_curves_are_the_metrics),
