@@ -238,7 +238,7 @@ static void ask_fast(const struct gy_server_options *o, struct gy_exchange *ex,
     struct gy_header challenge = gy_router_challenge(status);
     out->status = gy_status_http(status);
     if (o->fast->refuse) {
-        o->fast->refuse(o->fast_self, &failed, out);
+        o->fast->refuse(o->fast_self, &ex->req, &failed, out);
     }
     if (challenge.name.p) {
         (void)snprintf(out->extra_headers, sizeof out->extra_headers,

@@ -45,7 +45,8 @@ struct gy_fast_ops {
     void (*loop_stop)(void *self, int loop);
     /* The router's guard does not let this caller predict: say so as run would fail. Any thread.
      * MAY be NULL: an empty answer. */
-    void (*refuse)(void *self, const struct gy_err *failed, struct gy_fast_reply *out);
+    void (*refuse)(void *self, const struct gy_request *req, const struct gy_err *failed,
+                   struct gy_fast_reply *out);
 };
 
 struct gy_server_options {

@@ -309,7 +309,7 @@ static gy_status plan_canary(struct change *c, yyjson_val *body, struct gy_str r
     GY_TRY(st);
     GY_TRY(gy_plan_adopt(&c->plan, &request, err));
     GY_TRY(find_model(c, ref, GY_VARIANT_CANARY, &v, err));
-    GY_TRY(gy_rollout_read(c->plan.rollout, &rollout, err));
+    GY_TRY(gy_rollout_read(c->plan.settings.value[GY_SET_ROLLOUT], &rollout, err));
     double weight = rollout.canary;
     if (!yyjson_is_true(share)) {
         GY_TRY(gy_rollout_share(share, "canary", &weight, err));
@@ -394,7 +394,7 @@ gy_status gy_deploy_promote(const struct gy_deployer *d, struct gy_str endpoint,
     GY_TRY(begin(&c, err));
     GY_TRY(need_canary(&c, &canary, err));
     struct gy_plan_variant v = *canary;
-    GY_TRY(gy_rollout_read(c.plan.rollout, &rollout, err));
+    GY_TRY(gy_rollout_read(c.plan.settings.value[GY_SET_ROLLOUT], &rollout, err));
     memcpy(c.promote_alias, rollout.promote_alias, sizeof c.promote_alias);
     v.role = GY_VARIANT_STABLE;
     gy_plan_remove(&c.plan, GY_VARIANT_CANARY);

@@ -80,35 +80,44 @@ static gy_status check_keys(yyjson_val *object, const char *const *allowed, cons
     return GY_OK;
 }
 
+/* The section of gyre.yaml: its model, and settings. */
+static gy_status check_project(yyjson_val *project, struct gy_err *err)
+{
+    if (!project) {
+        return GY_OK;
+    }
+    if (!yyjson_is_obj(project)) {
+        return gy_err_set(err, GY_E_INVALID, "'endpoint' must be an object");
+    }
+    size_t i, n;
+    yyjson_val *key, *value;
+    yyjson_obj_foreach(project, i, n, key, value)
+    {
+        struct gy_str name = gy_json_val_str(key);
+        if (!gy_str_eqc(name, "model") && !gy_setting_known(name)) {
+            return gy_err_set(err, GY_E_INVALID, "endpoint: unknown key '%" GY_STR_F "'",
+                              GY_STR_A(name));
+        }
+    }
+    return GY_OK;
+}
+
 static yyjson_val *given(yyjson_val *object, const char *key)
 {
     yyjson_val *v = gy_json_get(object, key);
     return v && !yyjson_is_null(v) ? v : NULL;
 }
 
-static void read_settings(yyjson_val *object, struct gy_plan *p)
-{
-    p->aliases = given(object, "aliases");
-    p->rules = given(object, "rules");
-    p->review = given(object, "review");
-    p->rollout = given(object, "rollout");
-    p->rule_shadow = given(object, "rule_shadow");
-    p->threshold = given(object, "threshold");
-}
-
 gy_status gy_plan_request(yyjson_val *body, struct gy_plan *ret, struct gy_err *err)
 {
     static const char *const body_keys[] = {"model",  "project", "columns", "gate",
                                             "canary", "reason",  NULL};
-    static const char *const project_keys[] = {"model",  "aliases", "rules",       "threshold",
-                                               "review", "rollout", "rule_shadow", NULL};
     yyjson_val *project = gy_json_get(body, "project");
-    struct gy_rollout rollout;
     GY_TRY(check_keys(body, body_keys, "the deploy request", err));
-    GY_TRY(check_keys(project, project_keys, "endpoint", err));
+    GY_TRY(check_project(project, err));
     *ret = (struct gy_plan){.columns = given(body, "columns"), .gate = given(body, "gate")};
-    read_settings(project, ret);
-    return gy_rollout_read(ret->rollout, &rollout, err);
+    gy_setting_read_all(project, &ret->settings);
+    return gy_setting_check_all(&ret->settings, err);
 }
 
 static enum gy_variant_role role_of(yyjson_val *one)
@@ -122,9 +131,9 @@ static enum gy_variant_role role_of(yyjson_val *one)
 gy_status gy_plan_frozen(yyjson_val *config, struct gy_plan *ret, struct gy_err *err)
 {
     *ret = (struct gy_plan){.columns = given(config, "columns"), .gate = given(config, "gate")};
-    read_settings(config, ret);
+    gy_setting_read_all(config, &ret->settings);
     if (!gy_json_bool(config, "threshold_set", true)) {
-        ret->threshold = NULL; /* it is the stable package's own */
+        ret->settings.value[GY_SET_THRESHOLD] = NULL; /* it is the stable package's own */
     }
     yyjson_val *list = gy_json_get(config, "weights");
     size_t i, n;
@@ -147,29 +156,21 @@ gy_status gy_plan_frozen(yyjson_val *config, struct gy_plan *ret, struct gy_err 
     return GY_OK;
 }
 
-static gy_status unchanged(yyjson_val *asked, yyjson_val *served, const char *key,
-                           struct gy_err *err)
-{
-    bool numbers = yyjson_is_num(asked) && yyjson_is_num(served);
-    bool same = numbers ? yyjson_get_num(asked) == yyjson_get_num(served)
-                        : asked && served && yyjson_equals(asked, served);
-    if (!asked || same) {
-        return GY_OK;
-    }
-    (void)gy_err_set(err, GY_E_INVALID,
-                     "a canary changes the model only, and '%s' is not what is served", key);
-    (void)gy_err_hint(err, "deploy the change first, without --canary");
-    return GY_E_INVALID;
-}
-
 gy_status gy_plan_adopt(struct gy_plan *p, const struct gy_plan *request, struct gy_err *err)
 {
-    GY_TRY(unchanged(request->aliases, p->aliases, "aliases", err));
-    GY_TRY(unchanged(request->rules, p->rules, "rules", err));
-    GY_TRY(unchanged(request->threshold, p->threshold, "threshold", err));
-    GY_TRY(unchanged(request->rule_shadow, p->rule_shadow, "rule_shadow", err));
-    p->review = request->review ? request->review : p->review;
-    p->rollout = request->rollout ? request->rollout : p->rollout;
+    for (int i = 0; i < GY_N_SETTINGS; i++) {
+        const struct gy_setting_info *info = gy_setting_info((enum gy_setting)i);
+        yyjson_val *asked = request->settings.value[i];
+        if (asked && info->free) {
+            p->settings.value[i] = asked;
+        } else if (asked && !gy_setting_same(asked, p->settings.value[i])) {
+            (void)gy_err_set(err, GY_E_INVALID,
+                             "a canary changes the model only, and '%s' is not what is served",
+                             info->name);
+            (void)gy_err_hint(err, "deploy the change first, without --canary");
+            return GY_E_INVALID;
+        }
+    }
     p->gate = request->gate;
     return GY_OK;
 }
@@ -280,15 +281,14 @@ gy_status gy_plan_freeze(const struct gy_plan *p, const struct gy_endpoint *e, s
     gy_jw_init(&w, &out);
     gy_jw_obj(&w);
     write_weights(&w, p, e);
-    copy_key(&w, "aliases", p->aliases);
-    copy_key(&w, "rules", p->rules);
-    copy_key(&w, "review", p->review);
-    copy_key(&w, "rollout", p->rollout);
+    for (int i = 0; i < GY_N_SETTINGS; i++) {
+        const struct gy_setting_info *info = gy_setting_info((enum gy_setting)i);
+        if (!e || !info->loaded) {
+            copy_key(&w, info->name, p->settings.value[i]);
+        }
+    }
     if (e) {
-        write_shape(&w, e, p->threshold != NULL);
-    } else {
-        copy_key(&w, "rule_shadow", p->rule_shadow);
-        copy_key(&w, "threshold", p->threshold);
+        write_shape(&w, e, p->settings.value[GY_SET_THRESHOLD] != NULL);
     }
     copy_key(&w, "columns", p->columns);
     copy_key(&w, "gate", p->gate);

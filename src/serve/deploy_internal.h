@@ -6,6 +6,7 @@
 
 #include "serve/deploy.h"
 #include "serve/rollout.h"
+#include "serve/setting.h"
 
 struct gy_plan_variant {
     enum gy_variant_role role;
@@ -21,7 +22,8 @@ struct gy_plan_variant {
 struct gy_plan {
     struct gy_plan_variant variants[GY_VARIANTS_MAX]; /* the stable one first */
     size_t n;
-    yyjson_val *aliases, *rules, *review, *rollout, *rule_shadow, *threshold, *columns, *gate;
+    struct gy_settings settings;
+    yyjson_val *columns, *gate;
 };
 
 /* NULL when nobody has the role. */
@@ -37,8 +39,8 @@ void gy_plan_weigh(struct gy_plan *p, double canary);
 GY_CHECKED gy_status gy_plan_request(yyjson_val *body, struct gy_plan *ret, struct gy_err *err);
 /* Settings and variants of a frozen configuration. Fails: CORRUPT. */
 GY_CHECKED gy_status gy_plan_frozen(yyjson_val *config, struct gy_plan *ret, struct gy_err *err);
-/* A canary changes who answers, not what is asked: request may change review and rollout. INVALID
- * names what else it would change. */
+/* A canary changes who answers, not what is asked: request may change the free
+ * settings. INVALID names what else it would change. */
 GY_CHECKED gy_status gy_plan_adopt(struct gy_plan *p, const struct gy_plan *request,
                                    struct gy_err *err);
 /* The frozen configuration, in the arena. e: loaded from the plan, adds how to read its records;

@@ -70,6 +70,7 @@ struct gy_endpoint {
     struct gy_infer_shape shape; /* OIP v2 */
     struct gy_alias *aliases;
     size_t n_aliases;
+    bool is_default;           /* answers where a request names no endpoint */
     bool numeric_classes;      /* every class label is a whole number */
     double *class_values;      /* what is logged: the label's number, else the class index */
     struct gy_str *class_json; /* what is answered */

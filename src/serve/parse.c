@@ -22,6 +22,7 @@ void gy_infer_request_done(struct gy_infer_request *q)
 void gy_infer_request_reset(struct gy_infer_request *q)
 {
     q->n_rows = 0;
+    q->asked = 0;
     q->outputs = 0;
     q->unseen_bytes = 0;
     q->decoded = 0;

@@ -56,6 +56,7 @@ struct gy_infer_request {
     char unseen[60]; /* the first text that training has not seen, and where it stands */
     size_t unseen_bytes, unseen_row, unseen_field;
     size_t n_rows;
+    uint32_t asked;               /* of the protocol that read it, for its answer; 0 at first */
     uint32_t outputs;             /* bit i: outputs[i] was asked for; all when none was named */
     char id[GY_INFER_MAX_ID + 1]; /* the caller's id, empty when none */
     size_t id_bytes;

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/time.h"
+#include "serve/setting.h"
 #include "store/events.h"
 #include "store/lineage.h"
 #include "store/verdicts.h"
@@ -132,17 +133,12 @@ gy_status gy_revision_history(struct gy_db *db, struct gy_str endpoint, size_t m
 
 /* ---- looking back ---- */
 
-static bool same_value(yyjson_val *a, yyjson_val *b)
-{
-    return a && b ? yyjson_equals(a, b) : a == b;
-}
-
 static bool same_variant(yyjson_val *a, yyjson_val *b)
 {
     static const char *const keys[] = {"digest", "version", "role", "weight", "threshold"};
     bool same = true;
     for (size_t i = 0; same && i < sizeof keys / sizeof keys[0]; i++) {
-        same = same_value(gy_json_get(a, keys[i]), gy_json_get(b, keys[i]));
+        same = gy_setting_same(gy_json_get(a, keys[i]), gy_json_get(b, keys[i]));
     }
     return same;
 }
@@ -150,13 +146,15 @@ static bool same_variant(yyjson_val *a, yyjson_val *b)
 /* Do two configurations serve the same? Gates and verdicts say under what, not what. */
 static bool same_serving(yyjson_val *a, yyjson_val *b)
 {
-    static const char *const keys[] = {"aliases",     "rules",  "threshold", "columns",
-                                       "rule_shadow", "review", "rollout"};
+    struct gy_settings of_a, of_b;
     yyjson_val *x = gy_json_get(a, "weights");
     yyjson_val *y = gy_json_get(b, "weights");
-    bool same = yyjson_arr_size(x) == yyjson_arr_size(y);
-    for (size_t i = 0; same && i < sizeof keys / sizeof keys[0]; i++) {
-        same = same_value(gy_json_get(a, keys[i]), gy_json_get(b, keys[i]));
+    bool same = yyjson_arr_size(x) == yyjson_arr_size(y) &&
+                gy_setting_same(gy_json_get(a, "columns"), gy_json_get(b, "columns"));
+    gy_setting_read_all(a, &of_a);
+    gy_setting_read_all(b, &of_b);
+    for (int i = 0; same && i < GY_N_SETTINGS; i++) {
+        same = gy_setting_same(of_a.value[i], of_b.value[i]);
     }
     for (size_t i = 0; same && i < yyjson_arr_size(x); i++) {
         same = same_variant(yyjson_arr_get(x, i), yyjson_arr_get(y, i));

@@ -8,7 +8,7 @@
 
 #include "base/mem.h"
 #include "base/time.h"
-#include "serve/infer.h"
+#include "serve/protocol.h"
 #include "serve/table.h"
 
 #define LOG_SYNC_MS 50
@@ -301,80 +301,60 @@ gy_status gy_serving_publish(struct gy_serving *s, struct gy_endpoint *const *en
 struct target {
     const struct gy_endpoint *stable;
     const struct gy_endpoint *endpoint; /* who answers; NULL until it is drawn */
-    const struct gy_alias *alias;       /* NULL: v2 */
-    enum gy_infer_form form;
+    struct gy_ask ask;
 };
 
-#define V2_PREFIX "/v2/models/"
-#define V2_SUFFIX "/infer"
-
-static bool is_v2(struct gy_str path)
-{
-    return path.n > sizeof V2_PREFIX - 1 + sizeof V2_SUFFIX - 1 &&
-           memcmp(path.p, V2_PREFIX, sizeof V2_PREFIX - 1) == 0 &&
-           memcmp(path.p + path.n - (sizeof V2_SUFFIX - 1), V2_SUFFIX, sizeof V2_SUFFIX - 1) == 0;
-}
-
 /* Fills err when there is nothing to answer the request. */
-static gy_status find_v2(const struct gy_table *t, struct gy_str path, struct target *ret,
-                         struct gy_err *err)
+static gy_status find_endpoint(const struct gy_table *t, struct target *ret, struct gy_err *err)
 {
-    struct gy_str name = gy_str_n(path.p + sizeof V2_PREFIX - 1,
-                                  path.n - (sizeof V2_PREFIX - 1) - (sizeof V2_SUFFIX - 1));
-    struct gy_str version = GY_STR_NULL;
-    struct gy_str rest;
-    if (gy_str_cut(name, '/', &name, &rest)) {
-        if (!gy_str_starts(rest, GY_STR("versions/")) || rest.n == 9) {
-            return gy_err_set(err, GY_E_NOTFOUND, "Not Found");
-        }
-        version = gy_str_n(rest.p + 9, rest.n - 9);
+    struct gy_str name = ret->ask.endpoint;
+    struct gy_str version = ret->ask.version;
+    if (!name.p) {
+        return gy_table_default(t, &ret->stable, err);
     }
-    const struct gy_endpoint *e = gy_table_find(t, name);
-    if (!e) {
+    ret->stable = gy_table_find(t, name);
+    if (!ret->stable) {
         return gy_err_set(err, GY_E_NOTFOUND, "Model '%.*s' not found",
                           (int)(name.n < 100 ? name.n : 100), name.p);
     }
-    const struct gy_endpoint *pinned = version.p ? gy_variants_version(e, version) : NULL;
-    if (version.p && !pinned) {
+    ret->endpoint = version.p ? gy_variants_version(ret->stable, version) : NULL;
+    if (version.p && !ret->endpoint) {
         return gy_err_set(err, GY_E_NOTFOUND, "Model '%.*s' with version '%.*s' not found",
                           (int)name.n, name.p, (int)(version.n < 100 ? version.n : 100), version.p);
     }
-    *ret = (struct target){e, pinned, NULL, GY_INFER_V2};
     return GY_OK;
 }
 
+/* Sets the protocol of *ret in any case: who is asked says how it failed. */
 static gy_status find_target(const struct gy_table *t, const struct gy_request *req,
-                             struct target *ret, struct gy_fast_reply *out, struct gy_err *err)
+                             struct gy_str body, struct target *ret, struct gy_fast_reply *out,
+                             struct gy_err *err)
 {
-    if (is_v2(req->path)) {
-        return find_v2(t, req->path, ret, err);
-    }
-    const struct gy_alias *alias = NULL;
-    const struct gy_endpoint *e = gy_table_alias(t, req->path, &alias);
-    if (!e) {
+    *ret = (struct target){.ask = {.protocol = &gy_protocol_alias}};
+    const struct gy_endpoint *owner = gy_table_alias(t, req->path, &ret->ask.alias);
+    if (!owner && !gy_protocols_claim(req->path, &ret->ask)) {
+        ret->ask.protocol = &gy_protocol_v2;
         return gy_err_set(err, GY_E_NOTFOUND, "Not Found");
     }
     if (!gy_str_eqc(req->method, "POST")) {
         (void)snprintf(out->extra_headers, sizeof out->extra_headers, "Allow: POST\r\n");
         return gy_err_set(err, GY_E_METHOD, "Method Not Allowed");
     }
-    *ret = (struct target){e, NULL, alias, GY_INFER_FLAT};
-    return GY_OK;
-}
-
-static const struct gy_infer_shape *shape_of(const struct target *t)
-{
-    return t->alias ? &t->alias->shape : &t->stable->shape;
+    if (owner) {
+        ret->stable = owner;
+        return GY_OK;
+    }
+    if (ret->ask.protocol->locate) {
+        GY_TRY(ret->ask.protocol->locate(&ret->ask, req, body, err));
+    }
+    return find_endpoint(t, ret, err);
 }
 
 /* The body as values of the endpoint's inputs. */
-static gy_status read_body(const struct target *t, struct gy_str body, struct gy_infer_request *q,
-                           struct gy_err *err)
+static gy_status read_body(const struct target *t, const struct gy_request *req, struct gy_str body,
+                           struct gy_infer_request *q, struct gy_err *err)
 {
-    GY_TRY(gy_infer_parse(t->form, shape_of(t), body, q, err));
-    return t->alias && t->alias->mapping.fields
-               ? gy_mapping_apply(&t->alias->mapping, &t->stable->shape, q, err)
-               : GY_OK;
+    return t->ask.protocol->read(&t->ask, req, t->stable, body, q, err);
 }
 
 /* Who answers the prediction with this id. */
@@ -397,25 +377,24 @@ static gy_status predict(const struct target *t, struct gy_infer_work *w, struct
     return t->stable->shadow ? gy_infer_shadow(t->stable->shadow, w, err) : GY_OK;
 }
 
-static void fail(struct gy_fast_reply *out, const struct gy_err *err)
+static void fail(const struct target *t, struct gy_fast_reply *out, const struct gy_err *err)
 {
-    out->status = gy_infer_http(err->code);
-    out->content_type = "application/json";
-    gy_infer_error(err, out->body);
+    t->ask.protocol->fail(&t->ask, err, out);
 }
 
-static void fail_counted(struct gy_fast_reply *out, const struct gy_err *err,
-                         struct gy_stat_block *block)
+/* Protocols have statuses of their own: whose fault it is says the error. */
+static void fail_counted(const struct target *t, struct gy_fast_reply *out,
+                         const struct gy_err *err, struct gy_stat_block *block)
 {
-    fail(out, err);
-    gy_stat_add(out->status < 500 ? &block->refused : &block->failed, 1);
+    fail(t, out, err);
+    gy_stat_add(gy_infer_http(err->code) < 500 ? &block->refused : &block->failed, 1);
 }
 
 /* The request was read well: that there is no prediction is not the client's doing alone. */
-static void fail_predicting(struct gy_fast_reply *out, const struct gy_err *err,
-                            struct gy_stat_block *block)
+static void fail_predicting(const struct target *t, struct gy_fast_reply *out,
+                            const struct gy_err *err, struct gy_stat_block *block)
 {
-    fail(out, err);
+    fail(t, out, err);
     gy_stat_add(err->code == GY_E_INVALID ? &block->no_number : &block->failed, 1);
 }
 
@@ -447,10 +426,8 @@ static void succeed(const struct target *t, const struct gy_infer_work *w, const
 {
     char text[GY_UUID_TEXT];
     gy_uuid_text(id, text);
-    out->status = 200;
-    out->content_type = "application/json";
-    gy_infer_answer(t->endpoint, t->alias, w, text, out->body);
     add_headers(t->endpoint, text, out);
+    t->ask.protocol->answer(&t->ask, t->endpoint, w, text, out);
 }
 
 static uint32_t saturated(int64_t ns)
@@ -464,11 +441,11 @@ static bool claims(void *self, int loop, struct gy_str method, struct gy_str pat
     if (loop >= s->n_loops) {
         return false;
     }
-    if (is_v2(path)) {
-        return gy_str_eqc(method, "POST");
-    }
     const struct gy_alias *alias;
-    return gy_table_alias(s->loops[loop].table, path, &alias) != NULL;
+    struct gy_ask ask;
+    /* Other methods of a protocol's path are the router's: metadata, preflights. */
+    return gy_table_alias(s->loops[loop].table, path, &alias) != NULL ||
+           (gy_str_eqc(method, "POST") && gy_protocols_claim(path, &ask));
 }
 
 static gy_status log_full(struct gy_err *err)
@@ -485,20 +462,21 @@ static enum gy_fast_result run(void *self, int loop, const struct gy_request *re
     struct target t;
     struct gy_err err;
     err.hint[0] = '\0';
-    if (find_target(l->table, req, &t, out, &err) != GY_OK) {
+    if (find_target(l->table, req, body, &t, out, &err) != GY_OK) {
         gy_stat_add(&l->unknown, 1);
-        fail(out, &err);
+        fail(&t, out, &err);
         return GY_FAST_DONE;
     }
     /* Pictures are decoded by a worker: a small body may hold large ones. */
-    if (body.n > GY_SERVING_INLINE_BODY || t.stable->shape.n_pixels || gy_predlog_waits(s->log)) {
+    if (body.n > GY_SERVING_INLINE_BODY || t.stable->shape.n_pixels ||
+        t.ask.verb == GY_VERB_EXPLAIN || gy_predlog_waits(s->log)) {
         return GY_FAST_DEFER;
     }
     gy_uuid7(&l->ids, l->work.id);
     draw(&t, req, l->work.id);
     struct gy_stat_block *block = &t.endpoint->stats->blocks[loop];
-    if (read_body(&t, body, &l->work.q, &err) != GY_OK) {
-        fail_counted(out, &err, block);
+    if (read_body(&t, req, body, &l->work.q, &err) != GY_OK) {
+        fail_counted(&t, out, &err, block);
         return GY_FAST_DONE;
     }
     if (l->work.q.n_rows > t.stable->inline_rows) {
@@ -506,7 +484,7 @@ static enum gy_fast_result run(void *self, int loop, const struct gy_request *re
     }
     struct gy_record r;
     if (predict(&t, &l->work, &err) != GY_OK) {
-        fail_predicting(out, &err, block);
+        fail_predicting(&t, out, &err, block);
         return GY_FAST_DONE;
     }
     gy_infer_record(t.endpoint, &l->work, req->request_id, &r);
@@ -514,7 +492,7 @@ static enum gy_fast_result run(void *self, int loop, const struct gy_request *re
     r.latency_ns = saturated(gy_mono_ns() - start);
     if (!gy_predlog_append(s->log, loop, &r)) {
         (void)log_full(&err);
-        fail_counted(out, &err, block);
+        fail_counted(&t, out, &err, block);
         return GY_FAST_DONE;
     }
     succeed(&t, &l->work, r.id, out);
@@ -528,7 +506,7 @@ static gy_status answer(struct gy_serving *s, const struct target *t, const stru
                         struct gy_fast_reply *out, bool *ret_read, struct gy_err *err)
 {
     struct gy_record r;
-    GY_TRY(read_body(t, body, &w->q, err));
+    GY_TRY(read_body(t, req, body, &w->q, err));
     *ret_read = true;
     GY_TRY(predict(t, w, err));
     gy_infer_record(t->endpoint, w, req->request_id, &r);
@@ -546,11 +524,11 @@ void gy_serving_answer(struct gy_serving *s, const struct gy_request *req, struc
     GY_AUTO(gy_table_unref) struct gy_table *table = gy_serving_table(s);
     struct target t;
     struct gy_err err = GY_ERR_INIT;
-    if (find_target(table, req, &t, out, &err) != GY_OK) {
+    if (find_target(table, req, body, &t, out, &err) != GY_OK) {
         pthread_mutex_lock(&s->shared);
         gy_stat_add(&s->shared_unknown, 1);
         pthread_mutex_unlock(&s->shared);
-        fail(out, &err);
+        fail(&t, out, &err);
         return;
     }
     GY_AUTO_DONE(gy_infer_work_done) struct gy_infer_work work = {0};
@@ -565,9 +543,9 @@ void gy_serving_answer(struct gy_serving *s, const struct gy_request *req, struc
     if (st == GY_OK) {
         count(&t, &work, (size_t)s->n_loops, (uint64_t)(gy_mono_ns() - start));
     } else if (was_read) {
-        fail_predicting(out, &err, block);
+        fail_predicting(&t, out, &err, block);
     } else {
-        fail_counted(out, &err, block);
+        fail_counted(&t, out, &err, block);
     }
     pthread_mutex_unlock(&s->shared);
 }
@@ -579,10 +557,15 @@ static void deferred(void *self, int loop, const struct gy_request *req, struct 
     gy_serving_answer(self, req, body, out);
 }
 
-static void refuse(void *self, const struct gy_err *failed, struct gy_fast_reply *out)
+static void refuse(void *self, const struct gy_request *req, const struct gy_err *failed,
+                   struct gy_fast_reply *out)
 {
     (void)self;
-    fail(out, failed);
+    struct gy_ask ask;
+    if (!gy_protocols_claim(req->path, &ask)) {
+        ask.protocol = &gy_protocol_alias;
+    }
+    ask.protocol->fail(&ask, failed, out);
     out->status = gy_status_http(failed->code);
 }
 

@@ -65,6 +65,11 @@ const struct gy_endpoint *gy_table_find(const struct gy_table *t, struct gy_str 
 const struct gy_endpoint *gy_table_alias(const struct gy_table *t, struct gy_str path,
                                          const struct gy_alias **ret_alias);
 
+/* Who answers where no endpoint is named: the one that says `default: true`, else the only one.
+ * Fails: NOTFOUND, listing those that there are. */
+GY_CHECKED gy_status gy_table_default(const struct gy_table *t, const struct gy_endpoint **ret,
+                                      struct gy_err *err);
+
 /* For gy_server_options.fast, with fast_self = the serving. */
 extern const struct gy_fast_ops gy_serving_fast;
 /* Answer a prediction request on a pool thread (MAY block): what the router falls back to. */

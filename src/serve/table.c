@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "serve/table.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -46,6 +47,17 @@ static void fill_routes(struct gy_table *t)
 
 static gy_status check_unique(const struct gy_table *t, struct gy_err *err)
 {
+    const struct gy_endpoint *first = NULL;
+    for (size_t i = 0; i < t->n; i++) {
+        const struct gy_endpoint *e = t->endpoints[i];
+        if (e->is_default && first) {
+            return gy_err_set(err, GY_E_CONFLICT,
+                              "the endpoints '%" GY_STR_F "' and '%" GY_STR_F
+                              "' can not both be the default",
+                              GY_STR_A(first->name), GY_STR_A(e->name));
+        }
+        first = e->is_default ? e : first;
+    }
     for (size_t i = 1; i < t->n; i++) {
         if (gy_str_eq(t->endpoints[i - 1]->name, t->endpoints[i]->name)) {
             return gy_err_set(err, GY_E_CONFLICT, "endpoint '%" GY_STR_F "' is there twice",
@@ -186,4 +198,30 @@ const struct gy_endpoint *gy_table_alias(const struct gy_table *t, struct gy_str
         high = c < 0 ? high : mid;
     }
     return NULL;
+}
+
+/* How many names a message lists. */
+#define LISTED 10
+
+gy_status gy_table_default(const struct gy_table *t, const struct gy_endpoint **ret,
+                           struct gy_err *err)
+{
+    *ret = t->n == 1 ? t->endpoints[0] : NULL;
+    for (size_t i = 0; i < t->n; i++) {
+        *ret = t->endpoints[i]->is_default ? t->endpoints[i] : *ret;
+    }
+    if (*ret) {
+        return GY_OK;
+    }
+    if (t->n == 0) {
+        return gy_err_set(err, GY_E_NOTFOUND, "nothing is served here");
+    }
+    char names[LISTED * (GY_ENDPOINT_MAX_NAME + 2) + 8] = "";
+    size_t at = 0;
+    for (size_t i = 0; i < t->n && i < LISTED; i++) {
+        at += (size_t)snprintf(names + at, sizeof names - at, "%s%" GY_STR_F, i ? ", " : "",
+                               GY_STR_A(t->endpoints[i]->name));
+    }
+    return gy_err_set(err, GY_E_NOTFOUND, "no endpoint is the default, name one: %s%s", names,
+                      t->n > LISTED ? ", ..." : "");
 }

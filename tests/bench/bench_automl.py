@@ -73,8 +73,8 @@ def gyre(args, task, train, test, seed, folder):
     if done.returncode:
         raise RuntimeError(done.stderr)
     found = json.loads(done.stdout)
-    asked = subprocess.run([args.gyre, "evaluate", "model", "test.csv", "--json"], cwd=folder, capture_output=True,
-                           text=True)
+    asked = subprocess.run([args.gyre, "evaluate", "model", "test.csv", "--all-rows", "--replicates", "0", "--json"],
+                           cwd=folder, capture_output=True, text=True)
     if asked.returncode:
         raise RuntimeError(asked.stderr)
     value = json.loads(asked.stdout)["metrics"][METRIC[task]]["value"]
@@ -118,14 +118,14 @@ def bootstrap(differences, by, replicates=10000):
 
 
 def run(args):
-    rows, missing = [], []
-    for name in args.sets.split(","):
-        frame = table(name)
-        if frame is None:
-            missing.append(name)
-            continue
-        task = TASKS[name]
-        for seed in range(args.seeds):
+    rows = []
+    frames = {name: table(name) for name in args.sets.split(",")}
+    missing = [name for name, frame in frames.items() if frame is None]
+    for seed in range(args.seeds):  # so that a run that was stopped has whole seeds
+        for name, frame in frames.items():
+            if frame is None:
+                continue
+            task = TASKS[name]
             train, test = train_test_split(frame, test_size=1 / 3, random_state=seed,
                                            stratify=None if task == "regression" else frame["target"])
             turn = args.systems.split(",")

@@ -85,6 +85,8 @@ def versions(base, source, args, env):
         repo = fresh(base, "plain", source)
         runs.setdefault("md5sum + cp", []).append(measure(["sh", "-c", script], repo, env))
         runs.setdefault("sync of cp", []).append(measure(["sync", "-f", str(base)], repo, env))
+        for done in ("gyre", "plain", "copy"):
+            shutil.rmtree(base / done, ignore_errors=True)
     if DVC and not args.no_dvc:
         repo = fresh(base, "dvc", source)
         measure([DVC, "init", "-q"], repo, env)

@@ -266,6 +266,38 @@ static void test_not_found(void **state)
     assert_string_equal(f->reply.extra_headers, "Allow: POST\r\n");
 }
 
+/* Who answers where no endpoint is named. */
+static void test_default(void **state)
+{
+    struct fixture *f = *state;
+    struct gy_err err;
+    const struct gy_endpoint *e = NULL;
+    publish(f, endpoint_make(f->root, "one", 1, MODEL_HR, "{}"));
+    GY_AUTO(gy_table_unref) struct gy_table *alone = gy_serving_table(f->serving);
+    assert_int_equal(gy_table_default(alone, &e, &err), GY_OK);
+    assert_true(gy_str_eqc(e->name, "one"));
+    struct gy_endpoint *plain[] = {endpoint_make(f->root, "one", 1, MODEL_HR, "{}"),
+                                   endpoint_make(f->root, "two", 1, MODEL_HR, "{}")};
+    struct gy_endpoint *chosen[] = {
+        plain[0], endpoint_make(f->root, "two", 1, MODEL_HR, "{\"default\":true}")};
+    struct gy_endpoint *both[] = {endpoint_make(f->root, "one", 1, MODEL_HR, "{\"default\":true}"),
+                                  chosen[1]};
+    assert_int_equal(gy_serving_publish(f->serving, plain, 2, &err), GY_OK);
+    GY_AUTO(gy_table_unref) struct gy_table *none = gy_serving_table(f->serving);
+    assert_int_equal(gy_table_default(none, &e, &err), GY_E_NOTFOUND);
+    assert_string_equal(err.msg, "no endpoint is the default, name one: one, two");
+    assert_int_equal(gy_serving_publish(f->serving, chosen, 2, &err), GY_OK);
+    GY_AUTO(gy_table_unref) struct gy_table *one = gy_serving_table(f->serving);
+    assert_int_equal(gy_table_default(one, &e, &err), GY_OK);
+    assert_true(gy_str_eqc(e->name, "two"));
+    assert_int_equal(gy_serving_publish(f->serving, both, 2, &err), GY_E_CONFLICT);
+    assert_string_equal(err.msg, "the endpoints 'one' and 'two' can not both be the default");
+    gy_endpoint_unref(plain[0]);
+    gy_endpoint_unref(plain[1]);
+    gy_endpoint_unref(chosen[1]);
+    gy_endpoint_unref(both[0]);
+}
+
 /* Many rows go to the pool, are answered the same, and are logged in parts. */
 static void test_many_rows(void **state)
 {
@@ -616,6 +648,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_v2_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_other_tasks, setup, teardown),
         cmocka_unit_test_setup_teardown(test_not_found, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_default, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_rows, setup, teardown),
         cmocka_unit_test_setup_teardown(test_log_full_is_503, setup, teardown),
         cmocka_unit_test_setup_teardown(test_each_answer_waits, setup, teardown),
