@@ -34,8 +34,8 @@ if [ "$packages" = yes ] && [ ${#installed[@]} -gt 0 ]; then
     installed=()
 fi
 
-# A .deps or .venv that is a link to a shared one: only the link goes.
-for path in build build-* gyre-demo-* .deps .venv .setup .pytest_cache; do
+# A .deps, .venv or .venv-serving that is a link to a shared one: only the link goes.
+for path in build build-* gyre-demo-* .deps .venv .venv-serving .setup .pytest_cache; do
     if [ -L "$path" ]; then
         rm -f "$path"
     elif [ -e "$path" ]; then

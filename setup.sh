@@ -106,24 +106,24 @@ build() {
 }
 
 # The interop tests drive the real clients. Without the package index they are skipped and counted, with this reason.
-make_venv() {
-    local want
-    want=$(sha256sum tests/requirements.txt | cut -c1-64)
-    if [ "$(cat .venv/.stamp 2>/dev/null || true)" = "$want" ]; then
+make_venv() { # FOLDER REQUIREMENTS
+    local want why="$STATE/no-${1#.}" log="$STATE/pip-${1#.}.log"
+    want=$(sha256sum "$2" | cut -c1-64)
+    if [ "$(cat "$1/.stamp" 2>/dev/null || true)" = "$want" ]; then
         return 0
     fi
-    say "making the Python environment of the interop tests (.venv)"
-    rm -rf .venv "$STATE/no-venv"
+    say "making the Python environment $1 of the interop tests"
+    rm -rf "$1" "$why"
     # The path matters: a python3 earlier on PATH may be another version.
-    if /usr/bin/python3 -m venv .venv >"$STATE/pip.log" 2>&1 &&
-        .venv/bin/python -m pip install --progress-bar off -r tests/requirements.txt >>"$STATE/pip.log" 2>&1 </dev/null; then
+    if /usr/bin/python3 -m venv "$1" >"$log" 2>&1 &&
+        "$1/bin/python" -m pip install --progress-bar off -r "$2" >>"$log" 2>&1 </dev/null; then
         KILOBYTES=$((KILOBYTES + $(awk '/^ *Downloading .*\([0-9.]+ [kM]B\)/ {
             size = $(NF - 1); sub(/\(/, "", size); kb += size * ($NF ~ /^M/ ? 1000 : 1) } END { printf "%d", kb }' \
-            "$STATE/pip.log")))
-        echo "$want" >.venv/.stamp
+            "$log")))
+        echo "$want" >"$1/.stamp"
     else
-        echo "the Python package index (PyPI) did not give all of tests/requirements.txt" >"$STATE/no-venv"
-        say "$(cat "$STATE/no-venv"): the interop tests will be skipped (log: $STATE/pip.log)"
+        echo "the Python package index (PyPI) did not give all of $2" >"$why"
+        say "$(cat "$why"): its tests will be skipped (log: $log)"
     fi
 }
 
@@ -213,7 +213,8 @@ test)
     fetch_onnxruntime --header
     fetch_tables
     make_s3_server & # both wait for the network more than for the machine
-    make_venv
+    make_venv .venv tests/requirements.txt
+    make_venv .venv-serving tests/requirements-serving.txt
     wait
     report
     exec /usr/bin/python3 tools/run-tests "$@"
