@@ -6,7 +6,9 @@
 
 #include "api/health.h"
 #include "api/body.h"
+#include "base/hash.h"
 #include "base/id.h"
+#include "base/mem.h"
 #include "base/time.h"
 #include "serve/gap.h"
 #include "serve/revision.h"
@@ -289,6 +291,44 @@ static void write_origin(struct gy_jw *w, const struct trace *t, yyjson_val *con
     gy_jw_kv_str(w, "deployed_by", of.actor);
 }
 
+static void write_body(struct gy_jw *w, struct gy_str body)
+{
+    if (gy_str_is_utf8(body)) {
+        gy_jw_kv_str(w, "body", body);
+        return;
+    }
+    GY_AUTO(gy_free) char *text = gy_malloc(gy_base64_size(body.n) + 1);
+    if (text) {
+        gy_base64(body.p, body.n, text);
+    }
+    gy_jw_kv_strc(w, "body_b64", text);
+}
+
+/* Members that only records have whose endpoint (or client) asked for them. */
+static void write_extras(struct gy_jw *w, const struct gy_record *r)
+{
+    char hex[33];
+    if (gy_record_has_trace(r)) {
+        gy_hex(r->trace_id, sizeof r->trace_id, hex);
+        gy_jw_kv_strc(w, "trace_id", hex);
+        gy_hex(r->parent_span, sizeof r->parent_span, hex);
+        gy_jw_kv_strc(w, "parent_span", hex);
+    }
+    if (r->sample_rate > 0) {
+        gy_jw_kv_f64(w, "sample_rate", r->sample_rate);
+    }
+    if (r->propensity > 0) {
+        gy_jw_kv_f64(w, "propensity", r->propensity);
+    }
+    if (r->body.n) {
+        write_body(w, r->body);
+        gy_jw_kv_str(w, "body_type", r->body_type);
+    } else if (r->body_bytes) {
+        gy_jw_kv_null(w, "body");
+        gy_jw_kv_i64(w, "body_bytes", (int64_t)r->body_bytes);
+    }
+}
+
 static gy_status send_trace(const struct trace *t, struct gy_reply *reply, struct gy_err *err)
 {
     const struct gy_record *r = t->parts;
@@ -310,6 +350,7 @@ static gy_status send_trace(const struct trace *t, struct gy_reply *reply, struc
     gy_jw_kv_str(&w, "time", gy_str_n(time, gy_time_iso(r->time_us, time)));
     gy_jw_kv_f64(&w, "latency_us", (double)r->latency_ns / 1e3);
     gy_jw_kv_i64(&w, "status", r->status);
+    write_extras(&w, r);
     write_origin(&w, t, config);
     gy_jw_kv_i64(&w, "rows", r->total_rows);
     if (r->total_rows == 1) {

@@ -171,6 +171,7 @@ static gy_status erase_record(struct erasing *e, size_t at, size_t bytes, struct
             blank_row(frame, bytes, &r, i);
         }
     }
+    gy_frame_blank_body(frame);
     gy_frame_seal(frame);
     return GY_OK;
 }

@@ -78,6 +78,21 @@ bool gy_predlog_waits(const struct gy_predlog *l)
     return l->o.sync_ms == 0;
 }
 
+/* A body is kept where all rows of its request are in one record: so whoever erases one of them
+ * meets it. Returns the bytes of the frame, were it one. */
+static size_t prepare(const struct gy_predlog *l, struct gy_record *r)
+{
+    r->first_row = 0;
+    r->total_rows = r->n_rows;
+    size_t bytes = gy_record_frame_bytes(r);
+    if (r->body.n && (r->body.n > GY_RECORD_MAX_BODY || bytes > l->max_frame)) {
+        r->body_bytes = r->body.n;
+        r->body = GY_STR_NULL;
+        bytes = gy_record_frame_bytes(r);
+    }
+    return bytes;
+}
+
 static bool append_parts(struct stream *s, const struct gy_record *r, size_t max_frame)
 {
     uint32_t fit = gy_record_rows_fit(r, max_frame);
@@ -99,9 +114,7 @@ static bool append_parts(struct stream *s, const struct gy_record *r, size_t max
 bool gy_predlog_append(struct gy_predlog *l, int loop, struct gy_record *r)
 {
     struct stream *s = &l->streams[loop];
-    size_t bytes = gy_record_frame_bytes(r);
-    r->first_row = 0;
-    r->total_rows = r->n_rows;
+    size_t bytes = prepare(l, r);
     bool fits;
     if (bytes <= l->max_frame) {
         fits = gy_ring_append(s->ring, r);
@@ -149,8 +162,7 @@ static gy_status append_waiting(struct gy_predlog *l, struct stream *s, const st
 gy_status gy_predlog_append_wait(struct gy_predlog *l, struct gy_record *r, struct gy_err *err)
 {
     struct stream *s = &l->streams[l->n_streams - 1];
-    r->first_row = 0;
-    r->total_rows = r->n_rows;
+    (void)prepare(l, r);
     pthread_mutex_lock(&l->shared);
     gy_status st = append_waiting(l, s, r, err);
     pthread_mutex_unlock(&l->shared);

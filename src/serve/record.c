@@ -14,6 +14,20 @@
 #define ERASED_NOTE 2
 #define FLAG_RULES 1
 #define FLAG_SHADOW 2
+#define FLAG_MORE 4 /* items follow the text: */
+#define FLAGS_KNOWN (FLAG_RULES | FLAG_SHADOW | FLAG_MORE)
+#define ITEM_HEADER 8 /* u16 what, u16 0, u32 bytes; padded to 8 */
+/* What an item is. Readers pass over what they do not know. */
+enum item_kind {
+    ITEM_NONE, /* blanked */
+    ITEM_TRACE,
+    ITEM_SAMPLE_RATE,
+    ITEM_BODY,
+    ITEM_BODY_TYPE,
+    ITEM_BODY_BYTES,
+    ITEM_PROPENSITY,
+};
+#define TRACE_BYTES 24
 #define RULE_BYTES 8
 
 static size_t pad8(size_t n)
@@ -27,6 +41,27 @@ static size_t text_bytes(const struct gy_record *r)
                 (r->shadow ? r->shadow_version.n : 0));
 }
 
+static size_t item_bytes(size_t n)
+{
+    return ITEM_HEADER + pad8(n);
+}
+
+/* Of the items behind the text: nothing for most records. */
+static size_t more_bytes(const struct gy_record *r)
+{
+    return (gy_record_has_trace(r) ? item_bytes(TRACE_BYTES) : 0) +
+           (r->sample_rate > 0 ? item_bytes(sizeof(double)) : 0) +
+           (r->propensity > 0 ? item_bytes(sizeof(double)) : 0) +
+           (r->body.n ? item_bytes(r->body.n) : 0) +
+           (r->body_type.n ? item_bytes(r->body_type.n) : 0) +
+           (r->body_bytes ? item_bytes(sizeof(uint64_t)) : 0);
+}
+
+double gy_record_weight(const struct gy_record *r)
+{
+    return r->sample_rate > 0 && r->sample_rate < 1 ? 1 / r->sample_rate : 1;
+}
+
 static size_t row_bytes(const struct gy_record *r)
 {
     return ((size_t)r->n_inputs + r->n_outputs + (r->shadow ? r->n_shadow : 0)) * sizeof(double) +
@@ -35,12 +70,12 @@ static size_t row_bytes(const struct gy_record *r)
 
 size_t gy_record_frame_bytes(const struct gy_record *r)
 {
-    return FRAME_HEADER + FIXED_BYTES + text_bytes(r) + r->n_rows * row_bytes(r);
+    return FRAME_HEADER + FIXED_BYTES + text_bytes(r) + more_bytes(r) + r->n_rows * row_bytes(r);
 }
 
 uint32_t gy_record_rows_fit(const struct gy_record *r, size_t max_bytes)
 {
-    size_t fixed = FRAME_HEADER + FIXED_BYTES + text_bytes(r);
+    size_t fixed = FRAME_HEADER + FIXED_BYTES + text_bytes(r) + more_bytes(r);
     size_t rows = max_bytes > fixed ? (max_bytes - fixed) / row_bytes(r) : 0;
     return rows < 1 ? 1 : rows > UINT32_MAX ? UINT32_MAX : (uint32_t)rows;
 }
@@ -53,10 +88,11 @@ static inline char *put(char *to, const void *from, size_t n)
     return to + n;
 }
 
-static void write_fixed(const struct gy_record *r, char *to)
+static void write_fixed(const struct gy_record *r, size_t more, char *to)
 {
     to[0] = RECORD_VERSION;
-    to[1] = (char)((r->rules ? FLAG_RULES : 0) | (r->shadow ? FLAG_SHADOW : 0));
+    to[1] = (char)((r->rules ? FLAG_RULES : 0) | (r->shadow ? FLAG_SHADOW : 0) |
+                   (more ? FLAG_MORE : 0));
     memcpy(to + 2, &r->status, 2);
     memcpy(to + 4, &r->latency_ns, 4);
     memcpy(to + 8, &r->seq, 8);
@@ -73,14 +109,52 @@ static void write_fixed(const struct gy_record *r, char *to)
                                 (uint16_t)r->request_id.n,
                                 (uint16_t)(r->shadow ? r->shadow_version.n : 0),
                                 (uint16_t)(r->shadow ? r->n_shadow : 0),
-                                0};
+                                (uint16_t)(more / 8)};
     memcpy(to + 56, counts, sizeof counts);
+}
+
+static char *put_item(char *to, enum item_kind kind, const void *from, size_t n)
+{
+    const uint16_t what[2] = {(uint16_t)kind, 0};
+    const uint32_t bytes = (uint32_t)n;
+    memcpy(to, what, sizeof what);
+    memcpy(to + 4, &bytes, sizeof bytes);
+    to = put(to + ITEM_HEADER, from, n);
+    memset(to, 0, pad8(n) - n);
+    return to + (pad8(n) - n);
+}
+
+static char *put_more(char *p, const struct gy_record *r)
+{
+    if (gy_record_has_trace(r)) {
+        char trace[TRACE_BYTES];
+        memcpy(trace, r->trace_id, sizeof r->trace_id);
+        memcpy(trace + sizeof r->trace_id, r->parent_span, sizeof r->parent_span);
+        p = put_item(p, ITEM_TRACE, trace, sizeof trace);
+    }
+    if (r->sample_rate > 0) {
+        p = put_item(p, ITEM_SAMPLE_RATE, &r->sample_rate, sizeof r->sample_rate);
+    }
+    if (r->propensity > 0) {
+        p = put_item(p, ITEM_PROPENSITY, &r->propensity, sizeof r->propensity);
+    }
+    if (r->body.n) {
+        p = put_item(p, ITEM_BODY, r->body.p, r->body.n);
+    }
+    if (r->body_type.n) {
+        p = put_item(p, ITEM_BODY_TYPE, r->body_type.p, r->body_type.n);
+    }
+    if (r->body_bytes) {
+        p = put_item(p, ITEM_BODY_BYTES, &r->body_bytes, sizeof r->body_bytes);
+    }
+    return p;
 }
 
 void gy_record_write(const struct gy_record *r, char *to)
 {
     char *payload = to + FRAME_HEADER;
-    write_fixed(r, payload);
+    size_t more = more_bytes(r);
+    write_fixed(r, more, payload);
     char *p = payload + FIXED_BYTES;
     char *text = p;
     p = put(p, r->endpoint.p, r->endpoint.n);
@@ -92,6 +166,9 @@ void gy_record_write(const struct gy_record *r, char *to)
     size_t text_n = text_bytes(r);
     memset(p, 0, text_n - (size_t)(p - text));
     p = text + text_n;
+    if (more) {
+        p = put_more(p, r);
+    }
     p = put(p, r->inputs, r->n_rows * (size_t)r->n_inputs * sizeof(double));
     p = put(p, r->outputs, r->n_rows * (size_t)r->n_outputs * sizeof(double));
     for (uint32_t i = 0; r->rules && i < r->n_rows; i++) {
@@ -195,6 +272,55 @@ void gy_frame_make_gap(char *frame, const unsigned char erasure[16], int64_t now
     gy_frame_seal(frame);
 }
 
+/* The items of a record's frame; *ret_n 0: it has none. */
+static char *more_of(char *frame, size_t *ret_n)
+{
+    char *p = frame + FRAME_HEADER;
+    uint32_t length;
+    uint16_t counts[8];
+    memcpy(&length, frame, 4);
+    memcpy(counts, p + 56, sizeof counts);
+    size_t text =
+        pad8((size_t)counts[2] + counts[3] + counts[4] + (p[1] & FLAG_SHADOW ? counts[5] : 0));
+    size_t n = p[1] & FLAG_MORE ? (size_t)counts[7] * 8 : 0;
+    *ret_n = FIXED_BYTES + text + n <= length ? n : 0;
+    return p + FIXED_BYTES + text;
+}
+
+/* The item at *at of n bytes; false at the end, or when it does not fit. */
+static bool next_item(const char *items, size_t n, size_t *at, enum item_kind *ret_kind,
+                      struct gy_str *ret)
+{
+    uint16_t kind;
+    uint32_t bytes;
+    if (*at + ITEM_HEADER > n) {
+        return false;
+    }
+    memcpy(&kind, items + *at, sizeof kind);
+    memcpy(&bytes, items + *at + 4, sizeof bytes);
+    if (bytes > n - *at - ITEM_HEADER || item_bytes(bytes) > n - *at) {
+        return false;
+    }
+    *ret_kind = (enum item_kind)kind;
+    *ret = gy_str_n(items + *at + ITEM_HEADER, bytes);
+    *at += item_bytes(bytes);
+    return true;
+}
+
+void gy_frame_blank_body(char *frame)
+{
+    size_t n, at = 0;
+    enum item_kind kind;
+    struct gy_str item;
+    char *items = more_of(frame, &n);
+    for (size_t from = 0; next_item(items, n, &at, &kind, &item); from = at) {
+        if (kind == ITEM_BODY) {
+            memset(items + from, 0, 2); /* ITEM_NONE */
+            memset(items + from + ITEM_HEADER, 0, item.n);
+        }
+    }
+}
+
 size_t gy_frame_note_bytes(size_t n_body)
 {
     return FRAME_HEADER + FIXED_BYTES + n_body;
@@ -258,6 +384,83 @@ static gy_status copy_arrays(const char *p, struct gy_arena *a, bool has_rules, 
     return GY_OK;
 }
 
+static gy_status wrong_items(struct gy_err *err)
+{
+    return gy_err_set(err, GY_E_CORRUPT, "a record of the prediction log has wrong items");
+}
+
+static gy_status copy_text(struct gy_str item, struct gy_arena *a, struct gy_str *ret,
+                           struct gy_err *err)
+{
+    *ret = gy_arena_str(a, item);
+    return ret->p ? GY_OK : gy_err_set(err, GY_E_NOMEM, "a record of the prediction log");
+}
+
+static gy_status copy_fixed(struct gy_str item, void *to, size_t n, struct gy_err *err)
+{
+    if (item.n != n) {
+        return wrong_items(err);
+    }
+    memcpy(to, item.p, n);
+    return GY_OK;
+}
+
+static gy_status read_item(enum item_kind kind, struct gy_str item, struct gy_arena *a,
+                           struct gy_record *r, struct gy_err *err)
+{
+    switch (kind) {
+    case ITEM_NONE:
+        return GY_OK;
+    case ITEM_TRACE:
+        if (item.n != TRACE_BYTES) {
+            return wrong_items(err);
+        }
+        memcpy(r->trace_id, item.p, sizeof r->trace_id);
+        memcpy(r->parent_span, item.p + sizeof r->trace_id, sizeof r->parent_span);
+        return GY_OK;
+    case ITEM_SAMPLE_RATE:
+        return copy_fixed(item, &r->sample_rate, sizeof r->sample_rate, err);
+    case ITEM_PROPENSITY:
+        return copy_fixed(item, &r->propensity, sizeof r->propensity, err);
+    case ITEM_BODY:
+        return copy_text(item, a, &r->body, err);
+    case ITEM_BODY_TYPE:
+        return copy_text(item, a, &r->body_type, err);
+    case ITEM_BODY_BYTES:
+        return copy_fixed(item, &r->body_bytes, sizeof r->body_bytes, err);
+    }
+    return GY_OK; /* of a newer program */
+}
+
+static gy_status read_more(const char *items, size_t n, struct gy_arena *a, struct gy_record *r,
+                           struct gy_err *err)
+{
+    size_t at = 0;
+    enum item_kind kind;
+    struct gy_str item;
+    while (next_item(items, n, &at, &kind, &item)) {
+        GY_TRY(read_item(kind, item, a, r, err));
+    }
+    return at == n ? GY_OK : wrong_items(err);
+}
+
+static void read_fixed(const char *p, uint16_t counts[8], struct gy_record *r)
+{
+    memcpy(&r->status, p + 2, 2);
+    memcpy(&r->latency_ns, p + 4, 4);
+    memcpy(&r->seq, p + 8, 8);
+    memcpy(r->id, p + 16, 16);
+    memcpy(&r->time_us, p + 32, 8);
+    memcpy(&r->revision, p + 40, 4);
+    memcpy(&r->first_row, p + 44, 4);
+    memcpy(&r->n_rows, p + 48, 4);
+    memcpy(&r->total_rows, p + 52, 4);
+    memcpy(counts, p + 56, 8 * sizeof *counts);
+    r->n_inputs = counts[0];
+    r->n_outputs = counts[1];
+    r->n_shadow = p[1] & FLAG_SHADOW ? counts[6] : 0;
+}
+
 gy_status gy_record_read(const char *frame, size_t n, struct gy_arena *a, struct gy_record *ret,
                          struct gy_err *err)
 {
@@ -266,32 +469,22 @@ gy_status gy_record_read(const char *frame, size_t n, struct gy_arena *a, struct
         read_gap(p, ret);
         return GY_OK;
     }
-    if (n < FRAME_HEADER + FIXED_BYTES || p[0] != RECORD_VERSION) {
-        return gy_err_set(err, GY_E_CORRUPT, "a record of the prediction log has version %d",
-                          n > FRAME_HEADER ? p[0] : -1);
+    if (n < FRAME_HEADER + FIXED_BYTES || p[0] != RECORD_VERSION || (p[1] & ~FLAGS_KNOWN)) {
+        return gy_err_set(err, GY_E_CORRUPT,
+                          "a record of the prediction log has version %d, flags %d",
+                          n > FRAME_HEADER ? p[0] : -1, n > FRAME_HEADER + 1 ? p[1] : 0);
     }
     struct gy_record r = {0};
     uint16_t counts[8];
     bool has_rules = p[1] & FLAG_RULES;
     bool has_shadow = p[1] & FLAG_SHADOW;
-    memcpy(&r.status, p + 2, 2);
-    memcpy(&r.latency_ns, p + 4, 4);
-    memcpy(&r.seq, p + 8, 8);
-    memcpy(r.id, p + 16, 16);
-    memcpy(&r.time_us, p + 32, 8);
-    memcpy(&r.revision, p + 40, 4);
-    memcpy(&r.first_row, p + 44, 4);
-    memcpy(&r.n_rows, p + 48, 4);
-    memcpy(&r.total_rows, p + 52, 4);
-    memcpy(counts, p + 56, sizeof counts);
-    r.n_inputs = counts[0];
-    r.n_outputs = counts[1];
-    r.n_shadow = has_shadow ? counts[6] : 0;
+    read_fixed(p, counts, &r);
+    size_t more = p[1] & FLAG_MORE ? (size_t)counts[7] * 8 : 0;
     size_t shadow_text = has_shadow ? counts[5] : 0;
     size_t text = (size_t)counts[2] + counts[3] + counts[4] + shadow_text;
     size_t a_row = ((size_t)r.n_inputs + r.n_outputs + r.n_shadow) * sizeof(double) +
                    (has_rules ? RULE_BYTES : 0);
-    if (FRAME_HEADER + FIXED_BYTES + pad8(text) + r.n_rows * a_row != n) {
+    if (FRAME_HEADER + FIXED_BYTES + pad8(text) + more + r.n_rows * a_row != n) {
         return gy_err_set(err, GY_E_CORRUPT, "a record of the prediction log has a wrong length");
     }
     p += FIXED_BYTES;
@@ -305,7 +498,8 @@ gy_status gy_record_read(const char *frame, size_t n, struct gy_arena *a, struct
         (has_shadow && !r.shadow_version.p)) {
         return gy_err_set(err, GY_E_NOMEM, "a record of the prediction log");
     }
-    GY_TRY(copy_arrays(p + pad8(text), a, has_rules, has_shadow, &r, err));
+    GY_TRY(read_more(p + pad8(text), more, a, &r, err));
+    GY_TRY(copy_arrays(p + pad8(text) + more, a, has_rules, has_shadow, &r, err));
     *ret = r;
     return GY_OK;
 }

@@ -10,6 +10,8 @@
 #include "serve/rules.h"
 
 #define GY_RECORD_MAX_BYTES (256 * GY_KIB) /* one frame; longer answers are split by rows */
+#define GY_RECORD_MAX_BODY (64 * GY_KIB)   /* of a request that is kept; longer: only its length */
+#define GY_RECORD_MAX_TYPE 128             /* bytes of its content type */
 
 /* A prediction request as answered, or a part of its rows. Views. */
 struct gy_record {
@@ -32,11 +34,27 @@ struct gy_record {
     struct gy_str shadow_version;
     uint16_t n_shadow;    /* values a row, laid out as outputs */
     const double *shadow; /* n_rows x n_shadow */
+    /* What most records do not have; zero: they do not. */
+    struct gy_str body;           /* the request as it came, where the endpoint keeps it ... */
+    struct gy_str body_type;      /* ... and its content type */
+    uint64_t body_bytes;          /* the length of one that was too long to be kept */
+    double sample_rate;           /* share of the endpoint's predictions that is logged */
+    double propensity;            /* with which probability this version was drawn */
+    unsigned char trace_id[16];   /* W3C trace context of the request ... */
+    unsigned char parent_span[8]; /* ... and the span that asked */
     /* The record was erased (gap.h): of the above only seq, id, revision and the counts of rows are
      * left, and time_us is when. */
     bool gap;
     unsigned char erasure[16];
 };
+
+/* How many predictions stand behind one of this record: 1 / sample_rate. */
+double gy_record_weight(const struct gy_record *r);
+static inline bool gy_record_has_trace(const struct gy_record *r)
+{
+    static const unsigned char none[16];
+    return memcmp(r->trace_id, none, sizeof none) != 0;
+}
 
 /* Bytes of the frame (header included, a multiple of 8). */
 size_t gy_record_frame_bytes(const struct gy_record *r);
@@ -70,6 +88,9 @@ enum gy_frame_kind gy_frame_kind(const char *frame);
 /* Turn the frame of a record into a gap of the same length: its number, its prediction id, its
  * revision and its counts of rows stay, everything else becomes zeros. */
 void gy_frame_make_gap(char *frame, const unsigned char erasure[16], int64_t now_us);
+/* A record that keeps rows while others are erased: its request's body, which holds them all,
+ * becomes zeros and is none from then on. Then gy_frame_seal. */
+void gy_frame_blank_body(char *frame);
 /* Write a note: header, fixed fields (n_items, erasure, time) and `body`, a multiple of 8 bytes.
  * Room: gy_frame_note_bytes. */
 size_t gy_frame_note_bytes(size_t n_body);

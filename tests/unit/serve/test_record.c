@@ -125,6 +125,91 @@ static void test_bytes(void **state)
     assert_int_equal(gy_record_rows_fit(&with, 10), 1);
 }
 
+static const char body[] = "{\"inputs\":[1,2,3]}";
+
+static struct gy_record sample_more(void)
+{
+    struct gy_record r = sample(true, true);
+    r.body = gy_str_c(body);
+    r.body_type = GY_STR("application/json");
+    r.sample_rate = 0.1;
+    r.propensity = 0.25;
+    memset(r.trace_id, 0xab, sizeof r.trace_id);
+    memset(r.parent_span, 0xcd, sizeof r.parent_span);
+    return r;
+}
+
+/* Trace, sampling and body come back; what has none of them is written as it always was. */
+static void test_more(void **state)
+{
+    (void)state;
+    const struct gy_record r = sample_more();
+    size_t n;
+    char *frame = frame_of(&r, &n);
+    GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
+    gy_arena_init(&a, GY_MIB);
+    struct gy_record back;
+    struct gy_err err = GY_ERR_INIT;
+    assert_status(GY_OK, gy_record_read(frame, n, &a, &back, &err), err);
+    assert_same(&r, &back);
+    assert_true(gy_str_eq(back.body, r.body));
+    assert_true(gy_str_eq(back.body_type, r.body_type));
+    assert_memory_equal(back.trace_id, r.trace_id, 16);
+    assert_memory_equal(back.parent_span, r.parent_span, 8);
+    assert_true(back.sample_rate == 0.1 && back.propensity == 0.25);
+    assert_true(gy_record_weight(&back) == 10);
+    /* the body goes, and the rest stays readable */
+    gy_frame_blank_body(frame);
+    gy_frame_seal(frame);
+    assert_status(GY_OK, gy_record_read(frame, n, &a, &back, &err), err);
+    assert_int_equal(back.body.n, 0);
+    assert_true(gy_str_eq(back.body_type, r.body_type));
+    assert_same(&r, &back);
+    assert_null(memmem(frame, n, "inputs", 6));
+    gy_free(frame);
+    const struct gy_record plain = sample(true, true);
+    frame = frame_of(&plain, &n);
+    assert_int_equal(frame[8] | frame[9] << 8, 1 | 3 << 8); /* version 1; rules, shadow */
+    assert_int_equal(frame[8 + 70] | frame[8 + 71], 0);
+    assert_status(GY_OK, gy_record_read(frame, n, &a, &back, &err), err);
+    assert_false(gy_record_has_trace(&back));
+    assert_true(gy_record_weight(&back) == 1);
+    gy_free(frame);
+}
+
+/* An item of a newer program is passed over; one that does not fit its place is refused. */
+static void test_items(void **state)
+{
+    (void)state;
+    const struct gy_record r = sample_more();
+    size_t n;
+    char *frame = frame_of(&r, &n);
+    GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
+    gy_arena_init(&a, GY_MIB);
+    struct gy_record back;
+    struct gy_err err = GY_ERR_INIT;
+    size_t at = 8 + 72 + 16; /* behind the text: the trace's item */
+    frame[at] = 99;
+    assert_status(GY_OK, gy_record_read(frame, n, &a, &back, &err), err);
+    assert_false(gy_record_has_trace(&back));
+    assert_true(back.sample_rate == 0.1);
+    frame[at] = 1;
+    for (int i = 0; i < 3; i++) {
+        const struct {
+            size_t at;
+            char set;
+        } wrong[] = {{at + 4, 25}, {at + 4, 16}, {at + 7, 1}};
+        char was = frame[wrong[i].at];
+        frame[wrong[i].at] = wrong[i].set;
+        struct gy_err why = GY_ERR_INIT;
+        assert_status(GY_E_CORRUPT, gy_record_read(frame, n, &a, &back, &why), why);
+        frame[wrong[i].at] = was;
+    }
+    frame[8 + 1] |= 8; /* a flag that is not known */
+    assert_int_equal(gy_record_read(frame, n, &a, &back, NULL), GY_E_CORRUPT);
+    gy_free(frame);
+}
+
 /* A frame whose counts do not add up to its length is refused, not read past its end. */
 static void test_wrong_counts(void **state)
 {
@@ -188,7 +273,7 @@ static void test_resync(void **state)
 
 static gy_status read_one(void *ctx, struct gy_err *err)
 {
-    const struct gy_record r = sample(true, true);
+    const struct gy_record r = sample_more();
     (void)ctx;
     size_t n = gy_record_frame_bytes(&r);
     char frame[1024];
@@ -211,7 +296,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_wrong_counts),  cmocka_unit_test(test_resync),
-        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_more),
+        cmocka_unit_test(test_items),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
