@@ -67,6 +67,8 @@ static void simple_counters(struct gy_buf *b, const struct gy_endpoint_stats *al
          "Of the rows that a rule decided without the model, those scored for the log all the "
          "same.",
          offsetof(struct gy_stat_sum, rule_sampled)},
+        {"gyre_log_sampled_out_total", "Predictions that the endpoint's log keeps no record of.",
+         offsetof(struct gy_stat_sum, not_logged)},
         {"gyre_shadow_rows_total", "Rows that the version was asked for as a shadow.",
          offsetof(struct gy_stat_sum, shadow_rows)},
         {"gyre_shadow_differs_total", "Of them, rows that it would have answered otherwise.",

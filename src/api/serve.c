@@ -24,9 +24,12 @@ gy_status gy_app_serve_open(struct gy_app *app, const struct gy_app_serve_option
 {
     char log[GY_MAX_PATH];
     char cache[GY_MAX_PATH];
+    char keys[GY_MAX_PATH];
+    GY_TRY(gy_home_path(&app->home, "erasures", keys, err));
     GY_TRY(gy_home_path(&app->home, "log", log, err));
     GY_TRY(gy_home_path(&app->home, "cache/models", cache, err));
     const struct gy_serving_options options = {.log_dir = log,
+                                               .key_dir = keys,
                                                .n_loops = o->n_loops,
                                                .log_sync_ms = o->log_sync_ms,
                                                .log_drop_when_full = o->log_drop_when_full};

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/time.h"
 #include "serve/gap.h"
+#include "serve/logging.h"
 #include "serve/revision.h"
 #include "serve/serving.h"
 #include "serve/shape.h"
@@ -118,15 +119,26 @@ static void write_inputs(struct gy_jw *w, const struct gy_record *r, size_t row,
         }
         char scratch[40];
         double v = r->inputs[row * r->n_inputs + i];
+        enum gy_log_column how = gy_logging_column_of(config, name);
+        if (how == GY_LOG_LEFT_OUT) {
+            continue;
+        }
         struct gy_str text = gy_shape_logged_text(config, name, v, scratch);
         gy_jw_keys(w, name);
-        if (text.p) {
+        if (how == GY_LOG_HASHED && !isnan(v)) {
+            gy_jw_strf(w, "hash:%013llx", (unsigned long long)v);
+        } else if (text.p) {
             gy_jw_str(w, text);
         } else {
             write_value(w, v);
         }
     }
     gy_jw_obj_end(w);
+    yyjson_val *left_out = gy_json_get(gy_json_get(config, "log"), "leave_out");
+    if (yyjson_arr_size(left_out) > 0) {
+        gy_jw_key(w, "left_out");
+        gy_jw_val(w, left_out);
+    }
 }
 
 /* A rule answered without asking the model. */
@@ -401,6 +413,20 @@ static gy_status send_erased(const struct trace *t, struct gy_reply *reply, stru
     return gy_reply_json(reply, 200, &out, err);
 }
 
+/* Is there an endpoint that keeps no record of some predictions? */
+static bool samples(struct gy_app *app)
+{
+    if (!app->serving) {
+        return false;
+    }
+    GY_AUTO(gy_table_unref) struct gy_table *t = gy_serving_table(app->serving);
+    bool any = false;
+    for (size_t i = 0; i < gy_table_count(t); i++) {
+        any = any || gy_table_at(t, i)->logging.sample < 1;
+    }
+    return any;
+}
+
 static gy_status get_trace(void *ctx, struct gy_request *req, struct gy_reply *reply,
                            struct gy_err *err)
 {
@@ -412,7 +438,12 @@ static gy_status get_trace(void *ctx, struct gy_request *req, struct gy_reply *r
     struct gy_predlog *live = app->serving ? gy_serving_log(app->serving) : NULL;
     GY_TRY(gy_uuid_parse(gy_req_param(req, "id"), id, err));
     GY_TRY(gy_home_path(&app->home, "log", dir, err));
-    GY_TRY(gy_predlog_find(live, dir, NULL, id, req->arena, &parts, &t.n_parts, err));
+    gy_status found = gy_predlog_find(live, dir, NULL, id, req->arena, &parts, &t.n_parts, err);
+    if (found == GY_E_NOTFOUND && samples(app)) {
+        return gy_err_hint(err, "an endpoint logs only a sample of its predictions (`log` in "
+                                "gyre.yaml); this one may have been left out");
+    }
+    GY_TRY(found);
     t.parts = parts;
     if (parts->gap) {
         GY_TRY(gy_store_read(app->store, read_erasure, &t, err));

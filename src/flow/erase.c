@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "flow/erase.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #include "base/hash.h"
@@ -10,7 +11,9 @@
 #include "base/mem.h"
 #include "base/time.h"
 #include "flow/erase_internal.h"
+#include "learn/cells.h"
 #include "serve/gap.h"
+#include "serve/logging.h"
 #include "store/audit.h"
 #include "store/scope.h"
 #include "watch/subject.h"
@@ -110,7 +113,9 @@ gy_status gy_erasing_progress(struct gy_erasing *e, const char *phase, int64_t d
 struct named {
     struct gy_str endpoint;
     uint32_t revision;
-    bool *identifies; /* n of them */
+    bool *identifies;  /* n of them */
+    double *hashed[2]; /* what the id looks like in a column that is logged as a hash; NaN: it is
+                          not, as a number and as a text */
     size_t n;
     struct named *next;
 };
@@ -156,6 +161,36 @@ static bool identifies(const struct gy_erasing *e, struct gy_str name)
     return false;
 }
 
+/* Columns that identify people and are logged as hashes (serve/logging.h): what the subject's id
+ * would be there. Of a subject that is itself known by a hash alone that can not be told. */
+static gy_status hash_subject(const struct looking *l, yyjson_val *config, struct named *one,
+                              struct gy_err *err)
+{
+    const struct gy_subject *s = l->e->o->subject;
+    unsigned char key[GY_LOGGING_KEY];
+    double number;
+    yyjson_val *names = gy_json_get(config, "inputs");
+    for (int k = 0; k < 2; k++) {
+        one->hashed[k] = gy_arena_calloc(l->e->a, one->n + 1, sizeof *one->hashed[k]);
+        if (!one->hashed[k]) {
+            return gy_erasing_nomem(err);
+        }
+    }
+    bool can = s->id.p && l->e->o->key;
+    bool is_number = can && gy_parse_f64(s->id, &number, NULL) == GY_OK;
+    if (can) {
+        gy_logging_key(l->e->o->key, key);
+    }
+    for (size_t i = 0; i < one->n; i++) {
+        struct gy_str name = gy_json_val_str(yyjson_arr_get(names, i));
+        bool hashed =
+            can && one->identifies[i] && gy_logging_column_of(config, name) == GY_LOG_HASHED;
+        one->hashed[0][i] = hashed && is_number ? gy_logging_hash(key, number) : NAN;
+        one->hashed[1][i] = hashed ? gy_logging_hash(key, gy_cell_hash(s->id)) : NAN;
+    }
+    return GY_OK;
+}
+
 /* A revision that can not be read has no names: then only request ids tell. */
 static gy_status load_revision(struct looking *l, const struct gy_record *r, struct named **ret,
                                struct gy_err *err)
@@ -179,6 +214,7 @@ static gy_status load_revision(struct looking *l, const struct gy_record *r, str
         for (size_t i = 0; i < one->n; i++) {
             one->identifies[i] = identifies(e, gy_json_val_str(yyjson_arr_get(names, i)));
         }
+        GY_TRY(hash_subject(l, yyjson_doc_get_root(doc), one, err));
     }
     one->next = l->revisions;
     l->revisions = one;
@@ -202,8 +238,9 @@ static bool input_is(const struct looking *l, const struct named *n, const struc
                      uint32_t row)
 {
     for (size_t i = 0; i < r->n_inputs && i < n->n; i++) {
-        if (n->identifies[i] &&
-            gy_subject_is_number(l->e->o->subject, r->inputs[(size_t)row * r->n_inputs + i])) {
+        double v = r->inputs[(size_t)row * r->n_inputs + i];
+        if (n->identifies[i] && (v == n->hashed[0][i] || v == n->hashed[1][i] ||
+                                 gy_subject_is_number(l->e->o->subject, v))) {
             return true;
         }
     }
@@ -258,7 +295,8 @@ static bool row_goes(void *ctx, const struct gy_record *r, uint32_t row)
         l->seq = r->seq;
         memcpy(l->id, r->id, sizeof l->id);
         l->whole =
-            r->request_id.n > 0 && gy_subject_in(l->e->o->subject, r->request_id, NULL, NULL);
+            (r->request_id.n > 0 && gy_subject_in(l->e->o->subject, r->request_id, NULL, NULL)) ||
+            (r->body.n > 0 && gy_subject_named(l->e->o->subject, r->body, NULL, NULL));
     }
     bool goes = l->whole;
     if (!goes && l->e->ret->n_columns > 0) {

@@ -464,6 +464,8 @@ static gy_status build(struct gy_endpoint *e, const struct gy_endpoint_spec *spe
     e->is_default = gy_json_bool(spec->config, "default", false);
     count_log_outputs(e);
     GY_TRY(build_shape(e, &e->shape, err));
+    GY_TRY(
+        gy_logging_read(gy_json_get(spec->config, "log"), &e->shape, &e->arena, &e->logging, err));
     GY_TRY(build_aliases(e, gy_json_get(spec->config, "aliases"), err));
     GY_TRY(build_texts(e, err));
     measure(e);

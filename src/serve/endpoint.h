@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "learn/predictor.h"
 #include "serve/loaded.h"
+#include "serve/logging.h"
 #include "serve/mapping.h"
 #include "serve/parse.h"
 #include "serve/rules.h"
@@ -72,6 +73,7 @@ struct gy_endpoint {
     size_t n_aliases;
     bool is_default;           /* answers where a request names no endpoint */
     bool numeric_classes;      /* every class label is a whole number */
+    struct gy_logging logging; /* what of it is logged */
     double *class_values;      /* what is logged: the label's number, else the class index */
     struct gy_str *class_json; /* what is answered */
     size_t n_log_outputs;      /* values a row in the log: the answer, then the model's own */

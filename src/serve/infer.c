@@ -14,6 +14,7 @@ void gy_infer_work_done(struct gy_infer_work *w)
     gy_infer_request_done(&w->q);
     gy_free(w->out);
     gy_free(w->shadow);
+    gy_free(w->logged);
     gy_free(w->classes);
     gy_free(w->rules);
     gy_free(w->scratch_memory);
@@ -326,6 +327,37 @@ void gy_infer_record(const struct gy_endpoint *e, const struct gy_infer_work *w,
     ret->shadow_version = shadow ? shadow->version : GY_STR_NULL;
     ret->n_shadow = shadow ? (uint16_t)shadow->n_log_outputs : 0;
     ret->shadow = shadow ? w->shadow : NULL;
+}
+
+gy_status gy_infer_log_as(const struct gy_endpoint *e, const unsigned char key[GY_LOGGING_KEY],
+                          struct gy_infer_work *w, struct gy_str body, struct gy_str body_type,
+                          struct gy_record *r, bool *ret_keep, struct gy_err *err)
+{
+    const struct gy_logging *l = &e->logging;
+    *ret_keep = gy_logging_draws(l, r->id);
+    if (!*ret_keep) {
+        return GY_OK;
+    }
+    r->sample_rate = l->sample < 1 ? l->sample : 0;
+    if (l->body) {
+        r->body = body;
+        r->body_type = gy_str_sub(body_type, 0, GY_RECORD_MAX_TYPE);
+    }
+    if (!l->columns) {
+        return GY_OK;
+    }
+    size_t n = w->q.n_rows * e->shape.n_fields;
+    if (n > w->logged_capacity) {
+        double *more = gy_reallocarray(w->logged, n, sizeof *more);
+        if (!more) {
+            return gy_err_set(err, GY_E_NOMEM, "memory for a prediction");
+        }
+        w->logged = more;
+        w->logged_capacity = n;
+    }
+    gy_logging_columns(l, key, w->q.values, w->q.n_rows, e->shape.n_fields, w->logged);
+    r->inputs = w->logged;
+    return GY_OK;
 }
 
 void gy_infer_count(const struct gy_endpoint *e, const struct gy_infer_work *w,

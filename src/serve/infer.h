@@ -26,6 +26,8 @@ struct gy_infer_work {
     double *shadow;                      /* as out */
     size_t shadow_capacity;
     size_t shadow_differs, shadow_failed; /* rows */
+    double *logged; /* n_rows x n_fields: inputs as they are logged, where that is otherwise */
+    size_t logged_capacity;
 };
 void gy_infer_work_done(struct gy_infer_work *w); /* NULL allowed */
 GY_DEFINE_AUTO_DONE(struct gy_infer_work, gy_infer_work_done);
@@ -43,6 +45,13 @@ GY_CHECKED gy_status gy_infer_shadow(const struct gy_endpoint *shadow, struct gy
 /* The record of what was predicted; views into e and w. */
 void gy_infer_record(const struct gy_endpoint *e, const struct gy_infer_work *w,
                      struct gy_str request_id, struct gy_record *ret);
+/* What the endpoint's `log` makes of it: *ret_keep false when its sample leaves it out, else inputs
+ * as they are logged, rate and body. Views into w and body. Fails: NOMEM. */
+GY_CHECKED gy_status gy_infer_log_as(const struct gy_endpoint *e,
+                                     const unsigned char key[GY_LOGGING_KEY],
+                                     struct gy_infer_work *w, struct gy_str body,
+                                     struct gy_str body_type, struct gy_record *r, bool *ret_keep,
+                                     struct gy_err *err);
 /* The answer, appended to out; alias NULL: the v2 form. */
 void gy_infer_answer(const struct gy_endpoint *e, const struct gy_alias *alias,
                      const struct gy_infer_work *w, const char prediction_id[GY_UUID_TEXT],

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "learn/decode.h"
+#include "serve/logging.h"
 
 #define ALIGN 64
 
@@ -47,6 +48,14 @@ gy_status gy_rescore_plan(const struct gy_predictor *p, const struct gy_shape *s
         size_t c = 0;
         while (c < shape->n_inputs && !gy_str_eq(shape->inputs[c], info->inputs[i].name)) {
             c++;
+        }
+        enum gy_log_column how = gy_logging_column_of(shape->config, info->inputs[i].name);
+        if (how != GY_LOG_AS_IS) {
+            return gy_err_set(err, GY_E_INVALID,
+                              "the version needs '%" GY_STR_F
+                              "', which is %s in the log of revision %lld: it can not be replayed",
+                              GY_STR_A(info->inputs[i].name), gy_logging_column_name(how),
+                              (long long)shape->revision);
         }
         if (c == shape->n_inputs) {
             return gy_err_set(err, GY_E_INVALID,

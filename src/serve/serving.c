@@ -41,6 +41,9 @@ struct gy_serving {
     struct gy_endpoint_stats *stats;
     uint64_t swaps;
     struct gy_signals signals; /* has a lock of its own */
+    char key_dir[GY_MAX_PATH];
+    bool has_log_key; /* set before the first table that needs it is published */
+    unsigned char log_key[GY_LOGGING_KEY];
 };
 
 /* ---- life ---- */
@@ -78,6 +81,7 @@ gy_status gy_serving_open(const struct gy_serving_options *o, struct gy_serving 
     pthread_mutex_init(&s->mu, NULL);
     gy_signals_init(&s->signals);
     s->n_loops = o->n_loops > 0 ? o->n_loops : default_loops();
+    (void)snprintf(s->key_dir, sizeof s->key_dir, "%s", o->key_dir ? o->key_dir : "");
     const struct gy_predlog_options log = {.dir = o->log_dir,
                                            .ring_dir = o->ring_dir,
                                            .n_loops = s->n_loops,
@@ -273,6 +277,27 @@ static gy_status swap_tables(struct gy_serving *s, struct gy_table *table, struc
     return GY_OK;
 }
 
+/* The key of hashed columns, when the first endpoint comes that has some. */
+static gy_status need_log_key(struct gy_serving *s, struct gy_endpoint *stable, struct gy_err *err)
+{
+    struct gy_erasure_key home;
+    struct gy_endpoint *e;
+    bool needed = false;
+    for (size_t i = 0; (e = gy_variants_at(stable, i)) != NULL; i++) {
+        needed = needed || e->logging.hashes;
+    }
+    if (!needed || s->has_log_key) {
+        return GY_OK;
+    }
+    if (!s->key_dir[0]) {
+        return gy_err_set(err, GY_E_UNSUPPORTED, "there is no home whose key could hash columns");
+    }
+    GY_TRY(gy_erasure_key_open(s->key_dir, true, &home, err));
+    gy_logging_key(&home, s->log_key);
+    s->has_log_key = true;
+    return GY_OK;
+}
+
 gy_status gy_serving_publish(struct gy_serving *s, struct gy_endpoint *const *endpoints, size_t n,
                              struct gy_err *err)
 {
@@ -282,6 +307,7 @@ gy_status gy_serving_publish(struct gy_serving *s, struct gy_endpoint *const *en
     gy_status st = GY_OK;
     for (size_t i = 0; st == GY_OK && i < n; i++) {
         st = give_stats(s, endpoints[i], err);
+        st = st == GY_OK ? need_log_key(s, endpoints[i], err) : st;
     }
     if (st != GY_OK) {
         gy_table_unref(table);
@@ -453,6 +479,24 @@ static gy_status log_full(struct gy_err *err)
     return gy_err_set(err, GY_E_UNAVAILABLE, "the prediction log is full, try again");
 }
 
+/* The record of what was predicted, as the endpoint wants it logged; false: not at all. */
+static gy_status make_record(struct gy_serving *s, const struct target *t,
+                             const struct gy_request *req, struct gy_str body, int64_t start,
+                             struct gy_infer_work *w, struct gy_record *r, bool *ret_keep,
+                             struct gy_err *err)
+{
+    gy_infer_record(t->endpoint, w, req->request_id, r);
+    r->time_us = gy_now_us();
+    r->latency_ns = saturated(gy_mono_ns() - start);
+    *ret_keep = true;
+    const struct gy_logging *l = &t->endpoint->logging;
+    if (l->sample >= 1 && !l->columns && !l->body) {
+        return GY_OK;
+    }
+    struct gy_str type = l->body ? gy_req_header(req, "content-type") : GY_STR_NULL;
+    return gy_infer_log_as(t->endpoint, s->log_key, w, body, type, r, ret_keep, err);
+}
+
 static enum gy_fast_result run(void *self, int loop, const struct gy_request *req,
                                struct gy_str body, struct gy_fast_reply *out)
 {
@@ -487,10 +531,14 @@ static enum gy_fast_result run(void *self, int loop, const struct gy_request *re
         fail_predicting(&t, out, &err, block);
         return GY_FAST_DONE;
     }
-    gy_infer_record(t.endpoint, &l->work, req->request_id, &r);
-    r.time_us = gy_now_us();
-    r.latency_ns = saturated(gy_mono_ns() - start);
-    if (!gy_predlog_append(s->log, loop, &r)) {
+    bool keep;
+    if (make_record(s, &t, req, body, start, &l->work, &r, &keep, &err) != GY_OK) {
+        fail_predicting(&t, out, &err, block);
+        return GY_FAST_DONE;
+    }
+    if (!keep) {
+        gy_stat_add(&block->not_logged, 1);
+    } else if (!gy_predlog_append(s->log, loop, &r)) {
         (void)log_full(&err);
         fail_counted(&t, out, &err, block);
         return GY_FAST_DONE;
@@ -509,10 +557,15 @@ static gy_status answer(struct gy_serving *s, const struct target *t, const stru
     GY_TRY(read_body(t, req, body, &w->q, err));
     *ret_read = true;
     GY_TRY(predict(t, w, err));
-    gy_infer_record(t->endpoint, w, req->request_id, &r);
-    r.time_us = gy_now_us();
-    r.latency_ns = saturated(gy_mono_ns() - start);
-    GY_TRY(gy_predlog_append_wait(s->log, &r, err));
+    bool keep;
+    GY_TRY(make_record(s, t, req, body, start, w, &r, &keep, err));
+    if (keep) {
+        GY_TRY(gy_predlog_append_wait(s->log, &r, err));
+    } else {
+        pthread_mutex_lock(&s->shared);
+        gy_stat_add(&t->endpoint->stats->blocks[s->n_loops].not_logged, 1);
+        pthread_mutex_unlock(&s->shared);
+    }
     succeed(t, w, r.id, out);
     return GY_OK;
 }

@@ -25,8 +25,9 @@ struct gy_serving;
 struct gy_serving_options {
     const char *log_dir; /* .gyre/log */
     const char *ring_dir;
-    int n_loops;     /* as the server has; 0: number of CPUs, at most 8 */
-    int log_sync_ms; /* -1: 50; 0: each answer waits until it is on the disk */
+    const char *key_dir; /* of the home's key (store/erasure_key.h); NULL: no hashed columns */
+    int n_loops;         /* as the server has; 0: number of CPUs, at most 8 */
+    int log_sync_ms;     /* -1: 50; 0: each answer waits until it is on the disk */
     size_t log_ring_bytes;
     bool log_drop_when_full;
 };

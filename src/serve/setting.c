@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "serve/setting.h"
 
+#include "serve/logging.h"
 #include "serve/rollout.h"
 
 static gy_status check_rollout(yyjson_val *value, struct gy_err *err)
@@ -23,6 +24,7 @@ static const struct gy_setting_info infos[GY_N_SETTINGS] = {
     [GY_SET_REVIEW] = {"review", true, false, NULL},
     [GY_SET_ROLLOUT] = {"rollout", true, false, check_rollout},
     [GY_SET_DEFAULT] = {"default", false, false, check_default},
+    [GY_SET_LOG] = {"log", true, false, gy_logging_check},
 };
 
 const struct gy_setting_info *gy_setting_info(enum gy_setting s)

@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "serve/endpoint.h"
+#include "serve/logging.h"
 #include "base/time.h"
 #include "learn/cells.h"
 
@@ -51,6 +52,23 @@ static gy_status read_names(yyjson_val *list, struct gy_arena *a, const struct g
     }
     *ret = names;
     *ret_n = n;
+    return GY_OK;
+}
+
+/* What the log does not have as it came gets another name. */
+static gy_status read_inputs(struct gy_shape *s, struct gy_arena *a, struct gy_err *err)
+{
+    GY_TRY(read_names(gy_json_get(s->config, "inputs"), a, &s->inputs, &s->n_inputs, err));
+    struct gy_str *names = (struct gy_str *)(uintptr_t)s->inputs; /* ours so far */
+    for (size_t i = 0; gy_json_get(s->config, "log") && i < s->n_inputs; i++) {
+        const char *how = gy_logging_column_name(gy_logging_column_of(s->config, names[i]));
+        if (how) {
+            names[i] = gy_str_c(gy_arena_printf(a, "%" GY_STR_F " (%s)", GY_STR_A(names[i]), how));
+            if (!names[i].p) {
+                return no_memory(err);
+            }
+        }
+    }
     return GY_OK;
 }
 
@@ -155,12 +173,13 @@ gy_status gy_shape_read(const struct gy_revision *r, struct gy_arena *a, yyjson_
     struct gy_shape s = {
         .endpoint = r->endpoint, .revision = r->revision, .config = yyjson_doc_get_root(doc)};
     GY_TRY(read_task(&s, err));
-    GY_TRY(read_names(gy_json_get(s.config, "inputs"), a, &s.inputs, &s.n_inputs, err));
+    GY_TRY(read_inputs(&s, a, err));
     s.n_model_inputs = (size_t)gy_json_i64(s.config, "model_inputs", (int64_t)s.n_inputs);
     GY_TRY(read_classes(&s, a, err));
     GY_TRY(read_rules(&s, a, err));
     GY_TRY(read_variants(&s, a, err));
     s.rule_shadow = gy_json_f64(s.config, "rule_shadow", GY_ENDPOINT_RULE_SHADOW);
+    s.sample = gy_logging_sample_of(s.config);
     *ret = s;
     *ret_doc = GY_TAKE(doc);
     return GY_OK;

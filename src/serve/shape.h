@@ -37,7 +37,9 @@ struct gy_shape {
     struct gy_str endpoint;
     int64_t revision;
     enum gy_task task;
-    const struct gy_str *inputs; /* as records have them: the model's, then those of rules */
+    /* As records have them: the model's, then those of rules. One that is logged as a hash, or left
+     * out, goes by another name ("HR (hashed)"): nobody can take it for the value. */
+    const struct gy_str *inputs;
     size_t n_inputs, n_model_inputs;
     const struct gy_str *classes; /* by class index; none of a regression */
     const double *class_values;
@@ -47,6 +49,7 @@ struct gy_shape {
     const struct gy_shape_variant *variants; /* the stable one first */
     size_t n_variants;
     double rule_shadow; /* share of the rows decided by a rule alone that the model scored too */
+    double sample;      /* share of the predictions that the log has */
     yyjson_val *config; /* the whole frozen configuration */
 };
 

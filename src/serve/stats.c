@@ -72,6 +72,7 @@ void gy_endpoint_stats_sum(const struct gy_endpoint_stats *s, struct gy_stat_sum
         ret->model_skipped += get(&b->model_skipped);
         ret->out_of_range += get(&b->out_of_range);
         ret->rule_sampled += get(&b->rule_sampled);
+        ret->not_logged += get(&b->not_logged);
         ret->latency_ns += get(&b->latency_ns);
         for (size_t k = 0; k < GY_STATS_BUCKETS; k++) {
             ret->buckets[k] += get(&b->buckets[k]);

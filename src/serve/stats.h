@@ -26,6 +26,7 @@ struct gy_stat_block {
     _Atomic uint64_t shadow_rows, shadow_differs, shadow_failed; /* of a shadow: asked; would have
                                       answered otherwise; gave no finite number */
     _Atomic uint64_t rule_sampled; /* of model_skipped: scored all the same, for the log */
+    _Atomic uint64_t not_logged;   /* predictions that the log's sample left out */
     _Atomic uint64_t latency_ns;
     _Atomic uint64_t buckets[GY_STATS_BUCKETS];
     _Atomic uint64_t classes[GY_STATS_CLASSES]; /* predictions by class; further ones in the last */
@@ -43,7 +44,7 @@ struct gy_endpoint_stats {
 
 struct gy_stat_sum {
     uint64_t ok, refused, no_number, failed, shadow_rows, shadow_differs, shadow_failed;
-    uint64_t rows, rule_hits, model_skipped, out_of_range, rule_sampled, latency_ns;
+    uint64_t rows, rule_hits, model_skipped, out_of_range, rule_sampled, not_logged, latency_ns;
     uint64_t buckets[GY_STATS_BUCKETS]; /* cumulative: answers in at most bound i */
     uint64_t classes[GY_STATS_CLASSES];
 };

@@ -94,7 +94,8 @@ bool gy_join_get(struct gy_join *j, const unsigned char id[16], uint32_t row,
 enum gy_join_by { GY_BY_RULE, GY_BY_MODEL, GY_BY_COMBINED, GY_BY_SHADOW, GY_BY_COUNT };
 const char *gy_join_by_name(enum gy_join_by by); /* "rule" "model" "combined" "shadow" */
 
-/* A weighted count: sum of weights and of their squares. n * n / n2 rows of weight 1 would be as
+/* A weighted count: sum of weights and of their squares. A row of an endpoint that logs a share of
+ * its predictions counts 1/share. n * n / n2 rows of weight 1 would be as
  * uncertain. */
 struct gy_join_cell {
     double n, n2;

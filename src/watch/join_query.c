@@ -501,6 +501,12 @@ static void tally_class(const struct gy_shape *s, struct tally *t, enum gy_join_
     }
 }
 
+/* Of a sample that the endpoint's log draws. */
+static double each_of(const struct gy_shape *s)
+{
+    return s->sample > 0 && s->sample < 1 ? 1 / s->sample : 1;
+}
+
 static void tally_value(struct tally *t, enum gy_join_by by, double weight, double value,
                         double truth)
 {
@@ -514,10 +520,12 @@ static void tally_value(struct tally *t, enum gy_join_by by, double weight, doub
     t->sums[by].off += weight * off;
 }
 
-static void cell_add(struct gy_join_cell *c, uint64_t plain, uint64_t weighted, double weight)
+/* Each logged row stands for `each` predictions. */
+static void cell_add(struct gy_join_cell *c, uint64_t plain, uint64_t weighted, double weight,
+                     double each)
 {
-    c->n += (double)plain + (double)weighted * weight;
-    c->n2 += (double)plain + (double)weighted * weight * weight;
+    c->n += each * ((double)plain + (double)weighted * weight);
+    c->n2 += each * each * ((double)plain + (double)weighted * weight * weight);
 }
 
 /* A group is over: its integers times its weight go into the sums. */
@@ -528,19 +536,20 @@ static void close_group(struct counting *c)
         return;
     }
     double weight = s->rule_shadow > 0 ? 1 / s->rule_shadow : 1;
+    double each = each_of(s);
     struct tally *t = &c->tally;
     for (int by = 0; by < GY_BY_COUNT; by++) {
         struct gy_join_way *way = &c->counts->by[by];
         way->rows += t->rows[by][0] + t->rows[by][1];
-        cell_add(&way->all, t->rows[by][0], t->rows[by][1], weight);
-        cell_add(&way->correct, t->correct[by][0], t->correct[by][1], weight);
+        cell_add(&way->all, t->rows[by][0], t->rows[by][1], weight, each);
+        cell_add(&way->correct, t->correct[by][0], t->correct[by][1], weight, each);
         const uint64_t *plain = t->cells[by];
         const uint64_t *weighted = plain + s->n_classes * CELLS;
         for (size_t k = 0; k < s->n_classes; k++) {
             struct gy_join_class *class = &c->classes[by][k];
-            cell_add(&class->tp, plain[k * CELLS + TP], weighted[k * CELLS + TP], weight);
-            cell_add(&class->fp, plain[k * CELLS + FP], weighted[k * CELLS + FP], weight);
-            cell_add(&class->fn, plain[k * CELLS + FN], weighted[k * CELLS + FN], weight);
+            cell_add(&class->tp, plain[k * CELLS + TP], weighted[k * CELLS + TP], weight, each);
+            cell_add(&class->fp, plain[k * CELLS + FP], weighted[k * CELLS + FP], weight, each);
+            cell_add(&class->fn, plain[k * CELLS + FN], weighted[k * CELLS + FN], weight, each);
         }
         memset(t->cells[by], 0, 2 * s->n_classes * CELLS * sizeof(uint64_t));
         t->rows[by][0] = t->rows[by][1] = t->correct[by][0] = t->correct[by][1] = 0;
@@ -560,7 +569,8 @@ static void tally_row(struct tally *t, const struct gy_join_row *row)
             continue;
         }
         if (row->shape->task == GY_TASK_REGRESSION) {
-            tally_value(t, (enum gy_join_by)by, weight, values[by], row->truth);
+            tally_value(t, (enum gy_join_by)by, weight * each_of(row->shape), values[by],
+                        row->truth);
         } else {
             tally_class(row->shape, t, (enum gy_join_by)by, weight != 1, values[by], row->truth);
         }

@@ -446,15 +446,16 @@ static gy_status find_window(struct gy_windows *w, const struct gy_log_marks *do
 
 static bool same_inputs(const struct gy_shape *a, const struct gy_shape *b)
 {
-    bool same = a->n_inputs == b->n_inputs;
+    bool same = a->n_inputs == b->n_inputs && a->sample == b->sample;
     for (size_t i = 0; same && i < a->n_inputs; i++) {
         same = gy_str_eq(a->inputs[i], b->inputs[i]);
     }
     return same;
 }
 
-/* The rows that follow are of this revision. When it has other inputs (of its rules) the window
- * ends early; rule hits are counted from here on when its rules are others than those before. */
+/* The rows that follow are of this revision. When it has other inputs (of its rules), or logs
+ * another share of its predictions, the window ends early, so that its rows count alike; rule hits
+ * are counted from here on when its rules are others than those before. */
 static gy_status enter_revision(struct gy_windows *w, struct gy_open_window *o,
                                 const struct gy_log_marks *done, const struct gy_record *r,
                                 struct gy_err *err)
