@@ -39,6 +39,12 @@ enum {
     GY_ROUTE_BULK = 4,
     /* A review token (watch/review_token.h) is enough: the handler looks at it. */
     GY_ROUTE_REVIEW_TOKEN = 8,
+    /* A gRPC method (net/grpc.h): HTTP/2 connections find it, too. */
+    GY_ROUTE_GRPC = 16,
+    /* Of it: a call may have any number of messages, each is a request of its own. */
+    GY_ROUTE_GRPC_STREAM = 32,
+    /* Of it: asked again and again; the client is told when the answer is another one. */
+    GY_ROUTE_GRPC_WATCH = 64,
 };
 
 const char *gy_auth_role_name(enum gy_auth_role role); /* "viewer"; "none" */

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/time.h"
 #include "net/file_out.h"
+#include "net/h2.h"
 
 static void feed(struct gy_conn *c, const char *bytes, size_t n);
 static void answered(struct gy_conn *c);
@@ -24,42 +25,51 @@ static void refuse(struct gy_conn *c, int status, const char *text);
 
 /* ---- turns of long bodies ---- */
 
-static void give_upload(struct gy_conn *c)
+void gy_upload_give(struct gy_server *s, enum gy_upload kind)
 {
-    struct gy_server *s = c->loop->server;
-    if (!c->uploading) {
-        return;
-    }
-    c->uploading = false;
-    (void)atomic_fetch_sub(&s->n_uploads[c->upload_kind], 1);
+    (void)atomic_fetch_sub(&s->n_uploads[kind], 1);
     for (int i = 0; i < s->n_loops && atomic_load(&s->n_upload_waits) > 0; i++) {
         (void)uv_async_send(&s->loops[i].wake); /* can not fail on a handle that lives */
     }
 }
 
+bool gy_upload_take(struct gy_server *s, enum gy_upload kind)
+{
+    int n = atomic_load(&s->n_uploads[kind]);
+    bool taken = false;
+    while (n < s->max_uploads[kind] && !taken) {
+        taken = atomic_compare_exchange_weak(&s->n_uploads[kind], &n, n + 1);
+    }
+    return taken;
+}
+
+static void give_upload(struct gy_conn *c)
+{
+    if (c->uploading) {
+        c->uploading = false;
+        gy_upload_give(c->loop->server, c->upload_kind);
+    }
+}
+
 static bool take_upload(struct gy_conn *c)
 {
-    struct gy_server *s = c->loop->server;
     enum gy_upload kind = c->fast ? GY_UPLOAD_FAST : GY_UPLOAD_STREAMED;
     if (c->uploading && c->upload_kind != kind) {
         give_upload(c); /* it has grown too big for the fast path */
     }
-    int n = atomic_load(&s->n_uploads[kind]);
-    while (n < s->max_uploads[kind] && !c->uploading) {
-        c->uploading = atomic_compare_exchange_weak(&s->n_uploads[kind], &n, n + 1);
-    }
+    c->uploading = c->uploading || gy_upload_take(c->loop->server, kind);
     c->upload_kind = kind;
     return c->uploading;
 }
 
-static void wait_for_upload(struct gy_conn *c)
+void gy_conn_wait_for_upload(struct gy_conn *c)
 {
     c->upload_wait_ms = uv_now(&c->loop->uv);
     c->loop->n_upload_waits++;
     (void)atomic_fetch_add(&c->loop->server->n_upload_waits, 1);
 }
 
-static void wait_no_more(struct gy_conn *c)
+void gy_conn_wait_no_more(struct gy_conn *c)
 {
     if (c->upload_wait_ms) {
         c->upload_wait_ms = 0;
@@ -70,7 +80,7 @@ static void wait_no_more(struct gy_conn *c)
 
 static void enter(struct gy_conn *c, enum gy_conn_state state)
 {
-    wait_no_more(c);
+    gy_conn_wait_no_more(c);
     if (state != GY_CONN_STREAM && !(state == GY_CONN_WORK && c->upload_kind == GY_UPLOAD_FAST)) {
         give_upload(c);
     }
@@ -95,6 +105,7 @@ static void on_closed(uv_handle_t *handle)
     gy_buf_done(&c->pending);
     gy_buf_done(&c->out);
     gy_tls_free(c->tls);
+    gy_h2_free(c->h2);
     if (l->n_spare < GY_NET_SPARE_CONNS) {
         c->next = l->spare;
         l->spare = c;
@@ -136,6 +147,9 @@ void gy_conn_close(struct gy_conn *c)
     if (c->ex) {
         gy_exchange_gone(c->ex);
         drop_exchange(c);
+    }
+    if (c->h2) {
+        gy_h2_gone(c);
     }
     if (c->prev) {
         c->prev->next = c->next;
@@ -243,7 +257,9 @@ static void read_on(struct gy_conn *c, bool on)
 
 void gy_conn_written(struct gy_conn *c)
 {
-    if (c->ex) {
+    if (c->state == GY_CONN_H2) {
+        gy_h2_written(c);
+    } else if (c->ex) {
         pump(c);
     } else if (c->state == GY_CONN_WRITE) {
         answered(c);
@@ -288,7 +304,7 @@ static void on_shutdown(uv_shutdown_t *req, int status)
 
 /* Our side is done: send FIN, drop what still comes, so that the client gets to read the answer
  * (closing with unread input would reset the connection under it). */
-static void linger(struct gy_conn *c)
+void gy_conn_linger(struct gy_conn *c)
 {
     enter(c, GY_CONN_LINGER);
     c->shutdown_req.data = c;
@@ -312,7 +328,7 @@ static void answered(struct gy_conn *c)
 {
     drop_exchange(c);
     if (c->close_after || c->loop->draining) {
-        linger(c);
+        gy_conn_linger(c);
         return;
     }
     enter(c, GY_CONN_IDLE);
@@ -539,10 +555,10 @@ static void dispatch(struct gy_conn *c, bool whole, bool deferred)
 static void begin_upload(struct gy_conn *c)
 {
     if (!c->upload_wait_ms) {
-        wait_for_upload(c);
+        gy_conn_wait_for_upload(c);
     }
     if (take_upload(c)) {
-        wait_no_more(c);
+        gy_conn_wait_no_more(c);
         read_on(c, true);
         if (c->state != GY_CONN_CLOSED && !c->fast) {
             dispatch(c, false, false);
@@ -556,7 +572,9 @@ void gy_conn_retry_uploads(struct gy_net_loop *l)
 {
     for (struct gy_conn *c = l->conns, *next; c && l->n_upload_waits; c = next) {
         next = c->next;
-        if (c->upload_wait_ms) {
+        if (c->state == GY_CONN_H2) {
+            gy_h2_retry_turns(c);
+        } else if (c->upload_wait_ms) {
             begin_upload(c);
         }
     }
@@ -751,9 +769,53 @@ static void message_complete(struct gy_conn *c)
     }
 }
 
+/* The first bytes say which HTTP this is. False: too few of them to tell (they are kept). */
+static bool greet(struct gy_conn *c, const char *bytes, size_t n)
+{
+    bool h2 = gy_h2_greets(bytes, n);
+    if (h2 && n < 3) {
+        gy_buf_reset(&c->pending);
+        gy_buf_add_bytes(&c->pending, bytes, n);
+        c->half_greeted = true;
+        return false;
+    }
+    c->used = true;
+    if (h2) {
+        enter(c, GY_CONN_H2);
+        if (!gy_h2_begin(c)) {
+            gy_conn_close(c);
+        }
+    }
+    return true;
+}
+
+/* The rest of a greeting that came in pieces of a byte or two. */
+static void feed_greeting(struct gy_conn *c, const char *bytes, size_t n)
+{
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf whole = c->pending;
+    gy_buf_init(&c->pending, GY_TLS_PLAIN_MAX(GY_NET_READ_BYTES));
+    c->half_greeted = false;
+    gy_buf_add_bytes(&whole, bytes, n);
+    if (whole.failed != GY_OK) {
+        gy_conn_close(c);
+        return;
+    }
+    feed(c, whole.p, whole.n);
+}
+
 static void feed(struct gy_conn *c, const char *bytes, size_t n)
 {
-    c->used = true;
+    if (c->half_greeted) {
+        feed_greeting(c, bytes, n);
+        return;
+    }
+    if (!c->used && !greet(c, bytes, n)) {
+        return;
+    }
+    if (c->state == GY_CONN_H2) {
+        gy_h2_feed(c, bytes, n);
+        return;
+    }
     while (n && receiving(c)) {
         size_t taken = 0;
         if (c->state == GY_CONN_IDLE) {
@@ -878,6 +940,9 @@ void gy_conn_tick(struct gy_conn *c, uint64_t now_ms)
             gy_conn_close(c);
         }
         break;
+    case GY_CONN_H2:
+        gy_h2_tick(c, now_ms);
+        break;
     case GY_CONN_WORK:
     case GY_CONN_WRITE:
     case GY_CONN_CLOSED:
@@ -889,6 +954,10 @@ void gy_conn_drain(struct gy_conn *c)
 {
     uv_os_fd_t fd;
     char byte;
+    if (c->state == GY_CONN_H2) {
+        gy_h2_drain(c);
+        return;
+    }
     if (c->state != GY_CONN_IDLE) {
         return; /* answered first; then draining closes it */
     }

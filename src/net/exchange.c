@@ -219,17 +219,15 @@ static const struct gy_reply_ops reply_ops = {reply_begin, reply_write, reply_en
 
 /* ---- running ---- */
 
-/* The prediction, or why this caller gets none. */
-static void ask_fast(const struct gy_server_options *o, struct gy_exchange *ex,
-                     struct gy_fast_reply *out)
+void gy_fast_ask(const struct gy_server_options *o, int loop, struct gy_request *req,
+                 struct gy_str body, struct gy_fast_reply *out)
 {
     const struct gy_router_guard *guard = gy_router_guard(o->router);
     struct gy_err failed = GY_ERR_INIT;
     void *pass = NULL;
-    gy_status status = guard ? guard->enter(guard->self, NULL, &ex->req, &pass, &failed) : GY_OK;
+    gy_status status = guard ? guard->enter(guard->self, NULL, req, &pass, &failed) : GY_OK;
     if (status == GY_OK) {
-        /* The whole body is in `in`, and nobody adds to it any more. */
-        o->fast->deferred(o->fast_self, ex->loop->index, &ex->req, gy_buf_str(&ex->in), out);
+        o->fast->deferred(o->fast_self, loop, req, body, out);
         if (guard) {
             guard->leave(guard->self, pass, GY_OK, &failed);
         }
@@ -238,7 +236,7 @@ static void ask_fast(const struct gy_server_options *o, struct gy_exchange *ex,
     struct gy_header challenge = gy_router_challenge(status);
     out->status = gy_status_http(status);
     if (o->fast->refuse) {
-        o->fast->refuse(o->fast_self, &ex->req, &failed, out);
+        o->fast->refuse(o->fast_self, req, &failed, out);
     }
     if (challenge.name.p) {
         (void)snprintf(out->extra_headers, sizeof out->extra_headers,
@@ -257,7 +255,8 @@ static gy_status run_deferred(struct gy_exchange *ex, struct gy_err *err)
         return gy_err_set(err, GY_E_NOMEM, "answering");
     }
     out->body = &body;
-    ask_fast(o, ex, out);
+    /* The whole body is in `in`, and nobody adds to it any more. */
+    gy_fast_ask(o, ex->loop->index, &ex->req, gy_buf_str(&ex->in), out);
     GY_TRY(gy_buf_check(&body, "the answer", err));
     struct gy_header headers[9] = {{GY_STR("Content-Type"), gy_str_c(out->content_type)}};
     size_t n = out->content_type ? 1 : 0;

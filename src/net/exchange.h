@@ -100,6 +100,10 @@ void gy_exchange_post(struct gy_exchange *ex); /* its connection is to look at i
 /* ---- worker ---- */
 void gy_exchange_run(void *exchange); /* the pool's function; drops the worker's reference */
 
+/* The prediction, or why this caller gets none: asks the guard, then the fast path's `deferred`. */
+void gy_fast_ask(const struct gy_server_options *o, int loop, struct gy_request *req,
+                 struct gy_str body, struct gy_fast_reply *out);
+
 /* ---- heads of answers, any thread ---- */
 struct gy_head_out {
     int status;

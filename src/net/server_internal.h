@@ -37,6 +37,7 @@ enum gy_conn_state {
     GY_CONN_HEAD,    /* a head is coming in */
     GY_CONN_COLLECT, /* a body is coming in; nobody works on it yet */
     GY_CONN_STREAM,  /* a body is coming in while its handler runs */
+    GY_CONN_H2,      /* HTTP/2: net/h2.h has the states of its calls */
     GY_CONN_WORK,    /* the request is complete and with a worker */
     GY_CONN_WRITE,   /* the answer is on its way out */
     GY_CONN_LINGER,  /* answered, our side closed; input is dropped until the client closes */
@@ -59,6 +60,7 @@ struct gy_conn {
     struct gy_net_loop *loop;
     struct gy_conn *prev, *next;
     struct gy_tls *tls; /* NULL: in the clear */
+    struct gy_h2 *h2;   /* NULL: HTTP/1.1 */
     struct gy_http_parser parser;
     enum gy_conn_state state;
     enum gy_peer_kind peer;
@@ -66,6 +68,7 @@ struct gy_conn {
     char address[GY_NET_MAX_ADDRESS]; /* of the peer; empty unless over TCP */
     bool reading, writing, close_after, used, fast, stop;
     bool greeted;                     /* TLS: the first bytes were looked at */
+    bool half_greeted;                /* they may be HTTP/2's: pending has them */
     bool uploading;                   /* holds one of the server's max_uploads */
     enum gy_upload upload_kind;       /* which */
     uint64_t upload_wait_ms;          /* since when it waits for one; 0: it does not */
@@ -162,6 +165,7 @@ struct gy_server {
     /* Long bodies under way, by gy_upload, and connections that wait for their turn. */
     int max_uploads[GY_UPLOAD_KINDS];
     _Atomic int n_uploads[GY_UPLOAD_KINDS], n_upload_waits;
+    _Atomic int64_t n_held; /* bytes of begun messages on HTTP/2 connections */
     _Atomic bool abandoned; /* stopped while handlers ran: their memory is theirs for ever */
     pthread_mutex_t lock;   /* with emptied: n_open or n_running fell to 0 */
     pthread_cond_t emptied;
@@ -199,6 +203,14 @@ void gy_conn_drain(struct gy_conn *c);
 void gy_conn_retry_uploads(struct gy_net_loop *l); /* an upload has ended somewhere */
 void gy_conn_close(struct gy_conn *c);
 void gy_conn_free_spare(struct gy_net_loop *l);
+/* Our side is done: drop what still comes until the client closes. */
+void gy_conn_linger(struct gy_conn *c);
+/* Turns of long bodies. False: there is none to be had now; who waits is counted, so that whoever
+ * gives one back wakes the loops. */
+bool gy_upload_take(struct gy_server *s, enum gy_upload kind);
+void gy_upload_give(struct gy_server *s, enum gy_upload kind);
+void gy_conn_wait_for_upload(struct gy_conn *c);
+void gy_conn_wait_no_more(struct gy_conn *c);
 
 /* ---- conn_send.c; loop thread ----
  * Send bytes; what the socket does not take now is kept in c->out and c->writing is set: then

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* TLS for the server's connections: OpenSSL's libssl (opened on first use) between bytes in memory,
  * without sockets, so that the loops stay the only ones who read and write. TLS 1.2 and 1.3, ALPN
- * "http/1.1", no client certificates. Certificate and key are read again when their files change:
- * whoever renews them need not restart the server.
+ * "http/1.1", else "h2", no client certificates. Certificate and key are read again when their
+ * files change: whoever renews them need not restart the server.
  *
  * Lifecycle: one gy_tls_ctx a server, one gy_tls a connection. Thread rule: the context is thread
  * safe; a gy_tls belongs to its connection's loop. */
