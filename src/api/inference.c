@@ -194,7 +194,9 @@ static gy_status get_model_ready(void *ctx, struct gy_request *req, struct gy_re
     GY_TRY(need_serving(app, err));
     GY_AUTO(gy_table_unref) struct gy_table *t = gy_serving_table(app->serving);
     GY_TRY(find(t, req, &e, err));
-    bool ready = gy_api_ready(app, &reason);
+    /* A model that waits for another process is as ready as that. */
+    bool ready =
+        gy_api_ready(app, &reason) && gy_predictor_ready(e->model->predictor, 0, NULL) == GY_OK;
     GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
     gy_buf_init(&out, 64 * GY_KIB);
     struct gy_jw w;
@@ -254,6 +256,10 @@ static const struct gy_route routes[] = {
      GY_ACCESS_VIEWER, GY_ROUTE_BULK},
     {"POST", "/v2/models/{m}/versions/{v}/infer", post_infer, ERRORS, GY_INFER_MAX_BODY,
      "predict with a version", GY_ACCESS_VIEWER, GY_ROUTE_BULK},
+    {"POST", "/v2/models/{m}/explain", post_infer, ERRORS, GY_INFER_MAX_BODY,
+     "predict, and tell what moved the answer", GY_ACCESS_VIEWER, GY_ROUTE_BULK},
+    {"POST", "/v2/models/{m}/versions/{v}/explain", post_infer, ERRORS, GY_INFER_MAX_BODY,
+     "the same with a version", GY_ACCESS_VIEWER, GY_ROUTE_BULK},
 };
 
 gy_status gy_api_inference_add(struct gy_router *r, struct gy_app *app, struct gy_err *err)

@@ -17,17 +17,18 @@ struct job {
     void *arg;
 };
 
-/* lock guards everything below it; wake is signalled when a job was queued or closing was set. */
+/* lock guards everything below it, and n_threads and threads where they may grow; wake is signalled
+ * when a job was queued or closing was set. */
 struct gy_pool {
     char name[16];
-    int n_threads;
+    int n_threads, max_threads;
     pthread_t threads[MAX_THREADS];
     size_t max_queue;
     struct job *ring;
 
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    size_t first, n_queued;
+    size_t first, n_queued, n_idle;
     bool closing;
 };
 
@@ -37,9 +38,11 @@ static void *worker(void *arg)
     (void)pthread_setname_np(pthread_self(), p->name); /* only cosmetic */
     for (;;) {
         (void)pthread_mutex_lock(&p->lock);
+        p->n_idle++;
         while (p->n_queued == 0 && !p->closing) {
             (void)pthread_cond_wait(&p->wake, &p->lock);
         }
+        p->n_idle--;
         if (p->n_queued == 0) {
             (void)pthread_mutex_unlock(&p->lock);
             return NULL;
@@ -64,16 +67,18 @@ static int start_thread(pthread_t *t, void *(*fn)(void *), void *arg)
     return why;
 }
 
-gy_status gy_pool_new(const char *name, int n_threads, size_t max_queue, struct gy_pool **ret,
+/* No thread yet. */
+static gy_status make(const char *name, int max_threads, size_t max_queue, struct gy_pool **ret,
                       struct gy_err *err)
 {
-    GY_REQUIRE(n_threads > 0 && n_threads <= MAX_THREADS && max_queue > 0);
+    GY_REQUIRE(max_threads > 0 && max_threads <= MAX_THREADS && max_queue > 0);
     struct gy_pool *p = gy_calloc(1, sizeof *p);
     if (!p) {
         return gy_err_set(err, GY_E_NOMEM, "out of memory for the pool '%s'", name);
     }
     (void)snprintf(p->name, sizeof p->name, "%s", name);
     p->max_queue = max_queue;
+    p->max_threads = max_threads;
     p->ring = gy_calloc(max_queue, sizeof *p->ring);
     if (!p->ring) {
         gy_free(p);
@@ -81,6 +86,15 @@ gy_status gy_pool_new(const char *name, int n_threads, size_t max_queue, struct 
     }
     (void)pthread_mutex_init(&p->lock, NULL);
     (void)pthread_cond_init(&p->wake, NULL);
+    *ret = p;
+    return GY_OK;
+}
+
+gy_status gy_pool_new(const char *name, int n_threads, size_t max_queue, struct gy_pool **ret,
+                      struct gy_err *err)
+{
+    struct gy_pool *p = NULL;
+    GY_TRY(make(name, n_threads, max_queue, &p, err));
     for (; p->n_threads < n_threads; p->n_threads++) {
         int why = start_thread(&p->threads[p->n_threads], worker, p);
         if (why != 0) {
@@ -93,10 +107,26 @@ gy_status gy_pool_new(const char *name, int n_threads, size_t max_queue, struct 
     return GY_OK;
 }
 
+gy_status gy_pool_new_elastic(const char *name, int max_threads, size_t max_queue,
+                              struct gy_pool **ret, struct gy_err *err)
+{
+    return make(name, max_threads, max_queue, ret, err);
+}
+
+/* Under the lock: one more thread where more jobs wait than threads are idle. When none can be made
+ * the job waits for one that is there; with none at all it is not taken. */
+static bool grow(struct gy_pool *p)
+{
+    if (p->n_queued + 1 > p->n_idle && p->n_threads < p->max_threads && !p->closing) {
+        p->n_threads += start_thread(&p->threads[p->n_threads], worker, p) == 0;
+    }
+    return p->n_threads > 0;
+}
+
 gy_status gy_pool_run(struct gy_pool *p, gy_pool_fn fn, void *arg, struct gy_err *err)
 {
     (void)pthread_mutex_lock(&p->lock);
-    bool full = p->n_queued == p->max_queue;
+    bool full = p->n_queued == p->max_queue || !grow(p);
     if (!full) {
         p->ring[(p->first + p->n_queued) % p->max_queue] = (struct job){fn, arg};
         p->n_queued++;

@@ -12,6 +12,10 @@ typedef void (*gy_pool_fn)(void *arg);
 /* name shows in thread names (15 bytes). Fails: NOMEM, FAILED (no thread). */
 GY_CHECKED gy_status gy_pool_new(const char *name, int n_threads, size_t max_queue,
                                  struct gy_pool **ret, struct gy_err *err);
+/* The same for jobs that mostly wait: a thread is made when a job finds none idle, up to
+ * max_threads; none at first. A thread stays once it is there. Fails: NOMEM. */
+GY_CHECKED gy_status gy_pool_new_elastic(const char *name, int max_threads, size_t max_queue,
+                                         struct gy_pool **ret, struct gy_err *err);
 GY_CHECKED gy_status gy_pool_run(struct gy_pool *p, gy_pool_fn fn, void *arg,
                                  struct gy_err *err); /* BUSY when full */
 size_t gy_pool_queued(struct gy_pool *p);

@@ -134,41 +134,47 @@ gy_status gy_write_background(const struct gy_model *m, const struct gy_table *t
     return gy_file_write(path, gy_buf_str(&out), 0644, err);
 }
 
-static gy_status read_background(const char *dir, const struct linear *l, double *mean,
-                                 bool *ret_found, struct gy_err *err)
+gy_status gy_read_background(const char *dir, const struct gy_model *m, double **ret,
+                             struct gy_err *err)
 {
     char path[GY_MAX_PATH];
+    size_t n = m->features.n_out;
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    *ret = NULL;
     GY_TRY(gy_path_join(path, sizeof path, dir, GY_BACKGROUND_FILE, err));
-    *ret_found = gy_path_exists(path);
-    if (!*ret_found) {
+    if (!gy_path_exists(path)) {
         return GY_OK;
     }
     GY_TRY(gy_json_read_file(path, MAX_BACKGROUND, &doc, err));
     yyjson_val *means = gy_json_get(yyjson_doc_get_root(doc), "means");
-    if (yyjson_arr_size(means) != l->n_features) {
+    if (yyjson_arr_size(means) != n) {
         return gy_err_set(err, GY_E_CORRUPT, "%s has not one mean a feature", path);
     }
-    for (size_t i = 0; i < l->n_features; i++) {
+    GY_AUTO(gy_doubles_free) double *mean = gy_doubles_new(n + 1, 1);
+    if (!mean) {
+        return no_memory(err);
+    }
+    for (size_t i = 0; i < n; i++) {
         yyjson_val *v = yyjson_arr_get(means, i);
         if (!yyjson_is_num(v)) {
             return gy_err_set(err, GY_E_CORRUPT, "%s: a mean is no number", path);
         }
         mean[i] = yyjson_get_num(v);
     }
+    *ret = GY_TAKE(mean);
     return GY_OK;
 }
 
-static gy_status explain_linear(const struct linear *l, const char *dir, const double *x,
-                                struct gy_explanation *e, struct gy_err *err)
+static gy_status explain_linear(const struct linear *l, const struct gy_model *m, const char *dir,
+                                const double *x, struct gy_explanation *e, struct gy_err *err)
 {
-    bool found = false;
-    GY_AUTO(gy_doubles_free) double *mean = gy_doubles_new(l->n_features + 1, 1);
+    GY_AUTO(gy_doubles_free) double *mean = NULL;
+    GY_TRY(gy_read_background(dir, m, &mean, err));
     if (!mean) {
-        return no_memory(err);
-    }
-    GY_TRY(read_background(dir, l, mean, &found, err));
-    if (!found) {
+        mean = gy_doubles_new(l->n_features + 1, 1);
+        if (!mean) {
+            return no_memory(err);
+        }
         means_of(l, x, e->n_rows, mean);
         e->of_rows = true;
     }
@@ -319,7 +325,7 @@ static gy_status explain(const struct gy_predictor *p, const char *dir, const st
         return no_memory(err);
     }
     GY_TRY(features_of(m, t, rows, e->n_rows, x, err));
-    return is_linear ? explain_linear(&l, dir, x, e, err) : explain_trees(m, dir, x, e, err);
+    return is_linear ? explain_linear(&l, m, dir, x, e, err) : explain_trees(m, dir, x, e, err);
 }
 
 gy_status gy_explain(const struct gy_predictor *p, const char *dir, const struct gy_table *t,

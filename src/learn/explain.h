@@ -48,5 +48,9 @@ GY_CHECKED gy_status gy_explanation_write(struct gy_jw *w, const struct gy_expla
 GY_CHECKED gy_status gy_write_background(const struct gy_model *m, const struct gy_table *t,
                                          const uint32_t *rows, size_t n, const char *dir,
                                          struct gy_err *err);
+/* The means of a package's background.json, n_out of m's features (gy_doubles_free); NULL when it
+ * has none. Fails: CORRUPT, NOMEM. */
+GY_CHECKED gy_status gy_read_background(const char *dir, const struct gy_model *m, double **ret,
+                                        struct gy_err *err);
 
 #endif

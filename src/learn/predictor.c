@@ -6,12 +6,15 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "learn/bootstrap.h"
 #include "learn/decode.h"
 #include "learn/evaluate.h"
 #include "learn/model.h"
 #include "learn/foreign.h"
 #include "learn/runtime/ubj.h"
 #include "learn/learner.h"
+#include "learn/explain.h"
+#include "learn/predictor_internal.h"
 
 #define MAX_EXAMPLE_BYTES (1 * GY_MIB)
 
@@ -22,11 +25,17 @@ struct gy_predictor {
     char digest[GY_SHA256_HEX];
     struct gy_buf example;
     struct gy_decoder *decoder;
+    double *means; /* of the features over training rows; NULL: not told */
 };
 
 static size_t aligned(size_t bytes)
 {
     return (bytes + 63) & ~(size_t)63;
+}
+
+static bool waits(const struct gy_predictor *p)
+{
+    return p->runtime.ops->version >= 2 && p->runtime.ops->try_run;
 }
 
 /* ---- loading ---- */
@@ -59,6 +68,8 @@ static gy_status load_runtime(const char *dir, bool foreign, struct gy_predictor
     GY_TRY((foreign ? gy_foreign_load : gy_learner_get(m->learner)->load)(m, gy_buf_str(&bytes),
                                                                           &p->runtime, err));
     p->info.n_trees = p->runtime.n_trees;
+    p->info.blocks = waits(p);
+    p->info.timeout_ms = p->runtime.timeout_ms;
     return GY_OK;
 }
 
@@ -134,6 +145,7 @@ gy_status gy_predictor_load(const char *dir, struct gy_predictor **ret, struct g
     GY_TRY(gy_decoder_new(p->model.inputs, p->model.n_inputs, &p->model.arena, &p->decoder, err));
     GY_TRY(load_runtime(dir, flavor != GY_FLAVOR_GYRE, p, err));
     GY_TRY(load_example(dir, p, flavor == GY_FLAVOR_GYRE, err));
+    GY_TRY(gy_read_background(dir, &p->model, &p->means, err));
     *ret = GY_TAKE(p);
     return GY_OK;
 }
@@ -153,6 +165,16 @@ const struct gy_model *gy_predictor_model(const struct gy_predictor *p)
     return &p->model;
 }
 
+const struct gy_runtime *gy_predictor_runtime(const struct gy_predictor *p)
+{
+    return &p->runtime;
+}
+
+const double *gy_predictor_means(const struct gy_predictor *p)
+{
+    return p->means;
+}
+
 void gy_predictor_free(struct gy_predictor *p)
 {
     if (p) {
@@ -160,6 +182,7 @@ void gy_predictor_free(struct gy_predictor *p)
             p->runtime.ops->free(p->runtime.self);
         }
         gy_buf_done(&p->example);
+        gy_doubles_free(p->means);
         gy_model_done(&p->model);
         gy_free(p);
     }
@@ -184,24 +207,58 @@ static struct room room_for(const struct gy_predictor *p, size_t n_rows)
 size_t gy_predictor_scratch(const struct gy_predictor *p, size_t n_rows)
 {
     struct room r = room_for(p, n_rows);
-    return r.ready + r.steps + p->runtime.ops->scratch(p->runtime.self, r.block);
+    size_t own = waits(p) ? 0 : p->runtime.ops->scratch(p->runtime.self, r.block);
+    return r.ready + r.steps + own;
+}
+
+/* Blocks of rows through the steps to the runtime. One that waits gets as many rows at once as
+ * there are, where no step stands before it. */
+static gy_status run_blocks(const struct gy_predictor *p, const double *rows, size_t n_rows,
+                            double *out, void *scratch, int64_t deadline_ns, struct gy_err *err)
+{
+    const struct gy_features *f = &p->model.features;
+    const struct gy_runtime_ops *ops = p->runtime.ops;
+    struct room r = room_for(p, n_rows);
+    double *x = scratch;
+    char *steps = (char *)scratch + r.ready;
+    if (waits(p) && f->n_steps == 0) {
+        return ops->try_run(p->runtime.self, rows, n_rows, out, deadline_ns, err);
+    }
+    for (size_t done = 0; done < n_rows; done += r.block) {
+        size_t n = n_rows - done < r.block ? n_rows - done : r.block;
+        const double *raw = rows + done * f->n_in;
+        double *to = out + done * p->info.n_outputs;
+        if (f->n_steps) {
+            gy_features_apply(f, raw, n, x, (double *)(void *)steps);
+            raw = x;
+        }
+        if (waits(p)) {
+            GY_TRY(ops->try_run(p->runtime.self, raw, n, to, deadline_ns, err));
+        } else {
+            ops->run(p->runtime.self, raw, n, to, steps + r.steps);
+        }
+    }
+    return GY_OK;
+}
+
+gy_status gy_predictor_try_run(const struct gy_predictor *p, const double *rows, size_t n_rows,
+                               double *out, void *scratch, int64_t deadline_ns, struct gy_err *err)
+{
+    return run_blocks(p, rows, n_rows, out, scratch, deadline_ns, err);
 }
 
 void gy_predictor_run(const struct gy_predictor *p, const double *rows, size_t n_rows, double *out,
                       void *scratch)
 {
-    const struct gy_features *f = &p->model.features;
-    struct room r = room_for(p, n_rows);
-    double *x = scratch;
-    char *steps = (char *)scratch + r.ready;
-    for (size_t done = 0; done < n_rows; done += r.block) {
-        size_t n = n_rows - done < r.block ? n_rows - done : r.block;
-        const double *raw = rows + done * f->n_in;
-        if (f->n_steps) {
-            gy_features_apply(f, raw, n, x, (double *)(void *)steps);
-            raw = x;
+    if (run_blocks(p, rows, n_rows, out, scratch, 0, NULL) != GY_OK) {
+        for (size_t i = 0; i < n_rows * p->info.n_outputs; i++) {
+            out[i] = NAN;
         }
-        p->runtime.ops->run(p->runtime.self, raw, n, out + done * p->info.n_outputs,
-                            steps + r.steps);
     }
+}
+
+gy_status gy_predictor_ready(const struct gy_predictor *p, int64_t deadline_ns, struct gy_err *err)
+{
+    const struct gy_runtime_ops *ops = p->runtime.ops;
+    return waits(p) && ops->ready ? ops->ready(p->runtime.self, deadline_ns, err) : GY_OK;
 }

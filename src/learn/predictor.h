@@ -43,6 +43,10 @@ struct gy_predictor_info {
                          REGRESSION 1 */
     double threshold; /* BINARY: class 1 when probability >= threshold */
     size_t n_trees;   /* 0 when no tree model */
+    bool blocks;      /* answers by waiting for another process: gy_predictor_try_run, never on an
+                         event loop */
+    int64_t
+        timeout_ms; /* of a model that blocks: how long an answer may take, as its package says */
     struct gy_str digest;        /* of the package folder, hex SHA-256: gy_package_digest */
     struct gy_str input_example; /* JSON object of one row; absent when none */
 };
@@ -66,6 +70,18 @@ size_t gy_predictor_scratch(const struct gy_predictor *p, size_t n_rows);
  * and can not fail. */
 void gy_predictor_run(const struct gy_predictor *p, const double *rows, size_t n_rows, double *out,
                       void *scratch);
+
+/* The same for any model, also one that blocks: the answer is there before deadline_ns (gy_mono_ns;
+ * 0: within info->timeout_ms). Fails: UNAVAILABLE, TIMEOUT, NETWORK, INVALID (whoever answers
+ * refuses the rows), NOMEM; never where info->blocks is false. gy_predictor_run of a model that
+ * blocks gives NaN where this fails. */
+GY_CHECKED gy_status gy_predictor_try_run(const struct gy_predictor *p, const double *rows,
+                                          size_t n_rows, double *out, void *scratch,
+                                          int64_t deadline_ns, struct gy_err *err);
+/* Could it answer now? Waits until deadline_ns at most; 0: only looks. Models that do not block
+ * always can. Fails: as gy_predictor_try_run, with the reason. */
+GY_CHECKED gy_status gy_predictor_ready(const struct gy_predictor *p, int64_t deadline_ns,
+                                        struct gy_err *err);
 
 /* The digest that verdicts bind to: SHA-256 over "<sha256 of file>  <relative path>\n" of every
  * file of the folder, sorted by path bytewise. */

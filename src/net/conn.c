@@ -508,8 +508,14 @@ static void keep_span(struct gy_conn *c)
     }
 }
 
+/* Where a request goes that its loop does not answer. */
+static struct gy_pool *pool_of(struct gy_server *s, enum gy_fast_result how)
+{
+    return how == GY_FAST_WAIT ? s->waiting : how == GY_FAST_DEFER ? s->infer : s->workers;
+}
+
 /* `whole`: the body is here; else the rest is streamed to the handler. */
-static void dispatch(struct gy_conn *c, bool whole, bool deferred)
+static void dispatch(struct gy_conn *c, bool whole, enum gy_fast_result how)
 {
     struct gy_server *s = c->loop->server;
     keep_span(c);
@@ -525,7 +531,7 @@ static void dispatch(struct gy_conn *c, bool whole, bool deferred)
     ex->in.max_bytes = empty.max_bytes;
     gy_buf_init(&c->body, SIZE_MAX / 2);
     ex->in_end = whole;
-    ex->deferred = deferred;
+    ex->deferred = how == GY_FAST_DEFER || how == GY_FAST_WAIT;
     ex->keep_alive = !c->close_after;
     ex->sealed = c->tls != NULL;
     ex->conn = c;
@@ -533,7 +539,7 @@ static void dispatch(struct gy_conn *c, bool whole, bool deferred)
     atomic_fetch_add_explicit(&c->loop->stats.in_flight, 1, memory_order_relaxed);
     gy_exchange_ref(ex); /* the worker's */
     atomic_fetch_add(&s->n_running, 1);
-    struct gy_pool *pool = deferred ? s->infer : s->workers;
+    struct gy_pool *pool = pool_of(s, how);
     if (!pool) { /* no pools: the fuzzer, which wants one thread */
         gy_exchange_run(ex);
     } else if (gy_pool_run(pool, gy_exchange_run, ex, NULL) != GY_OK) {
@@ -561,7 +567,7 @@ static void begin_upload(struct gy_conn *c)
         gy_conn_wait_no_more(c);
         read_on(c, true);
         if (c->state != GY_CONN_CLOSED && !c->fast) {
-            dispatch(c, false, false);
+            dispatch(c, false, GY_FAST_PASS);
         }
     } else {
         read_on(c, false);
@@ -603,7 +609,7 @@ static void run_fast(struct gy_conn *c)
     }
     const struct gy_router_guard *guard = gy_router_guard(o->router);
     if (guard && !guard->known(guard->self, &req)) {
-        dispatch(c, true, true); /* a worker finds out who it is */
+        dispatch(c, true, GY_FAST_DEFER); /* a worker finds out who it is */
         return;
     }
     struct gy_str body = c->body.n ? gy_buf_str(&c->body) : c->span;
@@ -617,7 +623,7 @@ static void run_fast(struct gy_conn *c)
                                      : GY_FAST_PASS; /* dispatch answers for want of memory */
     if (result != GY_FAST_DONE) {
         c->route = gy_router_find(o->router, h->method, h->path);
-        dispatch(c, true, result == GY_FAST_DEFER);
+        dispatch(c, true, result);
         return;
     }
     if (l->fast_body.failed != GY_OK) {
@@ -649,7 +655,7 @@ static bool find_route(struct gy_conn *c, const struct gy_http_head *h)
         c->body_limit = GY_NET_STRAY_BYTES;
         if (h->chunked || h->content_length > GY_NET_STRAY_BYTES) {
             c->close_after = c->stop = true;
-            dispatch(c, true, false); /* 404 or 405, as for an empty body */
+            dispatch(c, true, GY_FAST_PASS); /* 404 or 405, as for an empty body */
             return false;
         }
         return true;
@@ -765,7 +771,7 @@ static void message_complete(struct gy_conn *c)
     } else if (c->fast) {
         run_fast(c);
     } else {
-        dispatch(c, true, false);
+        dispatch(c, true, GY_FAST_PASS);
     }
 }
 

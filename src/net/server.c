@@ -11,6 +11,10 @@
 #include "base/mem.h"
 #include "net/server_internal.h"
 
+/* Requests that wait for another process at a time. One endpoint holds half of them at most
+ * (serve/lane.h), so that a slow one leaves room for others. */
+#define MAX_WAITING 128
+
 static void set_default(int *value, int otherwise)
 {
     if (*value <= 0) {
@@ -163,6 +167,7 @@ static gy_status start(struct gy_server *s, struct gy_err *err)
     GY_TRY(gy_pool_new("http", s->o.n_workers, s->o.max_queue, &s->workers, err));
     if (s->o.fast) {
         GY_TRY(gy_pool_new("infer", s->o.n_loops, s->o.max_queue, &s->infer, err));
+        GY_TRY(gy_pool_new_elastic("waiting", MAX_WAITING, s->o.max_queue, &s->waiting, err));
     }
     return start_loops(s, err);
 }
@@ -313,7 +318,8 @@ bool gy_server_stop(struct gy_server *s)
     }
     gy_pool_free(s->workers);
     gy_pool_free(s->infer);
-    s->workers = s->infer = NULL;
+    gy_pool_free(s->waiting);
+    s->workers = s->infer = s->waiting = NULL;
     for (int i = 0; i < s->n_loops; i++) {
         gy_net_loop_done(&s->loops[i]);
     }
@@ -365,5 +371,6 @@ void gy_server_get_stats(struct gy_server *s, struct gy_server_stats *ret)
     if (!atomic_load(&s->stopped)) {
         ret->queued = (int64_t)gy_pool_queued(s->workers);
         ret->queued += s->infer ? (int64_t)gy_pool_queued(s->infer) : 0;
+        ret->queued += s->waiting ? (int64_t)gy_pool_queued(s->waiting) : 0;
     }
 }

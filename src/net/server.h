@@ -21,6 +21,8 @@ enum gy_fast_result {
     GY_FAST_PASS,  /* not mine: dispatch to the router */
     GY_FAST_DONE,  /* answer is in out: status, content type, body */
     GY_FAST_DEFER, /* mine, but too long for a loop: run `deferred` on the infer pool */
+    GY_FAST_WAIT,  /* the same where it mostly waits for another process: on a pool of many threads,
+                      so that what computes is not behind it */
 };
 struct gy_fast_reply {
     int status;

@@ -157,7 +157,7 @@ struct gy_server {
     bool acceptor_runs;
     struct gy_net_loop *loops;
     int n_loops;
-    struct gy_pool *workers, *infer;
+    struct gy_pool *workers, *infer, *waiting;
     struct gy_tls_ctx *tls; /* of the port; NULL: in the clear */
     _Atomic bool draining, stopped;
     _Atomic uint64_t n_accepted, n_turned_away;

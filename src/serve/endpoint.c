@@ -3,7 +3,9 @@
 
 #include <math.h>
 
+#include "base/log.h"
 #include "base/mem.h"
+#include "serve/setting.h"
 
 static const struct gy_str output_names[GY_N_OUTPUTS] = {
     {"prediction", 10},
@@ -440,6 +442,24 @@ static void measure(struct gy_endpoint *e)
     e->inline_rows = rows_inline < 1e6 ? (size_t)rows_inline : 1000000;
 }
 
+static gy_status build_lane(struct gy_endpoint *e, yyjson_val *config, struct gy_err *err)
+{
+    struct gy_settings s;
+    struct gy_lane_options o;
+    gy_setting_read_all(config, &s);
+    yyjson_val *batching = s.value[GY_SET_BATCHING];
+    GY_TRY(gy_lane_read(s.value[GY_SET_RUNTIME], batching, &o, err));
+    if (!e->info->blocks && !(batching && e->model->row_ns >= GY_LANE_PAYS_NS)) {
+        if (batching) {
+            gy_log(GY_LOG_INFO, "serve", "batching would only cost time: a row is fast",
+                   GY_KV_S("endpoint", e->name), GY_KV_I("row_ns", (int64_t)e->model->row_ns));
+        }
+        return GY_OK;
+    }
+    e->waits = true;
+    return gy_lane_new(e->model->predictor, &o, &e->lane, err);
+}
+
 static gy_status build(struct gy_endpoint *e, const struct gy_endpoint_spec *spec,
                        struct gy_err *err)
 {
@@ -469,7 +489,7 @@ static gy_status build(struct gy_endpoint *e, const struct gy_endpoint_spec *spe
     GY_TRY(build_aliases(e, gy_json_get(spec->config, "aliases"), err));
     GY_TRY(build_texts(e, err));
     measure(e);
-    return GY_OK;
+    return build_lane(e, spec->config, err);
 }
 
 gy_status gy_endpoint_build(const struct gy_endpoint_spec *spec, struct gy_endpoint **ret,
@@ -518,6 +538,7 @@ void gy_endpoint_unref(struct gy_endpoint *e)
     gy_endpoint_unref(e->shadow);
     free_aliases(e);
     gy_rules_free(e->rules);
+    gy_lane_free(e->lane);
     gy_loaded_unref(e->model);
     gy_arena_done(&e->arena);
     gy_free(e);

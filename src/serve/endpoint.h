@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "learn/predictor.h"
+#include "serve/lane.h"
 #include "serve/loaded.h"
 #include "serve/logging.h"
 #include "serve/mapping.h"
@@ -81,6 +82,8 @@ struct gy_endpoint {
     uint64_t rule_shadow_cut;  /* gy_share_cut of it */
     size_t scratch_bytes;      /* of the predictor, raw outputs and packed rows of a chunk */
     size_t inline_rows;        /* more rows are answered off the loop */
+    struct gy_lane *lane;      /* the model is asked through it; NULL: on the loop or the pool */
+    bool waits;                /* it, or a variant that it owns, has a lane: never on a loop */
     struct gy_str v2_head;     /* {"model_name":"sepsis","model_version":"3" */
     struct gy_str headers;     /* Gyre-... lines */
     struct gy_endpoint_stats *stats; /* set by serving before publishing */

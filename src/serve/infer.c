@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "base/mem.h"
+#include "learn/contributions.h"
 #include "learn/decode.h"
 
 void gy_infer_work_done(struct gy_infer_work *w)
@@ -18,6 +19,7 @@ void gy_infer_work_done(struct gy_infer_work *w)
     gy_free(w->classes);
     gy_free(w->rules);
     gy_free(w->scratch_memory);
+    gy_free(w->contributions);
     memset(w, 0, sizeof *w);
 }
 
@@ -197,6 +199,98 @@ static bool decide(const struct gy_endpoint *e, const struct gy_infer_work *w, s
     return finite || alone;
 }
 
+/* ---- through a lane: all rows of a request at once ---- */
+
+/* The rows that the model is asked for, and what it says. */
+struct asked {
+    double *cells, *raw;
+    uint32_t *rows;
+    size_t n;
+    char *memory;
+};
+
+static void asked_done(struct asked *a)
+{
+    gy_free(a->memory);
+}
+GY_DEFINE_AUTO_DONE(struct asked, asked_done);
+
+static gy_status reserve_asked(const struct gy_endpoint *e, size_t n_rows, struct asked *a,
+                               struct gy_err *err)
+{
+    size_t width = e->info->n_cells + e->info->n_outputs;
+    a->memory = gy_reallocarray(NULL, n_rows, width * sizeof(double) + sizeof *a->rows);
+    if (!a->memory) {
+        return gy_err_set(err, GY_E_NOMEM, "memory for a prediction");
+    }
+    a->cells = (double *)(void *)a->memory;
+    a->raw = a->cells + n_rows * e->info->n_cells;
+    a->rows = (uint32_t *)(void *)(a->raw + n_rows * e->info->n_outputs);
+    return GY_OK;
+}
+
+/* The raw cells of row i of the request. */
+static void cells_of(const struct gy_endpoint *e, const struct gy_infer_work *w, size_t i,
+                     double *cells)
+{
+    const double *values = w->q.values + i * e->shape.n_fields;
+    size_t n_pixels = e->shape.n_pixels;
+    if (e->decoder) {
+        gy_decoder_row(e->decoder, values, n_pixels ? w->q.pixels + i * n_pixels : NULL, cells);
+    } else {
+        memcpy(cells, values, e->shape.n_inputs * sizeof *cells);
+    }
+}
+
+/* Ask for all rows of which the rules leave something to the model. */
+static gy_status ask_lane(const struct gy_endpoint *e, struct gy_infer_work *w, size_t *sampled,
+                          struct asked *a, struct gy_err *err)
+{
+    GY_TRY(reserve_asked(e, w->q.n_rows, a, err));
+    for (size_t first = 0; first < w->q.n_rows; first += GY_ENDPOINT_CHUNK) {
+        size_t left = w->q.n_rows - first;
+        uint8_t which[GY_ENDPOINT_CHUNK];
+        size_t n = rows_to_score(e, w, first, left < GY_ENDPOINT_CHUNK ? left : GY_ENDPOINT_CHUNK,
+                                 which, sampled);
+        for (size_t i = 0; i < n; i++, a->n++) {
+            a->rows[a->n] = (uint32_t)(first + which[i]);
+            cells_of(e, w, first + which[i], a->cells + a->n * e->info->n_cells);
+        }
+    }
+    return a->n ? gy_lane_run(e->lane, a->cells, a->n, a->raw, w->deadline_ns, err) : GY_OK;
+}
+
+/* What the model says of row i, of which *at counts; NULL: it was not asked. */
+static const double *said_of(const struct gy_endpoint *e, const struct asked *a, size_t i,
+                             size_t *at)
+{
+    bool asked = *at < a->n && a->rows[*at] == i;
+    return asked ? a->raw + (*at)++ * e->info->n_outputs : NULL;
+}
+
+static gy_status no_number(size_t row, struct gy_err *err)
+{
+    return gy_err_set(err, GY_E_INVALID,
+                      "the model gives no finite number for row %zu: its values are too large",
+                      row);
+}
+
+static gy_status run_lane(const struct gy_endpoint *e, struct gy_infer_work *w, struct gy_err *err)
+{
+    GY_AUTO_DONE(asked_done) struct asked a = {0};
+    size_t at = 0;
+    apply_rules(e, w, 0, w->q.n_rows);
+    check_ranges(e, w, 0, w->q.n_rows);
+    GY_TRY(ask_lane(e, w, &w->sampled, &a, err));
+    for (size_t i = 0; i < w->q.n_rows; i++) {
+        if (!decide(e, w, i, said_of(e, &a, i, &at), w->out + i * e->n_log_outputs,
+                    &w->classes[i])) {
+            return no_number(i, err);
+        }
+    }
+    return GY_OK;
+}
+
 gy_status gy_infer_run(const struct gy_endpoint *e, struct gy_infer_work *w, struct gy_err *err)
 {
     w->out_of_range = 0;
@@ -204,6 +298,9 @@ gy_status gy_infer_run(const struct gy_endpoint *e, struct gy_infer_work *w, str
     w->shadow_of = NULL;
     if (reserve_rows(e, w) != GY_OK) {
         return gy_err_set(err, GY_E_NOMEM, "memory for a prediction");
+    }
+    if (e->lane) {
+        return run_lane(e, w, err);
     }
     double *raw = (double *)(void *)(w->scratch + e->model->scratch_bytes);
     for (size_t first = 0; first < w->q.n_rows; first += GY_ENDPOINT_CHUNK) {
@@ -221,11 +318,7 @@ gy_status gy_infer_run(const struct gy_endpoint *e, struct gy_infer_work *w, str
             size_t row = first + i;
             if (!decide(e, w, row, scored ? raw + k++ * e->info->n_outputs : NULL,
                         w->out + row * e->n_log_outputs, &w->classes[row])) {
-                return gy_err_set(
-                    err, GY_E_INVALID,
-                    "the model gives no finite number for row %zu: its values are too "
-                    "large",
-                    row);
+                return no_number(row, err);
             }
         }
     }
@@ -257,6 +350,32 @@ static bool answers_differ(const struct gy_endpoint *shadow, double answer, doub
     return fabs(answer - other) > 0.01 * fmax(fabs(answer), fabs(other));
 }
 
+/* One row of what a shadow would have answered. */
+static void decide_shadow(const struct gy_endpoint *shadow, struct gy_infer_work *w, size_t i,
+                          const double *raw, bool failed)
+{
+    double *out = w->shadow + i * shadow->n_log_outputs;
+    double class = 0;
+    if (!decide(shadow, w, i, raw, out, &class) || failed) {
+        out[0] = NAN;
+        w->shadow_failed++;
+    } else if (answers_differ(shadow, w->classes[i], class)) {
+        w->shadow_differs++;
+    }
+}
+
+/* A shadow that can not be asked fails for the rows it should have been asked for. */
+static void shadow_lane(const struct gy_endpoint *shadow, struct gy_infer_work *w)
+{
+    GY_AUTO_DONE(asked_done) struct asked a = {0};
+    size_t sampled = 0, at = 0;
+    bool failed = ask_lane(shadow, w, &sampled, &a, NULL) != GY_OK;
+    for (size_t i = 0; i < w->q.n_rows; i++) {
+        const double *raw = said_of(shadow, &a, i, &at);
+        decide_shadow(shadow, w, i, failed ? NULL : raw, failed && (raw || !a.memory));
+    }
+}
+
 gy_status gy_infer_shadow(const struct gy_endpoint *shadow, struct gy_infer_work *w,
                           struct gy_err *err)
 {
@@ -265,6 +384,11 @@ gy_status gy_infer_shadow(const struct gy_endpoint *shadow, struct gy_infer_work
     }
     w->shadow_differs = 0;
     w->shadow_failed = 0;
+    w->shadow_of = shadow;
+    if (shadow->lane) {
+        shadow_lane(shadow, w);
+        return GY_OK;
+    }
     double *raw = (double *)(void *)(w->scratch + shadow->model->scratch_bytes);
     for (size_t first = 0; first < w->q.n_rows; first += GY_ENDPOINT_CHUNK) {
         size_t left = w->q.n_rows - first;
@@ -277,19 +401,31 @@ gy_status gy_infer_shadow(const struct gy_endpoint *shadow, struct gy_infer_work
         }
         for (size_t i = 0, k = 0; i < n; i++) {
             bool scored = k < n_scored && which[k] == i;
-            double *out = w->shadow + (first + i) * shadow->n_log_outputs;
-            double class = 0;
-            if (!decide(shadow, w, first + i, scored ? raw + k++ * shadow->info->n_outputs : NULL,
-                        out, &class)) {
-                out[0] = NAN;
-                w->shadow_failed++;
-            } else if (answers_differ(shadow, w->classes[first + i], class)) {
-                w->shadow_differs++;
-            }
+            decide_shadow(shadow, w, first + i, scored ? raw + k++ * shadow->info->n_outputs : NULL,
+                          false);
         }
     }
-    w->shadow_of = shadow;
     return GY_OK;
+}
+
+/* ---- what moved the answer ---- */
+
+gy_status gy_infer_explain(const struct gy_endpoint *e, struct gy_infer_work *w, struct gy_err *err)
+{
+    size_t n = w->q.n_rows;
+    w->n_margins = e->info->n_outputs;
+    gy_free(w->contributions);
+    w->contributions =
+        gy_reallocarray(NULL, n, w->n_margins * (e->info->n_inputs + 1) * sizeof(double));
+    GY_AUTO(gy_free) char *room = gy_reallocarray(NULL, n, e->info->n_cells * sizeof(double));
+    if (!w->contributions || !room) {
+        return gy_err_set(err, GY_E_NOMEM, "memory for an explanation");
+    }
+    double *cells = (double *)(void *)room;
+    for (size_t i = 0; i < n; i++) {
+        cells_of(e, w, i, cells + i * e->info->n_cells);
+    }
+    return gy_contributions(e->model->predictor, cells, n, w->contributions, err);
 }
 
 void gy_infer_count_shadow(const struct gy_infer_work *w, struct gy_stat_block *block)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Answering one prediction request: rules, then the model, then the text of the answer. The work
  * memory belongs to one thread and only grows, so that a steady state allocates nothing. Nothing
- * here blocks. */
+ * here blocks, but for endpoints with a lane (`waits`), which are answered on a pool. */
 #ifndef GY_SERVE_INFER_H
 #define GY_SERVE_INFER_H
 
@@ -28,13 +28,18 @@ struct gy_infer_work {
     size_t shadow_differs, shadow_failed; /* rows */
     double *logged; /* n_rows x n_fields: inputs as they are logged, where that is otherwise */
     size_t logged_capacity;
+    int64_t deadline_ns;   /* gy_mono_ns: what is not answered then fails with TIMEOUT; 0: none.
+                              Only models that are asked through a lane wait */
+    double *contributions; /* by gy_infer_explain: [row][margin][input], then the base */
+    size_t n_margins;      /* values a row: the classes of several, else 1 */
 };
 void gy_infer_work_done(struct gy_infer_work *w); /* NULL allowed */
 GY_DEFINE_AUTO_DONE(struct gy_infer_work, gy_infer_work_done);
 
 /* Predict w->q (already read). Of the rows that a rule decides without the model a share (the
  * endpoint's rule_shadow) is scored all the same: their outputs are logged, and the answer does not
- * tell. Fails: INVALID (the model gives no finite number), NOMEM. */
+ * tell. Fails: INVALID (the model gives no finite number), NOMEM, and of an
+ * endpoint with a lane as gy_lane_run. */
 GY_CHECKED gy_status gy_infer_run(const struct gy_endpoint *e, struct gy_infer_work *w,
                                   struct gy_err *err);
 /* What a shadow would have answered to the rows that gy_infer_run predicted; it is sampled like the
@@ -42,6 +47,13 @@ GY_CHECKED gy_status gy_infer_run(const struct gy_endpoint *e, struct gy_infer_w
  * Fails: NOMEM. */
 GY_CHECKED gy_status gy_infer_shadow(const struct gy_endpoint *shadow, struct gy_infer_work *w,
                                      struct gy_err *err);
+/* For GY_VERB_EXPLAIN, after gy_infer_run: what each input adds to the margins of each row beyond
+ * what rows get on average (learn/contributions.h), into w->contributions: n_rows x w->n_margins x
+ * (e->info->n_inputs + 1), the base behind the inputs of each margin. What rules decide is not in
+ * it. Allocates, so on the pool. Fails: UNSUPPORTED (501: no linear model and no trees), TOOBIG,
+ * NOMEM. */
+GY_CHECKED gy_status gy_infer_explain(const struct gy_endpoint *e, struct gy_infer_work *w,
+                                      struct gy_err *err);
 /* The record of what was predicted; views into e and w. */
 void gy_infer_record(const struct gy_endpoint *e, const struct gy_infer_work *w,
                      struct gy_str request_id, struct gy_record *ret);

@@ -34,6 +34,10 @@ static gy_status measure(struct gy_loaded *l, struct gy_err *err)
 {
     const struct gy_predictor_info *info = l->info;
     l->scratch_bytes = aligned(gy_predictor_scratch(l->predictor, GY_ENDPOINT_CHUNK));
+    if (info->blocks) { /* asking would need an upstream that answers, and measure that */
+        l->row_ns = GY_LANE_PAYS_NS;
+        return GY_OK;
+    }
     size_t raw = aligned(GY_ENDPOINT_CHUNK * info->n_outputs * sizeof(double));
     size_t rows = GY_ENDPOINT_CHUNK * info->n_cells * sizeof(double);
     char *memory = gy_calloc(1, l->scratch_bytes + raw + rows + 64);

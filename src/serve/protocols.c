@@ -3,6 +3,7 @@
 
 static const struct gy_protocol *const protocols[] = {
     &gy_protocol_v2,
+    &gy_protocol_explain,
 };
 
 bool gy_protocols_claim(struct gy_str path, struct gy_ask *ret)

@@ -400,6 +400,9 @@ static void draw(struct target *t, const struct gy_request *req, const unsigned 
 static gy_status predict(const struct target *t, struct gy_infer_work *w, struct gy_err *err)
 {
     GY_TRY(gy_infer_run(t->endpoint, w, err));
+    if (t->ask.verb == GY_VERB_EXPLAIN) {
+        GY_TRY(gy_infer_explain(t->endpoint, w, err));
+    }
     return t->stable->shadow ? gy_infer_shadow(t->stable->shadow, w, err) : GY_OK;
 }
 
@@ -510,6 +513,9 @@ static enum gy_fast_result run(void *self, int loop, const struct gy_request *re
         gy_stat_add(&l->unknown, 1);
         fail(&t, out, &err);
         return GY_FAST_DONE;
+    }
+    if (t.stable->waits) {
+        return GY_FAST_WAIT;
     }
     /* Pictures are decoded by a worker: a small body may hold large ones. */
     if (body.n > GY_SERVING_INLINE_BODY || t.stable->shape.n_pixels ||

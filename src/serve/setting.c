@@ -2,6 +2,7 @@
 #include "serve/setting.h"
 
 #include "serve/logging.h"
+#include "serve/lane.h"
 #include "serve/rollout.h"
 
 static gy_status check_rollout(yyjson_val *value, struct gy_err *err)
@@ -16,6 +17,18 @@ static gy_status check_default(yyjson_val *value, struct gy_err *err)
                                  : gy_err_set(err, GY_E_INVALID, "'default' must be true or false");
 }
 
+static gy_status check_runtime(yyjson_val *value, struct gy_err *err)
+{
+    struct gy_lane_options o;
+    return gy_lane_read(value, NULL, &o, err);
+}
+
+static gy_status check_batching(yyjson_val *value, struct gy_err *err)
+{
+    struct gy_lane_options o;
+    return gy_lane_read(NULL, value, &o, err);
+}
+
 static const struct gy_setting_info infos[GY_N_SETTINGS] = {
     [GY_SET_ALIASES] = {"aliases", false, false, NULL},
     [GY_SET_RULES] = {"rules", false, false, NULL},
@@ -25,6 +38,8 @@ static const struct gy_setting_info infos[GY_N_SETTINGS] = {
     [GY_SET_ROLLOUT] = {"rollout", true, false, check_rollout},
     [GY_SET_DEFAULT] = {"default", false, false, check_default},
     [GY_SET_LOG] = {"log", true, false, gy_logging_check},
+    [GY_SET_RUNTIME] = {"runtime", true, false, check_runtime},
+    [GY_SET_BATCHING] = {"batching", true, false, check_batching},
 };
 
 const struct gy_setting_info *gy_setting_info(enum gy_setting s)

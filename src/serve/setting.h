@@ -16,6 +16,8 @@ enum gy_setting {
     GY_SET_ROLLOUT,
     GY_SET_DEFAULT,
     GY_SET_LOG,
+    GY_SET_RUNTIME,
+    GY_SET_BATCHING,
     GY_N_SETTINGS
 };
 

@@ -82,6 +82,8 @@ static void limit_inline(struct gy_endpoint *stable)
         row_ns = stable->canary->model->row_ns;
     }
     row_ns += stable->shadow ? stable->shadow->model->row_ns : 0;
+    stable->waits = stable->lane || (stable->canary && stable->canary->lane) ||
+                    (stable->shadow && stable->shadow->lane);
     double rows = GY_ENDPOINT_INLINE_NS / row_ns;
     stable->inline_rows = rows < 1e6 ? (size_t)rows : 1000000;
 }

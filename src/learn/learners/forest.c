@@ -241,11 +241,32 @@ static void forest_run(const void *self, const double *x, size_t n_rows, double 
     }
 }
 
-static const struct gy_runtime_ops g_forest_ops = {.version = 1,
+/* Of each class's forest as it stands, before the answers are divided by their sum. */
+static gy_status forest_explain(const void *self, const double *x, size_t n_rows,
+                                const double *means, double *out, struct gy_err *err)
+{
+    const struct forest *r = self;
+    size_t width = gy_trees_get_info(r->parts[0])->n_features + 1;
+    GY_AUTO(gy_free) char *room = gy_reallocarray(NULL, n_rows, width * sizeof(double));
+    if (!room) {
+        return gy_err_set(err, GY_E_NOMEM, "explaining");
+    }
+    double *one = (double *)(void *)room;
+    for (size_t k = 0; k < r->n; k++) {
+        GY_TRY(gy_trees_ops.explain(r->parts[k], x, n_rows, means, one, err));
+        for (size_t i = 0; i < n_rows; i++) {
+            memcpy(out + (i * r->n + k) * width, one + i * width, width * sizeof *one);
+        }
+    }
+    return GY_OK;
+}
+
+static const struct gy_runtime_ops g_forest_ops = {.version = 2,
                                                    .name = "forest",
                                                    .scratch = forest_scratch,
                                                    .run = forest_run,
-                                                   .free = forest_free};
+                                                   .free = forest_free,
+                                                   .explain = forest_explain};
 
 /* The bytes of part k: the whole file, or a piece of it. */
 static gy_status next_part(const struct gy_model *m, struct gy_str *head, struct gy_str *bytes,

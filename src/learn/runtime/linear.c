@@ -97,8 +97,39 @@ static void linear_run(const void *self, const double *x, size_t n_rows, double 
     }
 }
 
-const struct gy_runtime_ops gy_linear_ops = {
-    .version = 1, .name = "linear", .scratch = no_scratch, .run = linear_run, .free = gy_free};
+/* w_j (x_j - mean_j): the SHAP values of independent features. An exposure multiplies the answer of
+ * a logarithmic link, so it adds its logarithm; the means have it so. */
+static gy_status linear_explain(const void *self, const double *x, size_t n_rows,
+                                const double *means, double *out, struct gy_err *err)
+{
+    const struct gy_linear_spec *l = &((const struct linear *)self)->spec;
+    if (!means) {
+        (void)gy_err_set(err, GY_E_UNSUPPORTED,
+                         "the package has no means of the training rows (background.json), from "
+                         "which contributions are counted");
+        return gy_err_hint(err, "train the model again with this version of Gyre");
+    }
+    for (size_t r = 0; r < n_rows; r++, x += l->n_features) {
+        for (size_t k = 0; k < l->n_sets; k++, out += l->n_features + 1) {
+            const double *w = l->weights + k * (l->n_features + 1);
+            double base = w[l->n_features];
+            for (size_t i = 0; i < l->n_features; i++) {
+                double weight = i == l->exposure ? 1 : w[i];
+                out[i] = weight * ((i == l->exposure ? log(x[i]) : x[i]) - means[i]);
+                base += weight * means[i];
+            }
+            out[l->n_features] = base;
+        }
+    }
+    return GY_OK;
+}
+
+const struct gy_runtime_ops gy_linear_ops = {.version = 2,
+                                             .name = "linear",
+                                             .scratch = no_scratch,
+                                             .run = linear_run,
+                                             .free = gy_free,
+                                             .explain = linear_explain};
 
 gy_status gy_constant_new(const double *values, size_t n_outputs, void **ret, struct gy_err *err)
 {

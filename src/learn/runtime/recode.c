@@ -39,10 +39,8 @@ static double code_of(const struct gy_recode_column *c, double v)
     return low < c->n && c->keys[low] == v ? c->codes[low] : -1;
 }
 
-static void run(const void *self, const double *x, size_t n_rows, double *out, void *memory)
+static void recode_rows(const struct recode *c, const double *x, size_t n_rows, double *rows)
 {
-    const struct recode *c = self;
-    double *rows = memory;
     memcpy(rows, x, n_rows * c->n_features * sizeof *rows);
     for (size_t r = 0; r < n_rows; r++) {
         for (size_t i = 0; i < c->n_columns; i++) {
@@ -50,6 +48,13 @@ static void run(const void *self, const double *x, size_t n_rows, double *out, v
             *v = code_of(&c->columns[i], *v);
         }
     }
+}
+
+static void run(const void *self, const double *x, size_t n_rows, double *out, void *memory)
+{
+    const struct recode *c = self;
+    double *rows = memory;
+    recode_rows(c, x, n_rows, rows);
     c->inner.ops->run(c->inner.self, rows, n_rows, out, (char *)memory + rows_bytes(c, n_rows));
 }
 
@@ -64,8 +69,29 @@ static void recode_free(void *self)
     }
 }
 
-static const struct gy_runtime_ops g_ops = {
-    .version = 1, .name = "recode", .scratch = scratch, .run = run, .free = recode_free};
+static gy_status explain(const void *self, const double *x, size_t n_rows, const double *means,
+                         double *out, struct gy_err *err)
+{
+    const struct recode *c = self;
+    if (c->inner.ops->version < 2 || !c->inner.ops->explain) {
+        return gy_err_set(err, GY_E_UNSUPPORTED, "contributions are not told of '%s' models",
+                          c->inner.ops->name);
+    }
+    GY_AUTO(gy_free) char *room = gy_reallocarray(NULL, n_rows, c->n_features * sizeof(double));
+    if (!room) {
+        return gy_err_set(err, GY_E_NOMEM, "explaining");
+    }
+    double *rows = (double *)(void *)room;
+    recode_rows(c, x, n_rows, rows);
+    return c->inner.ops->explain(c->inner.self, rows, n_rows, means, out, err);
+}
+
+static const struct gy_runtime_ops g_ops = {.version = 2,
+                                            .name = "recode",
+                                            .scratch = scratch,
+                                            .run = run,
+                                            .free = recode_free,
+                                            .explain = explain};
 
 gy_status gy_recode_new(struct gy_runtime inner, size_t n_features,
                         const struct gy_recode_column *columns, size_t n_columns,

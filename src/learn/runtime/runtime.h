@@ -5,27 +5,45 @@
 #ifndef GY_LEARN_RUNTIME_RUNTIME_H
 #define GY_LEARN_RUNTIME_RUNTIME_H
 
+#include "base/err.h"
 #include "base/str.h"
 
 /* Rows that gy_predictor_run hands to a runtime at once; scratch never has to be larger. */
 #define GY_RUNTIME_BLOCK 64
 
 struct gy_runtime_ops {
-    uint32_t version; /* 1 */
+    uint32_t version; /* 1; 2: what stands below counts too */
     const char *name;
     /* Bytes of scratch for n_rows <= GY_RUNTIME_BLOCK rows, a multiple of 64; may be 0. */
     size_t (*scratch)(const void *self, size_t n_rows);
     /* x: n_rows x n_features after the feature steps, NaN = missing; out: n_rows x n_outputs. MUST
-     * NOT allocate and can not fail. scratch is 64-byte aligned. */
+     * NOT allocate and can not fail. scratch is 64-byte aligned. NULL where try_run is not. */
     void (*run)(const void *self, const double *x, size_t n_rows, double *out, void *scratch);
     void (*free)(void *self); /* MAY get NULL */
+
+    /* ---- version 2: each MAY be NULL ---- */
+    /* A runtime that waits for somebody else, and may fail. Any number of rows. The answer must be
+     * there before deadline_ns (gy_mono_ns; 0: within the runtime's own time limit). Fails:
+     * UNAVAILABLE, TIMEOUT, NETWORK (its peer broke the protocol), INVALID (the peer refuses the
+     * rows), NOMEM. */
+    gy_status (*try_run)(const void *self, const double *x, size_t n_rows, double *out,
+                         int64_t deadline_ns, struct gy_err *err);
+    /* Wait until it could answer, at most until deadline_ns; with 0 only look. Fails: as try_run.
+     * Of runtimes with try_run. */
+    gy_status (*ready)(const void *self, int64_t deadline_ns, struct gy_err *err);
+    /* What each feature adds to the margins (learn/contributions.h), then the base. means:
+     * n_features, of the training rows; NULL when the package does not say them. out: n_rows x
+     * n_outputs x (n_features + 1). Fails: UNSUPPORTED (with the reason), NOMEM. */
+    gy_status (*explain)(const void *self, const double *x, size_t n_rows, const double *means,
+                         double *out, struct gy_err *err);
 };
 
 /* An instance: ops->free(self) ends it. */
 struct gy_runtime {
     const struct gy_runtime_ops *ops;
     void *self;
-    size_t n_trees; /* 0 when no tree model */
+    size_t n_trees;     /* 0 when no tree model */
+    int64_t timeout_ms; /* of one with try_run: its own time limit */
 };
 
 enum gy_link { GY_LINK_IDENTITY, GY_LINK_SIGMOID, GY_LINK_SOFTMAX, GY_LINK_EXP };

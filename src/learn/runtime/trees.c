@@ -38,6 +38,11 @@ static inline uint32_t step_any(const struct gy_trees *t, uint32_t at, const flo
     return (n->child & ~GY_TREE_NAN_RIGHT) + right;
 }
 
+uint32_t gy_trees_next(const struct gy_trees *t, uint32_t at, const float *x)
+{
+    return step_any(t, at, x);
+}
+
 /* One row down 8 trees. */
 static void walk_trees(const struct gy_tree_node *nodes, const uint32_t *roots, unsigned depth,
                        const float *x, float leaves[GY_TREES_LANES])
@@ -253,6 +258,7 @@ void gy_trees_free(struct gy_trees *t)
         gy_free(t->groups);
         gy_free(t->depths);
         gy_free(t->nodes);
+        gy_free(t->covers);
         gy_free(t->sets);
         gy_free(t->weights);
         gy_free(t->features);
@@ -294,8 +300,9 @@ static void runtime_free(void *self)
     gy_trees_free(self);
 }
 
-const struct gy_runtime_ops gy_trees_ops = {.version = 1,
+const struct gy_runtime_ops gy_trees_ops = {.version = 2,
                                             .name = "trees",
                                             .scratch = runtime_scratch,
                                             .run = runtime_run,
-                                            .free = runtime_free};
+                                            .free = runtime_free,
+                                            .explain = gy_trees_explain};

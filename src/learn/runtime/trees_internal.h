@@ -31,13 +31,21 @@ struct gy_trees {
     uint32_t *groups;   /* class a tree adds to, n_padded */
     uint16_t *depths;   /* steps that reach every leaf, n_padded */
     struct gy_tree_node *nodes;
+    float *covers; /* by node: the training rows (hessians) that passed it; for contributions */
     size_t cap_nodes;
+    bool no_covers; /* the file of some tree does not say them */
     uint32_t *sets; /* n_sets words */
     size_t n_sets, cap_sets;
     float *weights; /* gblinear: (n_features + 1) x n_outputs, the last row is the bias */
     struct gy_trees_feature *features; /* n_features; what they point to is in the arena */
     struct gy_arena arena;
 };
+
+/* Where a row goes from node `at`; at itself when that is a leaf. */
+uint32_t gy_trees_next(const struct gy_trees *t, uint32_t at, const float *x);
+/* trees_shap.c: runtime.h's explain. */
+GY_CHECKED gy_status gy_trees_explain(const void *self, const double *x, size_t n_rows,
+                                      const double *means, double *out, struct gy_err *err);
 
 /* ---- the reader's parts ---- */
 

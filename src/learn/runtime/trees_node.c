@@ -11,7 +11,7 @@ struct raw_tree {
     size_t n;
     float weight; /* of dart */
     int32_t *left, *right, *feature, *default_left;
-    float *split;
+    float *split, *cover;
     int32_t *part; /* which set of categories a node splits by; -1: by a number */
     /* The sets: categories[begin[k] ... begin[k] + size[k]). */
     int32_t *categories, *begin, *size;
@@ -30,10 +30,12 @@ static gy_status reserve_nodes(struct gy_trees *t, size_t more, struct gy_err *e
     }
     size_t cap = t->cap_nodes * 2 > need ? t->cap_nodes * 2 : need;
     struct gy_tree_node *nodes = gy_reallocarray(t->nodes, cap, sizeof *nodes);
-    if (!nodes) {
+    t->nodes = nodes ? nodes : t->nodes;
+    float *covers = gy_reallocarray(t->covers, cap, sizeof *covers);
+    t->covers = covers ? covers : t->covers;
+    if (!nodes || !covers) {
         return gy_err_set(err, GY_E_NOMEM, "a model of %zu nodes", need);
     }
-    t->nodes = nodes;
     t->cap_nodes = cap;
     return GY_OK;
 }
@@ -96,6 +98,7 @@ static gy_status place_node(struct gy_trees *t, const struct raw_tree *raw, size
 {
     int32_t i = queue[at - first];
     float split = raw->split[i];
+    t->covers[at] = raw->cover[i];
     if (raw->left[i] == -1) {
         if (!isfinite(split * raw->weight)) {
             return gy_trees_corrupt(err, "a leaf is not finite");
@@ -234,7 +237,7 @@ static gy_status read_tree(struct gy_trees *t, const struct gy_ubj *j, size_t tr
     if (n == 0 || n > GY_TREES_MAX_NODES) {
         return gy_trees_corrupt(err, "a tree without nodes");
     }
-    GY_AUTO(gy_free) char *room = gy_malloc(n * 7 * sizeof(int32_t));
+    GY_AUTO(gy_free) char *room = gy_malloc(n * 8 * sizeof(int32_t));
     GY_AUTO(gy_free) char *sets = NULL;
     if (!room) {
         return gy_err_set(err, GY_E_NOMEM, "a tree of %zu nodes", n);
@@ -247,7 +250,8 @@ static gy_status read_tree(struct gy_trees *t, const struct gy_ubj *j, size_t tr
                            .feature = ints + 2 * n,
                            .default_left = ints + 3 * n,
                            .split = (float *)(void *)(ints + 4 * n),
-                           .part = ints + 6 * n};
+                           .part = ints + 6 * n,
+                           .cover = (float *)(void *)(ints + 7 * n)};
     int32_t *queue = ints + 5 * n;
     if (!gy_ubj_i32s(gy_ubj_get(j, "left_children"), n, raw.left) ||
         !gy_ubj_i32s(gy_ubj_get(j, "right_children"), n, raw.right) ||
@@ -255,6 +259,10 @@ static gy_status read_tree(struct gy_trees *t, const struct gy_ubj *j, size_t tr
         !gy_ubj_i32s(gy_ubj_get(j, "default_left"), n, raw.default_left) ||
         !gy_ubj_f32s(gy_ubj_get(j, "split_conditions"), n, raw.split)) {
         return gy_trees_corrupt(err, "the arrays of a tree do not agree");
+    }
+    if (!gy_ubj_f32s(gy_ubj_get(j, "sum_hessian"), n, raw.cover)) {
+        memset(raw.cover, 0, n * sizeof *raw.cover);
+        t->no_covers = true; /* the answer does not need them */
     }
     GY_TRY(read_sets(j, &raw, &sets, err));
     return flatten(t, &raw, tree, queue, err);
@@ -276,6 +284,7 @@ static gy_status alloc_trees(struct gy_trees *t, size_t n, struct gy_err *err)
     /* Node 0 is the lone leaf of the padding. */
     GY_TRY(reserve_nodes(t, 1, err));
     t->nodes[0] = leaf_node(0, 0);
+    t->covers[0] = 0;
     t->info.n_nodes = 1;
     return GY_OK;
 }

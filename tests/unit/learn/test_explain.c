@@ -3,6 +3,8 @@
  * draws is the same at any number of threads. */
 #include "support_learn.h"
 
+#include "learn/cells.h"
+#include "learn/contributions.h"
 #include "learn/explain.h"
 #include "learn/importance.h"
 #include "learn/runtime/runtime.h"
@@ -103,6 +105,88 @@ static void contributions_of_linear_models_sum_to_the_score(void **state)
     close_bench(&b);
 }
 
+/* What a server says by itself equals what libxgboost says of the same rows. */
+static void check_against_libxgboost(const char *name, enum gy_learner learner, const char *yaml)
+{
+    struct bench b;
+    struct gy_explanation e;
+    enum { ROWS = 300 };
+    open_bench(&b, name, learner, 600, yaml);
+    const struct gy_predictor_info *info = gy_predictor_info(b.p);
+    const struct gy_model *m = gy_predictor_model(b.p);
+    size_t width = info->n_inputs + 1;
+    uint32_t rows[ROWS];
+    double *cells = gy_calloc(ROWS * info->n_cells, sizeof *cells);
+    double *out = gy_calloc(ROWS * info->n_outputs * width, sizeof *out);
+    for (uint32_t i = 0; i < ROWS; i++) {
+        rows[i] = i;
+    }
+    OK(gy_explain(b.p, b.dir, b.t, NULL, ROWS, &e, &g_err));
+    assert_int_equal(e.n_features + 1, width);
+    OK(gy_cells_of_table(m->inputs, m->n_inputs, b.t, rows, ROWS, cells, &g_err));
+    for (size_t i = 0; i < ROWS; i += 7) { /* also of what is missing */
+        cells[i * info->n_cells] = NAN;
+    }
+    OK(gy_contributions(b.p, cells, ROWS, out, &g_err));
+    for (size_t i = 0; i < ROWS * info->n_outputs; i++) {
+        double sum = 0;
+        bool same = i / info->n_outputs % 7 != 0;
+        for (size_t k = 0; k < width; k++) {
+            double ours = out[i * width + k], theirs = e.values[i * width + k];
+            sum += ours;
+            if (same && !(fabs(ours - theirs) <= 1e-4 * (1 + fabs(theirs)))) {
+                fail_msg("%s: value %zu of margin %zu is %.9g, libxgboost says %.9g", name, k, i,
+                         ours, theirs);
+            }
+        }
+        if (info->n_outputs == 1 && same) {
+            assert_true(fabs(sum - gy_explanation_margin(&e, i, 0)) < 1e-4);
+        }
+    }
+    gy_free(cells);
+    gy_free(out);
+    gy_explanation_done(&e);
+    close_bench(&b);
+}
+
+static void a_server_tells_the_same_contributions(void **state)
+{
+    (void)state;
+    check_against_libxgboost("own-trees", GY_LEARNER_XGBOOST, "train: {xgboost: {rounds: 40}}\n");
+    check_against_libxgboost("own-deep", GY_LEARNER_XGBOOST,
+                             "train: {xgboost: {rounds: 5, depth: 12}}\n");
+    check_against_libxgboost("own-forest", GY_LEARNER_FOREST, "train: {forest: {trees: 20}}\n");
+}
+
+static void a_server_tells_contributions_of_linear_models(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct gy_explanation e;
+    double cells[30], out[40];
+    uint32_t rows[10] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+    struct gy_err err = GY_ERR_INIT;
+    /* products and powers count as their inputs */
+    open_bench(&b, "own-linear", GY_LEARNER_LOGISTIC, 600,
+               "train: {features: [HR, Resp, Temp], steps: [impute, zscore, polynomial]}\n");
+    const struct gy_model *m = gy_predictor_model(b.p);
+    assert_true(m->features.n_out > 3);
+    OK(gy_explain(b.p, b.dir, b.t, NULL, 10, &e, &g_err));
+    OK(gy_cells_of_table(m->inputs, m->n_inputs, b.t, rows, 10, cells, &g_err));
+    OK(gy_contributions(b.p, cells, 10, out, &g_err));
+    for (size_t i = 0; i < 10; i++) {
+        double sum = out[i * 4] + out[i * 4 + 1] + out[i * 4 + 2] + out[i * 4 + 3];
+        assert_true(fabs(sum - gy_explanation_margin(&e, i, 0)) < 1e-9);
+        assert_true(fabs(out[i * 4 + 3] - gy_explanation_of(&e, i, 0)[e.n_features]) < 1e-12);
+    }
+    gy_explanation_done(&e);
+    close_bench(&b);
+    open_bench(&b, "own-majority", GY_LEARNER_MAJORITY, 100, "seed: 1\n");
+    assert_int_equal(gy_contributions(b.p, cells, 1, out, &err), GY_E_UNSUPPORTED);
+    assert_non_null(strstr(err.msg, "majority"));
+    close_bench(&b);
+}
+
 static void others_say_what_to_do_instead(void **state)
 {
     (void)state;
@@ -199,6 +283,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(contributions_of_trees_sum_to_the_score),
         cmocka_unit_test(contributions_of_linear_models_sum_to_the_score),
+        cmocka_unit_test(a_server_tells_the_same_contributions),
+        cmocka_unit_test(a_server_tells_contributions_of_linear_models),
         cmocka_unit_test(others_say_what_to_do_instead),
         cmocka_unit_test(importance_finds_what_matters),
         cmocka_unit_test(importance_of_noise_is_nothing),
