@@ -116,6 +116,8 @@ GY_CHECKED gy_status gy_api_inference_add(struct gy_router *r, struct gy_app *ap
                                           struct gy_err *err); /* inference.c */
 GY_CHECKED gy_status gy_api_log_add(struct gy_router *r, struct gy_app *app,
                                     struct gy_err *err); /* log.c */
+GY_CHECKED gy_status gy_api_predictions_add(struct gy_router *r, struct gy_app *app,
+                                            struct gy_err *err); /* predictions.c */
 GY_CHECKED gy_status gy_api_ops_add(struct gy_router *r, struct gy_app *app,
                                     struct gy_err *err); /* ops.c */
 GY_CHECKED gy_status gy_api_usecases_add(struct gy_router *r, struct gy_app *app,

@@ -6,12 +6,11 @@
 
 #include "api/health.h"
 #include "api/body.h"
-#include "base/hash.h"
 #include "base/id.h"
-#include "base/mem.h"
 #include "base/time.h"
 #include "serve/gap.h"
 #include "serve/logging.h"
+#include "serve/logrow.h"
 #include "serve/revision.h"
 #include "serve/serving.h"
 #include "serve/shape.h"
@@ -94,18 +93,6 @@ static struct gy_str approver(const struct trace *t, struct gy_str digest)
     return GY_STR_NULL;
 }
 
-/* A value as JSON; a missing one is null. */
-static void write_value(struct gy_jw *w, double v)
-{
-    if (isnan(v)) {
-        gy_jw_null(w);
-    } else if (v == floor(v) && fabs(v) < 1e15) {
-        gy_jw_i64(w, (int64_t)v);
-    } else {
-        gy_jw_f64(w, v);
-    }
-}
-
 static void write_inputs(struct gy_jw *w, const struct gy_record *r, size_t row, yyjson_val *config)
 {
     yyjson_val *names = gy_json_get(config, "inputs");
@@ -130,7 +117,7 @@ static void write_inputs(struct gy_jw *w, const struct gy_record *r, size_t row,
         } else if (text.p) {
             gy_jw_str(w, text);
         } else {
-            write_value(w, v);
+            gy_logrow_value(w, v);
         }
     }
     gy_jw_obj_end(w);
@@ -158,7 +145,7 @@ static void write_model(struct gy_jw *w, const struct gy_record *r, size_t row)
     gy_jw_key(w, "model_outputs");
     gy_jw_arr(w);
     for (size_t i = r->n_outputs > 1 ? 1 : 0; i < r->n_outputs; i++) {
-        write_value(w, out[i]);
+        gy_logrow_value(w, out[i]);
     }
     gy_jw_arr_end(w);
 }
@@ -175,7 +162,7 @@ static void write_shadow(struct gy_jw *w, const struct gy_record *r, size_t row)
     gy_jw_key(w, "outputs");
     gy_jw_arr(w);
     for (size_t i = 0; i < r->n_shadow; i++) {
-        write_value(w, r->shadow[row * r->n_shadow + i]);
+        gy_logrow_value(w, r->shadow[row * r->n_shadow + i]);
     }
     gy_jw_arr_end(w);
     gy_jw_obj_end(w);
@@ -197,16 +184,16 @@ static void write_outputs(struct gy_jw *w, const struct gy_record *r, size_t row
         gy_jw_str(w,
                   gy_json_val_str(yyjson_arr_get(gy_json_get(config, "classes"), (size_t)out[0])));
     } else {
-        write_value(w, out[0]);
+        gy_logrow_value(w, out[0]);
     }
     if (r->n_outputs == 2 && !regression) {
         gy_jw_key(w, "probability");
-        write_value(w, hidden ? NAN : out[1]);
+        gy_logrow_value(w, hidden ? NAN : out[1]);
     } else if (r->n_outputs > 2) {
         gy_jw_key(w, "probability");
         gy_jw_arr(w);
         for (size_t i = 1; i < r->n_outputs; i++) {
-            write_value(w, hidden ? NAN : out[i]);
+            gy_logrow_value(w, hidden ? NAN : out[i]);
         }
         gy_jw_arr_end(w);
     }
@@ -303,39 +290,18 @@ static void write_origin(struct gy_jw *w, const struct trace *t, yyjson_val *con
     gy_jw_kv_str(w, "deployed_by", of.actor);
 }
 
-static void write_body(struct gy_jw *w, struct gy_str body)
-{
-    if (gy_str_is_utf8(body)) {
-        gy_jw_kv_str(w, "body", body);
-        return;
-    }
-    GY_AUTO(gy_free) char *text = gy_malloc(gy_base64_size(body.n) + 1);
-    if (text) {
-        gy_base64(body.p, body.n, text);
-    }
-    gy_jw_kv_strc(w, "body_b64", text);
-}
-
 /* Members that only records have whose endpoint (or client) asked for them. */
 static void write_extras(struct gy_jw *w, const struct gy_record *r)
 {
-    char hex[33];
-    if (gy_record_has_trace(r)) {
-        gy_hex(r->trace_id, sizeof r->trace_id, hex);
-        gy_jw_kv_strc(w, "trace_id", hex);
-        gy_hex(r->parent_span, sizeof r->parent_span, hex);
-        gy_jw_kv_strc(w, "parent_span", hex);
-    }
+    gy_logrow_trace(w, r);
     if (r->sample_rate > 0) {
         gy_jw_kv_f64(w, "sample_rate", r->sample_rate);
     }
     if (r->propensity > 0) {
         gy_jw_kv_f64(w, "propensity", r->propensity);
     }
-    if (r->body.n) {
-        write_body(w, r->body);
-        gy_jw_kv_str(w, "body_type", r->body_type);
-    } else if (r->body_bytes) {
+    gy_logrow_body(w, r);
+    if (!r->body.n && r->body_bytes) {
         gy_jw_kv_null(w, "body");
         gy_jw_kv_i64(w, "body_bytes", (int64_t)r->body_bytes);
     }

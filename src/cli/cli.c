@@ -43,6 +43,7 @@ static const struct gy_verb_table *const g_tables[] = {
     &gy_cmd_audit,         &gy_cmd_exec,
     &gy_cmd_query,         &gy_cmd_backup,
     &gy_cmd_subject,       &gy_cmd_gc,
+    &gy_cmd_log,           &gy_cmd_log_export,
     &gy_cmd_flow,          &gy_cmd_tutorial,
     &gy_cmd_version,       &gy_cmd_models_files,
 };

@@ -82,6 +82,8 @@ struct gy_verb_table {
 
 /* One a command file. cli.c lists them. */
 extern const struct gy_verb_table gy_cmd_gc;           /* cmd_gc.c */
+extern const struct gy_verb_table gy_cmd_log;          /* cmd_log.c: log list */
+extern const struct gy_verb_table gy_cmd_log_export;   /* cmd_log_export.c: log export, ship */
 extern const struct gy_verb_table gy_cmd_backup;       /* cmd_backup.c: backup, restore */
 extern const struct gy_verb_table gy_cmd_subject;      /* cmd_subject.c */
 extern const struct gy_verb_table gy_cmd_data;         /* cmd_data.c: list, show, checkout */
