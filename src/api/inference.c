@@ -116,8 +116,8 @@ static void write_versions(struct gy_jw *w, const struct gy_table *t, const stru
     gy_jw_key(w, "versions");
     gy_jw_arr(w);
     gy_jw_str(w, stable->version);
-    if (stable->canary) {
-        gy_jw_str(w, stable->canary->version);
+    for (size_t i = 0; i < stable->n_canaries; i++) {
+        gy_jw_str(w, stable->canaries[i]->version);
     }
     gy_jw_arr_end(w);
 }

@@ -151,14 +151,11 @@ static void revisions(struct gy_buf *b, struct gy_serving *serving)
         const struct gy_endpoint *stable = gy_table_at(t, i);
         const struct gy_endpoint *e;
         for (size_t k = 0; (e = gy_variants_at(stable, k)) != NULL; k++) {
-            double weight = e->role == GY_VARIANT_STABLE   ? 1 - stable->canary_weight
-                            : e->role == GY_VARIANT_CANARY ? stable->canary_weight
-                                                           : 0;
             gy_buf_addf(b,
                         "gyre_endpoint_weight{endpoint=\"%" GY_STR_F "\",version=\"%" GY_STR_F
                         "\",role=\"%s\"} ",
                         GY_STR_A(e->name), GY_STR_A(e->version), gy_variant_role_name(e->role));
-            number(b, weight);
+            number(b, e->weight);
         }
     }
 }

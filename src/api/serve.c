@@ -3,16 +3,18 @@
  * with the new revision once every event loop serves it, and takes a "reason".
  *   GET  /api/gyre/v1/endpoints                  {"endpoints":[revision...]}: what is served
  *   GET  /api/gyre/v1/endpoints/{name}           {"name","revision","revisions":[...]}
- *   POST /api/gyre/v1/endpoints/{name}/deploy    {"model","project","columns","gate","canary"}
- *   POST /api/gyre/v1/endpoints/{name}/traffic   {"canary": share}
- *   POST /api/gyre/v1/endpoints/{name}/shadow    {"model"} or {"off": true}
- *   POST /api/gyre/v1/endpoints/{name}/promote   {}
- *   POST /api/gyre/v1/endpoints/{name}/rollback  {"revision"?}
- *   POST /api/gyre/v1/endpoints/{name}/undeploy  {} -> {"endpoint","undeployed"} */
+ *   POST /api/gyre/v1/endpoints/{name}/deploy {"model","project","columns","gate","canary","add"}
+ *   POST /api/gyre/v1/endpoints/{name}/traffic   {"canary": share} or {"shares": {"3": 0.2, "4":
+ * null}} POST /api/gyre/v1/endpoints/{name}/shadow    {"model"} or {"off": true} POST
+ * /api/gyre/v1/endpoints/{name}/promote   {"version"?} POST /api/gyre/v1/endpoints/{name}/rollback
+ * {"revision"?} POST /api/gyre/v1/endpoints/{name}/undeploy  {} -> {"endpoint","undeployed"} */
+#include <math.h>
+
 #include "api/body.h"
 #include "api/health.h"
 #include "base/log.h"
 #include "serve/deploy.h"
+#include "serve/rollout.h"
 #include "watch/review.h"
 
 #define HISTORY_MAX 100
@@ -220,6 +222,39 @@ static gy_status post_deploy(void *ctx, struct gy_request *req, struct gy_reply 
     return changed(&r, reply, err);
 }
 
+/* {"3": 0.2, "4": null}: null takes a canary out. */
+static gy_status read_shares(yyjson_val *object,
+                             struct gy_stretch_share shares[GY_CANARIES_MAX + 1], size_t *ret_n,
+                             struct gy_err *err)
+{
+    size_t i, n;
+    yyjson_val *key, *v;
+    if (!yyjson_is_obj(object) || yyjson_obj_size(object) == 0) {
+        return gy_err_set(err, GY_E_INVALID, "'shares' must be an object: {\"3\": 0.2}");
+    }
+    if (yyjson_obj_size(object) > GY_CANARIES_MAX + 1) {
+        return gy_err_set(err, GY_E_TOOBIG, "'shares' names more than %d versions",
+                          GY_CANARIES_MAX + 1);
+    }
+    *ret_n = 0;
+    yyjson_obj_foreach(object, i, n, key, v)
+    {
+        struct gy_stretch_share one = {0, NAN};
+        GY_TRY(gy_parse_i64(gy_json_val_str(key), 1, INT64_MAX, &one.version, err));
+        if (!yyjson_is_null(v)) {
+            GY_TRY(gy_rollout_share(v, "shares", &one.share, err));
+        }
+        for (size_t k = 0; k < *ret_n; k++) {
+            if (shares[k].version == one.version) {
+                return gy_err_set(err, GY_E_INVALID, "'shares' names version %lld twice",
+                                  (long long)one.version);
+            }
+        }
+        shares[(*ret_n)++] = one;
+    }
+    return GY_OK;
+}
+
 static gy_status post_traffic(void *ctx, struct gy_request *req, struct gy_reply *reply,
                               struct gy_err *err)
 {
@@ -227,6 +262,13 @@ static gy_status post_traffic(void *ctx, struct gy_request *req, struct gy_reply
     double canary;
     GY_AUTO_DONE(change_done) struct change c = {.doc = NULL};
     GY_TRY(change_init(&c, ctx, req, err));
+    if (gy_json_get(c.body, "shares")) {
+        struct gy_stretch_share shares[GY_CANARIES_MAX + 1];
+        size_t n;
+        GY_TRY(read_shares(gy_json_get(c.body, "shares"), shares, &n, err));
+        GY_TRY(gy_deploy_shares(&c.d, c.name, shares, n, &c.by, req->arena, &r, err));
+        return changed(&r, reply, err);
+    }
     GY_TRY(gy_json_need_f64(c.body, "canary", &canary, err));
     GY_TRY(gy_deploy_traffic(&c.d, c.name, canary, &c.by, req->arena, &r, err));
     return changed(&r, reply, err);
@@ -252,7 +294,14 @@ static gy_status post_promote(void *ctx, struct gy_request *req, struct gy_reply
     struct gy_revision r;
     GY_AUTO_DONE(change_done) struct change c = {.doc = NULL};
     GY_TRY(change_init(&c, ctx, req, err));
-    GY_TRY(gy_deploy_promote(&c.d, c.name, &c.by, req->arena, &r, err));
+    int64_t version = 0; /* the only canary */
+    if (gy_json_get(c.body, "version")) {
+        GY_TRY(gy_json_need_i64(c.body, "version", &version, err));
+        if (version < 1) {
+            return gy_err_set(err, GY_E_INVALID, "'version' must be the number of a canary");
+        }
+    }
+    GY_TRY(gy_deploy_promote(&c.d, c.name, version, &c.by, req->arena, &r, err));
     return changed(&r, reply, err);
 }
 
@@ -298,7 +347,8 @@ static const struct gy_route routes[] = {
     {"GET", BASE, get_endpoints, NULL, 0, "the revisions that are served"},
     {"GET", BASE "/{name}", get_endpoint, NULL, 0, "the history of an endpoint"},
     {"POST", BASE "/{name}/deploy", post_deploy, NULL, 4 * GY_MIB, "deploy a model version"},
-    {"POST", BASE "/{name}/traffic", post_traffic, NULL, 64 * GY_KIB, "change the canary's share"},
+    {"POST", BASE "/{name}/traffic", post_traffic, NULL, 64 * GY_KIB,
+     "change the shares of canaries"},
     {"POST", BASE "/{name}/shadow", post_shadow, NULL, 64 * GY_KIB,
      "ask a version for every request, without answering by it"},
     {"POST", BASE "/{name}/promote", post_promote, NULL, 64 * GY_KIB,

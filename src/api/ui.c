@@ -39,10 +39,8 @@ static gy_status get_root(void *ctx, struct gy_request *req, struct gy_reply *re
     return gy_reply_end(reply, err);
 }
 
-static void write_endpoint(struct gy_jw *w, const struct gy_endpoint *stable,
-                           const struct gy_endpoint *e)
+static void write_endpoint(struct gy_jw *w, const struct gy_endpoint *e)
 {
-    double canary = stable->canary_weight;
     struct gy_stat_sum s;
     gy_endpoint_stats_sum(e->stats, &s);
     gy_jw_obj(w);
@@ -51,10 +49,7 @@ static void write_endpoint(struct gy_jw *w, const struct gy_endpoint *stable,
     gy_jw_kv_str(w, "model", e->model_name);
     gy_jw_kv_str(w, "version", e->version);
     gy_jw_kv_strc(w, "role", gy_variant_role_name(e->role));
-    gy_jw_kv_f64(w, "weight",
-                 e->role == GY_VARIANT_STABLE   ? 1 - canary
-                 : e->role == GY_VARIANT_CANARY ? canary
-                                                : 0);
+    gy_jw_kv_f64(w, "weight", e->weight);
     gy_jw_kv_str(w, "learner", e->info->learner);
     gy_jw_kv_str(w, "digest", e->digest);
     gy_jw_kv_i64(w, "rules", (int64_t)e->n_rules);
@@ -87,7 +82,7 @@ static void write_serving(struct gy_jw *w, struct gy_serving *serving)
         const struct gy_endpoint *stable = gy_table_at(t, i);
         const struct gy_endpoint *e;
         for (size_t k = 0; (e = gy_variants_at(stable, k)) != NULL; k++) {
-            write_endpoint(w, stable, e);
+            write_endpoint(w, e);
         }
     }
     gy_jw_arr_end(w);

@@ -6,6 +6,7 @@
 #include "cli/yaml_json.h"
 #include "data/schema.h"
 #include "flow/project.h"
+#include "serve/stretch.h"
 
 #define BASE "/api/gyre/v1/endpoints"
 
@@ -15,7 +16,7 @@ struct endpoint_opts {
     const char *row;
     const char *canary;
     const char *reason;
-    bool off;
+    bool off, add, watch;
     int64_t to;
 };
 
@@ -130,6 +131,9 @@ static gy_status write_request(const struct endpoint_opts *o, const struct sourc
     if (o->canary) {
         gy_jw_kv_f64(&w, "canary", canary);
     }
+    if (o->add) {
+        gy_jw_kv_bool(&w, "add", true);
+    }
     if (o->model) {
         gy_jw_kv_strc(&w, "model", o->model);
     }
@@ -229,20 +233,51 @@ static gy_status run_deploy(struct gy_cli *cli, void *opts, struct gy_err *err)
     return change(cli, "/deploy", s.name, &body, o->canary ? "canary on" : "deployed", err);
 }
 
+/* "v3=0.2", "3=20%", "v4=off": the version and its share. */
+static gy_status write_share(struct gy_jw *w, const char *text, struct gy_err *err)
+{
+    struct gy_str all = gy_str_c(text);
+    struct gy_str name = gy_str_sub(all, all.n && all.p[0] == 'v', SIZE_MAX);
+    const char *equals = strchr(text, '=');
+    int64_t version;
+    double share = 0;
+    name.n = equals ? (size_t)(equals - name.p) : 0;
+    if (!equals || gy_parse_i64(name, 1, INT64_MAX, &version, NULL) != GY_OK) {
+        return gy_err_set(err, GY_E_USAGE, "'%s' is no share of a version: write v3=20%%", text);
+    }
+    gy_jw_keys(w, name);
+    if (strcmp(equals + 1, "off") == 0) {
+        gy_jw_null(w);
+        return GY_OK;
+    }
+    GY_TRY(read_share(equals + 1, &share, err));
+    gy_jw_f64(w, share);
+    return GY_OK;
+}
+
 static gy_status run_traffic(struct gy_cli *cli, void *opts, struct gy_err *err)
 {
     const struct endpoint_opts *o = opts;
-    double canary;
-    if (!o->canary) {
-        return gy_err_set(err, GY_E_USAGE, "how much? --canary 50%%");
+    double canary = 0;
+    if (!o->canary == (cli->argc < 2)) {
+        return gy_err_set(err, GY_E_USAGE, "how much? --canary 50%%, or v3=20%% v4=30%%");
     }
-    GY_TRY(read_share(o->canary, &canary, err));
     GY_AUTO_DONE(gy_buf_done) struct gy_buf body;
     struct gy_jw w;
     gy_buf_init(&body, 64 * GY_KIB);
     gy_jw_init(&w, &body);
     gy_jw_obj(&w);
-    gy_jw_kv_f64(&w, "canary", canary);
+    if (o->canary) {
+        GY_TRY(read_share(o->canary, &canary, err));
+        gy_jw_kv_f64(&w, "canary", canary);
+    } else {
+        gy_jw_key(&w, "shares");
+        gy_jw_obj(&w);
+        for (int i = 1; i < cli->argc; i++) {
+            GY_TRY(write_share(&w, cli->argv[i], err));
+        }
+        gy_jw_obj_end(&w);
+    }
     write_reason(&w, o);
     gy_jw_obj_end(&w);
     return change(cli, "/traffic", gy_str_c(cli->argv[0]), &body, "traffic of", err);
@@ -274,9 +309,18 @@ static gy_status run_promote(struct gy_cli *cli, void *opts, struct gy_err *err)
     const struct endpoint_opts *o = opts;
     GY_AUTO_DONE(gy_buf_done) struct gy_buf body;
     struct gy_jw w;
+    int64_t version = 0;
+    struct gy_str name = cli->argc > 1 ? gy_str_c(cli->argv[1]) : GY_STR_NULL;
+    name = gy_str_sub(name, name.n && name.p[0] == 'v', SIZE_MAX);
+    if (name.p && gy_parse_i64(name, 1, INT64_MAX, &version, NULL) != GY_OK) {
+        return gy_err_set(err, GY_E_USAGE, "'%s' is no version: write v3", cli->argv[1]);
+    }
     gy_buf_init(&body, 64 * GY_KIB);
     gy_jw_init(&w, &body);
     gy_jw_obj(&w);
+    if (version) {
+        gy_jw_kv_i64(&w, "version", version);
+    }
     write_reason(&w, o);
     gy_jw_obj_end(&w);
     return change(cli, "/promote", gy_str_c(cli->argv[0]), &body, "promoted:", err);
@@ -530,11 +574,13 @@ static const struct gy_opt deploy_opts[] = {
      "the folder of gyre.yaml; default: the nearest one above"},
     {"canary", 0, GY_OPT_STR, offsetof(struct endpoint_opts, canary), "SHARE", NULL,
      "beside what is served, with that share of the traffic: 10% or 0.1"},
+    {"add", 0, GY_OPT_FLAG, offsetof(struct endpoint_opts, add), NULL, NULL,
+     "with --canary: keep the canaries that there are"},
     REASON,
 };
 static const struct gy_opt traffic_opts[] = {
     {"canary", 0, GY_OPT_STR, offsetof(struct endpoint_opts, canary), "SHARE", NULL,
-     "the canary's share of the traffic: 50% or 0.5"},
+     "the share of the only canary: 50% or 0.5"},
     REASON,
 };
 static const struct gy_opt shadow_opts[] = {
@@ -588,18 +634,23 @@ static const struct gy_verb verbs[] = {
          "rules may read. A gated endpoint takes blessed versions only. With --canary the version "
          "answers a share of the requests beside the one that is served; rules and mappings stay.",
      .examples = "  gyre endpoint deploy\n  gyre endpoint deploy sepsis --model models:/sepsis/2\n"
-                 "  gyre endpoint deploy sepsis --model models:/sepsis/3 --canary 10%",
+                 "  gyre endpoint deploy sepsis --model models:/sepsis/3 --canary 10%\n"
+                 "  gyre endpoint deploy sepsis --model models:/sepsis/4 --canary 10% --add",
      .opts = deploy_opts,
      .n_opts = sizeof deploy_opts / sizeof deploy_opts[0],
      .opts_bytes = sizeof(struct endpoint_opts),
      .run = run_deploy},
     {.noun = "endpoint",
      .verb = "traffic",
-     .args = "NAME",
+     .args = "NAME [VERSION=SHARE...]",
      .min_args = 1,
-     .max_args = 1,
-     .summary = "change the canary's share of the traffic",
-     .examples = "  gyre endpoint traffic sepsis --canary 50%",
+     .max_args = 1 + GY_CANARIES_MAX + 1,
+     .summary = "change who answers how much: shares of canaries, the stable version has the rest",
+     .details = "A version that takes no part yet comes as a canary, =off takes one out. Clients "
+                "that send Gyre-Sticky-Key stay with their version while shares grow.",
+     .examples = "  gyre endpoint traffic sepsis --canary 50%\n"
+                 "  gyre endpoint traffic sepsis v3=0.2 v4=0.3\n"
+                 "  gyre endpoint traffic sepsis v3=50% v4=off",
      .opts = traffic_opts,
      .n_opts = sizeof traffic_opts / sizeof traffic_opts[0],
      .opts_bytes = sizeof(struct endpoint_opts),
@@ -620,11 +671,13 @@ static const struct gy_verb verbs[] = {
      .run = run_shadow},
     {.noun = "endpoint",
      .verb = "promote",
-     .args = "NAME",
+     .args = "NAME [VERSION]",
      .min_args = 1,
-     .max_args = 1,
+     .max_args = 2,
      .summary = "let the canary answer everything",
-     .examples = "  gyre endpoint promote sepsis --reason \"recall up by .04\"",
+     .details = "Of several canaries one is named; the others leave.",
+     .examples = "  gyre endpoint promote sepsis --reason \"recall up by .04\"\n"
+                 "  gyre endpoint promote sepsis v4",
      .opts = promote_opts,
      .n_opts = sizeof promote_opts / sizeof promote_opts[0],
      .opts_bytes = sizeof(struct endpoint_opts),

@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "base/time.h"
 #include "serve/deploy_internal.h"
 #include "track/history.h"
 
@@ -79,6 +80,7 @@ static gy_status find_model(const struct change *c, struct gy_str ref, enum gy_v
                                     .version = v->version,
                                     .weight = role == GY_VARIANT_STABLE,
                                     .threshold = NAN,
+                                    .since_us = role == GY_VARIANT_CANARY ? gy_now_us() : 0,
                                     .gate = role != GY_VARIANT_SHADOW};
     return GY_OK;
 }
@@ -125,9 +127,21 @@ static gy_status begin(struct change *c, struct gy_err *err)
     return GY_OK;
 }
 
-static gy_status need_canary(struct change *c, struct gy_plan_variant **ret, struct gy_err *err)
+/* version 0: the only one. */
+static gy_status need_canary(struct change *c, int64_t version, struct gy_plan_variant **ret,
+                             struct gy_err *err)
 {
-    *ret = gy_plan_find(&c->plan, GY_VARIANT_CANARY);
+    if (version == 0 && gy_plan_canaries(&c->plan) > 1) {
+        (void)gy_err_set(err, GY_E_CONFLICT, "endpoint '%" GY_STR_F "' has %zu canaries: name one",
+                         GY_STR_A(c->endpoint), gy_plan_canaries(&c->plan));
+        (void)gy_err_hint(err, "gyre endpoint show NAME says which");
+        return GY_E_CONFLICT;
+    }
+    *ret = version ? gy_plan_version(&c->plan, version) : gy_plan_find(&c->plan, GY_VARIANT_CANARY);
+    if (version && (!*ret || (*ret)->role != GY_VARIANT_CANARY)) {
+        return gy_err_set(err, GY_E_CONFLICT, "version %lld is no canary of '%" GY_STR_F "'",
+                          (long long)version, GY_STR_A(c->endpoint));
+    }
     if (!*ret) {
         (void)gy_err_set(err, GY_E_CONFLICT, "endpoint '%" GY_STR_F "' has no canary",
                          GY_STR_A(c->endpoint));
@@ -319,9 +333,18 @@ static gy_status plan_canary(struct change *c, yyjson_val *body, struct gy_str r
     if (shadow && gy_str_eq(shadow->digest, v.digest)) {
         gy_plan_remove(&c->plan, GY_VARIANT_SHADOW);
     }
-    gy_plan_put(&c->plan, &v);
-    gy_plan_weigh(&c->plan, weight);
-    return GY_OK;
+    v.weight = weight;
+    if (gy_json_bool(body, "add", false)) {
+        GY_TRY(gy_plan_add(&c->plan, &v, err));
+    } else if (gy_plan_canaries(&c->plan) > 1) {
+        (void)gy_err_set(err, GY_E_CONFLICT, "endpoint '%" GY_STR_F "' has several canaries",
+                         GY_STR_A(c->endpoint));
+        (void)gy_err_hint(err, "--add puts this one beside them");
+        return GY_E_CONFLICT;
+    } else {
+        gy_plan_put(&c->plan, &v);
+    }
+    return gy_plan_balance(&c->plan, err);
 }
 
 gy_status gy_deploy(const struct gy_deployer *d, struct gy_str endpoint, yyjson_val *body,
@@ -357,8 +380,89 @@ gy_status gy_deploy_traffic(const struct gy_deployer *d, struct gy_str endpoint,
         return gy_err_set(err, GY_E_INVALID, "'canary' must be a share from 0 to 1");
     }
     GY_TRY(begin(&c, err));
-    GY_TRY(need_canary(&c, &v, err));
-    gy_plan_weigh(&c.plan, canary);
+    GY_TRY(need_canary(&c, 0, &v, err));
+    v->weight = canary;
+    GY_TRY(gy_plan_balance(&c.plan, err));
+    return carry_out(&c, ret, err);
+}
+
+/* A version of the stable one's model that takes no part yet. */
+static gy_status join_test(struct change *c, const struct gy_stretch_share *share,
+                           struct gy_err *err)
+{
+    struct gy_plan_variant v;
+    const char *ref =
+        gy_arena_printf(c->a, "models:/%" GY_STR_F "/%lld", GY_STR_A(c->plan.variants[0].model),
+                        (long long)share->version);
+    if (!ref) {
+        return gy_err_set(err, GY_E_NOMEM, "deploying");
+    }
+    GY_TRY(find_model(c, gy_str_c(ref), GY_VARIANT_CANARY, &v, err));
+    const struct gy_plan_variant *shadow = gy_plan_find(&c->plan, GY_VARIANT_SHADOW);
+    if (shadow && gy_str_eq(shadow->digest, v.digest)) {
+        gy_plan_remove(&c->plan, GY_VARIANT_SHADOW);
+    }
+    v.weight = share->share;
+    return gy_plan_add(&c->plan, &v, err);
+}
+
+static gy_status set_share(struct change *c, const struct gy_stretch_share *share,
+                           struct gy_err *err)
+{
+    struct gy_plan_variant *v = gy_plan_version(&c->plan, share->version);
+    bool leaves = isnan(share->share);
+    if (!leaves && !(share->share >= 0 && share->share <= 1)) {
+        return gy_err_set(err, GY_E_INVALID, "the share of version %lld must be from 0 to 1",
+                          (long long)share->version);
+    }
+    if (v && v->role == GY_VARIANT_STABLE) {
+        return leaves ? gy_err_set(err, GY_E_INVALID, "version %lld is the stable one and stays",
+                                   (long long)share->version)
+                      : GY_OK; /* looked at when the others are known */
+    }
+    if (leaves && !v) {
+        return gy_err_set(err, GY_E_NOTFOUND, "version %lld is no canary of '%" GY_STR_F "'",
+                          (long long)share->version, GY_STR_A(c->endpoint));
+    }
+    if (leaves) {
+        gy_plan_drop(&c->plan, share->version);
+        return GY_OK;
+    }
+    if (!v) {
+        return join_test(c, share, err);
+    }
+    v->weight = share->share;
+    v->gate = true;
+    return GY_OK;
+}
+
+static gy_status check_rest(struct change *c, const struct gy_stretch_share *share,
+                            struct gy_err *err)
+{
+    const struct gy_plan_variant *stable = &c->plan.variants[0];
+    if (share->version != stable->version || fabs(share->share - stable->weight) < 1e-9) {
+        return GY_OK;
+    }
+    return gy_err_set(err, GY_E_INVALID,
+                      "version %lld is the stable one and has what the others leave: %g, not %g",
+                      (long long)share->version, stable->weight, share->share);
+}
+
+gy_status gy_deploy_shares(const struct gy_deployer *d, struct gy_str endpoint,
+                           const struct gy_stretch_share *shares, size_t n,
+                           const struct gy_deploy_by *by, struct gy_arena *a,
+                           struct gy_revision *ret, struct gy_err *err)
+{
+    GY_AUTO_DONE(change_done) struct change c;
+    change_init(&c, d, endpoint, "traffic", by, a);
+    GY_TRY(begin(&c, err));
+    for (size_t i = 0; i < n; i++) {
+        GY_TRY(set_share(&c, &shares[i], err));
+    }
+    GY_TRY(gy_plan_balance(&c.plan, err));
+    for (size_t i = 0; i < n; i++) {
+        GY_TRY(check_rest(&c, &shares[i], err));
+    }
     return carry_out(&c, ret, err);
 }
 
@@ -383,7 +487,7 @@ gy_status gy_deploy_shadow(const struct gy_deployer *d, struct gy_str endpoint, 
     return carry_out(&c, ret, err);
 }
 
-gy_status gy_deploy_promote(const struct gy_deployer *d, struct gy_str endpoint,
+gy_status gy_deploy_promote(const struct gy_deployer *d, struct gy_str endpoint, int64_t version,
                             const struct gy_deploy_by *by, struct gy_arena *a,
                             struct gy_revision *ret, struct gy_err *err)
 {
@@ -392,14 +496,15 @@ gy_status gy_deploy_promote(const struct gy_deployer *d, struct gy_str endpoint,
     struct gy_rollout rollout;
     change_init(&c, d, endpoint, "promote", by, a);
     GY_TRY(begin(&c, err));
-    GY_TRY(need_canary(&c, &canary, err));
+    GY_TRY(need_canary(&c, version, &canary, err));
     struct gy_plan_variant v = *canary;
     GY_TRY(gy_rollout_read(c.plan.settings.value[GY_SET_ROLLOUT], &rollout, err));
     memcpy(c.promote_alias, rollout.promote_alias, sizeof c.promote_alias);
     v.role = GY_VARIANT_STABLE;
+    v.since_us = 0;
     gy_plan_remove(&c.plan, GY_VARIANT_CANARY);
     gy_plan_put(&c.plan, &v);
-    gy_plan_weigh(&c.plan, 0);
+    GY_TRY(gy_plan_balance(&c.plan, err));
     return carry_out(&c, ret, err);
 }
 
@@ -428,9 +533,10 @@ static gy_status find_versions(struct gy_db *db, struct change *c, struct gy_err
         v->model = found.name;
         v->version = found.version;
         v->threshold = NAN;
+        v->since_us = v->role == GY_VARIANT_CANARY ? gy_now_us() : 0; /* it begins anew */
         v->gate = v->role != GY_VARIANT_SHADOW && !now;
     }
-    return GY_OK;
+    return gy_plan_balance(&c->plan, err); /* numbers may have changed */
 }
 
 static gy_status find_earlier(struct gy_db *db, void *ctx, struct gy_err *err)

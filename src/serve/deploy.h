@@ -29,31 +29,44 @@ struct gy_deploy_by {
  * answer; a shadow, which answers nobody, need only be servable.
  *
  * body: {"model": ref, "project": {endpoint section of gyre.yaml}, "columns": [names of the
- * schema], "gate": {gate section of gyre.yaml}, "canary": share or true}; all but the model may be
- * missing, and the model may stand in project. With a canary the version is added to what is
- * served, under the settings that are served; true: the share that rollout says. Fails: NOTFOUND
- * (model; nothing is served to add a canary to), INVALID (configuration), NOTSERVABLE, NOTBLESSED,
- * CONFLICT (an alias path of another endpoint; changed meanwhile), and as loading does. */
+ * schema], "gate": {gate section of gyre.yaml}, "canary": share or true, "add": bool}; all but the
+ * model may be missing, and the model may stand in project. With a canary the version is added to
+ * what is served, under the settings that are served; true: the share that rollout says. It takes
+ * the place of a canary that there is, with `add` a place beside it. Fails: NOTFOUND (model;
+ * nothing is served to add a canary to), INVALID (configuration), NOTSERVABLE, NOTBLESSED, CONFLICT
+ * (an alias path of another endpoint; changed meanwhile; several canaries and no `add`), and as
+ * loading does. */
 GY_CHECKED gy_status gy_deploy(const struct gy_deployer *d, struct gy_str endpoint,
                                yyjson_val *body, const struct gy_deploy_by *by, struct gy_arena *a,
                                struct gy_revision *ret, struct gy_err *err);
-/* Change the canary's share, 0..1. Fails: CONFLICT (there is no canary), NOTBLESSED. */
+/* Change the share of the only canary, 0..1. Fails: CONFLICT (there is none, or several),
+ * NOTBLESSED. */
 GY_CHECKED gy_status gy_deploy_traffic(const struct gy_deployer *d, struct gy_str endpoint,
                                        double canary, const struct gy_deploy_by *by,
                                        struct gy_arena *a, struct gy_revision *ret,
                                        struct gy_err *err);
+/* Shares by version: those of other canaries stay, the stable version has the rest. A version that
+ * takes no part yet (of the stable one's model) comes as a canary; NaN: a canary leaves. Lots move
+ * as little as can be (stretch.h). Fails: INVALID (more than all; the stable version named with
+ * another share than the rest), CONFLICT (nothing is served), NOTFOUND (no such version), TOOBIG,
+ * as deploying does. */
+GY_CHECKED gy_status gy_deploy_shares(const struct gy_deployer *d, struct gy_str endpoint,
+                                      const struct gy_stretch_share *shares, size_t n,
+                                      const struct gy_deploy_by *by, struct gy_arena *a,
+                                      struct gy_revision *ret, struct gy_err *err);
 /* Ask that model version for every request too, and log what it would have answered; an absent ref
  * ends it. Fails: as gy_deploy, CONFLICT (there is no shadow to end). */
 GY_CHECKED gy_status gy_deploy_shadow(const struct gy_deployer *d, struct gy_str endpoint,
                                       struct gy_str ref, const struct gy_deploy_by *by,
                                       struct gy_arena *a, struct gy_revision *ret,
                                       struct gy_err *err);
-/* The canary answers everything and is the stable version from now on; where its rollout says
- * promote_alias, that alias moves to it in the same transaction. Fails: as traffic, and as
- * gy_model_promote. */
+/* The canary of that version (0: the only one) answers everything and is the stable version from
+ * now on, other canaries leave; where its rollout says promote_alias, that alias moves to it in the
+ * same transaction. Fails: as traffic, and as gy_model_promote. */
 GY_CHECKED gy_status gy_deploy_promote(const struct gy_deployer *d, struct gy_str endpoint,
-                                       const struct gy_deploy_by *by, struct gy_arena *a,
-                                       struct gy_revision *ret, struct gy_err *err);
+                                       int64_t version, const struct gy_deploy_by *by,
+                                       struct gy_arena *a, struct gy_revision *ret,
+                                       struct gy_err *err);
 /* A copy of revision `to` (0: as gy_revision_before finds it, so that a canary's rollback gives
  * what was before it). A version that is served as the stable one is not asked for its verdict
  * again. Fails: CONFLICT (there is none), NOTFOUND, NOTBLESSED. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
+#include <stdio.h>
 
 #include "serve/deploy_internal.h"
 #include "serve/shape.h"
@@ -18,6 +19,25 @@ struct gy_plan_variant *gy_plan_find(struct gy_plan *p, enum gy_variant_role rol
     return NULL;
 }
 
+struct gy_plan_variant *gy_plan_version(struct gy_plan *p, int64_t version)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        if (p->variants[i].version == version && p->variants[i].role != GY_VARIANT_SHADOW) {
+            return &p->variants[i];
+        }
+    }
+    return NULL;
+}
+
+size_t gy_plan_canaries(const struct gy_plan *p)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        n += p->variants[i].role == GY_VARIANT_CANARY;
+    }
+    return n;
+}
+
 void gy_plan_remove(struct gy_plan *p, enum gy_variant_role role)
 {
     size_t n = 0;
@@ -29,11 +49,23 @@ void gy_plan_remove(struct gy_plan *p, enum gy_variant_role role)
     p->n = n;
 }
 
-/* The roles are in order: stable, canary, shadow. */
-void gy_plan_put(struct gy_plan *p, const struct gy_plan_variant *v)
+void gy_plan_drop(struct gy_plan *p, int64_t version)
 {
-    gy_plan_remove(p, v->role);
+    size_t n = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        bool it = p->variants[i].version == version && p->variants[i].role == GY_VARIANT_CANARY;
+        if (!it) {
+            p->variants[n++] = p->variants[i];
+        }
+    }
+    p->n = n;
+}
+
+/* The roles are in order: stable, canaries as they came, shadow. */
+static void insert(struct gy_plan *p, const struct gy_plan_variant *v)
+{
     size_t at = p->n;
+    GY_REQUIRE(p->n < GY_VARIANTS_MAX);
     while (at > 0 && p->variants[at - 1].role > v->role) {
         p->variants[at] = p->variants[at - 1];
         at--;
@@ -42,15 +74,46 @@ void gy_plan_put(struct gy_plan *p, const struct gy_plan_variant *v)
     p->n++;
 }
 
-void gy_plan_weigh(struct gy_plan *p, double canary)
+void gy_plan_put(struct gy_plan *p, const struct gy_plan_variant *v)
 {
-    struct gy_plan_variant *c = gy_plan_find(p, GY_VARIANT_CANARY);
+    gy_plan_remove(p, v->role);
+    insert(p, v);
+}
+
+gy_status gy_plan_add(struct gy_plan *p, const struct gy_plan_variant *v, struct gy_err *err)
+{
+    if (v->role == GY_VARIANT_CANARY && gy_plan_version(p, v->version)) {
+        return gy_err_set(err, GY_E_CONFLICT, "version %lld answers already",
+                          (long long)v->version);
+    }
+    if (v->role == GY_VARIANT_CANARY && gy_plan_canaries(p) == GY_CANARIES_MAX) {
+        return gy_err_set(err, GY_E_TOOBIG, "more than %d canaries at once", GY_CANARIES_MAX);
+    }
+    insert(p, v);
+    return GY_OK;
+}
+
+gy_status gy_plan_balance(struct gy_plan *p, struct gy_err *err)
+{
     struct gy_plan_variant *stable = gy_plan_find(p, GY_VARIANT_STABLE);
-    if (c) {
-        c->weight = canary;
+    struct gy_stretch_share shares[GY_CANARIES_MAX];
+    size_t n = 0;
+    double sum = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        const struct gy_plan_variant *v = &p->variants[i];
+        if (v->role == GY_VARIANT_CANARY) {
+            shares[n++] = (struct gy_stretch_share){v->version, v->weight};
+            sum += v->weight;
+        }
+    }
+    if (sum > 1 + 1e-9) {
+        return gy_err_set(err, GY_E_INVALID, "the shares of the canaries add up to %g: at most 1",
+                          sum);
     }
     /* 1 - 0.9 is 0.1 to whoever reads it */
-    stable->weight = c ? round((1 - canary) * 1e12) / 1e12 : 1;
+    stable->weight = sum < 1 ? round((1 - sum) * 1e12) / 1e12 : 0;
+    gy_stretches_weigh(&p->stretches, shares, n);
+    return GY_OK;
 }
 
 /* ---- reading ---- */
@@ -111,7 +174,7 @@ static yyjson_val *given(yyjson_val *object, const char *key)
 gy_status gy_plan_request(yyjson_val *body, struct gy_plan *ret, struct gy_err *err)
 {
     static const char *const body_keys[] = {"model",  "project", "columns", "gate",
-                                            "canary", "reason",  NULL};
+                                            "canary", "add",     "reason",  NULL};
     yyjson_val *project = gy_json_get(body, "project");
     GY_TRY(check_keys(body, body_keys, "the deploy request", err));
     GY_TRY(check_project(project, err));
@@ -126,6 +189,19 @@ static enum gy_variant_role role_of(yyjson_val *one)
     return gy_str_eqc(role, "canary")   ? GY_VARIANT_CANARY
            : gy_str_eqc(role, "shadow") ? GY_VARIANT_SHADOW
                                         : GY_VARIANT_STABLE;
+}
+
+static gy_status check_weights(const struct gy_plan *p, struct gy_err *err)
+{
+    double sum = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        const struct gy_plan_variant *v = &p->variants[i];
+        bool canary = v->role == GY_VARIANT_CANARY;
+        sum += canary && v->weight >= 0 ? v->weight : canary ? INFINITY : 0;
+    }
+    return sum <= 1 + 1e-9
+               ? GY_OK
+               : gy_err_set(err, GY_E_CORRUPT, "a revision of an endpoint has shares above 1");
 }
 
 gy_status gy_plan_frozen(yyjson_val *config, struct gy_plan *ret, struct gy_err *err)
@@ -147,9 +223,17 @@ gy_status gy_plan_frozen(yyjson_val *config, struct gy_plan *ret, struct gy_err 
                                           .version = gy_json_i64(one, "version", 0),
                                           .verdict = gy_json_str(one, "verdict"),
                                           .weight = gy_json_f64(one, "weight", 0),
-                                          .threshold = gy_json_f64(one, "threshold", NAN)};
-        gy_plan_put(ret, &v);
+                                          .threshold = gy_json_f64(one, "threshold", NAN),
+                                          .since_us = gy_json_i64(one, "since_us", 0)};
+        if (ret->n == GY_VARIANTS_MAX) {
+            return gy_err_set(err, GY_E_CORRUPT, "a revision of an endpoint names too many models");
+        }
+        insert(ret, &v);
+        if (v.role == GY_VARIANT_CANARY) {
+            GY_TRY(gy_stretches_read(&ret->stretches, one, v.version, v.weight, err));
+        }
     }
+    GY_TRY(check_weights(ret, err));
     if (ret->n == 0 || ret->variants[0].role != GY_VARIANT_STABLE) {
         return gy_err_set(err, GY_E_CORRUPT, "a revision of an endpoint names no model");
     }
@@ -185,12 +269,12 @@ static void copy_key(struct gy_jw *w, const char *key, yyjson_val *v)
     }
 }
 
-static double threshold_of(const struct gy_endpoint *stable, enum gy_variant_role role)
+static double threshold_of(const struct gy_endpoint *stable, int64_t version)
 {
-    const struct gy_endpoint *e = role == GY_VARIANT_CANARY   ? stable->canary
-                                  : role == GY_VARIANT_SHADOW ? stable->shadow
-                                                              : stable;
-    return e->threshold;
+    char text[24];
+    int n = snprintf(text, sizeof text, "%lld", (long long)version);
+    const struct gy_endpoint *e = gy_variants_any(stable, gy_str_n(text, (size_t)n));
+    return (e ? e : stable)->threshold;
 }
 
 static void write_weights(struct gy_jw *w, const struct gy_plan *p, const struct gy_endpoint *e)
@@ -206,11 +290,17 @@ static void write_weights(struct gy_jw *w, const struct gy_plan *p, const struct
         gy_jw_kv_str(w, "run_id", v->run_id);
         gy_jw_kv_f64(w, "weight", v->weight);
         gy_jw_kv_strc(w, "role", gy_variant_role_name(v->role));
+        if (v->role == GY_VARIANT_CANARY) {
+            gy_stretches_write(w, &p->stretches, v->version);
+        }
+        if (v->since_us) {
+            gy_jw_kv_i64(w, "since_us", v->since_us);
+        }
         if (v->verdict.p) {
             gy_jw_kv_str(w, "verdict", v->verdict);
         }
         if (e && e->info->task == GY_TASK_BINARY) {
-            gy_jw_kv_f64(w, "threshold", threshold_of(e, v->role));
+            gy_jw_kv_f64(w, "threshold", threshold_of(e, v->version));
         }
         gy_jw_obj_end(w);
     }

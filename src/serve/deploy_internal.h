@@ -15,6 +15,7 @@ struct gy_plan_variant {
     struct gy_str verdict; /* the one it is served under; absent: none */
     double weight;         /* of the traffic */
     double threshold;      /* as frozen; NaN: as the settings say, else the package */
+    int64_t since_us;      /* a canary: when it came; 0: not known */
     bool gate;             /* it must pass the gate of the endpoint to be served in this plan */
 };
 
@@ -22,17 +23,26 @@ struct gy_plan_variant {
 struct gy_plan {
     struct gy_plan_variant variants[GY_VARIANTS_MAX]; /* the stable one first */
     size_t n;
+    struct gy_stretches stretches; /* of the canaries */
     struct gy_settings settings;
     yyjson_val *columns, *gate;
 };
 
-/* NULL when nobody has the role. */
+/* The first one in that role; NULL: nobody is. */
 struct gy_plan_variant *gy_plan_find(struct gy_plan *p, enum gy_variant_role role);
-/* Take the role's variant out (where there is one), or put another in its place. */
+/* Who answers with that version (a shadow does not); NULL: nobody. */
+struct gy_plan_variant *gy_plan_version(struct gy_plan *p, int64_t version);
+size_t gy_plan_canaries(const struct gy_plan *p);
+/* Take all of a role out, or put one in their place, or one more. */
 void gy_plan_remove(struct gy_plan *p, enum gy_variant_role role);
 void gy_plan_put(struct gy_plan *p, const struct gy_plan_variant *v);
-/* Give the canary that share and the stable one the rest. */
-void gy_plan_weigh(struct gy_plan *p, double canary);
+/* Fails: CONFLICT (that version takes part), TOOBIG (GY_CANARIES_MAX of them). */
+GY_CHECKED gy_status gy_plan_add(struct gy_plan *p, const struct gy_plan_variant *v,
+                                 struct gy_err *err);
+void gy_plan_drop(struct gy_plan *p, int64_t version); /* of a canary */
+/* After shares of canaries were set: the stable version has the rest, and lots move as little as
+ * can be. Fails: INVALID (they are more than all). */
+GY_CHECKED gy_status gy_plan_balance(struct gy_plan *p, struct gy_err *err);
 
 /* deploy_config.c */
 /* Settings of a deploy request. Fails: INVALID. */

@@ -84,29 +84,51 @@ static gy_status load_variant(const struct gy_deployer *d, const struct gy_plan_
     return gy_endpoint_build(&spec, ret, err);
 }
 
+/* The stable one, and what is to be joined to it. A reference of each. */
+static gy_status load_variants(const struct gy_deployer *d, const struct gy_plan *p,
+                               struct gy_str endpoint, int64_t revision, yyjson_val *config,
+                               const struct gy_endpoint *fresh, struct gy_endpoint **stable,
+                               struct gy_variants *with, struct gy_err *err)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        const struct gy_plan_variant *v = &p->variants[i];
+        struct gy_endpoint *e = NULL;
+        GY_TRY(load_variant(d, v, endpoint, revision, config, fresh, &e, err));
+        switch (v->role) {
+        case GY_VARIANT_STABLE:
+            *stable = e;
+            break;
+        case GY_VARIANT_CANARY:
+            with->weights[with->n_canaries] = v->weight;
+            with->canaries[with->n_canaries++] = e;
+            break;
+        case GY_VARIANT_SHADOW:
+            with->shadow = e;
+            break;
+        }
+    }
+    return GY_OK;
+}
+
 gy_status gy_plan_load(const struct gy_deployer *d, const struct gy_plan *p, struct gy_str endpoint,
                        int64_t revision, yyjson_val *config, const struct gy_endpoint *fresh,
                        struct gy_endpoint **ret, struct gy_err *err)
 {
-    struct gy_endpoint *e[GY_VARIANTS_MAX] = {NULL}; /* by role */
-    double weight = 0;
-    gy_status st = GY_OK;
-    for (size_t i = 0; st == GY_OK && i < p->n; i++) {
-        const struct gy_plan_variant *v = &p->variants[i];
-        st = load_variant(d, v, endpoint, revision, config, fresh, &e[v->role], err);
-        weight = v->role == GY_VARIANT_CANARY ? v->weight : weight;
-    }
+    struct gy_endpoint *stable = NULL;
+    struct gy_variants with = {.stretches = &p->stretches};
+    gy_status st = load_variants(d, p, endpoint, revision, config, fresh, &stable, &with, err);
     if (st == GY_OK) {
-        st = gy_variants_join(e[GY_VARIANT_STABLE], e[GY_VARIANT_CANARY], weight,
-                              e[GY_VARIANT_SHADOW], err);
+        st = gy_variants_join(stable, &with, err);
     }
     if (st != GY_OK) {
-        for (int i = 0; i < GY_VARIANTS_MAX; i++) {
-            gy_endpoint_unref(e[i]);
+        gy_endpoint_unref(stable);
+        gy_endpoint_unref(with.shadow);
+        for (size_t i = 0; i < with.n_canaries; i++) {
+            gy_endpoint_unref(with.canaries[i]);
         }
         return st;
     }
-    *ret = e[GY_VARIANT_STABLE];
+    *ret = stable;
     return GY_OK;
 }
 

@@ -500,6 +500,7 @@ gy_status gy_endpoint_build(const struct gy_endpoint_spec *spec, struct gy_endpo
         return no_memory(err);
     }
     atomic_init(&e->refs, 1);
+    e->weight = 1;
     gy_arena_init(&e->arena,
                   GY_ENDPOINT_MAX_BYTES + GY_MAX_FEATURES * 64 * GY_ENDPOINT_MAX_ALIASES);
     gy_status st = build(e, spec, err);
@@ -534,7 +535,9 @@ void gy_endpoint_unref(struct gy_endpoint *e)
     if (!e || atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) != 1) {
         return;
     }
-    gy_endpoint_unref(e->canary);
+    for (size_t i = 0; i < e->n_canaries; i++) {
+        gy_endpoint_unref(e->canaries[i]);
+    }
     gy_endpoint_unref(e->shadow);
     free_aliases(e);
     gy_rules_free(e->rules);

@@ -53,15 +53,25 @@ struct gy_rule_plan {
     struct gy_str name_json; /* "\"sirs\"" */
 };
 
+/* The lots below `end` (and not below the one before) are answered by `who`. */
+struct gy_lots {
+    uint64_t end;
+    const struct gy_endpoint *who;
+};
+
 struct gy_endpoint {
     _Atomic uint32_t refs;
     struct gy_arena arena;
     struct gy_str name, model_name, version, digest; /* version: text of the number */
     uint32_t revision;
     enum gy_variant_role role;
-    struct gy_endpoint *canary, *shadow; /* owned by the stable one; NULL: none */
-    uint64_t canary_cut;                 /* gy_share_cut(canary_weight) */
-    double canary_weight;
+    double weight; /* share of the traffic that it answers */
+    /* Of the stable one, which owns the others: */
+    struct gy_endpoint *canaries[GY_CANARIES_MAX];
+    size_t n_canaries;
+    struct gy_endpoint *shadow; /* NULL: none */
+    struct gy_lots *lots;       /* who answers which; by `end` */
+    size_t n_lots;
     struct gy_loaded *model;
     const struct gy_predictor_info *info; /* of model */
     const struct gy_decoder *decoder;     /* of model; NULL: values are its cells */

@@ -389,7 +389,7 @@ static void draw(struct target *t, const struct gy_request *req, const unsigned 
     if (t->endpoint) {
         return; /* the request names the version */
     }
-    if (!t->stable->canary) {
+    if (!t->stable->n_canaries) {
         t->endpoint = t->stable;
         return;
     }

@@ -72,14 +72,15 @@ static gy_status check(const struct gy_endpoint *stable, const struct gy_endpoin
     return GY_OK;
 }
 
-/* The loop's time goes to the answer, whoever gives it, and to the shadow. One limit for both that
+/* The loop's time goes to the answer, whoever gives it, and to the shadow. One limit for all that
  * answer: a request that goes to the pool is drawn anew there, which must not depend on the first
  * draw. */
 static void limit_inline(struct gy_endpoint *stable)
 {
     double row_ns = stable->model->row_ns;
-    if (stable->canary && stable->canary->model->row_ns > row_ns) {
-        row_ns = stable->canary->model->row_ns;
+    for (size_t i = 0; i < stable->n_canaries; i++) {
+        double its = stable->canaries[i]->model->row_ns;
+        row_ns = its > row_ns ? its : row_ns;
     }
     row_ns += stable->shadow ? stable->shadow->model->row_ns : 0;
     stable->waits = stable->lane || (stable->canary && stable->canary->lane) ||
@@ -88,27 +89,103 @@ static void limit_inline(struct gy_endpoint *stable)
     stable->inline_rows = rows < 1e6 ? (size_t)rows : 1000000;
 }
 
-gy_status gy_variants_join(struct gy_endpoint *stable, struct gy_endpoint *canary, double weight,
-                           struct gy_endpoint *shadow, struct gy_err *err)
+static gy_status twice(const struct gy_endpoint *e, const char *what, struct gy_err *err)
 {
-    GY_REQUIRE(!stable->canary && !stable->shadow && weight >= 0 && weight <= 1);
-    GY_TRY(check(stable, canary, "canary", err));
-    GY_TRY(check(stable, shadow, "shadow", err));
-    if (canary && shadow && gy_str_eq(canary->version, shadow->version)) {
-        return gy_err_set(err, GY_E_INVALID, "version %" GY_STR_F " is canary and shadow at once",
-                          GY_STR_A(canary->version));
+    return gy_err_set(err, GY_E_INVALID, "version %" GY_STR_F " is %s", GY_STR_A(e->version), what);
+}
+
+static gy_status check_all(const struct gy_endpoint *stable, const struct gy_variants *with,
+                           struct gy_err *err)
+{
+    for (size_t i = 0; i < with->n_canaries; i++) {
+        const struct gy_endpoint *one = with->canaries[i];
+        GY_TRY(check(stable, one, "canary", err));
+        for (size_t k = 0; k < i; k++) {
+            if (gy_str_eq(with->canaries[k]->version, one->version)) {
+                return twice(one, "a canary twice", err);
+            }
+        }
+        if (with->shadow && gy_str_eq(with->shadow->version, one->version)) {
+            return twice(one, "canary and shadow at once", err);
+        }
     }
-    stable->canary = canary;
-    stable->canary_cut = gy_share_cut(weight);
-    stable->canary_weight = canary ? weight : 0;
-    stable->shadow = shadow;
+    return check(stable, with->shadow, "shadow", err);
+}
+
+static int64_t number_of(const struct gy_endpoint *e)
+{
+    int64_t n = 0;
+    GY_IGNORE(gy_parse_i64(e->version, 0, INT64_MAX, &n, NULL)); /* versions are numbers */
+    return n;
+}
+
+static const struct gy_endpoint *who_is(const struct gy_endpoint *stable,
+                                        const struct gy_variants *with, int64_t version)
+{
+    for (size_t i = 0; i < with->n_canaries; i++) {
+        if (number_of(with->canaries[i]) == version) {
+            return with->canaries[i];
+        }
+    }
+    return stable;
+}
+
+/* Stretches and the gaps between them, end to end. */
+static gy_status deal_lots(struct gy_endpoint *stable, const struct gy_variants *with,
+                           struct gy_err *err)
+{
+    struct gy_stretch_share shares[GY_CANARIES_MAX];
+    struct gy_stretches s = with->stretches ? *with->stretches : (struct gy_stretches){.n = 0};
+    for (size_t i = 0; i < with->n_canaries; i++) {
+        shares[i] = (struct gy_stretch_share){number_of(with->canaries[i]), with->weights[i]};
+    }
+    gy_stretches_weigh(&s, shares, with->n_canaries); /* changes nothing where they fit */
+    struct gy_lots *lots = gy_arena_calloc(&stable->arena, 2 * s.n + 1, sizeof *lots);
+    size_t n = 0;
+    uint64_t end = 0;
+    if (!lots) {
+        return gy_err_set(err, GY_E_NOMEM, "who answers which request");
+    }
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.at[i].from > end) {
+            lots[n++] = (struct gy_lots){s.at[i].from, stable};
+        }
+        end = s.at[i].to;
+        lots[n++] = (struct gy_lots){end, who_is(stable, with, s.at[i].version)};
+    }
+    if (end < GY_LOTS) {
+        lots[n++] = (struct gy_lots){GY_LOTS, stable};
+    }
+    stable->lots = lots;
+    stable->n_lots = n;
+    return GY_OK;
+}
+
+gy_status gy_variants_join(struct gy_endpoint *stable, const struct gy_variants *with,
+                           struct gy_err *err)
+{
+    double sum = 0;
+    GY_REQUIRE(!stable->n_canaries && !stable->shadow && with->n_canaries <= GY_CANARIES_MAX);
+    GY_TRY(check_all(stable, with, err));
+    for (size_t i = 0; i < with->n_canaries; i++) {
+        GY_REQUIRE(with->weights[i] >= 0 && with->weights[i] <= 1);
+        sum += with->weights[i];
+    }
+    GY_REQUIRE(sum <= 1 + 1e-9);
+    GY_TRY(deal_lots(stable, with, err));
+    stable->weight = sum < 1 ? 1 - sum : 0;
+    for (size_t i = 0; i < with->n_canaries; i++) {
+        stable->canaries[i] = with->canaries[i];
+        stable->canaries[i]->role = GY_VARIANT_CANARY;
+        stable->canaries[i]->weight = with->weights[i];
+    }
+    stable->n_canaries = with->n_canaries;
+    stable->shadow = with->shadow;
+    if (with->shadow) {
+        with->shadow->role = GY_VARIANT_SHADOW;
+        with->shadow->weight = 0;
+    }
     limit_inline(stable);
-    if (canary) {
-        canary->role = GY_VARIANT_CANARY;
-    }
-    if (shadow) {
-        shadow->role = GY_VARIANT_SHADOW;
-    }
     return GY_OK;
 }
 
@@ -134,22 +211,34 @@ static uint64_t key_lot(struct gy_str endpoint, struct gy_str key)
 const struct gy_endpoint *gy_variants_pick(const struct gy_endpoint *stable,
                                            const unsigned char id[16], struct gy_str key)
 {
-    if (!stable->canary) {
+    if (!stable->n_canaries) {
         return stable;
     }
     /* No row's lot, so that who answers says nothing about which rows are sampled. */
     uint64_t lot = key.n ? key_lot(stable->name, key) : gy_infer_lot(id, SIZE_MAX - 1);
-    return lot < stable->canary_cut ? stable->canary : stable;
+    size_t i = 0;
+    while (i + 1 < stable->n_lots && lot >= stable->lots[i].end) {
+        i++;
+    }
+    return stable->lots[i].who;
 }
 
 const struct gy_endpoint *gy_variants_version(const struct gy_endpoint *stable,
                                               struct gy_str version)
 {
-    if (gy_str_eq(version, stable->version)) {
-        return stable;
+    const struct gy_endpoint *e = gy_variants_any(stable, version);
+    return e && e->role != GY_VARIANT_SHADOW ? e : NULL;
+}
+
+const struct gy_endpoint *gy_variants_any(const struct gy_endpoint *stable, struct gy_str version)
+{
+    const struct gy_endpoint *e;
+    for (size_t i = 0; (e = gy_variants_at(stable, i)) != NULL; i++) {
+        if (gy_str_eq(version, e->version)) {
+            return e;
+        }
     }
-    bool canary = stable->canary && gy_str_eq(version, stable->canary->version);
-    return canary ? stable->canary : NULL;
+    return NULL;
 }
 
 struct gy_endpoint *gy_variants_at(const struct gy_endpoint *stable, size_t i)
@@ -157,8 +246,8 @@ struct gy_endpoint *gy_variants_at(const struct gy_endpoint *stable, size_t i)
     if (i == 0) {
         return (struct gy_endpoint *)stable; /* const only for those who answer with it */
     }
-    if (stable->canary) {
-        return i == 1 ? stable->canary : i == 2 ? stable->shadow : NULL;
+    if (i <= stable->n_canaries) {
+        return stable->canaries[i - 1];
     }
-    return i == 1 ? stable->shadow : NULL;
+    return i == stable->n_canaries + 1 ? stable->shadow : NULL;
 }

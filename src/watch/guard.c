@@ -16,25 +16,26 @@
 #define LONG_REST 20           /* ... so many times as long */
 
 /* A canary that is watched: one pair of versions of one endpoint, over the revisions that only
- * change their weights. */
+ * change their shares, or who else takes part. */
 struct watched {
     struct watched *next;
     char endpoint[GY_MAX_NAME];
     char stable[24], canary[24];
     char stable_digest[72], canary_digest[72];
     uint32_t revision; /* that was last seen */
+    size_t n_canaries; /* in it */
     bool has_rule;     /* its configuration has a rollout section */
     struct gy_rollout rule;
-    int64_t began_us; /* the first revision with this pair */
+    int64_t began_us;          /* when the canary came */
+    struct gy_seq_prior prior; /* what the stable version did before; fixed at the first look */
+    bool has_prior;
     struct gy_stat_sum stable_then, canary_then;
-    struct gy_guard_side stable_labels, canary_labels; /* as last counted ... */
-    int64_t counted_ns, took_ns;                       /* ... then, 0: never, in so long */
-    uint64_t next_look;                                /* labelled rows */
-    uint64_t looked_at;                                /* labelled rows of the last look, 0: none */
-    bool told;                                         /* that a person must decide */
-    bool held;                                         /* a signal: do not promote */
-    int64_t retry_us;                                  /* not before */
-    bool seen;                                         /* in this tick */
+    struct gy_arm stable_labels, canary_labels; /* as last counted ... */
+    int64_t counted_ns, took_ns;                /* ... then, 0: never, in so long */
+    bool told;                                  /* that a person must decide */
+    bool held;                                  /* a signal: do not promote */
+    int64_t retry_us;                           /* not before */
+    bool seen;                                  /* in this tick */
     struct gy_signal roll_back; /* a signal to take it back; reason "" without one */
 };
 
@@ -81,22 +82,23 @@ static void set_text(char *to, size_t size, struct gy_str from)
     to[from.n] = '\0';
 }
 
-static bool same_pair(const struct watched *w, const struct gy_endpoint *e)
+static bool same_pair(const struct watched *w, const struct gy_endpoint *e,
+                      const struct gy_endpoint *canary)
 {
     return gy_str_eqc(e->name, w->endpoint) && gy_str_eqc(e->version, w->stable) &&
-           gy_str_eqc(e->canary->version, w->canary) && gy_str_eqc(e->digest, w->stable_digest) &&
-           gy_str_eqc(e->canary->digest, w->canary_digest);
+           gy_str_eqc(canary->version, w->canary) && gy_str_eqc(e->digest, w->stable_digest) &&
+           gy_str_eqc(canary->digest, w->canary_digest);
 }
 
 struct beginning {
     struct gy_arena a;
-    const struct gy_endpoint *e;
+    const struct gy_endpoint *e, *canary;
     int64_t began_us;
     struct gy_str config;
 };
 
 /* Does the revision have this pair of versions? */
-static bool has_pair(yyjson_val *config, const struct gy_endpoint *e)
+static bool has_pair(yyjson_val *config, const struct beginning *b)
 {
     bool stable = false;
     bool canary = false;
@@ -106,10 +108,25 @@ static bool has_pair(yyjson_val *config, const struct gy_endpoint *e)
     {
         struct gy_str role = gy_json_str(one, "role");
         struct gy_str digest = gy_json_str(one, "digest");
-        stable = stable || (gy_str_eqc(role, "stable") && gy_str_eq(digest, e->digest));
-        canary = canary || (gy_str_eqc(role, "canary") && gy_str_eq(digest, e->canary->digest));
+        stable = stable || (gy_str_eqc(role, "stable") && gy_str_eq(digest, b->e->digest));
+        canary = canary || (gy_str_eqc(role, "canary") && gy_str_eq(digest, b->canary->digest));
     }
     return stable && canary;
+}
+
+/* As the revision says it; 0: it was written when revisions did not. */
+static int64_t came_us(yyjson_val *config, const struct beginning *b)
+{
+    size_t i, n;
+    yyjson_val *one;
+    yyjson_arr_foreach(gy_json_get(config, "weights"), i, n, one)
+    {
+        if (gy_str_eqc(gy_json_str(one, "role"), "canary") &&
+            gy_str_eq(gy_json_str(one, "digest"), b->canary->digest)) {
+            return gy_json_i64(one, "since_us", 0);
+        }
+    }
+    return 0;
 }
 
 static gy_status find_beginning(struct gy_db *db, void *ctx, struct gy_err *err)
@@ -125,12 +142,17 @@ static gy_status find_beginning(struct gy_db *db, void *ctx, struct gy_err *err)
             continue;
         }
         GY_TRY(gy_json_parse(all[i].config, &doc, err));
-        if (!has_pair(yyjson_doc_get_root(doc), b->e)) {
+        if (!has_pair(yyjson_doc_get_root(doc), b)) {
             break;
         }
         b->began_us = all[i].created_us;
         if (all[i].revision == (int64_t)b->e->revision) {
+            int64_t came = came_us(yyjson_doc_get_root(doc), b);
             b->config = all[i].config;
+            b->began_us = came ? came : b->began_us;
+            if (came) {
+                break;
+            }
         }
     }
     return GY_OK;
@@ -138,9 +160,9 @@ static gy_status find_beginning(struct gy_db *db, void *ctx, struct gy_err *err)
 
 /* What the store says of the revision that is served: the rule, and since when. */
 static gy_status read_rule(struct gy_guard *g, struct watched *w, const struct gy_endpoint *e,
-                           struct gy_err *err)
+                           const struct gy_endpoint *canary, struct gy_err *err)
 {
-    struct beginning b = {.e = e};
+    struct beginning b = {.e = e, .canary = canary};
     gy_arena_init(&b.a, GY_MAX_REQUEST_ARENA);
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
     gy_status st = gy_store_read(g->d.store, find_beginning, &b, err);
@@ -159,13 +181,12 @@ static gy_status read_rule(struct gy_guard *g, struct watched *w, const struct g
 }
 
 /* Count from when the revision was published. */
-static void begin(struct watched *w, const struct gy_endpoint *e)
+static void begin(struct watched *w, const struct gy_endpoint *e, const struct gy_endpoint *canary)
 {
     w->stable_then = e->stats_then;
-    w->canary_then = e->canary->stats_then;
+    w->canary_then = canary->stats_then;
     w->counted_ns = w->took_ns = 0;
-    w->next_look = 0;
-    w->looked_at = 0;
+    w->has_prior = false;
     w->told = false;
     w->held = false;
     w->retry_us = 0;
@@ -173,11 +194,11 @@ static void begin(struct watched *w, const struct gy_endpoint *e)
 }
 
 /* The canary of e, watched from now on when it is new; NULL: it can not be. */
-static gy_status watch(struct gy_guard *g, const struct gy_endpoint *e, struct watched **ret,
-                       struct gy_err *err)
+static gy_status watch(struct gy_guard *g, const struct gy_endpoint *e,
+                       const struct gy_endpoint *canary, struct watched **ret, struct gy_err *err)
 {
     struct watched *w = g->first;
-    while (w && !same_pair(w, e)) {
+    while (w && !same_pair(w, e, canary)) {
         w = w->next;
     }
     *ret = w;
@@ -187,9 +208,9 @@ static gy_status watch(struct gy_guard *g, const struct gy_endpoint *e, struct w
     if (w) {
         /* The weights were changed, perhaps the rule; or it went and came back meanwhile. */
         int64_t began_us = w->began_us;
-        GY_TRY(read_rule(g, w, e, err));
+        GY_TRY(read_rule(g, w, e, canary, err));
         if (w->began_us != began_us) {
-            begin(w, e);
+            begin(w, e, canary);
         }
         return GY_OK;
     }
@@ -202,15 +223,15 @@ static gy_status watch(struct gy_guard *g, const struct gy_endpoint *e, struct w
     }
     set_text(w->endpoint, sizeof w->endpoint, e->name);
     set_text(w->stable, sizeof w->stable, e->version);
-    set_text(w->canary, sizeof w->canary, e->canary->version);
+    set_text(w->canary, sizeof w->canary, canary->version);
     set_text(w->stable_digest, sizeof w->stable_digest, e->digest);
-    set_text(w->canary_digest, sizeof w->canary_digest, e->canary->digest);
-    begin(w, e);
+    set_text(w->canary_digest, sizeof w->canary_digest, canary->digest);
+    begin(w, e, canary);
     w->next = g->first;
     g->first = w;
     g->n++;
     *ret = w;
-    return read_rule(g, w, e, err);
+    return read_rule(g, w, e, canary, err);
 }
 
 /* Those whose canary has gone. */
@@ -245,32 +266,27 @@ static void count_requests(const struct gy_endpoint_stats *stats, const struct g
     side->slow = isnan(max_p99_ms) ? 0 : (uint64_t)gy_stat_slower(&since, max_p99_ms * 1e6);
 }
 
-/* Both versions are asked for the same sample of what rules decide, so their rows are of the same
- * kind and count one each. */
-static gy_status count_row(void *ctx, const struct gy_join_row *row, struct gy_err *err)
+static gy_status count_labels(struct gy_guard *g, const struct watched *w, const char *version,
+                              int64_t since_us, int64_t until_us, struct gy_arm *ret,
+                              struct gy_err *err)
 {
-    struct gy_guard_side *side = ctx;
-    const struct gy_shape *s = row->shape;
-    (void)err;
-    if (isnan(row->truth) || isnan(row->model) || s->task == GY_TASK_REGRESSION) {
-        return GY_OK;
-    }
-    side->labelled++;
-    bool counts =
-        s->task == GY_TASK_MULTICLASS || (s->n_classes == 2 && row->truth == s->class_values[1]);
-    side->hits += counts && row->model == row->truth;
-    side->misses += counts && row->model != row->truth;
-    return GY_OK;
+    *ret = (struct gy_arm){.labelled = 0};
+    return g->join ? gy_arm_count(g->join, gy_str_c(w->endpoint), gy_str_c(version), since_us,
+                                  until_us, ret, err)
+                   : GY_OK;
 }
 
-static gy_status count_labels(struct gy_guard *g, const struct watched *w, const char *version,
-                              struct gy_guard_side *side, struct gy_err *err)
+/* Once, so that nothing that is tested shapes what it is tested by. */
+static gy_status read_prior(struct gy_guard *g, struct watched *w, struct gy_err *err)
 {
-    const struct gy_join_query q = {.endpoint = gy_str_c(w->endpoint),
-                                    .version = gy_str_c(version),
-                                    .since_us = w->began_us,
-                                    .labelled = true};
-    return g->join ? gy_join_each(g->join, &q, count_row, side, err) : GY_OK;
+    struct gy_arm before;
+    if (w->has_prior) {
+        return GY_OK;
+    }
+    GY_TRY(count_labels(g, w, w->stable, 0, w->began_us, &before, err));
+    w->prior.before = before.metric[w->rule.metric];
+    w->has_prior = true;
+    return GY_OK;
 }
 
 /* With millions of labelled rows a count takes a while, and holds up those who bring labels. */
@@ -279,22 +295,21 @@ static gy_status read_labels(struct gy_guard *g, struct watched *w, struct gy_gu
 {
     int64_t now = gy_mono_ns();
     bool rests = w->took_ns >= LONG_NS && now - w->counted_ns < LONG_REST * w->took_ns;
+    GY_TRY(read_prior(g, w, err));
     if (w->counted_ns == 0 || !rests) {
-        struct gy_guard_side s = {0};
-        struct gy_guard_side c = {0};
-        GY_TRY(count_labels(g, w, w->stable, &s, err));
-        GY_TRY(count_labels(g, w, w->canary, &c, err));
+        struct gy_arm s;
+        struct gy_arm c;
+        GY_TRY(count_labels(g, w, w->stable, w->began_us, 0, &s, err));
+        GY_TRY(count_labels(g, w, w->canary, w->began_us, 0, &c, err));
         w->stable_labels = s;
         w->canary_labels = c;
         w->counted_ns = now;
         w->took_ns = gy_mono_ns() - now;
     }
     stable->labelled = w->stable_labels.labelled;
-    stable->hits = w->stable_labels.hits;
-    stable->misses = w->stable_labels.misses;
+    stable->metric = w->stable_labels.metric[w->rule.metric];
     canary->labelled = w->canary_labels.labelled;
-    canary->hits = w->canary_labels.hits;
-    canary->misses = w->canary_labels.misses;
+    canary->metric = w->canary_labels.metric[w->rule.metric];
     return GY_OK;
 }
 
@@ -350,6 +365,34 @@ static gy_status inconclusive(struct gy_guard *g, struct watched *w, const char 
     return GY_OK;
 }
 
+static int64_t canary_number(const struct watched *w)
+{
+    int64_t n = 0;
+    GY_IGNORE(gy_parse_i64(gy_str_c(w->canary), 0, INT64_MAX, &n, NULL)); /* versions are numbers */
+    return n;
+}
+
+/* What is served has changed: its other canaries are looked at when they were read again. */
+static void stale(struct gy_guard *g, const struct watched *acted)
+{
+    for (struct watched *w = g->first; w; w = w->next) {
+        if (w != acted && strcmp(w->endpoint, acted->endpoint) == 0) {
+            w->revision = 0;
+        }
+    }
+}
+
+/* Others run beside it: it leaves, and they stay. */
+static gy_status take_back(struct gy_guard *g, const struct watched *w,
+                           const struct gy_deploy_by *by, struct gy_arena *a,
+                           struct gy_revision *ret, struct gy_err *err)
+{
+    struct gy_str name = gy_str_c(w->endpoint);
+    const struct gy_stretch_share leaves = {canary_number(w), NAN};
+    return w->n_canaries > 1 ? gy_deploy_shares(&g->d, name, &leaves, 1, by, a, ret, err)
+                             : gy_deploy_rollback(&g->d, name, 0, by, a, ret, err);
+}
+
 static gy_status act(struct gy_guard *g, struct watched *w, bool promote, const char *reason,
                      struct gy_err *err)
 {
@@ -359,10 +402,11 @@ static gy_status act(struct gy_guard *g, struct watched *w, bool promote, const 
     /* A person who was faster has decided: CONFLICT, and the next look sees what there is. */
     const struct gy_deploy_by by = {
         .actor = GY_STR(ACTOR), .reason = gy_str_c(reason), .expect = w->revision};
-    struct gy_str name = gy_str_c(w->endpoint);
     struct gy_err why = GY_ERR_INIT;
-    gy_status st = promote ? gy_deploy_promote(&g->d, name, &by, &a, &r, &why)
-                           : gy_deploy_rollback(&g->d, name, 0, &by, &a, &r, &why);
+    gy_status st = promote ? gy_deploy_promote(&g->d, gy_str_c(w->endpoint), canary_number(w), &by,
+                                               &a, &r, &why)
+                           : take_back(g, w, &by, &a, &r, &why);
+    stale(g, w);
     if (st == GY_OK) {
         return tell(g, w, promote ? "rollout.promoted" : "rollout.rolled_back", r.revision, reason,
                     err);
@@ -394,21 +438,8 @@ static gy_status carry_out(struct gy_guard *g, struct watched *w, const struct g
     return inconclusive(g, w, d->reason, err);
 }
 
-/* May recall be compared? When the labels of both have doubled since the last time; a comparison
- * that waits for requests or time alone stays open. */
-static bool may_look(struct watched *w, const struct gy_guard_side *stable,
-                     const struct gy_guard_side *canary)
-{
-    uint64_t labels = stable->labelled < canary->labelled ? stable->labelled : canary->labelled;
-    if (labels < w->next_look) {
-        return false;
-    }
-    w->looked_at = labels;
-    return true;
-}
-
 static gy_status judge(struct gy_guard *g, struct watched *w, const struct gy_endpoint *e,
-                       struct gy_err *err)
+                       const struct gy_endpoint *canary_of, struct gy_err *err)
 {
     struct gy_guard_side stable = {0};
     struct gy_guard_side canary = {0};
@@ -420,16 +451,12 @@ static gy_status judge(struct gy_guard *g, struct watched *w, const struct gy_en
         return GY_OK;
     }
     count_requests(e->stats, &w->stable_then, w->rule.max_p99_ms, &stable);
-    count_requests(e->canary->stats, &w->canary_then, w->rule.max_p99_ms, &canary);
-    if (!isnan(w->rule.recall_change_min)) {
+    count_requests(canary_of->stats, &w->canary_then, w->rule.max_p99_ms, &canary);
+    if (!isnan(w->rule.change_min)) {
         GY_TRY(read_labels(g, w, &stable, &canary, err));
     }
-    bool look = may_look(w, &stable, &canary);
     double elapsed_s = (double)(gy_now_us() - w->began_us) / 1e6;
-    gy_guard_decide(&w->rule, &stable, &canary, elapsed_s, look, &d);
-    if (look && d.verdict == GY_GUARD_INCONCLUSIVE) {
-        w->next_look = 2 * w->looked_at;
-    }
+    gy_guard_decide(&w->rule, &stable, &canary, &w->prior, w->n_canaries, elapsed_s, &d);
     return carry_out(g, w, &d, err);
 }
 
@@ -465,29 +492,43 @@ static void keep_first(gy_status st, const struct gy_err *err, gy_status *first,
     }
 }
 
+/* The canaries of an endpoint; one that can not be watched does not keep the others from it. */
+static gy_status watch_all(struct gy_guard *g, const struct gy_endpoint *e, struct gy_err *err)
+{
+    gy_status first = GY_OK;
+    struct gy_err why = GY_ERR_INIT;
+    for (size_t i = 0; i < e->n_canaries; i++) {
+        struct watched *w = NULL;
+        struct gy_err one = GY_ERR_INIT;
+        keep_first(watch(g, e, e->canaries[i], &w, &one), &one, &first, &why);
+        if (w) {
+            w->seen = true;
+            w->n_canaries = e->n_canaries;
+        }
+    }
+    if (first != GY_OK && err) {
+        *err = why;
+    }
+    return first;
+}
+
 gy_status gy_guard_tick(struct gy_guard *g, struct gy_err *err)
 {
     GY_AUTO(gy_table_unref) struct gy_table *t = gy_serving_table(g->d.serving);
     gy_status first = GY_OK;
     struct gy_err why = GY_ERR_INIT;
     for (size_t i = 0; i < gy_table_count(t); i++) {
-        const struct gy_endpoint *e = gy_table_at(t, i);
-        struct watched *w = NULL;
         struct gy_err one = GY_ERR_INIT;
-        if (e->canary) {
-            keep_first(watch(g, e, &w, &one), &one, &first, &why);
-        }
-        if (w) {
-            w->seen = true;
-        }
+        keep_first(watch_all(g, gy_table_at(t, i), &one), &one, &first, &why);
     }
     forget(g);
     take_signals(g);
     for (struct watched *w = g->first; w; w = w->next) {
         const struct gy_endpoint *e = gy_table_find(t, gy_str_c(w->endpoint));
         struct gy_err one = GY_ERR_INIT;
-        if (w->revision == e->revision) { /* else its rule could not be read */
-            keep_first(judge(g, w, e, &one), &one, &first, &why);
+        if (w->revision == e->revision) { /* else its rule could not be read, or it changed */
+            const struct gy_endpoint *canary = gy_variants_version(e, gy_str_c(w->canary));
+            keep_first(judge(g, w, e, canary, &one), &one, &first, &why);
         }
     }
     if (first != GY_OK && err) {

@@ -5,50 +5,13 @@
 
 #include "watch/guard.h"
 
-#define Z_95 1.959963984540054
 #define MIN_REQUESTS_FAILING 10 /* before failures alone take a canary back */
 #define SLOW 0.01               /* of the requests are slower than p99 */
-#define ALTERNATIVES 10         /* rates that an observed one is held against */
-#define EVIDENCE 20             /* times likelier under those than under the bound: 5 % */
 
 const char *gy_guard_verdict_name(enum gy_guard_verdict v)
 {
     static const char *const names[] = {"wait", "roll back", "promote", "inconclusive"};
     return names[v];
-}
-
-/* ---- intervals ---- */
-
-static double share(uint64_t hits, uint64_t n)
-{
-    return n ? (double)hits / (double)n : 0;
-}
-
-void gy_guard_share(uint64_t hits, uint64_t n, double z, double *ret_low, double *ret_high)
-{
-    if (n == 0) {
-        *ret_low = 0;
-        *ret_high = 1;
-        return;
-    }
-    double p = share(hits, n);
-    double z2 = z * z / (double)n;
-    double middle = p + z2 / 2;
-    double half = z * sqrt(p * (1 - p) / (double)n + z2 / (4 * (double)n));
-    *ret_low = hits == 0 ? 0 : (middle - half) / (1 + z2);
-    *ret_high = hits == n ? 1 : (middle + half) / (1 + z2);
-}
-
-void gy_guard_difference(const struct gy_guard_side *a, const struct gy_guard_side *b, double z,
-                         double *ret_low, double *ret_high)
-{
-    double la, ua, lb, ub;
-    double pa = share(a->hits, a->hits + a->misses);
-    double pb = share(b->hits, b->hits + b->misses);
-    gy_guard_share(a->hits, a->hits + a->misses, z, &la, &ua);
-    gy_guard_share(b->hits, b->hits + b->misses, z, &lb, &ub);
-    *ret_low = pa - pb - sqrt((pa - la) * (pa - la) + (ub - pb) * (ub - pb));
-    *ret_high = pa - pb + sqrt((ua - pa) * (ua - pa) + (pb - lb) * (pb - lb));
 }
 
 /* ---- the decision ---- */
@@ -63,22 +26,16 @@ static void decide(struct gy_guard_decision *d, enum gy_guard_verdict verdict, c
     d->verdict = verdict;
 }
 
-/* Is the rate behind hits of n above `most`? Asked several times a second, so an interval would be
- * left by chance sooner or later: a rate equal to the bound leaves one of 99 % in a fifth of the
- * canaries. The mean of likelihood ratios of greater rates to the bound reaches EVIDENCE in at most
- * one of EVIDENCE canaries that keep to it, however often one looks (Ville 1939, Robbins 1970). */
-static bool surely_above(uint64_t hits, uint64_t n, double most)
+static struct gy_seq counted(uint64_t sum, uint64_t n)
 {
-    double sum = 0;
-    if (most <= 0 || most >= 1) {
-        return most <= 0 && hits > 0;
-    }
-    for (int k = 1; k <= ALTERNATIVES; k++) {
-        double rate = most + ldexp(1 - most, -k);
-        sum += exp((double)hits * log(rate / most) +
-                   (double)(n - hits) * log((1 - rate) / (1 - most)));
-    }
-    return sum >= EVIDENCE * ALTERNATIVES;
+    return (struct gy_seq){(double)sum, (double)n};
+}
+
+/* log e that is enough to take it back: alpha is shared by what is judged. */
+static double enough(const struct gy_rollout *rule)
+{
+    int judged = 1 + !isnan(rule->max_p99_ms) + !isnan(rule->change_min);
+    return log(judged / rule->alpha);
 }
 
 /* Failures. Where the stable version fails as much, the canary is not what is wrong. */
@@ -86,28 +43,31 @@ static bool fails_too_much(const struct gy_rollout *rule, const struct gy_guard_
                            const struct gy_guard_side *canary, struct gy_guard_decision *d)
 {
     double low, high;
-    double rate = share(canary->errors, canary->requests);
-    double stable_rate = share(stable->errors, stable->requests);
+    struct gy_seq failed = counted(canary->errors, canary->requests);
+    struct gy_seq stable_failed = counted(stable->errors, stable->requests);
+    double rate = gy_seq_average(&failed);
+    double stable_rate = gy_seq_average(&stable_failed);
     if (canary->requests < MIN_REQUESTS_FAILING || rate <= stable_rate ||
-        !surely_above(canary->errors, canary->requests, rule->max_error_rate)) {
+        gy_seq_evidence_above(&failed, rule->max_error_rate) < enough(rule)) {
         return false;
     }
-    gy_guard_share(canary->errors, canary->requests, Z_95, &low, &high);
+    gy_seq_mean(&failed, &(struct gy_seq_prior){{0}}, rule->alpha, &low, &high);
     decide(d, GY_GUARD_ROLL_BACK,
            "error rate %.3f (%.3f-%.3f) above %.3f over %llu requests, stable %.3f", rate, low,
            high, rule->max_error_rate, (unsigned long long)canary->requests, stable_rate);
     return true;
 }
 
-/* A machine that is slow for both is no reason. */
+/* That more than a hundredth of the requests are slower than a bound says that p99 is above it. A
+ * machine that is slow for both is no reason. */
 static bool is_too_slow(const struct gy_rollout *rule, const struct gy_guard_side *stable,
                         const struct gy_guard_side *canary, struct gy_guard_decision *d)
 {
     uint64_t least = (uint64_t)rule->min_requests;
     bool both = stable->requests >= least && stable->p99_ms >= canary->p99_ms;
+    struct gy_seq slow = counted(canary->slow, canary->requests);
     if (isnan(rule->max_p99_ms) || canary->requests < least || both ||
-        !(canary->p99_ms > rule->max_p99_ms) ||
-        !surely_above(canary->slow, canary->requests, SLOW)) {
+        !(canary->p99_ms > rule->max_p99_ms) || gy_seq_evidence_above(&slow, SLOW) < enough(rule)) {
         return false;
     }
     decide(d, GY_GUARD_ROLL_BACK,
@@ -118,15 +78,16 @@ static bool is_too_slow(const struct gy_rollout *rule, const struct gy_guard_sid
 }
 
 /* "recall 0.41 (0.33-0.50), stable 0.86 (0.80-0.91)" */
-static void describe(const struct gy_guard_side *stable, const struct gy_guard_side *canary,
+static void describe(const struct gy_rollout *rule, const struct gy_guard_side *stable,
+                     const struct gy_guard_side *canary, const struct gy_seq_prior *prior,
                      char *out, size_t size)
 {
     double lc, uc, ls, us;
-    gy_guard_share(canary->hits, canary->hits + canary->misses, Z_95, &lc, &uc);
-    gy_guard_share(stable->hits, stable->hits + stable->misses, Z_95, &ls, &us);
-    (void)snprintf(out, size, "recall %.2f (%.2f-%.2f), stable %.2f (%.2f-%.2f)",
-                   share(canary->hits, canary->hits + canary->misses), lc, uc,
-                   share(stable->hits, stable->hits + stable->misses), ls, us);
+    gy_seq_mean(&canary->metric, prior, rule->alpha, &lc, &uc);
+    gy_seq_mean(&stable->metric, prior, rule->alpha, &ls, &us);
+    (void)snprintf(out, size, "%s %.2f (%.2f-%.2f), stable %.2f (%.2f-%.2f)",
+                   gy_metric_name(rule->metric), gy_seq_average(&canary->metric), lc, uc,
+                   gy_seq_average(&stable->metric), ls, us);
 }
 
 /* Nothing speaks against it: when it may be promoted, and by whom. */
@@ -145,53 +106,53 @@ static void good(const struct gy_rollout *rule, const struct gy_guard_side *cana
     }
 }
 
-static void by_recall(const struct gy_rollout *rule, const struct gy_guard_side *stable,
-                      const struct gy_guard_side *canary, double elapsed_s, bool look,
-                      struct gy_guard_decision *d)
+static void by_metric(const struct gy_rollout *rule, const struct gy_guard_side *stable,
+                      const struct gy_guard_side *canary, const struct gy_seq_prior *prior,
+                      size_t n_canaries, double elapsed_s, struct gy_guard_decision *d)
 {
     char text[128];
     double low, high;
     uint64_t labels = canary->labelled < stable->labelled ? canary->labelled : stable->labelled;
+    bool late = rule->after_s > 0 && elapsed_s >= (double)rule->after_s;
     if (labels < (uint64_t)rule->min_labels) {
-        bool late = rule->after_s > 0 && elapsed_s >= (double)rule->after_s;
         decide(d, late ? GY_GUARD_INCONCLUSIVE : GY_GUARD_WAIT,
                "%llu and %llu (stable) of %lld labelled rows%s",
                (unsigned long long)canary->labelled, (unsigned long long)stable->labelled,
                (long long)rule->min_labels, late ? " after the time it had" : "");
         return;
     }
-    if (!look) {
-        decide(d, GY_GUARD_WAIT, "undecided; compared again with twice the labels");
-        return;
-    }
-    describe(stable, canary, text, sizeof text);
-    gy_guard_difference(canary, stable, Z_95, &low, &high);
-    if (high < rule->recall_change_min) {
+    double change = rule->change_min;
+    double worse = gy_seq_evidence(&canary->metric, &stable->metric, prior, change);
+    double within = gy_seq_evidence(&stable->metric, &canary->metric, prior, -change);
+    describe(rule, stable, canary, prior, text, sizeof text);
+    if (worse >= enough(rule)) {
         decide(d, GY_GUARD_ROLL_BACK, "%s: changed by less than %+.3g over %llu labelled rows",
-               text, rule->recall_change_min, (unsigned long long)canary->labelled);
-    } else if (low >= rule->recall_change_min) {
+               text, change, (unsigned long long)canary->labelled);
+    } else if (within >= log((double)n_canaries / rule->alpha)) {
         good(rule, canary, elapsed_s, text, d);
     } else {
+        gy_seq_difference(&canary->metric, &stable->metric, prior, rule->alpha, &low, &high);
         decide(d, GY_GUARD_INCONCLUSIVE,
                "%s: a change of %+.2f to %+.2f over %llu labelled rows does not tell against %+.3g",
-               text, low, high, (unsigned long long)canary->labelled, rule->recall_change_min);
+               text, low, high, (unsigned long long)canary->labelled, change);
     }
 }
 
 void gy_guard_decide(const struct gy_rollout *rule, const struct gy_guard_side *stable,
-                     const struct gy_guard_side *canary, double elapsed_s, bool look,
-                     struct gy_guard_decision *ret)
+                     const struct gy_guard_side *canary, const struct gy_seq_prior *prior,
+                     size_t n_canaries, double elapsed_s, struct gy_guard_decision *ret)
 {
     if (fails_too_much(rule, stable, canary, ret) || is_too_slow(rule, stable, canary, ret)) {
         return;
     }
-    if (isnan(rule->recall_change_min)) {
+    if (isnan(rule->change_min)) {
         char text[96];
+        struct gy_seq failed = counted(canary->errors, canary->requests);
         (void)snprintf(text, sizeof text, "%llu requests, error rate %.3f, p99 %.3g ms",
-                       (unsigned long long)canary->requests,
-                       share(canary->errors, canary->requests), canary->p99_ms);
+                       (unsigned long long)canary->requests, gy_seq_average(&failed),
+                       canary->p99_ms);
         good(rule, canary, elapsed_s, text, ret);
         return;
     }
-    by_recall(rule, stable, canary, elapsed_s, look, ret);
+    by_metric(rule, stable, canary, prior, n_canaries, elapsed_s, ret);
 }

@@ -216,6 +216,7 @@ static gy_status read_label(struct gy_join *j, const struct gy_feedback *f, stru
 {
     *ret = (struct join_label){.given_us = f->given_us, .flags = JOIN_LABEL};
     GY_TRY(source_index(j, f->source, &ret->source, err));
+    ret->reward = join_reward_pack(f->reward);
     ret->flags |= f->reward == 0 ? JOIN_REWARD_0 : f->reward == 1 ? JOIN_REWARD_1 : 0;
     if (f->label.n == 0) {
         ret->flags |= JOIN_REWARD_ONLY;
@@ -240,7 +241,24 @@ static gy_status read_label(struct gy_join *j, const struct gy_feedback *f, stru
 
 struct join_label join_label_of(const struct join_row *row)
 {
-    return (struct join_label){row->given_us, row->number, row->flags & LABEL_FLAGS, row->source};
+    return (struct join_label){.given_us = row->given_us,
+                               .number = row->number,
+                               .flags = row->flags & LABEL_FLAGS,
+                               .reward = row->reward,
+                               .source = row->source};
+}
+
+#define REWARD_STEPS 65534
+
+uint16_t join_reward_pack(double reward)
+{
+    bool is_share = reward >= 0 && reward <= 1; /* not of NaN */
+    return is_share ? (uint16_t)(1 + (int)(reward * REWARD_STEPS + 0.5)) : 0;
+}
+
+double join_reward(uint16_t packed)
+{
+    return packed ? (packed - 1) / (double)REWARD_STEPS : NAN;
 }
 
 static int sign(bool greater, bool less)
@@ -276,9 +294,8 @@ int join_label_cmp(const struct gy_join *j, const struct join_label *a, const st
     }
     int content = content_cmp(j, a, b);
     int source = content ? 0 : gy_str_cmp(from_a, from_b);
-    int rewards_a = a->flags & (JOIN_REWARD_0 | JOIN_REWARD_1);
-    int rewards_b = b->flags & (JOIN_REWARD_0 | JOIN_REWARD_1);
-    return content ? content : source ? source : rewards_a - rewards_b;
+    int rewards = (int)a->reward - (int)b->reward;
+    return content ? content : source ? source : rewards;
 }
 
 static void set_label(struct join_row *r, const struct join_label *l)
@@ -286,6 +303,7 @@ static void set_label(struct join_row *r, const struct join_label *l)
     r->given_us = l->given_us;
     r->number = l->number;
     r->source = l->source;
+    r->reward = l->reward;
     r->flags = (uint16_t)((r->flags & ~LABEL_FLAGS) | l->flags);
 }
 

@@ -55,6 +55,7 @@ struct gy_join_query {
     int64_t since_us, until_us; /* of the prediction, until not included; 0: no bound */
     size_t last_n;              /* only the last n labelled rows by prediction time; 0: all */
     bool labelled;              /* gy_join_each: rows with a label only (last_n implies it) */
+    bool rewarded;              /* ... and those with a reward alone */
 };
 
 /* A predicted row. Values as the log tells them (serve/shape.h): class values, or the value of a
@@ -74,6 +75,7 @@ struct gy_join_row {
     double weight; /* of the model's value: 1, or 1/rule_shadow where a rule decided and the model
                       was asked for a sample only */
     double truth;  /* NaN: not labelled, or the label is none of the model */
+    double reward; /* of the feedback, from 0 to 1; NaN: none, or another number */
     int64_t given_us;     /* of the label; 0: none */
     struct gy_str source; /* of the label, absent: none */
     bool by_request;      /* the label named the request id ... */

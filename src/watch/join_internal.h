@@ -32,8 +32,13 @@ struct join_label {
     int64_t given_us;
     double number; /* or the index of a text */
     uint16_t flags;
+    uint16_t reward; /* join_reward_pack */
     uint8_t source;
 };
+
+/* Rewards from 0 to 1 in 65535 steps; 0: there is none, or it is outside. */
+uint16_t join_reward_pack(double reward);
+double join_reward(uint16_t packed); /* NaN: none */
 
 /* Small on purpose: there are millions. Class values are kept as doubles, so that a regression
  * needs nothing else. */
@@ -49,6 +54,7 @@ struct join_row {
     float score, shadow;
     int16_t rule;
     uint16_t flags;
+    uint16_t reward; /* of the label */
     uint8_t source;
 };
 _Static_assert(sizeof(struct join_row) <= 96, "join.h says how much memory a row takes");

@@ -81,9 +81,10 @@ static void label_of(const struct gy_join *j, const struct join_group *g, const 
             flags |= a == b || (isnan(a) && isnan(b)) ? 0 : JOIN_CONFLICT;
         }
     }
-    ret->truth = NAN;
+    ret->truth = ret->reward = NAN;
     if (best.flags & JOIN_LABEL) {
         ret->truth = truth_of(j, g, &best, r->answered);
+        ret->reward = join_reward(best.reward);
         ret->given_us = best.given_us;
         ret->source = j->sources[best.source];
         ret->repeated = ret->by_request && (r->flags & JOIN_REPEATED);
@@ -357,7 +358,8 @@ static gy_status walk_part(struct gy_join *j, const struct gy_join_query *q,
         }
         struct gy_join_row row;
         view(j, r, &row);
-        if (!isnan(row.truth) || !(q->labelled || q->last_n)) {
+        bool told = !isnan(row.truth) || (q->rewarded && !isnan(row.reward));
+        if (told || !(q->labelled || q->last_n)) {
             GY_TRY(fn(ctx, &row, err));
         }
     }

@@ -488,8 +488,8 @@ def test_the_server_decides_by_labels(server, bad):
     version = 1 if bad else 2
     two = canary(server, f"models:/sepsis/{version}", share=True, project=PLAIN | {"rollout": rollout})
     assert weights(two)[1] == (version, "canary", 0.3)
-    labelled(server, 3, 60)
-    labelled(server, version, 60)
+    labelled(server, 3, 110)
+    labelled(server, version, 110)
     newest = wait_for_kind(server, "rollback" if bad else "promote")
     assert (newest["version"], newest["actor"]) == (3 if bad else 2, "gyre") and "recall" in newest["reason"]
     assert (outputs_bytes(server) == before) == bad or version == 2

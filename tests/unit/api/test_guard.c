@@ -228,16 +228,50 @@ static void test_undecided_is_told_once(void **state)
     assert_int_equal(yyjson_arr_size(at(h, "/events")), 1);
     assert_string_equal(text_at(h, "/events/0/kind"), "rollout.inconclusive");
     assert_non_null(strstr(text_at(h, "/events/0/data/reason"), "does not tell"));
-    /* it is not compared again before the labels have doubled */
-    label(&s, "2", 2, 49, false);
+    /* looking goes on, and every label counts */
+    label(&s, "2", 2, 5, false);
     tick(&s);
     want(h, "GET", E, NULL, 200, NULL);
     assert_string_equal(text_at(h, "/revisions/0/kind"), "canary");
     label(&s, "1", 2, 50, true);
-    label(&s, "2", 2, 1, false);
+    label(&s, "2", 2, 45, false);
     tick(&s);
     want(h, "GET", E, NULL, 200, NULL);
     assert_string_equal(text_at(h, "/revisions/0/kind"), "rollback");
+    finish(h, &s);
+}
+
+/* Of two canaries the bad one leaves, the good one is promoted. */
+static void test_two_canaries(void **state)
+{
+    struct harness *h = *state;
+    struct stage s;
+    start(h, &s, GOOD, OTHER,
+          "{\"min_labels\":50,\"recall_change_min\":-0.05,\"min_requests\":5,\"promote\":"
+          "\"auto\"}");
+    add_version(h, MODEL("0.1", "-9.2"));
+    want(h, "POST", E "/traffic", "{\"shares\":{\"2\":0.3,\"3\":0.4}}", 201, NULL);
+    assert_string_equal(text_at(h, "/config/weights/2/role"), "canary");
+    want(h, "POST", E "/traffic", "{\"canary\":0.3}", 409, NULL);
+    want(h, "POST", E "/promote", "{}", 409, NULL);
+    want(h, "POST", E "/deploy", "{\"model\":\"models:/sepsis/3\",\"canary\":0.1}", 409, NULL);
+    want(h, "POST", E "/traffic", "{\"shares\":{\"2\":0.7,\"3\":0.4}}", 400, NULL);
+    want(h, "POST", E "/traffic", "{\"shares\":{\"1\":0.5}}", 400, NULL);
+    label(&s, "1", 3, 80, true);
+    label(&s, "1", 3, 20, false);
+    label(&s, "2", 3, 60, false);
+    predict(h, "2", 20, 100);
+    tick(&s);
+    expect(h, "traffic", 4, "recall 0.00", 1);
+    assert_string_equal(text_at(h, "/events/0/kind"), "rollout.rolled_back");
+    want(h, "GET", E, NULL, 200, NULL);
+    assert_int_equal(yyjson_arr_size(at(h, "/revisions/0/config/weights")), 2);
+    label(&s, "3", 4, 120, true);
+    predict(h, "3", 20, 100);
+    tick(&s);
+    want(h, "GET", E, NULL, 200, NULL);
+    assert_string_equal(text_at(h, "/revisions/0/kind"), "promote");
+    assert_int_equal(yyjson_get_int(at(h, "/revisions/0/version")), 3);
     finish(h, &s);
 }
 
@@ -331,7 +365,8 @@ static void test_a_change_in_between(void **state)
     const struct gy_deploy_by by = {.actor = GY_STR("gyre"), .expect = 1};
     struct gy_revision r;
     struct gy_err err = GY_ERR_INIT;
-    assert_status(GY_E_CONFLICT, gy_deploy_promote(&d, GY_STR("sepsis"), &by, &a, &r, &err), err);
+    assert_status(GY_E_CONFLICT, gy_deploy_promote(&d, GY_STR("sepsis"), 0, &by, &a, &r, &err),
+                  err);
     assert_status(GY_E_CONFLICT, gy_deploy_rollback(&d, GY_STR("sepsis"), 0, &by, &a, &r, &err),
                   err);
     assert_non_null(strstr(err.msg, "revision 2 is served"));
@@ -349,6 +384,7 @@ int main(void)
         TEST(test_undecided_is_told_once),
         TEST(test_failures_need_no_labels),
         TEST(test_counters_begin_with_the_canary),
+        TEST(test_two_canaries),
         TEST(test_without_a_rollout_section_nothing_happens),
         TEST(test_a_held_canary_is_not_promoted),
         TEST(test_a_change_in_between),

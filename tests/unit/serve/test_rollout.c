@@ -22,7 +22,7 @@ static void test_defaults(void **state)
     assert_int_equal(r.min_requests, 200);
     assert_int_equal(r.min_labels, 50);
     assert_int_equal(r.after_s, 0);
-    assert_true(isnan(r.max_p99_ms) && isnan(r.recall_change_min) && !r.promote);
+    assert_true(isnan(r.max_p99_ms) && isnan(r.change_min) && !r.promote);
     assert_int_equal(read_text("null", &r, NULL), GY_OK);
     assert_int_equal(read_text("{}", &r, NULL), GY_OK);
 }
@@ -39,7 +39,7 @@ static void test_values(void **state)
                             &r, &err),
                   err);
     assert_true(r.canary == 0.25 && r.max_error_rate == 0 && r.max_p99_ms == 50);
-    assert_true(r.recall_change_min == -0.05 && r.promote);
+    assert_true(r.change_min == -0.05 && r.metric == GY_METRIC_RECALL && r.promote);
     assert_int_equal(r.min_requests, 7);
     assert_int_equal(r.min_labels, 8);
     assert_int_equal(r.after_s, 60);

@@ -588,8 +588,10 @@ static void make_versions(struct fixture *f, struct gy_endpoint *e[4])
     e[3] = endpoint_make(f->root, "sepsis", 2, MODEL_ALWAYS, "{" ALIAS "}");
     struct gy_endpoint *shadow = endpoint_make(f->root, "sepsis", 2, MODEL_ALWAYS, "{" ALIAS "}");
     struct gy_endpoint *canary = endpoint_make(f->root, "sepsis", 1, MODEL_NEVER, "{" ALIAS "}");
-    assert_int_equal(gy_variants_join(e[2], NULL, 0, shadow, NULL), GY_OK);
-    assert_int_equal(gy_variants_join(e[3], canary, 0.5, NULL, NULL), GY_OK);
+    const struct gy_variants one = {.shadow = shadow};
+    const struct gy_variants other = {.canaries = {canary}, .weights = {0.5}, .n_canaries = 1};
+    assert_int_equal(gy_variants_join(e[2], &one, NULL), GY_OK);
+    assert_int_equal(gy_variants_join(e[3], &other, NULL), GY_OK);
 }
 
 static void test_swap_under_load(void **state)

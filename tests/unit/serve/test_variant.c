@@ -33,7 +33,9 @@ static void join(struct gy_endpoint *stable, struct gy_endpoint *canary, double 
                  struct gy_endpoint *shadow)
 {
     struct gy_err err = GY_ERR_INIT;
-    assert_status(GY_OK, gy_variants_join(stable, canary, weight, shadow, &err), err);
+    const struct gy_variants with = {
+        .canaries = {canary}, .weights = {weight}, .n_canaries = canary != NULL, .shadow = shadow};
+    assert_status(GY_OK, gy_variants_join(stable, &with, &err), err);
 }
 
 static void test_join(void **state)
@@ -103,21 +105,26 @@ static void test_they_must_agree(void **state)
         struct gy_endpoint *other = make(wrong[i].version, wrong[i].model);
         for (int shadow = 0; shadow < 2; shadow++) {
             struct gy_err err = GY_ERR_INIT;
-            assert_status(
-                GY_E_INVALID,
-                gy_variants_join(stable, shadow ? NULL : other, 0.5, shadow ? other : NULL, &err),
-                err);
+            const struct gy_variants with = {.canaries = {other},
+                                             .weights = {0.5},
+                                             .n_canaries = !shadow,
+                                             .shadow = shadow ? other : NULL};
+            assert_status(GY_E_INVALID, gy_variants_join(stable, &with, &err), err);
             assert_non_null(strstr(err.msg, wrong[i].says));
             assert_non_null(strstr(err.msg, shadow ? "shadow" : "canary"));
-            assert_null(stable->canary);
+            assert_int_equal(stable->n_canaries, 0);
             assert_null(stable->shadow);
         }
         gy_endpoint_unref(other); /* not taken over */
     }
     struct gy_endpoint *one = make(5, MODEL_ALWAYS);
     struct gy_err err = GY_ERR_INIT;
-    assert_status(GY_E_INVALID, gy_variants_join(stable, one, 0.5, one, &err), err);
+    struct gy_variants with = {.canaries = {one}, .weights = {0.5}, .n_canaries = 1, .shadow = one};
+    assert_status(GY_E_INVALID, gy_variants_join(stable, &with, &err), err);
     assert_non_null(strstr(err.msg, "canary and shadow"));
+    with = (struct gy_variants){.canaries = {one, one}, .weights = {0.5, 0.5}, .n_canaries = 2};
+    assert_status(GY_E_INVALID, gy_variants_join(stable, &with, &err), err);
+    assert_non_null(strstr(err.msg, "a canary twice"));
     gy_endpoint_unref(one);
     gy_endpoint_unref(stable);
 }
@@ -180,15 +187,61 @@ static void test_keys_stay(void **state)
     for (int i = 0; i < 1000; i++) {
         char key[32];
         (void)snprintf(key, sizeof key, "k%d", i);
-        bool small = gy_variants_pick(e[0], id, gy_str_c(key)) == e[0]->canary;
-        bool large = gy_variants_pick(e[1], id, gy_str_c(key)) == e[1]->canary;
-        bool other = gy_variants_pick(e[2], id, gy_str_c(key)) == e[2]->canary;
+        bool small = gy_variants_pick(e[0], id, gy_str_c(key)) == e[0]->canaries[0];
+        bool large = gy_variants_pick(e[1], id, gy_str_c(key)) == e[1]->canaries[0];
+        bool other = gy_variants_pick(e[2], id, gy_str_c(key)) == e[2]->canaries[0];
         assert_true(!small || large);
         same += small && other;
     }
     assert_true(same < 100); /* 40 when independent, 200 when not */
     for (int i = 0; i < 3; i++) {
         gy_endpoint_unref(e[i]);
+    }
+}
+
+/* Three candidates beside the stable version: each has its share, and as shares grow in steps, keys
+ * move from the stable version alone. */
+static void test_several(void **state)
+{
+    (void)state;
+    enum { N = 20000, STEPS = 3, WHO = 4 };
+    static const double shares[STEPS][WHO - 1] = {
+        {0.1, 0.1, 0}, {0.15, 0.2, 0.1}, {0.3, 0.25, 0.45}};
+    struct gy_stretches stretches = {.n = 0};
+    unsigned char was[N];
+    memset(was, 0, sizeof was);
+    for (int step = 0; step < STEPS; step++) {
+        struct gy_endpoint *stable = make(1, MODEL_HR);
+        struct gy_variants with = {.n_canaries = WHO - 1, .stretches = &stretches};
+        struct gy_stretch_share list[WHO - 1];
+        size_t counts[WHO] = {0};
+        for (uint32_t i = 0; i < WHO - 1; i++) {
+            list[i] = (struct gy_stretch_share){i + 2, shares[step][i]};
+            with.canaries[i] = make(i + 2, MODEL_ALWAYS);
+            with.weights[i] = shares[step][i];
+        }
+        gy_stretches_weigh(&stretches, list, WHO - 1);
+        struct gy_err err = GY_ERR_INIT;
+        assert_status(GY_OK, gy_variants_join(stable, &with, &err), err);
+        for (int i = 0; i < N; i++) {
+            const unsigned char id[16] = {1};
+            char key[32];
+            (void)snprintf(key, sizeof key, "patient-%d", i);
+            const struct gy_endpoint *e = gy_variants_pick(stable, id, gy_str_c(key));
+            int who = e->version.p[0] - '1';
+            assert_true(was[i] == 0 || was[i] == who);
+            was[i] = (unsigned char)who;
+            counts[who]++;
+        }
+        double rest = 1;
+        for (int i = 1; i < WHO; i++) {
+            double share = shares[step][i - 1];
+            rest -= share;
+            assert_true(fabs((double)counts[i] - share * N) <= 5 * sqrt(N * share) + 1e-9);
+        }
+        assert_true(fabs(stable->weight - rest) < 1e-9);
+        assert_true((rest < 1e-9) == (counts[0] == 0));
+        gy_endpoint_unref(stable);
     }
 }
 
@@ -313,13 +366,10 @@ static void test_shadow_of_a_regression(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_join),
-        cmocka_unit_test(test_they_must_agree),
-        cmocka_unit_test(test_pick),
-        cmocka_unit_test(test_keys_stay),
-        cmocka_unit_test(test_reuse),
-        cmocka_unit_test(test_shadow),
-        cmocka_unit_test(test_shadow_of_a_regression),
+        cmocka_unit_test(test_join),    cmocka_unit_test(test_they_must_agree),
+        cmocka_unit_test(test_pick),    cmocka_unit_test(test_keys_stay),
+        cmocka_unit_test(test_several), cmocka_unit_test(test_reuse),
+        cmocka_unit_test(test_shadow),  cmocka_unit_test(test_shadow_of_a_regression),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
