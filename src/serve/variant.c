@@ -82,9 +82,12 @@ static void limit_inline(struct gy_endpoint *stable)
         double its = stable->canaries[i]->model->row_ns;
         row_ns = its > row_ns ? its : row_ns;
     }
+    stable->waits = false;
+    const struct gy_endpoint *e;
+    for (size_t i = 0; (e = gy_variants_at(stable, i)) != NULL; i++) {
+        stable->waits = stable->waits || e->lane;
+    }
     row_ns += stable->shadow ? stable->shadow->model->row_ns : 0;
-    stable->waits = stable->lane || (stable->canary && stable->canary->lane) ||
-                    (stable->shadow && stable->shadow->lane);
     double rows = GY_ENDPOINT_INLINE_NS / row_ns;
     stable->inline_rows = rows < 1e6 ? (size_t)rows : 1000000;
 }
