@@ -114,6 +114,8 @@ GY_CHECKED gy_status gy_api_jobs_add(struct gy_router *r, struct gy_app *app,
                                      struct gy_err *err); /* jobs.c */
 GY_CHECKED gy_status gy_api_inference_add(struct gy_router *r, struct gy_app *app,
                                           struct gy_err *err); /* inference.c */
+GY_CHECKED gy_status gy_api_messages_add(struct gy_router *r, struct gy_app *app,
+                                         struct gy_err *err); /* messages.c */
 GY_CHECKED gy_status gy_api_log_add(struct gy_router *r, struct gy_app *app,
                                     struct gy_err *err); /* log.c */
 GY_CHECKED gy_status gy_api_predictions_add(struct gy_router *r, struct gy_app *app,

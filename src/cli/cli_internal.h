@@ -116,6 +116,7 @@ extern const struct gy_verb_table gy_cmd_models_files;   /* cmd_models_files.c: 
 extern const struct gy_verb_table gy_cmd_models_move;    /* cmd_models_move.c */
 extern const struct gy_verb_table gy_cmd_endpoint;       /* cmd_endpoint.c */
 extern const struct gy_verb_table gy_cmd_trace;          /* cmd_trace.c */
+extern const struct gy_verb_table gy_cmd_stream;         /* cmd_stream.c */
 extern const struct gy_verb_table gy_cmd_server;         /* cmd_server.c */
 extern const struct gy_verb_table gy_cmd_try;            /* cmd_try.c */
 extern const struct gy_verb_table gy_cmd_version;        /* cmd_version.c */

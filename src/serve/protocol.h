@@ -25,6 +25,7 @@ struct gy_ask {
     struct gy_str version;        /* absent: whoever is drawn */
     const struct gy_alias *alias; /* of the endpoint that has the path; NULL: no alias route */
     enum gy_verb verb;
+    bool unlogged; /* neither logged nor counted; only messages ask so (serve/message.h) */
 };
 
 struct gy_protocol {

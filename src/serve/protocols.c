@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "serve/protocol.h"
+#include "serve/protocol_message.h"
 
 static const struct gy_protocol *const protocols[] = {
     &gy_protocol_v2,
     &gy_protocol_explain,
+    &gy_protocol_message,
 };
 
 bool gy_protocols_claim(struct gy_str path, struct gy_ask *ret)

@@ -430,6 +430,9 @@ static void fail_predicting(const struct target *t, struct gy_fast_reply *out,
 static void count(const struct target *t, const struct gy_infer_work *w, size_t block,
                   uint64_t latency_ns)
 {
+    if (t->ask.unlogged) {
+        return;
+    }
     gy_infer_count(t->endpoint, w, &t->endpoint->stats->blocks[block], latency_ns);
     if (w->shadow_of) {
         gy_infer_count_shadow(w, &w->shadow_of->stats->blocks[block]);
@@ -563,6 +566,10 @@ static gy_status answer(struct gy_serving *s, const struct target *t, const stru
     GY_TRY(read_body(t, req, body, &w->q, err));
     *ret_read = true;
     GY_TRY(predict(t, w, err));
+    if (t->ask.unlogged) {
+        succeed(t, w, w->id, out);
+        return GY_OK;
+    }
     bool keep;
     GY_TRY(make_record(s, t, req, body, start, w, &r, &keep, err));
     if (keep) {
