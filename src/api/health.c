@@ -38,7 +38,10 @@ static void read_proc(struct gy_process_stats *ret)
         struct gy_str rest;
         int64_t pages = 0;
         if (gy_str_cut(gy_buf_str(&b), ' ', &size, &rest) &&
-            (gy_str_cut(rest, ' ', &rest, &size), true) &&
+            gy_parse_i64(size, 0, INT64_MAX / 65536, &pages, NULL) == GY_OK) {
+            ret->virtual_bytes = pages * sysconf(_SC_PAGESIZE);
+        }
+        if (rest.p && (gy_str_cut(rest, ' ', &rest, &size), true) &&
             gy_parse_i64(rest, 0, INT64_MAX / 65536, &pages, NULL) == GY_OK) {
             ret->rss_bytes = pages * sysconf(_SC_PAGESIZE);
         }
@@ -58,6 +61,8 @@ void gy_process_get_stats(struct gy_process_stats *ret)
     memset(ret, 0, sizeof *ret);
     read_proc(ret);
     ret->open_fds = count_fds();
+    struct rlimit files;
+    ret->max_fds = getrlimit(RLIMIT_NOFILE, &files) == 0 ? (int64_t)files.rlim_cur : -1;
     struct rusage use;
     if (getrusage(RUSAGE_SELF, &use) == 0) {
         ret->cpu_seconds = (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +

@@ -10,7 +10,7 @@
 #define GY_DISK_MIN_MB 64
 
 struct gy_process_stats {
-    int64_t rss_bytes, threads, open_fds;
+    int64_t rss_bytes, virtual_bytes, threads, open_fds, max_fds;
     double cpu_seconds;
 };
 void gy_process_get_stats(struct gy_process_stats *ret);

@@ -3,32 +3,15 @@
  * to its own. docs/metrics.md lists the names. */
 #include "api/auth.h"
 #include "api/health.h"
+#include "api/metrics_internal.h"
 #include "api/performance.h"
 #include "api/watching.h"
 #include "api/review_api.h"
 #include "base/time.h"
 #include "serve/serving.h"
 
+#define family gy_metric_family
 #define MAX_METRICS_BYTES (32 * GY_MIB)
-
-static void family(struct gy_buf *b, const char *name, const char *type, const char *help)
-{
-    gy_buf_addf(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
-static void number(struct gy_buf *b, double v)
-{
-    char text[32];
-    gy_buf_add_bytes(b, text, gy_fmt_f64_trim(v, text));
-    gy_buf_add_char(b, '\n');
-}
-
-static void one(struct gy_buf *b, const char *name, const char *type, const char *help, double v)
-{
-    family(b, name, type, help);
-    gy_buf_addf(b, "%s ", name);
-    number(b, v);
-}
 
 /* Names of endpoints need no escaping; versions are numbers. */
 static void labelled(struct gy_buf *b, const char *name, const struct gy_endpoint_stats *s,
@@ -41,8 +24,8 @@ static void labelled(struct gy_buf *b, const char *name, const struct gy_endpoin
 static void requests(struct gy_buf *b, const struct gy_endpoint_stats *all)
 {
     struct gy_stat_sum sum;
-    family(b, "gyre_inference_requests_total", "counter",
-           "Prediction requests by endpoint, model version and outcome.");
+    gy_metric_family(b, "gyre_inference_requests_total", "counter",
+                     "Prediction requests by endpoint, model version and outcome.");
     for (const struct gy_endpoint_stats *s = all; s; s = s->next) {
         gy_endpoint_stats_sum(s, &sum);
         labelled(b, "gyre_inference_requests_total", s, ",outcome=\"ok\"", sum.ok);
@@ -59,6 +42,11 @@ static void simple_counters(struct gy_buf *b, const struct gy_endpoint_stats *al
         size_t offset;
     } counters[] = {
         {"gyre_inference_rows_total", "Rows predicted.", offsetof(struct gy_stat_sum, rows)},
+        {"gyre_inference_limited_total", "Requests refused because their caller asked too much.",
+         offsetof(struct gy_stat_sum, limited)},
+        {"gyre_inference_shed_total",
+         "Requests not begun: their deadline had passed, or would have in the queue.",
+         offsetof(struct gy_stat_sum, shed)},
         {"gyre_rule_hits_total", "Rows for which a rule hit.",
          offsetof(struct gy_stat_sum, rule_hits)},
         {"gyre_model_skipped_total", "Rows that a rule decided without the model.",
@@ -79,7 +67,7 @@ static void simple_counters(struct gy_buf *b, const struct gy_endpoint_stats *al
          offsetof(struct gy_stat_sum, out_of_range)},
     };
     for (size_t i = 0; i < sizeof counters / sizeof counters[0]; i++) {
-        family(b, counters[i].name, "counter", counters[i].help);
+        gy_metric_family(b, counters[i].name, "counter", counters[i].help);
         for (const struct gy_endpoint_stats *s = all; s; s = s->next) {
             struct gy_stat_sum sum;
             uint64_t v;
@@ -92,8 +80,9 @@ static void simple_counters(struct gy_buf *b, const struct gy_endpoint_stats *al
 
 static void classes(struct gy_buf *b, const struct gy_endpoint_stats *all)
 {
-    family(b, "gyre_predictions_total", "counter",
-           "Predictions by index of the class; the last index also counts all further ones.");
+    gy_metric_family(
+        b, "gyre_predictions_total", "counter",
+        "Predictions by index of the class; the last index also counts all further ones.");
     for (const struct gy_endpoint_stats *s = all; s; s = s->next) {
         struct gy_stat_sum sum;
         gy_endpoint_stats_sum(s, &sum);
@@ -112,7 +101,8 @@ static void classes(struct gy_buf *b, const struct gy_endpoint_stats *all)
 static void latencies(struct gy_buf *b, const struct gy_endpoint_stats *all)
 {
     static const char name[] = "gyre_inference_latency_seconds";
-    family(b, name, "histogram", "Time from the request's last byte to its answer being ready.");
+    gy_metric_family(b, name, "histogram",
+                     "Time from the request's last byte to its answer being ready.");
     for (const struct gy_endpoint_stats *s = all; s; s = s->next) {
         struct gy_stat_sum sum;
         gy_endpoint_stats_sum(s, &sum);
@@ -129,7 +119,7 @@ static void latencies(struct gy_buf *b, const struct gy_endpoint_stats *all)
         }
         gy_buf_addf(b, "%s_sum{endpoint=\"%" GY_STR_F "\",version=\"%" GY_STR_F "\"} ", name,
                     GY_STR_A(s->endpoint), GY_STR_A(s->version));
-        number(b, (double)sum.latency_ns / 1e9);
+        gy_metric_number(b, (double)sum.latency_ns / 1e9);
         gy_buf_addf(b, "%s_count{endpoint=\"%" GY_STR_F "\",version=\"%" GY_STR_F "\"} %llu\n",
                     name, GY_STR_A(s->endpoint), GY_STR_A(s->version),
                     (unsigned long long)sum.buckets[GY_STATS_BUCKETS - 1]);
@@ -139,14 +129,15 @@ static void latencies(struct gy_buf *b, const struct gy_endpoint_stats *all)
 static void revisions(struct gy_buf *b, struct gy_serving *serving)
 {
     GY_AUTO(gy_table_unref) struct gy_table *t = gy_serving_table(serving);
-    family(b, "gyre_endpoint_revision", "gauge", "The revision that is served.");
+    gy_metric_family(b, "gyre_endpoint_revision", "gauge", "The revision that is served.");
     for (size_t i = 0; i < gy_table_count(t); i++) {
         const struct gy_endpoint *e = gy_table_at(t, i);
         gy_buf_addf(
             b, "gyre_endpoint_revision{endpoint=\"%" GY_STR_F "\",version=\"%" GY_STR_F "\"} %u\n",
             GY_STR_A(e->name), GY_STR_A(e->version), e->revision);
     }
-    family(b, "gyre_endpoint_weight", "gauge", "Share of the traffic that a version answers.");
+    gy_metric_family(b, "gyre_endpoint_weight", "gauge",
+                     "Share of the traffic that a version answers.");
     for (size_t i = 0; i < gy_table_count(t); i++) {
         const struct gy_endpoint *stable = gy_table_at(t, i);
         const struct gy_endpoint *e;
@@ -155,7 +146,7 @@ static void revisions(struct gy_buf *b, struct gy_serving *serving)
                         "gyre_endpoint_weight{endpoint=\"%" GY_STR_F "\",version=\"%" GY_STR_F
                         "\",role=\"%s\"} ",
                         GY_STR_A(e->name), GY_STR_A(e->version), gy_variant_role_name(e->role));
-            number(b, e->weight);
+            gy_metric_number(b, e->weight);
         }
     }
 }
@@ -164,24 +155,24 @@ static void log_metrics(struct gy_buf *b, struct gy_predlog *log)
 {
     struct gy_predlog_stats s;
     gy_predlog_get_stats(log, &s);
-    one(b, "gyre_log_bytes_total", "counter", "Bytes of prediction records moved to segments.",
-        (double)s.appended_bytes);
-    one(b, "gyre_log_full_total", "counter",
-        "Predictions refused or records dropped: a ring was full.", (double)s.refused);
-    one(b, "gyre_log_recovered_total", "counter", "Records drained from rings of a killed process.",
-        (double)s.recovered);
-    one(b, "gyre_log_holes", "gauge", "Records missing by their number in all segments.",
-        (double)s.holes);
-    one(b, "gyre_log_damaged", "gauge", "Places in segments and rings that could not be read.",
-        (double)s.bad);
-    one(b, "gyre_log_write_failures_total", "counter",
-        "Tries to write or sync the log that failed.", (double)s.write_failures);
-    one(b, "gyre_log_syncs_total", "counter", "Syncs of segments.", (double)s.syncs);
-    one(b, "gyre_log_ring_fill_ratio", "gauge", "Fill of the fullest ring.",
-        (double)s.ring_used_max / (double)s.ring_capacity);
-    one(b, "gyre_log_lag_seconds", "gauge", "Age of the oldest record that is not durable yet.",
-        (double)s.lag_us / 1e6);
-    one(b, "gyre_log_segments", "gauge", "Segment files.", (double)s.segments);
+    gy_metric_one(b, "gyre_log_bytes_total", "counter",
+                  "Bytes of prediction records moved to segments.", (double)s.appended_bytes);
+    gy_metric_one(b, "gyre_log_full_total", "counter",
+                  "Predictions refused or records dropped: a ring was full.", (double)s.refused);
+    gy_metric_one(b, "gyre_log_recovered_total", "counter",
+                  "Records drained from rings of a killed process.", (double)s.recovered);
+    gy_metric_one(b, "gyre_log_holes", "gauge", "Records missing by their number in all segments.",
+                  (double)s.holes);
+    gy_metric_one(b, "gyre_log_damaged", "gauge",
+                  "Places in segments and rings that could not be read.", (double)s.bad);
+    gy_metric_one(b, "gyre_log_write_failures_total", "counter",
+                  "Tries to write or sync the log that failed.", (double)s.write_failures);
+    gy_metric_one(b, "gyre_log_syncs_total", "counter", "Syncs of segments.", (double)s.syncs);
+    gy_metric_one(b, "gyre_log_ring_fill_ratio", "gauge", "Fill of the fullest ring.",
+                  (double)s.ring_used_max / (double)s.ring_capacity);
+    gy_metric_one(b, "gyre_log_lag_seconds", "gauge",
+                  "Age of the oldest record that is not durable yet.", (double)s.lag_us / 1e6);
+    gy_metric_one(b, "gyre_log_segments", "gauge", "Segment files.", (double)s.segments);
 }
 
 static void serving_metrics(struct gy_buf *b, struct gy_serving *serving)
@@ -192,10 +183,12 @@ static void serving_metrics(struct gy_buf *b, struct gy_serving *serving)
     classes(b, all);
     latencies(b, all);
     revisions(b, serving);
-    one(b, "gyre_inference_unknown_total", "counter", "Requests for endpoints that are not served.",
-        (double)gy_serving_unknown(serving));
-    one(b, "gyre_serving_tables_total", "counter", "Tables of endpoints published.",
-        (double)gy_serving_swaps(serving));
+    gy_metrics_peers(b, all);
+    gy_metric_one(b, "gyre_inference_unknown_total", "counter",
+                  "Requests for endpoints that are not served.",
+                  (double)gy_serving_unknown(serving));
+    gy_metric_one(b, "gyre_serving_tables_total", "counter", "Tables of endpoints published.",
+                  (double)gy_serving_swaps(serving));
     log_metrics(b, gy_serving_log(serving));
 }
 
@@ -203,43 +196,54 @@ static void store_metrics(struct gy_buf *b, struct gy_store *store)
 {
     struct gy_store_stats s;
     gy_store_get_stats(store, &s);
-    one(b, "gyre_store_commits_total", "counter", "Group commits.", (double)s.commits);
-    one(b, "gyre_store_writes_total", "counter", "Write closures run.", (double)s.closures);
-    one(b, "gyre_store_failed_writes_total", "counter", "Write closures rolled back.",
-        (double)s.failed_closures);
-    one(b, "gyre_store_queue", "gauge", "Write closures waiting.", (double)s.queued);
-    one(b, "gyre_store_wal_bytes", "gauge", "Size of the write-ahead log.", (double)s.wal_bytes);
-    one(b, "gyre_store_leads", "gauge", "1: this server does the background work of its database.",
-        gy_store_leads(store));
-    family(b, "gyre_store_commit_seconds", "gauge", "Commit latency over the last 1024 commits.");
+    gy_metric_one(b, "gyre_store_commits_total", "counter", "Group commits.", (double)s.commits);
+    gy_metric_one(b, "gyre_store_writes_total", "counter", "Write closures run.",
+                  (double)s.closures);
+    gy_metric_one(b, "gyre_store_failed_writes_total", "counter", "Write closures rolled back.",
+                  (double)s.failed_closures);
+    gy_metric_one(b, "gyre_store_queue", "gauge", "Write closures waiting.", (double)s.queued);
+    gy_metric_one(b, "gyre_store_wal_bytes", "gauge", "Size of the write-ahead log.",
+                  (double)s.wal_bytes);
+    gy_metric_one(b, "gyre_store_leads", "gauge",
+                  "1: this server does the background work of its database.",
+                  gy_store_leads(store));
+    gy_metric_family(b, "gyre_store_commit_seconds", "summary",
+                     "Commit latency over the last 1024 commits.");
     gy_buf_addc(b, "gyre_store_commit_seconds{quantile=\"0.5\"} ");
-    number(b, (double)s.commit_us_p50 / 1e6);
+    gy_metric_number(b, (double)s.commit_us_p50 / 1e6);
     gy_buf_addc(b, "gyre_store_commit_seconds{quantile=\"0.99\"} ");
-    number(b, (double)s.commit_us_p99 / 1e6);
+    gy_metric_number(b, (double)s.commit_us_p99 / 1e6);
     gy_buf_addc(b, "gyre_store_commit_seconds{quantile=\"1\"} ");
-    number(b, (double)s.commit_us_max / 1e6);
+    gy_metric_number(b, (double)s.commit_us_max / 1e6);
 }
 
 static void server_metrics(struct gy_buf *b, struct gy_server *server)
 {
     struct gy_server_stats s;
     gy_server_get_stats(server, &s);
-    one(b, "gyre_http_connections_total", "counter", "Connections accepted.", (double)s.accepted);
-    one(b, "gyre_http_connections_refused_total", "counter", "Connections over the cap.",
-        (double)s.refused);
-    one(b, "gyre_http_connections", "gauge", "Open connections.", (double)s.open_connections);
-    one(b, "gyre_http_requests_total", "counter", "Requests read.", (double)s.requests);
-    one(b, "gyre_http_in_flight", "gauge", "Requests being answered.", (double)s.in_flight);
-    one(b, "gyre_http_queued", "gauge", "Requests waiting for a worker.", (double)s.queued);
-    one(b, "gyre_http_parse_errors_total", "counter", "Requests that were no HTTP.",
-        (double)s.parse_errors);
-    one(b, "gyre_http_timeouts_total", "counter", "Connections closed for slowness.",
-        (double)s.timeouts);
-    one(b, "gyre_http_received_bytes_total", "counter", "Bytes read.", (double)s.bytes_in);
-    one(b, "gyre_http_sent_bytes_total", "counter", "Bytes written.", (double)s.bytes_out);
-    one(b, "gyre_loop_lag_seconds", "gauge",
-        "Longest delay of an event loop since the last scrape.", (double)s.loop_lag_us_max / 1e6);
-    family(b, "gyre_http_responses_total", "counter", "Answers by class of status.");
+    gy_metric_one(b, "gyre_http_connections_total", "counter", "Connections accepted.",
+                  (double)s.accepted);
+    gy_metric_one(b, "gyre_http_connections_refused_total", "counter", "Connections over the cap.",
+                  (double)s.refused);
+    gy_metric_one(b, "gyre_http_connections", "gauge", "Open connections.",
+                  (double)s.open_connections);
+    gy_metric_one(b, "gyre_http_requests_total", "counter", "Requests read.", (double)s.requests);
+    gy_metric_one(b, "gyre_http_in_flight", "gauge", "Requests being answered.",
+                  (double)s.in_flight);
+    gy_metric_one(b, "gyre_http_queued", "gauge", "Requests waiting for a worker.",
+                  (double)s.queued);
+    gy_metric_one(b, "gyre_http_parse_errors_total", "counter", "Requests that were no HTTP.",
+                  (double)s.parse_errors);
+    gy_metric_one(b, "gyre_http_timeouts_total", "counter", "Connections closed for slowness.",
+                  (double)s.timeouts);
+    gy_metric_one(b, "gyre_http_received_bytes_total", "counter", "Bytes read.",
+                  (double)s.bytes_in);
+    gy_metric_one(b, "gyre_http_sent_bytes_total", "counter", "Bytes written.",
+                  (double)s.bytes_out);
+    gy_metric_one(b, "gyre_loop_lag_seconds", "gauge",
+                  "Longest delay of an event loop since the last scrape.",
+                  (double)s.loop_lag_us_max / 1e6);
+    gy_metric_family(b, "gyre_http_responses_total", "counter", "Answers by class of status.");
     for (int i = 1; i < 6; i++) {
         gy_buf_addf(b, "gyre_http_responses_total{class=\"%dxx\"} %llu\n", i,
                     (unsigned long long)s.by_class[i]);
@@ -250,18 +254,20 @@ static void auth_metrics(struct gy_buf *b, struct gy_auth *auth)
 {
     struct gy_auth_stats s;
     gy_auth_get_stats(auth, &s);
-    family(b, "gyre_auth_logins_total", "counter", "Logins looked up, by what came of them.");
+    gy_metric_family(b, "gyre_auth_logins_total", "counter",
+                     "Logins looked up, by what came of them.");
     gy_buf_addf(b, "gyre_auth_logins_total{result=\"ok\"} %llu\n", (unsigned long long)s.logins_ok);
     gy_buf_addf(b, "gyre_auth_logins_total{result=\"failed\"} %llu\n",
                 (unsigned long long)s.logins_failed);
     gy_buf_addf(b, "gyre_auth_logins_total{result=\"limited\"} %llu\n",
                 (unsigned long long)s.limited);
-    one(b, "gyre_auth_cache_hits_total", "counter", "Requests whose login was remembered.",
-        (double)s.cache_hits);
-    one(b, "gyre_auth_denied_total", "counter", "Requests refused to a caller that is known.",
-        (double)s.denied);
-    one(b, "gyre_audit_left_out_total", "counter",
-        "Refusals that were too many to be written down one by one.", (double)s.rows_left_out);
+    gy_metric_one(b, "gyre_auth_cache_hits_total", "counter",
+                  "Requests whose login was remembered.", (double)s.cache_hits);
+    gy_metric_one(b, "gyre_auth_denied_total", "counter",
+                  "Requests refused to a caller that is known.", (double)s.denied);
+    gy_metric_one(b, "gyre_audit_left_out_total", "counter",
+                  "Refusals that were too many to be written down one by one.",
+                  (double)s.rows_left_out);
 }
 
 static void process_metrics(struct gy_buf *b, const struct gy_app *app)
@@ -271,38 +277,46 @@ static void process_metrics(struct gy_buf *b, const struct gy_app *app)
     const char *reason;
     gy_process_get_stats(&p);
     gy_disk_get_stats(app, &d);
-    one(b, "process_cpu_seconds_total", "counter", "User and system CPU time.", p.cpu_seconds);
-    one(b, "process_resident_memory_bytes", "gauge", "Resident memory.", (double)p.rss_bytes);
-    one(b, "process_open_fds", "gauge", "Open file descriptors.", (double)p.open_fds);
-    one(b, "process_threads", "gauge", "Threads.", (double)p.threads);
-    one(b, "process_start_time_seconds", "gauge", "Start time, Unix seconds.",
-        (double)app->started_us / 1e6);
-    one(b, "gyre_disk_free_bytes", "gauge", "Free bytes of the file system of the home.",
-        (double)d.free_bytes);
-    one(b, "gyre_ready", "gauge", "1 when new work may be sent here.", gy_api_ready(app, &reason));
+    gy_metric_one(b, "process_cpu_seconds_total", "counter", "User and system CPU time.",
+                  p.cpu_seconds);
+    gy_metric_one(b, "process_resident_memory_bytes", "gauge", "Resident memory.",
+                  (double)p.rss_bytes);
+    gy_metric_one(b, "process_open_fds", "gauge", "Open file descriptors.", (double)p.open_fds);
+    gy_metric_one(b, "process_max_fds", "gauge", "Most file descriptors that may be open.",
+                  (double)p.max_fds);
+    gy_metric_one(b, "process_virtual_memory_bytes", "gauge", "Virtual memory.",
+                  (double)p.virtual_bytes);
+    gy_metric_one(b, "process_threads", "gauge", "Threads.", (double)p.threads);
+    gy_metric_one(b, "process_start_time_seconds", "gauge", "Start time, Unix seconds.",
+                  (double)app->started_us / 1e6);
+    gy_metric_one(b, "gyre_disk_free_bytes", "gauge", "Free bytes of the file system of the home.",
+                  (double)d.free_bytes);
+    gy_metric_one(b, "gyre_ready", "gauge", "1 when new work may be sent here.",
+                  gy_api_ready(app, &reason));
 }
 
 static void object_metrics(struct gy_buf *b, const struct gy_app *app)
 {
     struct gy_objects_stats s;
     gy_objects_get_stats(app->objects, &s);
-    one(b, "gyre_objects_up", "gauge", "0 when the object store did not answer the last request.",
-        s.up);
-    one(b, "gyre_objects_requests_total", "counter", "Requests to the object store, each try.",
-        (double)s.requests);
-    one(b, "gyre_objects_retries_total", "counter", "Requests that were tried again.",
-        (double)s.retries);
-    one(b, "gyre_objects_errors_total", "counter", "Requests that failed for good.",
-        (double)s.errors);
-    one(b, "gyre_objects_sent_bytes_total", "counter", "Bytes sent to the object store.",
-        (double)s.sent_bytes);
-    one(b, "gyre_objects_received_bytes_total", "counter", "Bytes got from the object store.",
-        (double)s.received_bytes);
-    one(b, "gyre_objects_cache_hits_total", "counter", "Objects read from a local copy.",
-        (double)s.cache_hits);
-    one(b, "gyre_objects_cache_misses_total", "counter", "Objects that had to be fetched.",
-        (double)s.cache_misses);
-    one(b, "gyre_objects_cache_bytes", "gauge", "Bytes of local copies.", (double)s.cache_bytes);
+    gy_metric_one(b, "gyre_objects_up", "gauge",
+                  "0 when the object store did not answer the last request.", s.up);
+    gy_metric_one(b, "gyre_objects_requests_total", "counter",
+                  "Requests to the object store, each try.", (double)s.requests);
+    gy_metric_one(b, "gyre_objects_retries_total", "counter", "Requests that were tried again.",
+                  (double)s.retries);
+    gy_metric_one(b, "gyre_objects_errors_total", "counter", "Requests that failed for good.",
+                  (double)s.errors);
+    gy_metric_one(b, "gyre_objects_sent_bytes_total", "counter", "Bytes sent to the object store.",
+                  (double)s.sent_bytes);
+    gy_metric_one(b, "gyre_objects_received_bytes_total", "counter",
+                  "Bytes got from the object store.", (double)s.received_bytes);
+    gy_metric_one(b, "gyre_objects_cache_hits_total", "counter", "Objects read from a local copy.",
+                  (double)s.cache_hits);
+    gy_metric_one(b, "gyre_objects_cache_misses_total", "counter",
+                  "Objects that had to be fetched.", (double)s.cache_misses);
+    gy_metric_one(b, "gyre_objects_cache_bytes", "gauge", "Bytes of local copies.",
+                  (double)s.cache_bytes);
 }
 
 static gy_status get_metrics(void *ctx, struct gy_request *req, struct gy_reply *reply,
@@ -324,6 +338,7 @@ static gy_status get_metrics(void *ctx, struct gy_request *req, struct gy_reply 
     }
     object_metrics(&b, app);
     process_metrics(&b, app);
+    gy_metrics_host(&b);
     GY_TRY(gy_buf_check(&b, "metrics", err));
     return gy_reply_send(reply, 200, "text/plain; version=0.0.4; charset=utf-8", gy_buf_str(&b),
                          err);

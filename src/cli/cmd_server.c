@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "api/app.h"
@@ -17,11 +19,14 @@
 #include "serve/serving.h"
 #include "watch/webhook.h"
 
+#define MAX_CONNECTIONS 1000000
+#define OTHER_FILES 256 /* that a server has open beside its connections */
+
 struct server_opts {
     const char *host, *tls_cert, *tls_key, *auth, *allowed_hosts;
     bool insecure, metrics_public;
     int64_t port;
-    int64_t loops;
+    int64_t loops, max_connections;
     int64_t drain_delay_ms;
     bool access_log;
     int64_t log_sync_ms;
@@ -88,6 +93,28 @@ static gy_status set_up_logins(struct gy_app *app, const struct server_opts *o, 
             gy_log(GY_LOG_WARN, "server",
                    "nobody can log in yet: gyre user add NAME --role admin --password");
         }
+    }
+    return GY_OK;
+}
+
+/* As many files as the system allows: each connection is one. */
+static gy_status allow_connections(const struct server_opts *o, struct gy_err *err)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0) {
+        return gy_err_sys(err, errno, "the limit of open files");
+    }
+    files.rlim_cur = files.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &files); /* looked at next */
+    (void)getrlimit(RLIMIT_NOFILE, &files);
+    if (files.rlim_cur != RLIM_INFINITY &&
+        files.rlim_cur < (rlim_t)o->max_connections + OTHER_FILES) {
+        gy_err_set(err, GY_E_INVALID,
+                   "%lld connections need %lld open files, and the system allows %lld",
+                   (long long)o->max_connections, (long long)o->max_connections + OTHER_FILES,
+                   (long long)files.rlim_cur);
+        return gy_err_hint(
+            err, "raise the limit (ulimit -Hn, LimitNOFILE=), or give a lower --max-connections");
     }
     return GY_OK;
 }
@@ -159,6 +186,7 @@ static gy_status serve_until_signal(struct gy_cli *cli, const struct server_opts
         .tls_cert = o->tls_cert,
         .tls_key = o->tls_key,
         .n_loops = (int)o->loops,
+        .max_connections = (int)o->max_connections,
         .access_log = o->access_log,
         .drain_delay_ms = (int)o->drain_delay_ms,
         .allowed_hosts = o->allowed_hosts,
@@ -210,6 +238,9 @@ static gy_status run_server(struct gy_cli *cli, void *opts, struct gy_err *err)
     if (o->loops < 0 || o->loops > 64) {
         return gy_err_set(err, GY_E_USAGE, "--loops takes 0 to 64");
     }
+    if (o->max_connections < 1 || o->max_connections > MAX_CONNECTIONS) {
+        return gy_err_set(err, GY_E_USAGE, "--max-connections takes 1 to %d", MAX_CONNECTIONS);
+    }
     if (o->drain_delay_ms < 0 || o->drain_delay_ms > 600000) {
         return gy_err_set(err, GY_E_USAGE, "--drain-delay takes 0 to 600000");
     }
@@ -220,6 +251,7 @@ static gy_status run_server(struct gy_cli *cli, void *opts, struct gy_err *err)
         return gy_err_set(err, GY_E_USAGE, "--tls-cert and --tls-key belong together");
     }
     GY_TRY(check_host(o, err));
+    GY_TRY(allow_connections(o, err));
     sigset_t signals;
     block_signals(&signals);
     struct gy_app_options options = gy_cli_app_options(cli);
@@ -262,6 +294,8 @@ static const struct gy_opt server_opts[] = {
      "/metrics without a login"},
     {"loops", 0, GY_OPT_INT, offsetof(struct server_opts, loops), "N", "0",
      "event loops; 0: one a CPU"},
+    {"max-connections", 0, GY_OPT_INT, offsetof(struct server_opts, max_connections), "N", "4096",
+     "open at a time; further ones are told 503"},
     {"log-sync", 0, GY_OPT_INT, offsetof(struct server_opts, log_sync_ms), "MS", "50",
      "predictions reach the disk within this; 0: each answer waits for it"},
     {"log-drop", 0, GY_OPT_FLAG, offsetof(struct server_opts, log_drop), NULL, NULL,

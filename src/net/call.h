@@ -50,6 +50,8 @@ struct gy_request {
      */
     const struct gy_header *params;
     size_t n_params;
+    int64_t received_ns; /* gy_mono_ns when it was queued for a worker; 0: it was not */
+    bool admitted;       /* the fast path let it into that queue */
 };
 
 /* Where an answer goes. begin once, then write as often as wanted, then end once. A handler that

@@ -534,6 +534,8 @@ static void dispatch(struct gy_conn *c, bool whole, enum gy_fast_result how)
     ex->deferred = how == GY_FAST_DEFER || how == GY_FAST_WAIT;
     ex->keep_alive = !c->close_after;
     ex->sealed = c->tls != NULL;
+    ex->req.received_ns = gy_mono_ns();
+    ex->req.admitted = c->admitted;
     ex->conn = c;
     c->ex = ex;
     atomic_fetch_add_explicit(&c->loop->stats.in_flight, 1, memory_order_relaxed);
@@ -608,6 +610,7 @@ static void run_fast(struct gy_conn *c)
         keep_span(c);
     }
     const struct gy_router_guard *guard = gy_router_guard(o->router);
+    c->admitted = false;
     if (guard && !guard->known(guard->self, &req)) {
         dispatch(c, true, GY_FAST_DEFER); /* a worker finds out who it is */
         return;
@@ -621,6 +624,12 @@ static void run_fast(struct gy_conn *c)
     enum gy_fast_result result = c->body.failed == GY_OK
                                      ? o->fast->run(o->fast_self, l->index, &req, body, out)
                                      : GY_FAST_PASS; /* dispatch answers for want of memory */
+    c->admitted = result == GY_FAST_DEFER || result == GY_FAST_WAIT;
+    if (result == GY_FAST_DEFER && o->fast->admit &&
+        !o->fast->admit(o->fast_self, l->index, &req, body, gy_pool_queued(l->server->infer),
+                        l->server->n_infer, out)) {
+        result = GY_FAST_DONE;
+    }
     if (result != GY_FAST_DONE) {
         c->route = gy_router_find(o->router, h->method, h->path);
         dispatch(c, true, result);

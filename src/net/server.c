@@ -166,7 +166,8 @@ static gy_status start(struct gy_server *s, struct gy_err *err)
     s->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     GY_TRY(gy_pool_new("http", s->o.n_workers, s->o.max_queue, &s->workers, err));
     if (s->o.fast) {
-        GY_TRY(gy_pool_new("infer", s->o.n_loops, s->o.max_queue, &s->infer, err));
+        s->n_infer = s->o.n_loops;
+        GY_TRY(gy_pool_new("infer", s->n_infer, s->o.max_queue, &s->infer, err));
         GY_TRY(gy_pool_new_elastic("waiting", MAX_WAITING, s->o.max_queue, &s->waiting, err));
     }
     return start_loops(s, err);

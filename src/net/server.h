@@ -38,6 +38,10 @@ struct gy_fast_ops {
     bool (*claims)(void *self, int loop, struct gy_str method, struct gy_str path);
     enum gy_fast_result (*run)(void *self, int loop, const struct gy_request *req,
                                struct gy_str body, struct gy_fast_reply *out);
+    /* MAY be NULL. run has deferred: `ahead` requests wait for n_workers. false: it is not worth
+     * queueing, the answer is in out. Called on the loop. */
+    bool (*admit)(void *self, int loop, const struct gy_request *req, struct gy_str body,
+                  size_t ahead, int n_workers, struct gy_fast_reply *out);
     /* The same on the infer pool (MAY block). `loop` is where the connection lives. */
     void (*deferred)(void *self, int loop, const struct gy_request *req, struct gy_str body,
                      struct gy_fast_reply *out);

@@ -66,7 +66,7 @@ struct gy_conn {
     enum gy_peer_kind peer;
     char actor[GY_NET_MAX_ACTOR];
     char address[GY_NET_MAX_ADDRESS]; /* of the peer; empty unless over TCP */
-    bool reading, writing, close_after, used, fast, stop;
+    bool reading, writing, close_after, used, fast, stop, admitted;
     bool greeted;                     /* TLS: the first bytes were looked at */
     bool half_greeted;                /* they may be HTTP/2's: pending has them */
     bool uploading;                   /* holds one of the server's max_uploads */
@@ -156,7 +156,7 @@ struct gy_server {
     pthread_t acceptor;
     bool acceptor_runs;
     struct gy_net_loop *loops;
-    int n_loops;
+    int n_loops, n_infer; /* n_infer: threads of `infer` */
     struct gy_pool *workers, *infer, *waiting;
     struct gy_tls_ctx *tls; /* of the port; NULL: in the clear */
     _Atomic bool draining, stopped;

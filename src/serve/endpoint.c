@@ -481,6 +481,7 @@ static gy_status build(struct gy_endpoint *e, const struct gy_endpoint_spec *spe
     GY_TRY(build_classes(e, err));
     GY_TRY(build_rules(e, spec->config, err));
     GY_TRY(read_rule_shadow(e, spec->config, err));
+    GY_TRY(gy_limits_read(gy_json_get(spec->config, "limits"), &e->limits, err));
     e->is_default = gy_json_bool(spec->config, "default", false);
     count_log_outputs(e);
     GY_TRY(build_shape(e, &e->shape, err));

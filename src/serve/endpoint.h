@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "learn/predictor.h"
 #include "serve/lane.h"
+#include "serve/limits.h"
 #include "serve/loaded.h"
 #include "serve/logging.h"
 #include "serve/mapping.h"
@@ -82,6 +83,7 @@ struct gy_endpoint {
     struct gy_infer_shape shape; /* OIP v2 */
     struct gy_alias *aliases;
     size_t n_aliases;
+    struct gy_limits limits;
     bool is_default;           /* answers where a request names no endpoint */
     bool numeric_classes;      /* every class label is a whole number */
     struct gy_logging logging; /* what of it is logged */

@@ -8,8 +8,10 @@
 
 #include "base/mem.h"
 #include "base/time.h"
+#include "serve/admission.h"
 #include "serve/protocol.h"
 #include "serve/table.h"
+#include "serve/trace_context.h"
 
 #define LOG_SYNC_MS 50
 #define MAX_DEFAULT_LOOPS 8
@@ -44,6 +46,7 @@ struct gy_serving {
     char key_dir[GY_MAX_PATH];
     bool has_log_key; /* set before the first table that needs it is published */
     unsigned char log_key[GY_LOGGING_KEY];
+    struct gy_admission admission;
 };
 
 /* ---- life ---- */
@@ -91,6 +94,9 @@ gy_status gy_serving_open(const struct gy_serving_options *o, struct gy_serving 
                                            .drop_when_full = o->log_drop_when_full};
     gy_status st = make_loops(s, err);
     if (st == GY_OK) {
+        st = gy_admission_init(&s->admission, err);
+    }
+    if (st == GY_OK) {
         st = gy_predlog_open(&log, &s->log, err);
     }
     if (st == GY_OK) {
@@ -126,6 +132,7 @@ void gy_serving_close(struct gy_serving *s)
     pthread_mutex_destroy(&s->publishing);
     pthread_mutex_destroy(&s->mu);
     gy_signals_done(&s->signals);
+    gy_admission_done(&s->admission);
     gy_free(s);
 }
 
@@ -419,6 +426,14 @@ static void fail_counted(const struct target *t, struct gy_fast_reply *out,
     gy_stat_add(gy_infer_http(err->code) < 500 ? &block->refused : &block->failed, 1);
 }
 
+/* It was not begun at all. */
+static void fail_unbegun(const struct target *t, struct gy_fast_reply *out,
+                         const struct gy_err *err, struct gy_stat_block *block)
+{
+    fail_counted(t, out, err, block);
+    gy_stat_add(err->code == GY_E_LIMITED ? &block->limited : &block->shed, 1);
+}
+
 /* The request was read well: that there is no prediction is not the client's doing alone. */
 static void fail_predicting(const struct target *t, struct gy_fast_reply *out,
                             const struct gy_err *err, struct gy_stat_block *block)
@@ -494,6 +509,7 @@ static gy_status make_record(struct gy_serving *s, const struct target *t,
     gy_infer_record(t->endpoint, w, req->request_id, r);
     r->time_us = gy_now_us();
     r->latency_ns = saturated(gy_mono_ns() - start);
+    (void)gy_trace_context(req, r->trace_id, r->parent_span);
     *ret_keep = true;
     const struct gy_logging *l = &t->endpoint->logging;
     if (l->sample >= 1 && !l->columns && !l->body) {
@@ -515,6 +531,10 @@ static enum gy_fast_result run(void *self, int loop, const struct gy_request *re
     if (find_target(l->table, req, body, &t, out, &err) != GY_OK) {
         gy_stat_add(&l->unknown, 1);
         fail(&t, out, &err);
+        return GY_FAST_DONE;
+    }
+    if (gy_admit_rate(&s->admission, t.stable, req, out, &err) != GY_OK) {
+        fail_unbegun(&t, out, &err, &t.stable->stats->blocks[loop]);
         return GY_FAST_DONE;
     }
     if (t.stable->waits) {
@@ -557,6 +577,20 @@ static enum gy_fast_result run(void *self, int loop, const struct gy_request *re
     return GY_FAST_DONE;
 }
 
+static bool admit(void *self, int loop, const struct gy_request *req, struct gy_str body,
+                  size_t ahead, int n_workers, struct gy_fast_reply *out)
+{
+    struct gy_serving *s = self;
+    struct target t;
+    struct gy_err err = GY_ERR_INIT;
+    if (find_target(s->loops[loop].table, req, body, &t, out, &err) != GY_OK ||
+        gy_admit_queue(&s->admission, t.stable, req, ahead, n_workers, out, &err) == GY_OK) {
+        return true; /* a worker says what is wrong with it */
+    }
+    fail_unbegun(&t, out, &err, &t.stable->stats->blocks[loop]);
+    return false;
+}
+
 /* On a pool thread, with memory of its own. */
 static gy_status answer(struct gy_serving *s, const struct target *t, const struct gy_request *req,
                         struct gy_str body, struct gy_infer_work *w, int64_t start,
@@ -583,6 +617,31 @@ static gy_status answer(struct gy_serving *s, const struct target *t, const stru
     return GY_OK;
 }
 
+/* The request may be answered now. */
+static void answer_begun(struct gy_serving *s, struct target *t, const struct gy_request *req,
+                         struct gy_str body, int64_t start, struct gy_fast_reply *out)
+{
+    struct gy_err err = GY_ERR_INIT;
+    GY_AUTO_DONE(gy_infer_work_done) struct gy_infer_work work = {0};
+    pthread_mutex_lock(&s->shared);
+    gy_uuid7(&s->shared_ids, work.id);
+    pthread_mutex_unlock(&s->shared);
+    draw(t, req, work.id);
+    struct gy_stat_block *block = &t->endpoint->stats->blocks[s->n_loops];
+    bool was_read = false;
+    gy_status st = answer(s, t, req, body, &work, start, out, &was_read, &err);
+    pthread_mutex_lock(&s->shared);
+    if (st == GY_OK) {
+        count(t, &work, (size_t)s->n_loops, (uint64_t)(gy_mono_ns() - start));
+        gy_stat_add(&block->queue_ns, (uint64_t)(req->received_ns ? start - req->received_ns : 0));
+    } else if (was_read) {
+        fail_predicting(t, out, &err, block);
+    } else {
+        fail_counted(t, out, &err, block);
+    }
+    pthread_mutex_unlock(&s->shared);
+}
+
 void gy_serving_answer(struct gy_serving *s, const struct gy_request *req, struct gy_str body,
                        struct gy_fast_reply *out)
 {
@@ -597,23 +656,20 @@ void gy_serving_answer(struct gy_serving *s, const struct gy_request *req, struc
         fail(&t, out, &err);
         return;
     }
-    GY_AUTO_DONE(gy_infer_work_done) struct gy_infer_work work = {0};
-    pthread_mutex_lock(&s->shared);
-    gy_uuid7(&s->shared_ids, work.id);
-    pthread_mutex_unlock(&s->shared);
-    draw(&t, req, work.id);
-    struct gy_stat_block *block = &t.endpoint->stats->blocks[s->n_loops];
-    bool was_read = false;
-    gy_status st = answer(s, &t, req, body, &work, start, out, &was_read, &err);
-    pthread_mutex_lock(&s->shared);
-    if (st == GY_OK) {
-        count(&t, &work, (size_t)s->n_loops, (uint64_t)(gy_mono_ns() - start));
-    } else if (was_read) {
-        fail_predicting(&t, out, &err, block);
-    } else {
-        fail_counted(&t, out, &err, block);
+    size_t place = SIZE_MAX;
+    gy_status begun =
+        req->admitted ? GY_OK : gy_admit_rate(&s->admission, t.stable, req, out, &err);
+    if (begun == GY_OK) {
+        begun = gy_admit_begin(&s->admission, t.stable, req, out, &place, &err);
     }
-    pthread_mutex_unlock(&s->shared);
+    if (begun != GY_OK) {
+        pthread_mutex_lock(&s->shared);
+        fail_unbegun(&t, out, &err, &t.stable->stats->blocks[s->n_loops]);
+        pthread_mutex_unlock(&s->shared);
+        return;
+    }
+    answer_begun(s, &t, req, body, start, out);
+    gy_admit_end(&s->admission, place, gy_mono_ns() - start);
 }
 
 static void deferred(void *self, int loop, const struct gy_request *req, struct gy_str body,
@@ -640,6 +696,7 @@ const struct gy_fast_ops gy_serving_fast = {
     .max_body = GY_INFER_MAX_BODY,
     .claims = claims,
     .run = run,
+    .admit = admit,
     .deferred = deferred,
     .refuse = refuse,
 };

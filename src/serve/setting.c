@@ -3,12 +3,19 @@
 
 #include "serve/logging.h"
 #include "serve/lane.h"
+#include "serve/limits.h"
 #include "serve/rollout.h"
 
 static gy_status check_rollout(yyjson_val *value, struct gy_err *err)
 {
     struct gy_rollout rollout;
     return gy_rollout_read(value, &rollout, err);
+}
+
+static gy_status check_limits(yyjson_val *value, struct gy_err *err)
+{
+    struct gy_limits limits;
+    return gy_limits_read(value, &limits, err);
 }
 
 static gy_status check_default(yyjson_val *value, struct gy_err *err)
@@ -40,6 +47,7 @@ static const struct gy_setting_info infos[GY_N_SETTINGS] = {
     [GY_SET_LOG] = {"log", true, false, gy_logging_check},
     [GY_SET_RUNTIME] = {"runtime", true, false, check_runtime},
     [GY_SET_BATCHING] = {"batching", true, false, check_batching},
+    [GY_SET_LIMITS] = {"limits", true, false, check_limits},
 };
 
 const struct gy_setting_info *gy_setting_info(enum gy_setting s)

@@ -18,6 +18,7 @@ enum gy_setting {
     GY_SET_LOG,
     GY_SET_RUNTIME,
     GY_SET_BATCHING,
+    GY_SET_LIMITS,
     GY_N_SETTINGS
 };
 

@@ -63,6 +63,9 @@ void gy_endpoint_stats_sum(const struct gy_endpoint_stats *s, struct gy_stat_sum
         ret->ok += get(&b->ok);
         ret->refused += get(&b->refused);
         ret->failed += get(&b->failed);
+        ret->limited += get(&b->limited);
+        ret->shed += get(&b->shed);
+        ret->queue_ns += get(&b->queue_ns);
         ret->no_number += get(&b->no_number);
         ret->shadow_rows += get(&b->shadow_rows);
         ret->shadow_differs += get(&b->shadow_differs);
@@ -83,6 +86,15 @@ void gy_endpoint_stats_sum(const struct gy_endpoint_stats *s, struct gy_stat_sum
     }
     for (size_t k = 1; k < GY_STATS_BUCKETS; k++) {
         ret->buckets[k] += ret->buckets[k - 1];
+    }
+}
+
+void gy_stat_plus(struct gy_stat_sum *to, const struct gy_stat_sum *other)
+{
+    uint64_t *a = (uint64_t *)to; /* all of it is counters of one kind */
+    const uint64_t *b = (const uint64_t *)other;
+    for (size_t i = 0; i < sizeof *to / sizeof *a; i++) {
+        a[i] += b[i];
     }
 }
 

@@ -22,12 +22,15 @@ struct gy_stat_block {
     _Atomic uint64_t refused;   /* 4xx: the request was wrong */
     _Atomic uint64_t no_number; /* 4xx as well: the model gave no finite number */
     _Atomic uint64_t failed;    /* 5xx: we could not */
+    _Atomic uint64_t limited;   /* of refused: the caller asked too much */
+    _Atomic uint64_t shed;      /* not begun: its deadline passed, or would have */
     _Atomic uint64_t rows, rule_hits, model_skipped, out_of_range;
     _Atomic uint64_t shadow_rows, shadow_differs, shadow_failed; /* of a shadow: asked; would have
                                       answered otherwise; gave no finite number */
     _Atomic uint64_t rule_sampled; /* of model_skipped: scored all the same, for the log */
     _Atomic uint64_t not_logged;   /* predictions that the log's sample left out */
     _Atomic uint64_t latency_ns;
+    _Atomic uint64_t queue_ns; /* that answered requests waited for a worker; not in latency_ns */
     _Atomic uint64_t buckets[GY_STATS_BUCKETS];
     _Atomic uint64_t classes[GY_STATS_CLASSES]; /* predictions by class; further ones in the last */
 };
@@ -43,8 +46,10 @@ struct gy_endpoint_stats {
 };
 
 struct gy_stat_sum {
-    uint64_t ok, refused, no_number, failed, shadow_rows, shadow_differs, shadow_failed;
-    uint64_t rows, rule_hits, model_skipped, out_of_range, rule_sampled, not_logged, latency_ns;
+    uint64_t ok, refused, no_number, failed, limited, shed, shadow_rows, shadow_differs,
+        shadow_failed;
+    uint64_t rows, rule_hits, model_skipped, out_of_range, rule_sampled, not_logged, latency_ns,
+        queue_ns;
     uint64_t buckets[GY_STATS_BUCKETS]; /* cumulative: answers in at most bound i */
     uint64_t classes[GY_STATS_CLASSES];
 };
@@ -60,6 +65,8 @@ GY_CHECKED struct gy_endpoint_stats *gy_endpoint_stats_new(struct gy_str endpoin
 void gy_endpoint_stats_free(struct gy_endpoint_stats *s);
 void gy_stat_latency(struct gy_stat_block *b, uint64_t ns);
 void gy_endpoint_stats_sum(const struct gy_endpoint_stats *s, struct gy_stat_sum *ret);
+/* Add other to *to. */
+void gy_stat_plus(struct gy_stat_sum *to, const struct gy_stat_sum *other);
 /* What was counted between two sums of the same counters. */
 void gy_stat_since(const struct gy_stat_sum *now, const struct gy_stat_sum *then,
                    struct gy_stat_sum *ret);
