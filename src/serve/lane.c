@@ -217,19 +217,13 @@ static void finish(const struct gy_lane *l, struct member *m, const struct joine
     m->done = true;
 }
 
-/* Under the lock, which is given up meanwhile: each of them alone. Members may leave while one is
- * asked for, so the list is walked anew for the next that is not done. */
+/* Under the lock, which is given up meanwhile: each of them alone. Who has its answer goes away
+ * with its memory, and who can not wait leaves, so the list holds those alone that still wait. */
 static void ask_each(struct gy_lane *l, struct batch *b, struct joined *j)
 {
-    for (struct member *m = b->members; m; m = b->members) {
-        while (m && m->done) {
-            m = m->next;
-        }
-        if (!m) {
-            return;
-        }
-        size_t first = m->first, n = m->n_rows;
-        int64_t deadline_ns = m->deadline_ns;
+    while (b->members) {
+        size_t first = b->members->first, n = b->members->n_rows;
+        int64_t deadline_ns = b->members->deadline_ns;
         struct gy_err failed = GY_ERR_INIT;
         (void)pthread_mutex_unlock(&l->lock);
         gy_status status =
@@ -237,12 +231,12 @@ static void ask_each(struct gy_lane *l, struct batch *b, struct joined *j)
         (void)pthread_mutex_lock(&l->lock);
         l->stats.calls++;
         l->stats.rows += n;
-        for (m = b->members; m; m = m->next) {
-            if (m->first == first && !m->done) {
-                finish(l, m, j, status, &failed);
-                (void)pthread_cond_broadcast(&l->changed);
-                break;
-            }
+        /* They go in their order: it is the first one still, or it has left. */
+        struct member *m = b->members;
+        if (m && m->first == first) {
+            b->members = m->next;
+            finish(l, m, j, status, &failed);
+            (void)pthread_cond_broadcast(&l->changed);
         }
     }
 }
