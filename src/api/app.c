@@ -24,6 +24,7 @@ static const add_fn add_routes[] = {
     gy_api_models_add,
     gy_api_openapi_add,
     gy_api_serve_add,
+    gy_api_rollout_add,
     gy_api_trace_add,
     gy_api_users_add,
     gy_api_audit_add,

@@ -136,8 +136,9 @@ GY_CHECKED gy_status gy_api_review_work_add(struct gy_router *r, struct gy_app *
                                             struct gy_err *err); /* review_work.c */
 GY_CHECKED gy_status gy_api_webhook_add(struct gy_router *r, struct gy_app *app,
                                         struct gy_err *err); /* webhook.c */
-GY_CHECKED gy_status gy_api_serve_add(struct gy_router *r, struct gy_app *app,
-                                      struct gy_err *err); /* serve.c */
+GY_CHECKED gy_status gy_api_serve_add(struct gy_router *r, struct gy_app *app, struct gy_err *err);
+GY_CHECKED gy_status gy_api_rollout_add(struct gy_router *r, struct gy_app *app,
+                                        struct gy_err *err); /* serve.c */
 GY_CHECKED gy_status gy_api_trace_add(struct gy_router *r, struct gy_app *app,
                                       struct gy_err *err); /* trace.c */
 GY_CHECKED gy_status gy_api_health_add(struct gy_router *r, struct gy_app *app,

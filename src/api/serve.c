@@ -12,6 +12,7 @@
 
 #include "api/body.h"
 #include "api/health.h"
+#include "api/rollout.h"
 #include "base/log.h"
 #include "serve/deploy.h"
 #include "serve/rollout.h"
@@ -59,9 +60,8 @@ static gy_status deployer(struct gy_app *app, char cache[GY_MAX_PATH], struct gy
     return GY_OK;
 }
 
-static void write_revision(struct gy_jw *w, const struct gy_revision *r)
+static void write_members(struct gy_jw *w, const struct gy_revision *r)
 {
-    gy_jw_obj(w);
     gy_jw_kv_str(w, "endpoint", r->endpoint);
     gy_jw_kv_i64(w, "revision", r->revision);
     gy_jw_kv_str(w, "kind", r->kind);
@@ -81,6 +81,12 @@ static void write_revision(struct gy_jw *w, const struct gy_revision *r)
     gy_api_kv_time(w, "time", r->created_us);
     gy_jw_key(w, "config");
     gy_jw_raw(w, r->config);
+}
+
+static void write_revision(struct gy_jw *w, const struct gy_revision *r)
+{
+    gy_jw_obj(w);
+    write_members(w, r);
     gy_jw_obj_end(w);
 }
 
@@ -148,15 +154,19 @@ static gy_status get_endpoint(void *ctx, struct gy_request *req, struct gy_reply
     return gy_reply_json(reply, 200, &out, err);
 }
 
-static gy_status send_revision(struct gy_reply *reply, const struct gy_revision *r, int status,
-                               struct gy_err *err)
+/* With what loading it was like. */
+static gy_status send_change(struct gy_reply *reply, const struct gy_revision *r,
+                             struct gy_serving *serving, struct gy_err *err)
 {
     GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
     gy_buf_init(&out, 16 * GY_MIB);
     struct gy_jw w;
     gy_jw_init(&w, &out);
-    write_revision(&w, r);
-    return gy_reply_json(reply, status, &out, err);
+    gy_jw_obj(&w);
+    write_members(&w, r);
+    gy_rollout_write_warmup(&w, serving, r->endpoint);
+    gy_jw_obj_end(&w);
+    return gy_reply_json(reply, 201, &out, err);
 }
 
 /* A review policy says what it means before it is frozen; serve itself does not read it. */
@@ -203,13 +213,14 @@ static gy_status change_init(struct change *c, struct gy_app *app, struct gy_req
 }
 
 /* Said once, here; the revision and its event keep it. */
-static gy_status changed(const struct gy_revision *r, struct gy_reply *reply, struct gy_err *err)
+static gy_status changed(const struct gy_revision *r, struct gy_serving *serving,
+                         struct gy_reply *reply, struct gy_err *err)
 {
     gy_log(GY_LOG_INFO, "serve", "endpoint changed", GY_KV_S("endpoint", r->endpoint),
            GY_KV_I("revision", r->revision), GY_KV_S("kind", r->kind),
            GY_KV_S("model", r->model_name), GY_KV_I("version", r->model_version),
            GY_KV_S("actor", r->actor), GY_KV_S("reason", r->reason));
-    return send_revision(reply, r, 201, err);
+    return send_change(reply, r, serving, err);
 }
 
 static gy_status post_deploy(void *ctx, struct gy_request *req, struct gy_reply *reply,
@@ -219,7 +230,7 @@ static gy_status post_deploy(void *ctx, struct gy_request *req, struct gy_reply 
     GY_AUTO_DONE(change_done) struct change c = {.doc = NULL};
     GY_TRY(change_init(&c, ctx, req, err));
     GY_TRY(gy_deploy(&c.d, c.name, c.body, &c.by, req->arena, &r, err));
-    return changed(&r, reply, err);
+    return changed(&r, c.d.serving, reply, err);
 }
 
 /* {"3": 0.2, "4": null}: null takes a canary out. */
@@ -267,11 +278,11 @@ static gy_status post_traffic(void *ctx, struct gy_request *req, struct gy_reply
         size_t n;
         GY_TRY(read_shares(gy_json_get(c.body, "shares"), shares, &n, err));
         GY_TRY(gy_deploy_shares(&c.d, c.name, shares, n, &c.by, req->arena, &r, err));
-        return changed(&r, reply, err);
+        return changed(&r, c.d.serving, reply, err);
     }
     GY_TRY(gy_json_need_f64(c.body, "canary", &canary, err));
     GY_TRY(gy_deploy_traffic(&c.d, c.name, canary, &c.by, req->arena, &r, err));
-    return changed(&r, reply, err);
+    return changed(&r, c.d.serving, reply, err);
 }
 
 static gy_status post_shadow(void *ctx, struct gy_request *req, struct gy_reply *reply,
@@ -285,7 +296,7 @@ static gy_status post_shadow(void *ctx, struct gy_request *req, struct gy_reply 
         GY_TRY(gy_json_need_str(c.body, "model", &model, err));
     }
     GY_TRY(gy_deploy_shadow(&c.d, c.name, model, &c.by, req->arena, &r, err));
-    return changed(&r, reply, err);
+    return changed(&r, c.d.serving, reply, err);
 }
 
 static gy_status post_promote(void *ctx, struct gy_request *req, struct gy_reply *reply,
@@ -302,7 +313,7 @@ static gy_status post_promote(void *ctx, struct gy_request *req, struct gy_reply
         }
     }
     GY_TRY(gy_deploy_promote(&c.d, c.name, version, &c.by, req->arena, &r, err));
-    return changed(&r, reply, err);
+    return changed(&r, c.d.serving, reply, err);
 }
 
 static gy_status post_rollback(void *ctx, struct gy_request *req, struct gy_reply *reply,
@@ -319,7 +330,7 @@ static gy_status post_rollback(void *ctx, struct gy_request *req, struct gy_repl
         }
     }
     GY_TRY(gy_deploy_rollback(&c.d, c.name, to, &c.by, req->arena, &r, err));
-    return changed(&r, reply, err);
+    return changed(&r, c.d.serving, reply, err);
 }
 
 static gy_status post_undeploy(void *ctx, struct gy_request *req, struct gy_reply *reply,

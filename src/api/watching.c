@@ -9,6 +9,8 @@
 #include "serve/serving.h"
 #include "watch/alerts.h"
 #include "watch/bounds.h"
+#include "watch/bandit.h"
+#include "watch/follow.h"
 #include "watch/guard.h"
 #include "watch/judge.h"
 #include "watch/review.h"
@@ -22,6 +24,8 @@ struct gy_watching {
     struct gy_review_batch *batch;
     struct gy_bounds *bounds;
     struct gy_guard *guard;
+    struct gy_bandit *bandit;
+    struct gy_follow *follow;
     char followed[FOLLOWED]; /* what was served when we looked last */
 };
 
@@ -78,6 +82,31 @@ static gy_status guard_tick(void *self, struct gy_watcher *watcher, bool fresh, 
     return ours ? gy_guard_tick(w->guard, err) : GY_OK;
 }
 
+/* ---- bandits ---- */
+
+#define BANDIT_EVERY_MS 1000
+#define ALIAS_EVERY_MS 1000
+
+static gy_status bandit_tick(void *self, struct gy_watcher *watcher, bool fresh, struct gy_err *err)
+{
+    struct gy_watching *w = self;
+    (void)watcher;
+    (void)fresh;
+    bool ours = gy_serving_attached(w->app->serving) && gy_store_leads(w->app->store);
+    return ours ? gy_bandit_tick(w->bandit, err) : GY_OK;
+}
+
+/* ---- aliases that endpoints follow ---- */
+
+static gy_status alias_tick(void *self, struct gy_watcher *watcher, bool fresh, struct gy_err *err)
+{
+    struct gy_watching *w = self;
+    (void)watcher;
+    (void)fresh;
+    bool ours = gy_serving_attached(w->app->serving) && gy_store_leads(w->app->store);
+    return ours ? gy_follow_tick(w->follow, err) : GY_OK;
+}
+
 /* ---- what other servers deploy ---- */
 
 #define FOLLOW_EVERY_MS 1000
@@ -126,6 +155,8 @@ static void watching_free(struct gy_watching *w)
     gy_judge_done(&w->judge);
     gy_bounds_free(w->bounds);
     gy_guard_free(w->guard);
+    gy_bandit_free(w->bandit);
+    gy_follow_free(w->follow);
     gy_free(w);
 }
 GY_DEFINE_AUTO(struct gy_watching *, watching_free);
@@ -143,6 +174,8 @@ gy_status gy_watching_start(struct gy_app *app, struct gy_watching **ret, struct
     GY_TRY(gy_bounds_new(app->store, app->shapes, app->join, &w->bounds, err));
     const struct gy_deployer d = {app->store, app->objects, w->cache, app->serving};
     GY_TRY(gy_guard_new(&d, app->join, &w->guard, err));
+    GY_TRY(gy_bandit_new(&d, app->join, &w->bandit, err));
+    GY_TRY(gy_follow_new(&d, &w->follow, err));
     w->judge = (struct gy_judge){.cache_dir = w->cache, .join = app->join};
     struct gy_watcher_options o = {
         .store = app->store,
@@ -155,8 +188,10 @@ gy_status gy_watching_start(struct gy_app *app, struct gy_watching **ret, struct
                       {"review", w, NULL, review_record, review_store, review_stored}},
         .n_consumers = 2,
         .hooks = {{"bounds", w->bounds, GY_BOUNDS_EVERY_MS, gy_bounds_tick},
-                  {"guard", w, GUARD_EVERY_MS, guard_tick}},
-        .n_hooks = 2,
+                  {"guard", w, GUARD_EVERY_MS, guard_tick},
+                  {"bandit", w, BANDIT_EVERY_MS, bandit_tick},
+                  {"alias", w, ALIAS_EVERY_MS, alias_tick}},
+        .n_hooks = 4,
     };
     if (gy_store_is_shared(app->store)) {
         o.hooks[o.n_hooks++] = (struct gy_watch_hook){"follow", w, FOLLOW_EVERY_MS, follow_tick};

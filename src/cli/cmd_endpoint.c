@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gyre endpoint: what is served. gyre.yaml proposes; deploy freezes it into a revision. */
+#include <errno.h>
+#include <time.h>
+
 #include "base/file.h"
 #include "base/limits.h"
+#include "cli/ask.h"
 #include "cli/cli_internal.h"
 #include "cli/yaml_json.h"
 #include "data/schema.h"
@@ -17,7 +21,7 @@ struct endpoint_opts {
     const char *canary;
     const char *reason;
     bool off, add, watch;
-    int64_t to;
+    int64_t to, times;
 };
 
 /* ---- the request ---- */
@@ -469,10 +473,93 @@ static gy_status show(struct gy_cli *cli, bool with_current, struct gy_err *err)
     return GY_OK;
 }
 
+/* ---- show --watch ---- */
+
+#define WATCH_EVERY_S 2
+
+static struct gy_str metric_cell(struct gy_cli *cli, yyjson_val *variant, const char *name)
+{
+    yyjson_val *m = gy_json_get(variant, name);
+    return yyjson_is_obj(m) ? gy_cli_cellf(cli, "%.3f (%.2f-%.2f)", gy_json_f64(m, "mean", 0),
+                                           gy_json_f64(m, "low", 0), gy_json_f64(m, "high", 0))
+                            : GY_STR_NULL;
+}
+
+static void print_live(struct gy_cli *cli, yyjson_val *live)
+{
+    static const char *const head[] = {"version", "role",     "share",  "requests",
+                                       "errors",  "p50 ms",   "p99 ms", "labelled",
+                                       "recall",  "accuracy", "reward"};
+    static const bool right[] = {true, false, true,  true,  true, true,
+                                 true, true,  false, false, false};
+    enum { COLUMNS = 11 };
+    yyjson_val *list = gy_json_get(live, "variants");
+    struct gy_str *cells =
+        gy_arena_calloc(&cli->arena, yyjson_arr_size(list) * COLUMNS + 1, sizeof *cells);
+    size_t i, n;
+    yyjson_val *v;
+    yyjson_arr_foreach(list, i, n, v)
+    {
+        if (!cells) {
+            return;
+        }
+        struct gy_str *c = cells + i * COLUMNS;
+        c[0] = gy_json_str(v, "version");
+        c[1] = gy_json_str(v, "role");
+        c[2] = gy_cli_cellf(cli, "%.4g%%", 100 * gy_json_f64(v, "weight", 0));
+        c[3] = number(cli, gy_json_i64(v, "requests", 0));
+        c[4] = number(cli, gy_json_i64(v, "errors", 0));
+        c[5] = gy_cli_cellf(cli, "%.3g", gy_json_f64(v, "p50_ms", 0));
+        c[6] = gy_cli_cellf(cli, "%.3g", gy_json_f64(v, "p99_ms", 0));
+        c[7] = number(cli, gy_json_i64(v, "labelled", 0));
+        c[8] = metric_cell(cli, v, "recall");
+        c[9] = metric_cell(cli, v, "accuracy");
+        c[10] = metric_cell(cli, v, "reward");
+    }
+    gy_cli_table(cli, head, COLUMNS, cells, yyjson_arr_size(list), right);
+}
+
+static gy_status show_live(struct gy_cli *cli, struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_collect_done) struct gy_collect answer;
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    gy_collect_init(&answer, GY_MIB);
+    GY_TRY(call(cli, "GET", gy_str_c(cli->argv[0]), "/live", GY_STR_NULL, &answer, &doc, err));
+    if (cli->json) {
+        return gy_cli_print_json(cli, &answer.body, err);
+    }
+    yyjson_val *live = yyjson_doc_get_root(doc);
+    gy_cli_say(cli, "%s revision %lld, %" GY_STR_F ", feedback since %" GY_STR_F "\n", cli->argv[0],
+               (long long)gy_json_i64(live, "revision", 0), GY_STR_A(gy_json_str(live, "strategy")),
+               GY_STR_A(gy_str_sub(gy_json_str(live, "since"), 0, 19)));
+    print_live(cli, live);
+    return GY_OK;
+}
+
+/* Until it is interrupted, or --times times. */
+static gy_status watch_live(struct gy_cli *cli, int64_t times, struct gy_err *err)
+{
+    for (int64_t i = 0; times == 0 || i < times; i++) {
+        const struct timespec pause = {.tv_sec = WATCH_EVERY_S};
+        if (i > 0) {
+            (void)nanosleep(&pause, NULL); /* a signal only shortens it */
+        }
+        GY_TRY(show_live(cli, err));
+        if (fflush(stdout) != 0) {
+            return gy_err_sys(err, errno, "writing");
+        }
+        gy_arena_reset(&cli->arena);
+    }
+    return GY_OK;
+}
+
 static gy_status run_show(struct gy_cli *cli, void *opts, struct gy_err *err)
 {
-    (void)opts;
-    return show(cli, true, err);
+    const struct endpoint_opts *o = opts;
+    if (o->times < 0 || (o->times > 0 && !o->watch)) {
+        return gy_err_set(err, GY_E_USAGE, "--times takes a number over 0, with --watch");
+    }
+    return o->watch ? watch_live(cli, o->times, err) : show(cli, true, err);
 }
 
 static gy_status run_history(struct gy_cli *cli, void *opts, struct gy_err *err)
@@ -587,6 +674,12 @@ static const struct gy_opt shadow_opts[] = {
     {"off", 0, GY_OPT_FLAG, offsetof(struct endpoint_opts, off), NULL, NULL, "end it"},
     REASON,
 };
+static const struct gy_opt show_opts[] = {
+    {"watch", 'w', GY_OPT_FLAG, offsetof(struct endpoint_opts, watch), NULL, NULL,
+     "what each version does, every two seconds"},
+    {"times", 0, GY_OPT_INT, offsetof(struct endpoint_opts, times), "N", "0",
+     "with --watch: so often; 0: until interrupted"},
+};
 static const struct gy_opt promote_opts[] = {REASON};
 static const struct gy_opt rollback_opts[] = {
     {"to", 0, GY_OPT_INT, offsetof(struct endpoint_opts, to), "REVISION", "0",
@@ -612,7 +705,12 @@ static const struct gy_verb verbs[] = {
      .min_args = 1,
      .max_args = 1,
      .summary = "who answers now, and its revisions: who made them, when and why",
-     .examples = "  gyre endpoint show sepsis",
+     .details = "--watch shows the versions side by side: requests, errors, latency, and what "
+                "feedback says of them, with intervals that hold at every look.",
+     .examples = "  gyre endpoint show sepsis\n  gyre endpoint show sepsis --watch\n"
+                 "  gyre endpoint show sepsis --watch --times 1 --json",
+     .opts = show_opts,
+     .n_opts = sizeof show_opts / sizeof show_opts[0],
      .opts_bytes = sizeof(struct endpoint_opts),
      .run = run_show},
     {.noun = "endpoint",

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "learn/cells.h"
 #include "learn/evaluate.h"
+#include "learn/example.h"
 #include "learn/runtime/trees.h"
 #include "learn/runtime/trees_internal.h"
 #include "learn/runtime/ubj.h"
@@ -46,29 +47,11 @@ static bool is_foreign(enum gy_learner learner)
 
 /* ---- the input example ---- */
 
-/* An image of the example is not decoded here: any one does, a black one too. */
-static bool example_cell(const struct gy_predictor_input *in, yyjson_val *v, double *cells)
-{
-    char scratch[32];
-    struct gy_str text = gy_json_val_str(v);
-    if (in->kind == GY_INPUT_IMAGE) {
-        memset(cells, 0, in->width * sizeof *cells);
-        return true;
-    }
-    *cells = yyjson_is_num(v) ? yyjson_get_num(v) : NAN;
-    if (yyjson_is_num(v) && in->kind == GY_INPUT_TEXT && !isnan(*cells)) {
-        text = gy_str_n(scratch, gy_fmt_f64_trim(*cells, scratch));
-    }
-    return !text.p || in->kind == GY_INPUT_NUMBER ||
-           gy_cell_of_text(in, text, cells, NULL) == GY_OK;
-}
-
 static gy_status dry_run(struct proof *p, struct gy_err *err)
 {
     size_t n = p->info->n_cells + p->info->n_outputs;
     GY_AUTO(gy_free) char *values = gy_reallocarray(NULL, n, sizeof(double));
     GY_AUTO(gy_free) char *scratch = gy_malloc(gy_predictor_scratch(p->p, 1) + 63);
-    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
     if (!values || !scratch) {
         return gy_err_set(err, GY_E_NOMEM, "proving a package");
     }
@@ -79,21 +62,18 @@ static gy_status dry_run(struct proof *p, struct gy_err *err)
     if (!p->info->input_example.p) {
         return refuse(p, "the package has no input example to try");
     }
-    GY_TRY(gy_json_parse(p->info->input_example, &doc, err));
-    yyjson_val *root = yyjson_doc_get_root(doc);
     double *in = (double *)(void *)values;
     double *out = in + p->info->n_cells;
-    double *cell = in;
-    for (size_t i = 0; i < p->info->n_inputs; i++) {
-        const struct gy_predictor_input *input = &p->info->inputs[i];
-        yyjson_val *v = gy_json_get(root, input->name.p);
-        if (!v) {
-            return refuse(p, "the input example lacks an input");
+    struct gy_err why = GY_ERR_INIT;
+    gy_status st = gy_example_cells(p->info, in, &why);
+    if (st == GY_E_INVALID) {
+        return refuse(p, why.msg);
+    }
+    if (st != GY_OK) {
+        if (err) {
+            *err = why;
         }
-        if (!example_cell(input, v, cell)) {
-            return refuse(p, "the input example has a text that is no value of its input");
-        }
-        cell += input->width;
+        return st;
     }
     gy_predictor_run(p->p, in, 1, out, align64(scratch));
     for (size_t i = 0; i < p->info->n_outputs; i++) {

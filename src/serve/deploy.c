@@ -5,6 +5,7 @@
 
 #include "base/time.h"
 #include "serve/deploy_internal.h"
+#include "store/verdicts.h"
 #include "track/history.h"
 
 /* A change on its way: what is served now, the plan of what shall be, and under which gate. */
@@ -22,6 +23,7 @@ struct change {
     int64_t copied_from;
     int64_t expect; /* see gy_revision_expect */
     bool gated;
+    bool blessed_only; /* whatever gate there is: the stable version needs a passing verdict */
     char promote_alias[GY_MAX_NAME + 1]; /* to move with it; "": none */
     /* filled on the way */
     struct gy_revision r;
@@ -186,6 +188,27 @@ static gy_status check_paths(struct gy_db *db, const struct gy_endpoint *e, stru
 
 /* ---- the gate ---- */
 
+static gy_status need_blessing(struct gy_db *db, const struct change *c, struct gy_err *err)
+{
+    const struct gy_plan_variant *v = &c->plan.variants[0];
+    struct gy_verdict verdict;
+    bool found = false;
+    if (!c->blessed_only) {
+        return GY_OK;
+    }
+    GY_TRY(gy_verdict_latest(db, v->digest, GY_STR_NULL, c->a, &found, &verdict, err));
+    if (found && verdict.blessed) {
+        return GY_OK;
+    }
+    (void)gy_err_set(err, GY_E_NOTBLESSED,
+                     "%" GY_STR_F
+                     " names version %lld, which %s: only blessed versions are followed",
+                     GY_STR_A(c->plan.ref), (long long)v->version,
+                     found ? "the gate has judged NOT_BLESSED" : "holds no verdict");
+    (void)gy_err_hint(err, "gyre gate check, or deploy it by hand");
+    return GY_E_NOTBLESSED;
+}
+
 static gy_status pass_gate(struct gy_db *db, void *ctx, struct gy_err *err)
 {
     struct change *c = ctx;
@@ -200,7 +223,7 @@ static gy_status pass_gate(struct gy_db *db, void *ctx, struct gy_err *err)
         }
         c->gated = c->gated || gated;
     }
-    return GY_OK;
+    return need_blessing(db, c, err);
 }
 
 /* ---- carrying it out ---- */
@@ -306,6 +329,12 @@ static gy_status plan_deploy(struct change *c, yyjson_val *body, struct gy_str r
     GY_TRY(gy_plan_request(body, &c->plan, err));
     GY_TRY(find_model(c, ref, GY_VARIANT_STABLE, &v, err));
     gy_plan_put(&c->plan, &v);
+    c->plan.ref = ref;
+    c->plan.followed = v.version;
+    if (gy_plan_follows(&c->plan) && gy_str_find(ref, '@') == SIZE_MAX) {
+        return gy_err_set(err, GY_E_INVALID,
+                          "'follow' needs a model by alias, e.g. models:/sepsis@champion");
+    }
     return GY_OK;
 }
 
@@ -508,6 +537,37 @@ gy_status gy_deploy_promote(const struct gy_deployer *d, struct gy_str endpoint,
     return carry_out(&c, ret, err);
 }
 
+/* ---- following an alias ---- */
+
+gy_status gy_deploy_follow(const struct gy_deployer *d, struct gy_str endpoint,
+                           const struct gy_deploy_by *by, struct gy_arena *a,
+                           struct gy_revision *ret, bool *ret_moved, struct gy_err *err)
+{
+    GY_AUTO_DONE(change_done) struct change c;
+    struct gy_plan_variant v;
+    change_init(&c, d, endpoint, "deploy", by, a);
+    *ret_moved = false;
+    GY_TRY(begin(&c, err));
+    if (!gy_plan_follows(&c.plan)) {
+        return GY_OK;
+    }
+    GY_TRY(find_model(&c, c.plan.ref, GY_VARIANT_STABLE, &v, err));
+    if (v.version == c.plan.followed || gy_str_eq(v.digest, c.plan.variants[0].digest)) {
+        return GY_OK;
+    }
+    struct gy_plan_variant *shadow = gy_plan_find(&c.plan, GY_VARIANT_SHADOW);
+    if (shadow && shadow->version == v.version) {
+        gy_plan_remove(&c.plan, GY_VARIANT_SHADOW);
+    }
+    gy_plan_remove(&c.plan, GY_VARIANT_CANARY); /* they ran against what goes now */
+    gy_plan_put(&c.plan, &v);
+    GY_TRY(gy_plan_balance(&c.plan, err));
+    c.plan.followed = v.version;
+    c.blessed_only = true;
+    *ret_moved = true;
+    return carry_out(&c, ret, err);
+}
+
 /* ---- rollback ---- */
 
 struct earlier {
@@ -539,6 +599,16 @@ static gy_status find_versions(struct gy_db *db, struct change *c, struct gy_err
     return gy_plan_balance(&c->plan, err); /* numbers may have changed */
 }
 
+/* Who goes back means it: the alias is followed again when it has moved from where it is now. */
+static void look_at_alias(struct gy_db *db, struct change *c)
+{
+    struct gy_model_version now;
+    if (gy_plan_follows(&c->plan) &&
+        gy_registry_resolve(db, c->plan.ref, c->a, &now, NULL) == GY_OK) {
+        c->plan.followed = now.version;
+    }
+}
+
 static gy_status find_earlier(struct gy_db *db, void *ctx, struct gy_err *err)
 {
     const struct earlier *x = ctx;
@@ -567,6 +637,7 @@ static gy_status find_earlier(struct gy_db *db, void *ctx, struct gy_err *err)
     take_row(&c->plan.variants[0], &c->target);
     c->copied_from = c->target.revision;
     c->gated = c->target.gated;
+    look_at_alias(db, c);
     return find_versions(db, c, err);
 }
 

@@ -67,6 +67,14 @@ GY_CHECKED gy_status gy_deploy_promote(const struct gy_deployer *d, struct gy_st
                                        int64_t version, const struct gy_deploy_by *by,
                                        struct gy_arena *a, struct gy_revision *ret,
                                        struct gy_err *err);
+/* Where the settings say `follow: true` and the alias that the model was deployed by has moved
+ * since: deploy what it names now, under the settings that are served; canaries leave. A version
+ * without a passing verdict is not followed, whatever gate the endpoint has: NOTBLESSED. A rollback
+ * is not undone: only the next move of the alias is followed. *ret_moved false: there was nothing
+ * to do. */
+GY_CHECKED gy_status gy_deploy_follow(const struct gy_deployer *d, struct gy_str endpoint,
+                                      const struct gy_deploy_by *by, struct gy_arena *a,
+                                      struct gy_revision *ret, bool *ret_moved, struct gy_err *err);
 /* A copy of revision `to` (0: as gy_revision_before finds it, so that a canary's rollback gives
  * what was before it). A version that is served as the stable one is not asked for its verdict
  * again. Fails: CONFLICT (there is none), NOTFOUND, NOTBLESSED. */

@@ -206,7 +206,10 @@ static gy_status check_weights(const struct gy_plan *p, struct gy_err *err)
 
 gy_status gy_plan_frozen(yyjson_val *config, struct gy_plan *ret, struct gy_err *err)
 {
-    *ret = (struct gy_plan){.columns = given(config, "columns"), .gate = given(config, "gate")};
+    *ret = (struct gy_plan){.columns = given(config, "columns"),
+                            .gate = given(config, "gate"),
+                            .ref = gy_json_str(config, "ref"),
+                            .followed = gy_json_i64(config, "followed", 0)};
     gy_setting_read_all(config, &ret->settings);
     if (!gy_json_bool(config, "threshold_set", true)) {
         ret->settings.value[GY_SET_THRESHOLD] = NULL; /* it is the stable package's own */
@@ -379,6 +382,10 @@ gy_status gy_plan_freeze(const struct gy_plan *p, const struct gy_endpoint *e, s
     }
     if (e) {
         write_shape(&w, e, p->settings.value[GY_SET_THRESHOLD] != NULL);
+    }
+    if (gy_plan_follows(p)) {
+        gy_jw_kv_str(&w, "ref", p->ref);
+        gy_jw_kv_i64(&w, "followed", p->followed);
     }
     copy_key(&w, "columns", p->columns);
     copy_key(&w, "gate", p->gate);

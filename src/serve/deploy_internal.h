@@ -26,6 +26,8 @@ struct gy_plan {
     struct gy_stretches stretches; /* of the canaries */
     struct gy_settings settings;
     yyjson_val *columns, *gate;
+    struct gy_str ref; /* follow: the alias, "models:/sepsis@champion" */
+    int64_t followed;  /* the version that it named when it was last looked at */
 };
 
 /* The first one in that role; NULL: nobody is. */
@@ -43,6 +45,12 @@ void gy_plan_drop(struct gy_plan *p, int64_t version); /* of a canary */
 /* After shares of canaries were set: the stable version has the rest, and lots move as little as
  * can be. Fails: INVALID (they are more than all). */
 GY_CHECKED gy_status gy_plan_balance(struct gy_plan *p, struct gy_err *err);
+
+/* Does the endpoint follow an alias? */
+static inline bool gy_plan_follows(const struct gy_plan *p)
+{
+    return yyjson_is_true(p->settings.value[GY_SET_FOLLOW]) && p->ref.n;
+}
 
 /* deploy_config.c */
 /* Settings of a deploy request. Fails: INVALID. */

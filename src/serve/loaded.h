@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "learn/predictor.h"
+#include "serve/warmup.h"
 
 struct gy_loaded {
     _Atomic uint32_t refs;
@@ -14,9 +15,10 @@ struct gy_loaded {
     const struct gy_predictor_info *info;
     double row_ns;        /* time per row of a full chunk */
     size_t scratch_bytes; /* what the predictor needs for a chunk, a multiple of 64 */
+    struct gy_warmup warmup;
 };
 
-/* Load and run it, to measure it. *ret has one reference. Fails: CORRUPT (the folder's digest is
+/* Load it and warm it up (warmup.h). *ret has one reference. Fails: CORRUPT (the folder's digest is
  * another), NOTSERVABLE, NOTFOUND, NOMEM. */
 GY_CHECKED gy_status gy_loaded_open(const char *package_dir, struct gy_str digest,
                                     struct gy_loaded **ret, struct gy_err *err);

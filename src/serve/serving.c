@@ -335,6 +335,7 @@ struct target {
     const struct gy_endpoint *stable;
     const struct gy_endpoint *endpoint; /* who answers; NULL until it is drawn */
     struct gy_ask ask;
+    double propensity; /* with which probability it was drawn; 0: there was nothing to draw */
 };
 
 /* Fills err when there is nothing to answer the request. */
@@ -401,6 +402,7 @@ static void draw(struct target *t, const struct gy_request *req, const unsigned 
         return;
     }
     t->endpoint = gy_variants_pick(t->stable, id, gy_req_header(req, GY_STICKY_HEADER));
+    t->propensity = t->endpoint->weight;
 }
 
 /* Predict as whoever answers, then as the shadow. */
@@ -510,6 +512,7 @@ static gy_status make_record(struct gy_serving *s, const struct target *t,
     r->time_us = gy_now_us();
     r->latency_ns = saturated(gy_mono_ns() - start);
     (void)gy_trace_context(req, r->trace_id, r->parent_span);
+    r->propensity = t->propensity;
     *ret_keep = true;
     const struct gy_logging *l = &t->endpoint->logging;
     if (l->sample >= 1 && !l->columns && !l->body) {

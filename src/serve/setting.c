@@ -36,6 +36,12 @@ static gy_status check_batching(yyjson_val *value, struct gy_err *err)
     return gy_lane_read(NULL, value, &o, err);
 }
 
+static gy_status check_follow(yyjson_val *value, struct gy_err *err)
+{
+    return yyjson_is_bool(value) ? GY_OK
+                                 : gy_err_set(err, GY_E_INVALID, "'follow' must be true or false");
+}
+
 static const struct gy_setting_info infos[GY_N_SETTINGS] = {
     [GY_SET_ALIASES] = {"aliases", false, false, NULL},
     [GY_SET_RULES] = {"rules", false, false, NULL},
@@ -43,6 +49,7 @@ static const struct gy_setting_info infos[GY_N_SETTINGS] = {
     [GY_SET_RULE_SHADOW] = {"rule_shadow", false, true, NULL},
     [GY_SET_REVIEW] = {"review", true, false, NULL},
     [GY_SET_ROLLOUT] = {"rollout", true, false, check_rollout},
+    [GY_SET_FOLLOW] = {"follow", true, false, check_follow},
     [GY_SET_DEFAULT] = {"default", false, false, check_default},
     [GY_SET_LOG] = {"log", true, false, gy_logging_check},
     [GY_SET_RUNTIME] = {"runtime", true, false, check_runtime},

@@ -15,6 +15,7 @@ enum gy_setting {
     GY_SET_REVIEW,
     GY_SET_ROLLOUT,
     GY_SET_DEFAULT,
+    GY_SET_FOLLOW,
     GY_SET_LOG,
     GY_SET_RUNTIME,
     GY_SET_BATCHING,

@@ -18,7 +18,7 @@ void gy_arm_values(const struct gy_join_row *row, double ret[GY_N_METRICS])
 static void weigh(struct gy_arm *arm, const struct gy_join_row *row, double value)
 {
     const struct gy_shape_variant *v = gy_shape_variant(row->shape, row->version);
-    if (isnan(value) || !v || !(v->weight > 0)) {
+    if (isnan(value) || !row->drawn || !v || !(v->weight > 0)) {
         return;
     }
     arm->ips_sum += value / v->weight;

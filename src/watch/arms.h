@@ -15,7 +15,7 @@ struct gy_arm {
     /* Of the rewards, or where there is none: was the model right? For estimates of what this
      * version would bring if it answered everybody (inverse propensity scoring, Horvitz and
      * Thompson 1952): each row weighs 1/share, the share that the version had in the revision that
-     * answered it. Rows of a share of 0 (named by a request) are left out. */
+     * answered it. Rows whose version was not drawn (the request named it) are left out. */
     double ips_sum, ips_weight; /* of value/share; of 1/share */
     uint64_t ips_rows;
 };

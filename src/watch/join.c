@@ -508,7 +508,7 @@ static gy_status add_row(struct gy_join *j, const struct gy_record *rec, uint32_
     r->row = number;
     r->time_us = rec->time_us;
     r->request = request;
-    r->flags |= JOIN_PREDICTED;
+    r->flags |= JOIN_PREDICTED | (rec->propensity > 0 ? JOIN_DRAWN : 0);
     if (old.flags) {
         struct join_label l = join_label_of(&old);
         set_label(r, &l);

@@ -78,6 +78,7 @@ struct gy_join_row {
     double reward; /* of the feedback, from 0 to 1; NaN: none, or another number */
     int64_t given_us;     /* of the label; 0: none */
     struct gy_str source; /* of the label, absent: none */
+    bool drawn;           /* its version was drawn by the shares of its revision */
     bool by_request;      /* the label named the request id ... */
     bool repeated;        /* ... which several predictions have */
     bool many;            /* there was more than one different piece of feedback ... */

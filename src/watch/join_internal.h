@@ -25,6 +25,7 @@ enum {
     JOIN_SAMPLED = 512,   /* a rule decided alone, the model was asked for the sample */
     JOIN_REWARD_0 = 1024, /* reward exactly 0 ... */
     JOIN_REWARD_1 = 2048, /* ... or exactly 1 */
+    JOIN_DRAWN = 4096,    /* its version was drawn by shares */
 };
 
 /* What counts of the feedback for one target. */

@@ -123,6 +123,7 @@ static void view(const struct gy_join *j, const struct join_row *r, struct gy_jo
         .rule_value = rule && rule->decides        ? rule->prediction
                       : s->n_rules && s->n_classes ? s->class_values[0]
                                                    : NAN,
+        .drawn = r->flags & JOIN_DRAWN,
         .weight = sampled ? 1 / s->rule_shadow : 1,
     };
     memcpy(ret->id, r->id, sizeof ret->id);

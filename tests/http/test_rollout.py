@@ -500,7 +500,7 @@ def test_the_server_decides_by_labels(server, bad):
 
 def test_the_server_takes_back_what_fails(server):
     learner = json.loads(serving.package()["model.json"])["learner"] | {"name": "linear"}
-    for values in ([0.1, 0, 0, 0], [1e308, 0, 0, 0]):
+    for values in ([0.1, 0, 0, 0], [1.6e306, 0, 0, 0]):
         serving.register(server, name="sum", files=other_package(task="regression", classes=[], learner=learner | {"values": values}))
     serving.deploy(server, "models:/sum/1", project={})
     canary(server, "models:/sum/2", share=0.9, project={"rollout": {}})
@@ -517,3 +517,122 @@ def test_three_on_the_status_page(server):
     ask(server, body=WELL)
     rows = must(server, "GET", f"{API}/status")["endpoints"]
     assert [(r["version"], r["role"], r["weight"]) for r in rows] == [("1", "stable", 0.75), ("2", "canary", 0.25), ("3", "shadow", 0)]
+
+
+def test_side_by_side(server, tmp_path):
+    """Live numbers of three versions: counters, feedback, and estimates that know with which share each answered."""
+    serving.deploy(server, "models:/sepsis/3", project=PLAIN | {"rollout": {"accuracy_change_min": 0.5, "min_labels": 1000, "alpha": 0.1}})
+    two = change(server, "traffic", shares={"1": 0.25, "2": 0.25})
+    assert weights(two) == [(3, "stable", 0.5), (1, "canary", 0.25), (2, "canary", 0.25)]
+    assert two["config"]["weights"][2]["lots"] == [[0.25, 0.5]] and "lots" not in two["config"]["weights"][1]
+    warm = {w["version"]: w for w in two["warmup"]}
+    assert set(warm) == {"1", "2", "3"} and all(w["rows"] > 300 and w["example"] and w["row_us"] > 0 for w in warm.values())
+    rewards = collections.defaultdict(list)
+    for i in range(160):
+        answer, headers = ask(server, body=SICK if i % 2 else WELL)
+        reward = (i % 5) / 4 if answer["model_version"] != "2" else 1
+        rewards[answer["model_version"]].append(reward)
+        must(server, "POST", f"{API}/feedback", {"prediction_id": headers["Gyre-Prediction-Id"], "reward": reward}, (200, 202))
+    live = wait_for(lambda: must(server, "GET", f"{BASE}/live"), lambda x: sum(v["labelled"] for v in x["variants"]) >= 160)
+    assert (live["metric"], live["strategy"], live["alpha"], live["revision"]) == ("accuracy", "fixed", 0.1, two["revision"])
+    of = {v["version"]: v for v in live["variants"]}
+    assert [of[v]["role"] for v in "312"] == ["stable", "canary", "canary"]
+    every = sum(map(len, rewards.values()))
+    for version, share in (("3", 0.5), ("1", 0.25), ("2", 0.25)):
+        v, got = of[version], rewards[version]
+        assert v["requests"] >= len(got) and v["errors"] == 0 and v["weight"] == share and v["p99_ms"] > 0
+        assert v["reward"]["rows"] == len(got) and math.isclose(v["reward"]["mean"], sum(got) / len(got), abs_tol=1e-4)
+        assert 0 <= v["reward"]["low"] <= v["reward"]["mean"] <= v["reward"]["high"] <= 1
+        assert math.isclose(v["off_policy"]["ips"], sum(got) / share / every, abs_tol=1e-4) and v["off_policy"]["of"] == every
+        assert math.isclose(v["off_policy"]["snips"], v["reward"]["mean"], abs_tol=1e-4)
+        assert math.isclose(sum(v["classes"].values()), 1)
+    assert of["2"]["classes"] == {"0": 0, "1": 1} and of["2"]["change"]["metric"] == "accuracy" and "change" not in of["3"]
+    shown = support.run_gyre("endpoint", "show", "sepsis", "--watch", "--times", "1", "--server", server.url, cwd=tmp_path)
+    assert shown.returncode == 0 and "stable" in shown.stdout and "reward" in shown.stdout, shown
+    status, answer, _ = request(server, "GET", f"{API}/endpoints/none/live")
+    assert (status, answer["code"]) == (404, "NOTFOUND")
+
+
+def test_a_key_stays_while_shares_grow(server):
+    """Three steps of an A/B/n test: a key changes its version only by leaving the stable one."""
+    keys = [f"patient-{i}" for i in range(60)]
+
+    def who():
+        return {k: ask(server, headers={"Gyre-Sticky-Key": k})[0]["model_version"] for k in keys}
+
+    seen = [who()]
+    for shares in ({"2": 0.2, "3": 0.2}, {"2": 0.3, "3": 0.3}, {"3": 0.7}):
+        change(server, "traffic", shares=shares)
+        seen.append(who())
+    for before, after in zip(seen, seen[1:]):
+        assert all(before[k] in ("1", after[k]) for k in keys)
+    assert set(seen[0].values()) == {"1"} and set(seen[2].values()) == {"1", "2", "3"} and set(seen[3].values()) == {"2", "3"}
+    refused(server, "traffic", 400, "INVALID", "at most 1", shares={"2": 0.7, "3": 0.7})
+    refused(server, "traffic", 404, "NOTFOUND", "9", shares={"9": 0.1})
+    refused(server, "promote", 409, "CONFLICT", "name one")
+    change(server, "promote", version=3)
+    assert set(who().values()) == {"3"}
+    change(server, "rollback")
+    assert set(who().values()) == {"1"}
+
+
+def test_a_model_without_numbers_is_not_deployed(server):
+    learner = json.loads(serving.package()["model.json"])["learner"] | {"name": "linear", "values": [1e308, 0, 0, 0]}
+    files = other_package(task="regression", classes=[], learner=learner)
+    serving.register(server, name="sum", files=files | {"input_example.json": serving.package()["input_example.json"]})
+    status, answer = ask_anyhow(server, "POST", f"{API}/endpoints/sum/deploy", {"model": "models:/sum/1"})
+    assert status >= 400 and answer["code"] == "NOTSERVABLE" and "input example" in answer["detail"], answer
+    files.pop("input_example.json", None)
+    serving.register(server, name="sum", files=files)
+    status, answer = ask_anyhow(server, "POST", f"{API}/endpoints/sum/deploy", {"model": "models:/sum/2"})
+    assert answer["code"] == "NOTSERVABLE" and "64 rows" in answer["detail"], answer
+    assert request(server, "GET", f"{API}/endpoints/sum")[0] == 404
+
+
+def test_a_bandit_follows_rewards(server):
+    """Version 2 is rewarded, version 1 is not: within a few looks version 2 has nearly everything, and the revision says why."""
+    rollout = {"strategy": "bandit", "metric": "reward", "min_share": 0.1, "every_s": 1, "min_labels": 20, "seed": 1}
+    serving.deploy(server, "models:/sepsis/1", project=PLAIN | {"rollout": rollout})
+    change(server, "traffic", shares={"2": 0.5})
+    deadline = time.monotonic() + 40
+    while weights(newest := must(server, "GET", BASE)["revisions"][0])[1][2] < 0.9:
+        assert time.monotonic() < deadline, newest
+        for _ in range(20):
+            answer, headers = ask(server)
+            must(server, "POST", f"{API}/feedback",
+                 {"prediction_id": headers["Gyre-Prediction-Id"], "reward": 0.9 if answer["model_version"] == "2" else 0.2}, (200, 202))
+    assert weights(newest) == [(1, "stable", 0.1), (2, "canary", 0.9)]
+    assert newest["actor"] == "gyre" and "bandit by reward" in newest["reason"] and newest["kind"] == "traffic"
+
+
+def test_following_an_alias(new_server):
+    """`follow: true`: a blessed version is deployed when the alias moves, another is told once; a rollback stays."""
+    server = new_server()
+    for intercept in (-9, -8, -7):
+        serving.register(server, files=serving.package(intercept))
+    api = SocketApi(server)
+
+    def alias(version):
+        must(server, "POST", f"{serving.MLFLOW}/registered-models/alias", {"name": "sepsis", "alias": "live", "version": str(version)})
+
+    def served():
+        return must(server, "GET", BASE)["revisions"][0]
+
+    alias(1)
+    status, answer = ask_anyhow(server, "POST", f"{BASE}/deploy", {"model": "models:/sepsis/1", "project": PLAIN | {"follow": True}})
+    assert (status, answer["code"]) == (400, "INVALID") and "alias" in answer["detail"]
+    one = serving.deploy(server, "models:/sepsis@live", project=PLAIN | {"follow": True})
+    assert (one["config"]["ref"], one["config"]["followed"], one["version"]) == ("models:/sepsis@live", 1, 1)
+    alias(2)
+    events = wait_for(lambda: must(server, "GET", f"{API}/events?kind=endpoint.not_followed")["events"], len)
+    assert "version 2" in events[0]["data"]["reason"] and "no verdict" in events[0]["data"]["reason"] and served()["version"] == 1
+    api.judge(2, True)
+    wait_for(served, lambda r: r["version"] == 2)
+    assert served()["actor"] == "gyre" and "follow" in served()["reason"] and not served()["gated"]
+    assert ask(server)[0]["model_version"] == "2"
+    change(server, "rollback")
+    time.sleep(2.5)  # two looks
+    assert served()["version"] == 1 and len(must(server, "GET", f"{API}/events?kind=endpoint.not_followed")["events"]) == 1
+    api.judge(3, True)
+    alias(3)
+    wait_for(served, lambda r: r["version"] == 3)

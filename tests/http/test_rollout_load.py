@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Changes of who answers, under load: 32 connections ask all the time, none is refused, and what has gone answers nobody."""
+"""Changes of who answers, under load: 32 connections ask all the time, none is refused, and what has gone answers nobody.
+
+The last test makes each kind of change for some seconds at 64 connections; for a minute with GYRE_LONG=1."""
 
 import json
+import os
 import selectors
 import socket
 import threading
@@ -23,8 +26,9 @@ class Load(threading.Thread):
 
     answers: (sent, status, version, revision, body number, bytes of the member outputs)"""
 
-    def __init__(self, port):
+    def __init__(self, port, connections=CONNECTIONS):
         super().__init__()
+        self.connections = connections
         self.port, self.stopped, self.answers, self.failures = port, threading.Event(), [], []
         self.requests = [b"POST /v2/models/sepsis/infer HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
                          b"Content-Length: %d\r\n\r\n%s" % (len(body), body) for body in BODIES]
@@ -57,7 +61,7 @@ class Load(threading.Thread):
     def run(self):
         try:
             with selectors.DefaultSelector() as selector:
-                for turn in range(CONNECTIONS):
+                for turn in range(self.connections):
                     one = {"socket": socket.create_connection(("127.0.0.1", self.port), timeout=60), "turn": turn}
                     selector.register(one["socket"], selectors.EVENT_READ, one)
                     self.send(one)
@@ -156,3 +160,60 @@ def test_shadow_and_traffic_under_load(new_server):
     wrong = [a for a in load.answers if a[3] in roles and a[2] not in roles[a[3]]]
     assert not wrong, wrong[:3]
     assert len({a[3] for a in load.answers}) > 20
+
+
+LONG = os.environ.get("GYRE_LONG") == "1"
+DEPLOYS, SECONDS = (20, 60) if LONG else (5, 8)
+ROLES = ("stable", "canary")
+
+
+def test_deploys_canaries_promotes_and_rollbacks(new_server):
+    """Deploys, canary steps, two candidates at once, promotes and rollbacks at 64 connections: no answer that is not 200, none that is of
+    a revision which was replaced before the request was sent, or of a version that takes no part; and memory comes back to its level."""
+    server = new_server()
+    for intercept in (-9, -8, -7):
+        serving.register(server, files=serving.package(intercept))
+    serving.deploy(server, "models:/sepsis/1", project={})
+    load = Load(server.port, 64)
+    begun = time.monotonic()
+    load.start()
+    changes = []  # (returned, revision, who may answer)
+
+    def change(verb, **body):
+        answer = must(server, "POST", f"{BASE}/{verb}", body)
+        changes.append((time.monotonic(), answer["revision"],
+                        {str(w["version"]) for w in answer["config"]["weights"] if w["role"] in ROLES and w["weight"] > 0}))
+        time.sleep(pause)  # the duration under test, not a synchronisation
+
+    pause = SECONDS / (DEPLOYS * 7)
+    resident = []
+    for turn in range(DEPLOYS):
+        stable, one, two = (str(1 + (turn + i) % 3) for i in range(3))
+        change("deploy", model=f"models:/sepsis/{stable}")
+        change("deploy", model=f"models:/sepsis/{one}", canary=0.1)
+        change("traffic", canary=0.4)
+        change("traffic", shares={one: 0.3, two: 0.3})
+        change("traffic", shares={one: None, two: 0.6})
+        change("promote", version=int(two))
+        change("rollback")
+        resident.append(server.rss_kb())
+    time.sleep(max(0, SECONDS - (time.monotonic() - begun)))
+    load.stopped.set()
+    load.join()
+    assert not load.failures, load.failures
+    assert all(a[1] == 200 for a in load.answers), [a for a in load.answers if a[1] != 200][:3]
+    may = {revision: who for _, revision, who in changes}
+    wrong = [a for a in load.answers if a[3] in may and a[2] not in may[a[3]]]
+    assert not wrong, wrong[:3]
+    late, at = [], -1  # sent after the newest change returned, answered by an older revision
+    for answer in sorted(load.answers, key=lambda a: a[0]):
+        while at + 1 < len(changes) and changes[at + 1][0] <= answer[0]:
+            at += 1
+        if at >= 0 and answer[3] < changes[at][1]:
+            late.append(answer)
+    assert not late, late[:3]
+    assert len(may) == 7 * DEPLOYS and len(load.answers) > 200 * len(ROLES)
+    print(f"{len(load.answers)} answers, {len(changes)} changes in {time.monotonic() - begun:.0f} s, RSS {resident[0]} .. {resident[-1]} kB")
+    # what each change loads goes again: the last turns hold no more than the first ones, but for the log's and the loops' own growth
+    first, last = min(resident[1:3]), min(resident[-3:])
+    assert last < first * 1.25 + 4096, resident

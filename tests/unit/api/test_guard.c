@@ -11,6 +11,7 @@
 #include "serve/infer.h"
 #include "store/events.h"
 #include "unit.h"
+#include "watch/bandit.h"
 #include "watch/guard.h"
 
 #define E "/api/gyre/v1/endpoints/sepsis"
@@ -275,6 +276,49 @@ static void test_two_canaries(void **state)
     finish(h, &s);
 }
 
+/* Feedback moves shares, in new revisions that say why, and not more often than every_s; the rows
+ * of a version count for it whatever its share is now. */
+static void test_a_bandit(void **state)
+{
+    struct harness *h = *state;
+    struct stage s;
+    struct gy_err err = GY_ERR_INIT;
+    start(h, &s, GOOD, OTHER,
+          "{\"strategy\":\"bandit\",\"metric\":\"accuracy\",\"min_labels\":50,\"every_s\":1,"
+          "\"min_share\":0.1,\"seed\":3,\"max_error_rate\":1}");
+    add_version(h, MODEL("0.1", "-9.2"));
+    want(h, "POST", E "/traffic", "{\"shares\":{\"2\":0.3,\"3\":0.3}}", 201, NULL);
+    const struct gy_deployer d = {h->app->store, h->app->objects, s.cache, h->app->serving};
+    GY_AUTO(gy_bandit_free) struct gy_bandit *b = NULL;
+    assert_status(GY_OK, gy_bandit_new(&d, s.join, &b, &err), err);
+    label(&s, "1", 3, 20, false);
+    label(&s, "2", 3, 20, true);
+    label(&s, "3", 3, 9, false);
+    (void)usleep(1100000); /* every_s */
+    assert_status(GY_OK, gy_bandit_tick(b, &err), err);
+    expect(h, "traffic", 3, "", 0); /* 49 rows are none yet */
+    label(&s, "3", 3, 11, false);
+    assert_status(GY_OK, gy_bandit_tick(b, &err), err);
+    expect(h, "traffic", 3, "", 0); /* not so soon again */
+    (void)usleep(1100000);
+    assert_status(GY_OK, gy_bandit_tick(b, &err), err);
+    want(h, "GET", E, NULL, 200, NULL);
+    assert_int_equal(gy_json_i64(yyjson_doc_get_root(h->doc), "revision", -1), 4);
+    assert_string_equal(text_at(h, "/revisions/0/actor"), "gyre");
+    assert_non_null(strstr(text_at(h, "/revisions/0/reason"),
+                           "version 2 1.000 of 20 rows: 80%; version 3 0.000 of 20 rows: 10%"));
+    assert_true(yyjson_get_num(at(h, "/revisions/0/config/weights/1/weight")) == 0.8);
+    /* the same feedback moves nothing more */
+    (void)usleep(1100000);
+    assert_status(GY_OK, gy_bandit_tick(b, &err), err);
+    want(h, "GET", E, NULL, 200, NULL);
+    assert_int_equal(gy_json_i64(yyjson_doc_get_root(h->doc), "revision", -1), 4);
+    /* what the guard does not like is not kept by the bandit */
+    want(h, "POST", E "/traffic", "{\"shares\":{\"2\":null}}", 201, NULL);
+    assert_status(GY_OK, gy_bandit_tick(b, &err), err);
+    finish(h, &s);
+}
+
 static void test_failures_need_no_labels(void **state)
 {
     struct harness *h = *state;
@@ -385,6 +429,7 @@ int main(void)
         TEST(test_failures_need_no_labels),
         TEST(test_counters_begin_with_the_canary),
         TEST(test_two_canaries),
+        TEST(test_a_bandit),
         TEST(test_without_a_rollout_section_nothing_happens),
         TEST(test_a_held_canary_is_not_promoted),
         TEST(test_a_change_in_between),

@@ -342,11 +342,11 @@ static void test_shadow_of_a_regression(void **state)
     struct gy_endpoint *stable = make(1, HEAD("regression") ",\"learner\":{\"name\":\"linear\","
                                                             "\"params\":{},\"values\":[0,1,0,0]}}");
     struct gy_endpoint *shadow = make(2, HEAD("regression") ",\"learner\":{\"name\":\"linear\","
-                                                            "\"params\":{},\"values\":[1e308,1,0,"
+                                                            "\"params\":{},\"values\":[1e306,1,0,"
                                                             "0]}}");
     GY_AUTO_DONE(gy_infer_work_done) struct gy_infer_work w = {.id = {1}};
     struct gy_err err = GY_ERR_INIT;
-    set_row(&w, stable, "60,15,37,0,15,37");
+    set_row(&w, stable, "200,15,37,0,15,37");
     assert_status(GY_OK, gy_infer_run(stable, &w, &err), err);
     assert_status(GY_OK, gy_infer_shadow(shadow, &w, &err), err);
     assert_true(isnan(w.shadow[0]) && w.shadow[1] == 15);
