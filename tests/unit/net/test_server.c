@@ -103,7 +103,12 @@ static void loop_stop(void *self, int loop)
     g_stops++;
 }
 
-static const struct gy_fast_ops fast = {1, 1000, claims, run, NULL, loop_start, loop_stop};
+static const struct gy_fast_ops fast = {.version = 1,
+                                        .max_body = 1000,
+                                        .claims = claims,
+                                        .run = run,
+                                        .loop_start = loop_start,
+                                        .loop_stop = loop_stop};
 
 struct fixture {
     struct gy_router *router;
