@@ -41,6 +41,9 @@ struct gy_model {
     struct gy_str target;
     struct gy_predictor_input *inputs;
     size_t n_inputs;
+    /* Of a foreign model: as gy_predictor_info has them. */
+    struct gy_tensor_group *in_tensors, *out_tensors;
+    size_t n_in_tensors, n_out_tensors;
     struct gy_features features; /* from the raw cells of the inputs to what the learner sees */
     struct gy_str *classes;
     size_t n_classes;

@@ -107,6 +107,15 @@ static gy_status load_example(const char *dir, struct gy_predictor *p, bool ours
     return GY_OK;
 }
 
+static size_t count_values(const struct gy_model *m)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < m->n_out_tensors; i++) {
+        n += m->out_tensors[i].width;
+    }
+    return n ? n : 1;
+}
+
 static void fill_info(struct gy_predictor *p)
 {
     const struct gy_model *m = &p->model;
@@ -119,7 +128,11 @@ static void fill_info(struct gy_predictor *p)
         .n_cells = m->features.n_in,
         .classes = m->classes,
         .n_classes = m->n_classes,
-        .n_outputs = m->task == GY_TASK_MULTICLASS ? m->n_classes : 1,
+        .n_outputs = m->task == GY_TASK_MULTICLASS ? m->n_classes : count_values(m),
+        .in_tensors = m->in_tensors,
+        .n_in_tensors = m->n_in_tensors,
+        .out_tensors = m->out_tensors,
+        .n_out_tensors = m->n_out_tensors,
         .threshold = m->threshold,
         .digest = gy_str_c(p->digest),
     };

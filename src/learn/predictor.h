@@ -6,6 +6,7 @@
 #define GY_LEARN_PREDICTOR_H
 
 #include "base/str.h"
+#include "learn/datatype.h"
 
 enum gy_task { GY_TASK_BINARY, GY_TASK_MULTICLASS, GY_TASK_REGRESSION };
 
@@ -40,7 +41,15 @@ struct gy_predictor_info {
     const struct gy_str *classes; /* labels by class index; BINARY: 2; REGRESSION: none */
     size_t n_classes;
     size_t n_outputs; /* values a row: BINARY 1 (probability of classes[1]), MULTICLASS n_classes,
-                         REGRESSION 1 */
+                         REGRESSION 1, or those of out_tensors */
+    /* Inputs that come as tensors of several columns, in order and without a hole; none: each input
+     * is a tensor of its own. */
+    const struct gy_tensor_group *in_tensors;
+    size_t n_in_tensors;
+    /* REGRESSION: the tensors that are answered; none: one number. The first value stands for the
+     * row where only one can (drift, labels, aliases). */
+    const struct gy_tensor_group *out_tensors;
+    size_t n_out_tensors;
     double threshold; /* BINARY: class 1 when probability >= threshold */
     size_t n_trees;   /* 0 when no tree model */
     bool blocks;      /* answers by waiting for another process: gy_predictor_try_run, never on an

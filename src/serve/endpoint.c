@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "serve/answer.h"
 #include "serve/setting.h"
 
 static const struct gy_str output_names[GY_N_OUTPUTS] = {
@@ -205,8 +206,10 @@ static gy_status build_shape(struct gy_endpoint *e, struct gy_infer_shape *shape
     *shape = (struct gy_infer_shape){.fields = f,
                                      .n_inputs = n_inputs,
                                      .n_fields = n_inputs + n_columns,
-                                     .outputs = output_names,
-                                     .n_outputs = GY_N_OUTPUTS};
+                                     .outputs = e->output_names,
+                                     .n_outputs = e->n_outputs,
+                                     .groups = e->info->in_tensors,
+                                     .n_groups = e->info->n_in_tensors};
     for (size_t i = 0; i < n_inputs; i++) {
         const struct gy_predictor_input *in = &e->info->inputs[i];
         if (in->kind != GY_INPUT_NUMBER) {
@@ -424,7 +427,8 @@ static gy_status read_rule_shadow(struct gy_endpoint *e, yyjson_val *config, str
  * answered instead. */
 static void count_log_outputs(struct gy_endpoint *e)
 {
-    bool answer_is_all = e->info->task == GY_TASK_REGRESSION && e->n_rules == 0;
+    bool answer_is_all =
+        e->info->task == GY_TASK_REGRESSION && e->n_rules == 0 && e->info->n_outputs == 1;
     e->n_log_outputs = 1 + (answer_is_all ? 0 : e->info->n_outputs);
 }
 
@@ -484,6 +488,7 @@ static gy_status build(struct gy_endpoint *e, const struct gy_endpoint_spec *spe
     GY_TRY(gy_limits_read(gy_json_get(spec->config, "limits"), &e->limits, err));
     e->is_default = gy_json_bool(spec->config, "default", false);
     count_log_outputs(e);
+    GY_TRY(gy_outputs_build(e, err));
     GY_TRY(build_shape(e, &e->shape, err));
     GY_TRY(
         gy_logging_read(gy_json_get(spec->config, "log"), &e->shape, &e->arena, &e->logging, err));

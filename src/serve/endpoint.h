@@ -26,6 +26,7 @@
 #define GY_ENDPOINT_CHUNK 64         /* rows a predictor call */
 #define GY_ENDPOINT_INLINE_NS 1e5    /* rows x time per row: beyond it, off the event loop */
 #define GY_ENDPOINT_MAX_BYTES GY_MIB /* texts of one endpoint */
+#define GY_ENDPOINT_MAX_OUTPUTS 32   /* bits of gy_infer_request.outputs */
 #define GY_ENDPOINT_RULE_SHADOW 0.1  /* rule_shadow when the configuration has none */
 
 /* What an answer can hold, by position in the shape's `outputs`. */
@@ -43,6 +44,18 @@ struct gy_alias {
     struct gy_mapping mapping;   /* fields NULL: a body's values are the endpoint's */
     struct gy_alias_output *outputs;
     size_t n_outputs;
+};
+
+/* An output of OIP v2; its number is that in shape.outputs. */
+struct gy_endpoint_output {
+    struct gy_str name;  /* absent: this endpoint has none with that number */
+    struct gy_str head;  /* {"name":"probability","datatype":"FP64","shape":[ */
+    size_t first, width; /* values of a row; first: of the model's own */
+    size_t n_dims;       /* behind the rows */
+    uint32_t dims[GY_TENSOR_MAX_DIMS - 1];
+    enum gy_datatype type;
+    enum gy_output what; /* unless it is a tensor of the model's own */
+    bool tensor;
 };
 
 /* What a rule decides. */
@@ -81,6 +94,9 @@ struct gy_endpoint {
     size_t n_rules;
     struct gy_rule_plan *plans;
     struct gy_infer_shape shape; /* OIP v2 */
+    struct gy_endpoint_output *outputs;
+    struct gy_str *output_names; /* of them, for shapes */
+    size_t n_outputs;
     struct gy_alias *aliases;
     size_t n_aliases;
     struct gy_limits limits;

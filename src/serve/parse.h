@@ -6,12 +6,14 @@
  * Where the scanner accepts, the general reader accepts with the same values, bit for bit
  * (tests/fuzz/fuzz_infer.c).
  *
- * Two forms. OIP v2: {"id"?, "inputs": [tensor...], "outputs"?: [{"name"}]}: one tensor of shape
- * [n, inputs] in the model's input order, or one tensor an input, named as it, of shape [n] or [n,
- * 1]; data flat or nested; columns that only rules read may come as further named tensors. Flat
- * object (alias routes): {"hr": 104, "resp": 22, "temp": 38.9} is one row. Keys that are not known
- * are ignored; a known key twice is refused. null is a missing value: refused where the schema
- * requires the input, else imputed by the model. */
+ * Two forms. OIP v2: {"id"?, "parameters"?, "inputs": [tensor...], "outputs"?: [{"name",
+ * "parameters"?}]}: one tensor of shape [n, inputs] in the model's input order, or one tensor an
+ * input (serve/tensors.h); data flat or nested; columns that only rules read may come as further
+ * named tensors. A tensor may come in binary form behind the JSON (gy_infer_read_binary), and
+ * outputs be asked for in it: bit i of q->asked says that output i is. Flat object (alias routes):
+ * {"hr": 104, "resp": 22, "temp": 38.9} is one row. Keys that are not known are ignored; a known
+ * key twice is refused. null is a missing value: refused where the schema requires the input, else
+ * imputed by the model. */
 #ifndef GY_SERVE_PARSE_H
 #define GY_SERVE_PARSE_H
 
@@ -21,11 +23,13 @@
 #define GY_INFER_MAX_BODY (8 * GY_MIB) /* a prediction request */
 #define GY_INFER_MAX_ROWS 100000       /* rows of one request */
 #define GY_INFER_MAX_ID 128            /* bytes of the caller's id */
+#define GY_INFER_MAX_WIDTH 9999999     /* values a row of one tensor, as its shape says */
 
 #define GY_INFER_MAX_PIXELS ((size_t)4 << 20)   /* of all images of a request together */
 #define GY_INFER_MAX_DECODED (64 * 1000 * 1000) /* the same as they come, before resizing */
 
 struct gy_predictor_input; /* learn/predictor.h */
+struct gy_tensor_group;    /* learn/datatype.h */
 
 struct gy_infer_field {
     struct gy_str name; /* of the model input or column */
@@ -44,6 +48,9 @@ struct gy_infer_shape {
     size_t n_outputs;
     bool mixed;      /* some field is no number: left to the general reader */
     size_t n_pixels; /* cells of all images of a row */
+    /* Inputs that are neighbouring fields of plain numbers and come as one tensor. */
+    const struct gy_tensor_group *groups;
+    size_t n_groups;
 };
 
 /* One request as read. Reused from request to request (its buffer only grows). */
@@ -57,6 +64,7 @@ struct gy_infer_request {
     size_t unseen_bytes, unseen_row, unseen_field;
     size_t n_rows;
     uint32_t asked;               /* of the protocol that read it, for its answer; 0 at first */
+    uint8_t coding;               /* the same: what the client takes its answer packed with */
     uint32_t outputs;             /* bit i: outputs[i] was asked for; all when none was named */
     char id[GY_INFER_MAX_ID + 1]; /* the caller's id, empty when none */
     size_t id_bytes;
@@ -77,6 +85,12 @@ bool gy_infer_scan(enum gy_infer_form form, const struct gy_infer_shape *shape, 
 GY_CHECKED gy_status gy_infer_read(enum gy_infer_form form, const struct gy_infer_shape *shape,
                                    struct gy_str body, struct gy_infer_request *q,
                                    struct gy_err *err);
+
+/* OIP v2 with the binary extension: header_bytes of JSON, then the bytes of the tensors that say
+ * binary_data_size, in their order. Fails as gy_infer_parse. */
+GY_CHECKED gy_status gy_infer_read_binary(const struct gy_infer_shape *shape, struct gy_str body,
+                                          size_t header_bytes, struct gy_infer_request *q,
+                                          struct gy_err *err);
 
 /* Integer datatypes of OIP and the values they hold; false: not a datatype whose JSON form is
  * numbers. *ret_integer false for FP32 and FP64. */

@@ -35,6 +35,19 @@ size_t gy_infer_field_find(const struct gy_infer_shape *shape, struct gy_str nam
 GY_CHECKED gy_status gy_infer_value(const struct gy_infer_shape *shape, struct gy_infer_request *q,
                                     size_t field, size_t row, struct gy_str name, yyjson_val *v,
                                     double *ret, struct gy_err *err);
+/* The same of a text, whatever it came in (what: "string"). An image may be base64, or the bytes of
+ * the file themselves. */
+GY_CHECKED gy_status gy_infer_text(const struct gy_infer_shape *shape, struct gy_infer_request *q,
+                                   size_t field, size_t row, struct gy_str name, struct gy_str text,
+                                   const char *what, double *ret, struct gy_err *err);
+/* INVALID: the field, which is no plain number, must be ..., not a `what`. */
+GY_CHECKED gy_status gy_infer_wrong_type(const struct gy_infer_field *f, struct gy_str name,
+                                         const char *what, struct gy_err *err);
+/* The general reader of OIP v2 (parse_v2.c): the root of json_bytes of JSON, and the bytes behind
+ * it (binary NULL: the request has no such part). */
+GY_CHECKED gy_status gy_infer_read_v2(const struct gy_infer_shape *shape, yyjson_val *root,
+                                      size_t json_bytes, const struct gy_str *binary,
+                                      struct gy_infer_request *q, struct gy_err *err);
 void gy_infer_request_reset(struct gy_infer_request *q);
 
 #endif

@@ -28,13 +28,13 @@ static void note_unseen(const struct gy_infer_field *f, size_t field, size_t row
     q->unseen_field = field;
 }
 
-static gy_status wrong_type(const struct gy_infer_field *f, struct gy_str name, yyjson_val *v,
-                            struct gy_err *err)
+gy_status gy_infer_wrong_type(const struct gy_infer_field *f, struct gy_str name, const char *what,
+                              struct gy_err *err)
 {
     static const char *const wanted[] = {"a number", "a text", "a time (ISO 8601)",
                                          "an image (PNG or JPEG as base64)"};
     return gy_err_set(err, GY_E_INVALID, "field '%.*s' must be %s, not a %s", FIELD(name),
-                      wanted[f->input->kind], yyjson_get_type_desc(v));
+                      wanted[f->input->kind], what);
 }
 
 /* "data:image/png;base64,iVBOR...": what is behind the comma. */
@@ -76,6 +76,9 @@ static gy_status read_image(const struct gy_infer_field *f, struct gy_str text,
                             struct gy_infer_request *q, double *pixels, double *ret,
                             struct gy_err *err)
 {
+    if (gy_str_starts(text, GY_STR("\x89PNG")) || gy_str_starts(text, GY_STR("\xff\xd8\xff"))) {
+        return read_pixels(f->input, text, q, pixels, ret, err); /* the file itself */
+    }
     struct gy_str packed = base64_of(text);
     GY_AUTO(gy_free) char *bytes = gy_malloc(packed.n / 4 * 3 + 3);
     size_t n = 0;
@@ -100,6 +103,32 @@ static struct gy_str text_of(yyjson_val *v, char scratch[32])
     return gy_json_val_str(v);
 }
 
+gy_status gy_infer_text(const struct gy_infer_shape *shape, struct gy_infer_request *q,
+                        size_t field, size_t row, struct gy_str name, struct gy_str text,
+                        const char *what, double *ret, struct gy_err *err)
+{
+    const struct gy_infer_field *f = &shape->fields[field];
+    *ret = NAN;
+    if (text.n == 0) {
+        return f->required
+                   ? gy_err_set(err, GY_E_INVALID, "field '%.*s' must not be empty", FIELD(name))
+                   : GY_OK;
+    }
+    if (f->input->kind == GY_INPUT_IMAGE) {
+        gy_status st =
+            read_image(f, text, q, q->pixels + row * shape->n_pixels + f->first_pixel, ret, err);
+        return st == GY_OK ? st : gy_err_wrap(err, "field '%.*s'", FIELD(name));
+    }
+    double whole = 0;
+    if (f->input->kind == GY_INPUT_TEXT && f->input->integer &&
+        gy_parse_f64(text, &whole, NULL) != GY_OK) {
+        return gy_infer_wrong_type(f, name, what, err);
+    }
+    GY_TRY(gy_cell_logged(f->input, text, ret, err));
+    note_unseen(f, field, row, text, q);
+    return GY_OK;
+}
+
 gy_status gy_infer_value(const struct gy_infer_shape *shape, struct gy_infer_request *q,
                          size_t field, size_t row, struct gy_str name, yyjson_val *v, double *ret,
                          struct gy_err *err)
@@ -110,24 +139,12 @@ gy_status gy_infer_value(const struct gy_infer_shape *shape, struct gy_infer_req
     *ret = NAN;
     struct gy_str text = yyjson_is_null(v) ? GY_STR("") : text_of(v, scratch);
     if (!text.p || (image && text.n > 0 && !yyjson_is_str(v))) {
-        return wrong_type(f, name, v, err);
+        return gy_infer_wrong_type(f, name, yyjson_get_type_desc(v), err);
     }
     if (text.n == 0) {
         return f->required ? gy_err_set(err, GY_E_INVALID, "field '%.*s' must not be %s",
                                         FIELD(name), yyjson_is_null(v) ? "null" : "empty")
                            : GY_OK;
     }
-    if (image) {
-        gy_status st =
-            read_image(f, text, q, q->pixels + row * shape->n_pixels + f->first_pixel, ret, err);
-        return st == GY_OK ? st : gy_err_wrap(err, "field '%.*s'", FIELD(name));
-    }
-    double whole = 0;
-    if (f->input->kind == GY_INPUT_TEXT && f->input->integer &&
-        gy_parse_f64(text, &whole, NULL) != GY_OK) {
-        return wrong_type(f, name, v, err);
-    }
-    GY_TRY(gy_cell_logged(f->input, text, ret, err));
-    note_unseen(f, field, row, text, q);
-    return GY_OK;
+    return gy_infer_text(shape, q, field, row, name, text, yyjson_get_type_desc(v), ret, err);
 }

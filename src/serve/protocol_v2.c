@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Open Inference Protocol v2 over HTTP: POST /v2/models/{name}[/versions/{version}]/infer. */
+#include <stdio.h>
+
+#include "serve/answer.h"
 #include "serve/protocol.h"
 
 #define PREFIX "/v2/models/"
 #define SUFFIX "/infer"
+#define HEADER_LENGTH "Inference-Header-Content-Length"
 
 static bool claims(struct gy_str path, struct gy_ask *ret)
 {
@@ -22,13 +26,39 @@ static bool claims(struct gy_str path, struct gy_ask *ret)
     return true; /* what else stands there is no endpoint's name */
 }
 
+/* The header of the binary extension; absent: the body is all JSON. */
+static gy_status header_bytes(struct gy_str text, size_t *ret, struct gy_err *err)
+{
+    int64_t n = 0;
+    if (gy_parse_i64(text, 0, GY_INFER_MAX_BODY, &n, NULL) != GY_OK) {
+        return gy_err_set(err, GY_E_INVALID,
+                          "Inference-Header-Content-Length must be a number of bytes");
+    }
+    *ret = (size_t)n;
+    return GY_OK;
+}
+
 static gy_status read_v2(const struct gy_ask *ask, const struct gy_request *req,
                          const struct gy_endpoint *stable, struct gy_str body,
                          struct gy_infer_request *q, struct gy_err *err)
 {
+    size_t n = 0;
     (void)ask;
-    (void)req;
-    return gy_infer_parse(GY_INFER_V2, &stable->shape, body, q, err);
+    struct gy_str length = gy_req_header(req, HEADER_LENGTH);
+    if (!length.p) {
+        GY_TRY(gy_infer_parse(GY_INFER_V2, &stable->shape, body, q, err));
+    } else {
+        GY_TRY(header_bytes(length, &n, err));
+        GY_TRY(gy_infer_read_binary(&stable->shape, body, n, q, err));
+    }
+    return gy_answer_check(stable, q, err);
+}
+
+static void add_header(struct gy_fast_reply *out, const char *name, size_t value)
+{
+    size_t at = strlen(out->extra_headers);
+    (void)snprintf(out->extra_headers + at, sizeof out->extra_headers - at, "%s: %zu\r\n", name,
+                   value);
 }
 
 static void answer(const struct gy_ask *ask, const struct gy_endpoint *e,
@@ -37,8 +67,11 @@ static void answer(const struct gy_ask *ask, const struct gy_endpoint *e,
 {
     (void)ask;
     out->status = 200;
-    out->content_type = "application/json";
-    gy_infer_answer(e, NULL, w, prediction_id, out->body);
+    size_t json_bytes = gy_answer_v2(e, w, prediction_id, out->body);
+    out->content_type = json_bytes ? "application/octet-stream" : "application/json";
+    if (json_bytes) {
+        add_header(out, HEADER_LENGTH, json_bytes);
+    }
 }
 
 const struct gy_protocol gy_protocol_v2 = {

@@ -2,7 +2,7 @@
 /* The scanner of prediction requests. Numbers follow Clinger ("How to read floating point numbers
  * accurately", 1990): up to 2^53 times an exact power of ten is one correctly rounded operation;
  * everything else goes to strtod, which rounds correctly too. */
-#include "serve/parse_internal.h"
+#include "serve/tensors.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -249,9 +249,10 @@ static bool scan_data(struct scan *s, struct v2 *v, struct tensor *t)
     const struct gy_infer_shape *shape = v->shape;
     size_t n = t->shape[0];
     size_t width = t->n_dims == 2 ? t->shape[1] : 1;
-    size_t field = gy_infer_field_find(shape, t->name, v->hint, false);
-    bool column = field != SIZE_MAX && width == 1;
-    if (!column && (t->n_dims != 2 || width != shape->n_inputs || v->n_seen_inputs > 0)) {
+    const struct gy_tensor_group *group = gy_tensors_group(shape, t->name);
+    size_t field = group ? group->first : gy_infer_field_find(shape, t->name, v->hint, false);
+    bool column = field != SIZE_MAX && (group ? width == group->width : width == 1);
+    if (!column && (group || t->n_dims != 2 || width != shape->n_inputs || v->n_seen_inputs > 0)) {
         return false;
     }
     if (v->q->n_rows == 0) {
@@ -273,13 +274,18 @@ static bool scan_data(struct scan *s, struct v2 *v, struct tensor *t)
         v->n_seen_inputs = shape->n_inputs;
         return data(s, t, v->q->values, n, width, shape->n_fields);
     }
-    if (gy_seen_test_set(&v->seen, field) || (v->matrix && field < shape->n_inputs)) {
+    if (v->matrix && field < shape->n_inputs) {
         return false;
     }
-    v->n_seen_inputs += field < shape->n_inputs;
-    v->hint = field + 1;
-    t->required = shape->fields[field].required;
-    return data(s, t, v->q->values + field, n, 1, shape->n_fields);
+    for (size_t i = field; i < field + width; i++) {
+        if (gy_seen_test_set(&v->seen, i)) {
+            return false;
+        }
+        t->required = t->required || shape->fields[i].required;
+    }
+    v->n_seen_inputs += field < shape->n_inputs ? width : 0;
+    v->hint = field + width;
+    return data(s, t, v->q->values + field, n, width, shape->n_fields);
 }
 
 static bool scan_tensor(struct scan *s, struct v2 *v)
@@ -340,7 +346,7 @@ static bool scan_outputs(struct scan *s, struct v2 *v)
             return false;
         }
         size_t i = 0;
-        while (i < v->shape->n_outputs && !gy_str_eq(v->shape->outputs[i], name)) {
+        while (i < v->shape->n_outputs && !(name.n && gy_str_eq(v->shape->outputs[i], name))) {
             i++;
         }
         if (i == v->shape->n_outputs) {

@@ -22,10 +22,22 @@ static gy_status differ(const struct gy_endpoint *stable, const struct gy_endpoi
                       GY_STR_A(stable->model_name), GY_STR_A(stable->version), in);
 }
 
+static bool same_tensors(const struct gy_tensor_group *a, size_t n_a,
+                         const struct gy_tensor_group *b, size_t n_b)
+{
+    bool same = n_a == n_b;
+    for (size_t i = 0; same && i < n_a; i++) {
+        same = gy_str_eq(a[i].name, b[i].name) && a[i].type == b[i].type &&
+               a[i].n_dims == b[i].n_dims && memcmp(a[i].dims, b[i].dims, sizeof a[i].dims) == 0;
+    }
+    return same;
+}
+
 /* The same, and b wants none that a can do without: requests are checked once, as a has it. */
 static bool same_inputs(const struct gy_predictor_info *a, const struct gy_predictor_info *b)
 {
-    bool same = a->n_inputs == b->n_inputs;
+    bool same = a->n_inputs == b->n_inputs &&
+                same_tensors(a->in_tensors, a->n_in_tensors, b->in_tensors, b->n_in_tensors);
     for (size_t i = 0; same && i < a->n_inputs; i++) {
         same =
             gy_str_eq(a->inputs[i].name, b->inputs[i].name) &&
@@ -65,6 +77,10 @@ static gy_status check(const struct gy_endpoint *stable, const struct gy_endpoin
     }
     if (!same_classes(stable->info, other->info)) {
         return differ(stable, other, role, "their classes", err);
+    }
+    if (!same_tensors(stable->info->out_tensors, stable->info->n_out_tensors,
+                      other->info->out_tensors, other->info->n_out_tensors)) {
+        return differ(stable, other, role, "their outputs", err);
     }
     if (!same_inputs(stable->info, other->info)) {
         return differ(stable, other, role, "their inputs", err);
