@@ -38,6 +38,8 @@ VISITS = package("regression", [], {"name": "linear", "params": {}, "values": [2
 class Served:
     """A running server; `url` and `address` ("127.0.0.1:port") are for clients."""
 
+    package = staticmethod(package)
+
     def __init__(self, server):
         self.server, self.url, self.port = server, server.url, server.port
         self.address = f"127.0.0.1:{server.port}"
