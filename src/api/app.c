@@ -19,6 +19,8 @@ static const add_fn add_routes[] = {
     gy_api_gate_add,
     gy_api_health_add,
     gy_api_inference_add,
+    gy_api_model_statistics_add,
+    gy_api_repository_add,
     gy_api_metrics_add,
     gy_api_mlflow_add,
     gy_api_models_add,

@@ -116,6 +116,10 @@ GY_CHECKED gy_status gy_api_inference_add(struct gy_router *r, struct gy_app *ap
                                           struct gy_err *err); /* inference.c */
 GY_CHECKED gy_status gy_api_messages_add(struct gy_router *r, struct gy_app *app,
                                          struct gy_err *err); /* messages.c */
+GY_CHECKED gy_status gy_api_repository_add(struct gy_router *r, struct gy_app *app,
+                                           struct gy_err *err); /* repository.c */
+GY_CHECKED gy_status gy_api_model_statistics_add(struct gy_router *r, struct gy_app *app,
+                                                 struct gy_err *err); /* model_statistics.c */
 GY_CHECKED gy_status gy_api_log_add(struct gy_router *r, struct gy_app *app,
                                     struct gy_err *err); /* log.c */
 GY_CHECKED gy_status gy_api_predictions_add(struct gy_router *r, struct gy_app *app,

@@ -9,6 +9,7 @@
 #include "api/health.h"
 #include "serve/infer.h"
 #include "serve/serving.h"
+#include "serve/tensors.h"
 
 #ifndef GY_VERSION
 #define GY_VERSION "0.1.0"
@@ -19,9 +20,13 @@ static gy_status get_server(void *ctx, struct gy_request *req, struct gy_reply *
 {
     (void)ctx;
     (void)req;
-    return gy_reply_send(
-        reply, 200, "application/json",
-        GY_STR("{\"name\":\"gyre\",\"version\":\"" GY_VERSION "\",\"extensions\":[]}"), err);
+    return gy_reply_send(reply, 200, "application/json",
+                         GY_STR("{\"name\":\"gyre\",\"version\":\"" GY_VERSION
+                                "\",\"extensions\":[\"binary_tensor_data\",\"parameters\","
+                                "\"model_repository\",\"model_repository(unload_dependents)\","
+                                "\"model_repository_extension\",\"model_configuration\","
+                                "\"statistics\"]}"),
+                         err);
 }
 
 static gy_status need_serving(const struct gy_app *app, struct gy_err *err)
@@ -74,37 +79,47 @@ static gy_status find(const struct gy_table *t, const struct gy_request *req,
     return GY_OK;
 }
 
-static void write_tensor(struct gy_jw *w, struct gy_str name, const char *type, int64_t columns)
+static void write_tensor(struct gy_jw *w, struct gy_str name, enum gy_datatype type,
+                         const uint32_t *dims, size_t n_dims)
 {
     gy_jw_obj(w);
     gy_jw_kv_str(w, "name", name);
-    gy_jw_kv_strc(w, "datatype", type);
+    gy_jw_kv_strc(w, "datatype", gy_datatype_name(type));
     gy_jw_key(w, "shape");
     gy_jw_arr(w);
     gy_jw_i64(w, -1);
-    if (columns > 0) {
-        gy_jw_i64(w, columns);
+    for (size_t i = 0; i < n_dims; i++) {
+        gy_jw_i64(w, dims[i]);
     }
     gy_jw_arr_end(w);
     gy_jw_obj_end(w);
 }
 
+static void write_inputs(struct gy_jw *w, const struct gy_endpoint *e)
+{
+    static const uint32_t one = 1;
+    gy_jw_key(w, "inputs");
+    gy_jw_arr(w);
+    for (size_t i = 0; i < e->shape.n_groups; i++) {
+        const struct gy_tensor_group *g = &e->shape.groups[i];
+        write_tensor(w, g->name, g->type, g->dims, g->n_dims);
+    }
+    for (size_t i = 0; !e->shape.n_groups && i < e->shape.n_inputs; i++) {
+        const struct gy_infer_field *f = &e->shape.fields[i];
+        write_tensor(w, f->name, gy_infer_field_type(f), &one, 1);
+    }
+    gy_jw_arr_end(w);
+}
+
 static void write_outputs(struct gy_jw *w, const struct gy_endpoint *e)
 {
-    bool regression = e->info->task == GY_TASK_REGRESSION;
     gy_jw_key(w, "outputs");
     gy_jw_arr(w);
-    write_tensor(w, GY_STR("prediction"),
-                 regression           ? "FP64"
-                 : e->numeric_classes ? "INT64"
-                                      : "BYTES",
-                 0);
-    if (!regression) {
-        write_tensor(w, GY_STR("probability"), "FP64",
-                     e->info->task == GY_TASK_MULTICLASS ? (int64_t)e->info->n_outputs : 0);
-    }
-    if (e->n_rules) {
-        write_tensor(w, GY_STR("rule"), "BYTES", 0);
+    for (size_t i = 0; i < e->n_outputs; i++) {
+        const struct gy_endpoint_output *o = &e->outputs[i];
+        if (o->name.n) {
+            write_tensor(w, o->name, o->type, o->dims, o->n_dims);
+        }
     }
     gy_jw_arr_end(w);
 }
@@ -139,18 +154,7 @@ static gy_status get_model(void *ctx, struct gy_request *req, struct gy_reply *r
     write_versions(&w, t, e);
     gy_jw_key(&w, "platform");
     gy_jw_strf(&w, "gyre_%" GY_STR_F, GY_STR_A(e->info->learner));
-    gy_jw_key(&w, "inputs");
-    gy_jw_arr(&w);
-    for (size_t i = 0; i < e->info->n_inputs; i++) {
-        const struct gy_predictor_input *in = &e->info->inputs[i];
-        bool whole = in->kind == GY_INPUT_TEXT && in->integer;
-        write_tensor(&w, in->name,
-                     whole                         ? "INT64"
-                     : in->kind == GY_INPUT_NUMBER ? "FP64"
-                                                   : "BYTES",
-                     1);
-    }
-    gy_jw_arr_end(&w);
+    write_inputs(&w, e);
     write_outputs(&w, e);
     gy_jw_key(&w, "properties");
     gy_jw_obj(&w);
@@ -211,11 +215,11 @@ static gy_status get_model_ready(void *ctx, struct gy_request *req, struct gy_re
 static gy_status send_fast(struct gy_reply *reply, struct gy_fast_reply *got, struct gy_err *err)
 {
     /* "Name: value\r\n" lines as headers. */
-    struct gy_header headers[8] = {{GY_STR("Content-Type"), gy_str_c(got->content_type)}};
+    struct gy_header headers[16] = {{GY_STR("Content-Type"), gy_str_c(got->content_type)}};
     size_t n = 1;
     struct gy_str rest = gy_str_c(got->extra_headers);
     struct gy_str line;
-    while (n < 8 && gy_str_next(&rest, '\n', &line)) {
+    while (n < 16 && gy_str_next(&rest, '\n', &line)) {
         struct gy_str value;
         if (gy_str_cut(line, ':', &headers[n].name, &value)) {
             headers[n++].value = gy_str_trim(value);

@@ -227,6 +227,7 @@ static gy_status from_file(struct gy_model *m, const struct gy_foreign *f, struc
         struct gy_predictor_input *in = &m->inputs[i];
         in->name = c->name.n ? c->name : gy_str_c(gy_arena_printf(&m->arena, "f%zu", i));
         in->integer = c->integer;
+        in->required = c->integer && m->n_in_tensors > 0; /* a whole number can not be missing */
         if (!in->name.p) {
             return gy_err_set(err, GY_E_NOMEM, "reading MLmodel");
         }

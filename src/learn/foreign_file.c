@@ -206,6 +206,22 @@ static gy_status describe_lightgbm(struct gy_str bytes, struct gy_model *m, stru
 
 /* ---- ONNX ---- */
 
+static gy_status keep_groups(struct gy_model *m, const struct gy_tensor_group *from, size_t n,
+                             struct gy_tensor_group **ret, size_t *ret_n, struct gy_err *err)
+{
+    struct gy_tensor_group *groups = gy_arena_calloc(&m->arena, n + 1, sizeof *groups);
+    if (!groups) {
+        return no_memory(err);
+    }
+    for (size_t i = 0; i < n; i++) {
+        groups[i] = from[i];
+        GY_TRY(keep(m, from[i].name, &groups[i].name, err));
+    }
+    *ret = groups;
+    *ret_n = n;
+    return GY_OK;
+}
+
 static gy_status describe_onnx(struct gy_str bytes, size_t n_columns, struct gy_model *m,
                                struct gy_foreign *f, struct gy_err *err)
 {
@@ -228,12 +244,17 @@ static gy_status describe_onnx(struct gy_str bytes, size_t n_columns, struct gy_
         struct gy_foreign_column *c = &f->columns[i];
         c->integer = from->integer;
         c->text = from->text;
-        GY_TRY(keep(m, from->alone ? from->name : GY_STR_NULL, &c->name, err));
+        bool named = from->alone || info->n_in_tensors > 0;
+        GY_TRY(keep(m, named ? from->name : GY_STR_NULL, &c->name, err));
         if (c->text) {
             c->categories = texts.categories;
             c->n_categories = texts.n_categories;
         }
     }
+    GY_TRY(keep_groups(m, info->in_tensors, info->n_in_tensors, &m->in_tensors, &m->n_in_tensors,
+                       err));
+    GY_TRY(keep_groups(m, info->out_tensors, info->n_out_tensors, &m->out_tensors,
+                       &m->n_out_tensors, err));
     /* The number of columns is kept for loading: the graph may leave it open. */
     m->values = gy_arena_calloc(&m->arena, 1, sizeof *m->values);
     if (!m->values) {

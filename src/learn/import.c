@@ -92,14 +92,47 @@ static void add_column(struct gy_jw *w, struct gy_str name, const char *type)
     gy_jw_obj_end(w);
 }
 
-static gy_status add_signature(struct gy_buf *out, const struct gy_foreign *f, struct gy_err *err)
+/* {"name": "INPUT0", "type": "tensor", "tensor-spec": {"dtype": "int32", "shape": [-1, 16]}} */
+static void add_tensor(struct gy_jw *w, const struct gy_tensor_group *g)
+{
+    static const char *const dtypes[GY_DATATYPES] = {
+        [GY_DATATYPE_BOOL] = "bool",     [GY_DATATYPE_UINT8] = "uint8",
+        [GY_DATATYPE_UINT16] = "uint16", [GY_DATATYPE_UINT32] = "uint32",
+        [GY_DATATYPE_UINT64] = "uint64", [GY_DATATYPE_INT8] = "int8",
+        [GY_DATATYPE_INT16] = "int16",   [GY_DATATYPE_INT32] = "int32",
+        [GY_DATATYPE_INT64] = "int64",   [GY_DATATYPE_FP16] = "float16",
+        [GY_DATATYPE_BF16] = "float32", /* numpy has none of its own */
+        [GY_DATATYPE_FP32] = "float32",  [GY_DATATYPE_FP64] = "float64",
+        [GY_DATATYPE_BYTES] = "str"};
+    gy_jw_obj(w);
+    gy_jw_kv_str(w, "name", g->name);
+    gy_jw_kv_strc(w, "type", "tensor");
+    gy_jw_key(w, "tensor-spec");
+    gy_jw_obj(w);
+    gy_jw_kv_strc(w, "dtype", dtypes[g->type]);
+    gy_jw_key(w, "shape");
+    gy_jw_arr(w);
+    gy_jw_i64(w, -1);
+    for (size_t i = 0; i < g->n_dims; i++) {
+        gy_jw_i64(w, g->dims[i]);
+    }
+    gy_jw_arr_end(w);
+    gy_jw_obj_end(w);
+    gy_jw_obj_end(w);
+}
+
+static gy_status add_signature(struct gy_buf *out, const struct gy_model *m,
+                               const struct gy_foreign *f, struct gy_err *err)
 {
     GY_AUTO_DONE(gy_buf_done) struct gy_buf json;
     struct gy_jw w;
     gy_buf_init(&json, MAX_BYTES);
     gy_jw_init(&w, &json);
     gy_jw_arr(&w);
-    for (size_t i = 0; i < f->n_columns; i++) {
+    for (size_t i = 0; i < m->n_in_tensors; i++) {
+        add_tensor(&w, &m->in_tensors[i]);
+    }
+    for (size_t i = 0; !m->n_in_tensors && i < f->n_columns; i++) {
         add_column(&w, f->columns[i].name, is_text(&f->columns[i]) ? "string" : "double");
     }
     gy_jw_arr_end(&w);
@@ -113,7 +146,8 @@ static gy_status add_signature(struct gy_buf *out, const struct gy_foreign *f, s
 /* ---- MLmodel ---- */
 
 static gy_status write_ml_model(const struct form *form, const struct gy_import_options *o,
-                                const struct gy_foreign *f, const char *dir, struct gy_err *err)
+                                const struct gy_model *m, const struct gy_foreign *f,
+                                const char *dir, struct gy_err *err)
 {
     GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
     char time[32], uuid[33];
@@ -132,7 +166,7 @@ static gy_status write_ml_model(const struct form *form, const struct gy_import_
         gy_yaml_add_scalar(&out, o->target);
     }
     gy_buf_addf(&out, "\nmodel_uuid: %s\n", uuid);
-    GY_TRY(add_signature(&out, f, err));
+    GY_TRY(add_signature(&out, m, f, err));
     gy_buf_addf(&out, "utc_time_created: '%s'\n", time);
     GY_TRY(gy_buf_check(&out, "MLmodel", err));
     return gy_package_put(dir, "MLmodel", gy_buf_str(&out), err);
@@ -162,7 +196,7 @@ gy_status gy_import_package(const char *file, const struct gy_import_options *o,
     GY_TRY(take_names(o, &m, &f, err));
     struct form form = form_of(flavor, gy_buf_str(&bytes));
     GY_TRY(gy_package_put(dir, form.file, gy_buf_str(&bytes), err));
-    GY_TRY(write_ml_model(&form, o, &f, dir, err));
+    GY_TRY(write_ml_model(&form, o, &m, &f, dir, err));
     *ret = (struct gy_imported){.n_inputs = f.n_columns, .file = form.file, .flavor = form.flavor};
     memcpy(ret->made_by, f.made_by, sizeof ret->made_by);
     return GY_OK;

@@ -102,19 +102,30 @@ static bool is_refused(struct gy_str params)
     return false;
 }
 
-bool gy_accepts_gzip(struct gy_str accept_encoding)
+static bool accepts(struct gy_str accept_encoding, struct gy_str coding, struct gy_str also)
 {
     struct gy_str rest = accept_encoding, item, name, params;
     bool any = false;
     while (gy_str_next(&rest, ',', &item)) {
         if (!gy_str_cut(item, ';', &name, &params)) {
             params = GY_STR_NULL;
+            name = item;
         }
         name = gy_str_trim(name);
-        if (gy_str_ieq(name, GY_STR("gzip")) || gy_str_ieq(name, GY_STR("x-gzip"))) {
+        if (gy_str_ieq(name, coding) || gy_str_ieq(name, also)) {
             return !is_refused(params);
         }
         any = any || (gy_str_eqc(name, "*") && !is_refused(params));
     }
     return any;
+}
+
+bool gy_accepts_gzip(struct gy_str accept_encoding)
+{
+    return accepts(accept_encoding, GY_STR("gzip"), GY_STR("x-gzip"));
+}
+
+bool gy_accepts_deflate(struct gy_str accept_encoding)
+{
+    return accepts(accept_encoding, GY_STR("deflate"), GY_STR("deflate"));
 }

@@ -22,7 +22,8 @@ enum gy_range gy_range_parse(struct gy_str value, int64_t size_bytes, int64_t *r
  */
 bool gy_etag_in(struct gy_str list, struct gy_str etag, bool weak);
 
-/* Does Accept-Encoding allow gzip? */
+/* Does Accept-Encoding allow gzip, or deflate (which is zlib's form)? */
 bool gy_accepts_gzip(struct gy_str accept_encoding);
+bool gy_accepts_deflate(struct gy_str accept_encoding);
 
 #endif

@@ -38,9 +38,7 @@ static gy_status add_output(struct gy_endpoint *e, struct gy_endpoint_output o, 
     }
     ADD(&text, "{\"name\":");
     gy_answer_text(&text, o.name);
-    ADD(&text, ",\"datatype\":\"");
-    gy_buf_addc(&text, gy_datatype_name(o.type));
-    ADD(&text, "\",\"shape\":[");
+    ADD(&text, ",\"shape\":[");
     GY_TRY(gy_buf_check(&text, "the name of an output", err));
     o.head = gy_arena_str(&e->arena, gy_buf_str(&text));
     if (!o.head.p) {
@@ -259,13 +257,15 @@ static void add_json_output(const struct gy_endpoint *e, const struct gy_infer_w
         gy_buf_add_char(out, ',');
         gy_answer_uint(out, o->dims[k]);
     }
+    ADD(out, "],\"datatype\":\"");
+    gy_buf_addc(out, gy_datatype_name(o->type));
     if (w->q.asked >> i & 1) {
-        ADD(out, "],\"parameters\":{\"binary_data_size\":");
+        ADD(out, "\",\"parameters\":{\"binary_data_size\":");
         gy_answer_uint(out, gy_answer_binary_size(e, w, i));
         ADD(out, "}}");
         return;
     }
-    ADD(out, "],\"data\":[");
+    ADD(out, "\",\"data\":[");
     for (size_t row = 0; row < w->q.n_rows; row++) {
         if (row) {
             gy_buf_add_char(out, ',');

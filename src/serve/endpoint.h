@@ -49,7 +49,7 @@ struct gy_alias {
 /* An output of OIP v2; its number is that in shape.outputs. */
 struct gy_endpoint_output {
     struct gy_str name;  /* absent: this endpoint has none with that number */
-    struct gy_str head;  /* {"name":"probability","datatype":"FP64","shape":[ */
+    struct gy_str head;  /* {"name":"probability","shape":[ */
     size_t first, width; /* values of a row; first: of the model's own */
     size_t n_dims;       /* behind the rows */
     uint32_t dims[GY_TENSOR_MAX_DIMS - 1];

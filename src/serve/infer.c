@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "base/mem.h"
+#include "base/time.h"
 #include "learn/contributions.h"
 #include "learn/decode.h"
 
@@ -503,6 +504,7 @@ void gy_infer_count(const struct gy_endpoint *e, const struct gy_infer_work *w,
     gy_stat_add(&block->ok, 1);
     gy_stat_add(&block->rows, n);
     gy_stat_latency(block, latency_ns);
+    atomic_store_explicit(&block->last_us, (uint64_t)gy_now_us(), memory_order_relaxed);
     if (w->out_of_range) {
         gy_stat_add(&block->out_of_range, w->out_of_range);
     }

@@ -44,6 +44,9 @@ struct gy_protocol {
     gy_status (*read)(const struct gy_ask *ask, const struct gy_request *req,
                       const struct gy_endpoint *stable, struct gy_str body,
                       struct gy_infer_request *q, struct gy_err *err);
+    /* MAY be NULL. Is what a request asks for too long for an event loop, whatever its size? Cheap.
+     */
+    bool (*heavy)(const struct gy_request *req, struct gy_str body);
     /* Status, content type and body of the answer; extra_headers hold Gyre's own already, and may
      * be added to. */
     void (*answer)(const struct gy_ask *ask, const struct gy_endpoint *e,

@@ -545,7 +545,8 @@ static enum gy_fast_result run(void *self, int loop, const struct gy_request *re
     }
     /* Pictures are decoded by a worker: a small body may hold large ones. */
     if (body.n > GY_SERVING_INLINE_BODY || t.stable->shape.n_pixels ||
-        t.ask.verb == GY_VERB_EXPLAIN || gy_predlog_waits(s->log)) {
+        t.ask.verb == GY_VERB_EXPLAIN ||
+        (t.ask.protocol->heavy && t.ask.protocol->heavy(req, body)) || gy_predlog_waits(s->log)) {
         return GY_FAST_DEFER;
     }
     gy_uuid7(&l->ids, l->work.id);

@@ -55,6 +55,16 @@ static uint64_t get(const _Atomic uint64_t *c)
     return atomic_load_explicit(c, memory_order_relaxed);
 }
 
+uint64_t gy_endpoint_stats_last_us(const struct gy_endpoint_stats *s)
+{
+    uint64_t last = 0;
+    for (size_t i = 0; i < s->n_blocks; i++) {
+        uint64_t one = get(&s->blocks[i].last_us);
+        last = one > last ? one : last;
+    }
+    return last;
+}
+
 void gy_endpoint_stats_sum(const struct gy_endpoint_stats *s, struct gy_stat_sum *ret)
 {
     memset(ret, 0, sizeof *ret);

@@ -31,6 +31,7 @@ struct gy_stat_block {
     _Atomic uint64_t not_logged;   /* predictions that the log's sample left out */
     _Atomic uint64_t latency_ns;
     _Atomic uint64_t queue_ns; /* that answered requests waited for a worker; not in latency_ns */
+    _Atomic uint64_t last_us; /* when the last answer was given */
     _Atomic uint64_t buckets[GY_STATS_BUCKETS];
     _Atomic uint64_t classes[GY_STATS_CLASSES]; /* predictions by class; further ones in the last */
 };
@@ -64,6 +65,8 @@ GY_CHECKED struct gy_endpoint_stats *gy_endpoint_stats_new(struct gy_str endpoin
                                                            struct gy_str version, size_t n_blocks);
 void gy_endpoint_stats_free(struct gy_endpoint_stats *s);
 void gy_stat_latency(struct gy_stat_block *b, uint64_t ns);
+/* When the last answer was given, over all threads; 0: none was. */
+uint64_t gy_endpoint_stats_last_us(const struct gy_endpoint_stats *s);
 void gy_endpoint_stats_sum(const struct gy_endpoint_stats *s, struct gy_stat_sum *ret);
 /* Add other to *to. */
 void gy_stat_plus(struct gy_stat_sum *to, const struct gy_stat_sum *other);

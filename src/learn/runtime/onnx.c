@@ -16,9 +16,16 @@ struct input {
     const char *name;
     size_t width; /* columns */
     size_t size;  /* bytes of an element */
-    unsigned type;
     size_t n_dims;
     int64_t dims[GY_ONNX_MAX_DIMS]; /* dims[0] is the number of rows */
+    enum gy_datatype datatype;
+    unsigned type;
+};
+
+/* An output that answers. */
+struct answer {
+    const char *name;
+    size_t first, width; /* its values in a row */
 };
 
 struct gy_onnx {
@@ -31,9 +38,10 @@ struct gy_onnx {
     OrtAllocator *allocator; /* the library's own; never released */
     struct input *inputs;
     size_t n_inputs;
-    const char *output; /* the one that answers */
-    size_t width;       /* its values a row */
-    bool second;        /* two classes: the answer is the second value */
+    struct answer *answers;
+    const char **answer_names;
+    size_t n_answers;
+    bool second; /* two classes: the answer is the second value */
 };
 
 static gy_status refuse(struct gy_err *err, const char *what, const char *hint)
@@ -54,21 +62,23 @@ static size_t aligned(size_t bytes)
 
 /* ---- inputs ---- */
 
-static size_t element_size(unsigned type)
+static bool datatype_of(unsigned type, enum gy_datatype *ret)
 {
-    switch (type) {
-    case GY_ORT_BOOL:
-        return 1;
-    case GY_ORT_FLOAT:
-    case GY_ORT_INT32:
-        return 4;
-    case GY_ORT_DOUBLE:
-    case GY_ORT_INT64:
-    case GY_ORT_STRING: /* a pointer */
-        return 8;
-    default:
-        return 0;
-    }
+    static const struct {
+        bool known;
+        enum gy_datatype datatype;
+    } types[GY_ORT_TYPES] = {
+        [GY_ORT_FLOAT] = {true, GY_DATATYPE_FP32},    [GY_ORT_UINT8] = {true, GY_DATATYPE_UINT8},
+        [GY_ORT_INT8] = {true, GY_DATATYPE_INT8},     [GY_ORT_UINT16] = {true, GY_DATATYPE_UINT16},
+        [GY_ORT_INT16] = {true, GY_DATATYPE_INT16},   [GY_ORT_INT32] = {true, GY_DATATYPE_INT32},
+        [GY_ORT_INT64] = {true, GY_DATATYPE_INT64},   [GY_ORT_STRING] = {true, GY_DATATYPE_BYTES},
+        [GY_ORT_BOOL] = {true, GY_DATATYPE_BOOL},     [GY_ORT_FLOAT16] = {true, GY_DATATYPE_FP16},
+        [GY_ORT_DOUBLE] = {true, GY_DATATYPE_FP64},   [GY_ORT_UINT32] = {true, GY_DATATYPE_UINT32},
+        [GY_ORT_UINT64] = {true, GY_DATATYPE_UINT64}, [GY_ORT_BFLOAT16] = {true, GY_DATATYPE_BF16},
+    };
+    bool known = type < GY_ORT_TYPES && types[type].known;
+    *ret = known ? types[type].datatype : GY_DATATYPE_FP32;
+    return known;
 }
 
 /* The input's columns: the product of what stands behind the rows. open: columns for the one
@@ -77,12 +87,11 @@ static gy_status read_input(const struct gy_onnx_value *v, size_t open, struct i
                             bool *row_by_row, struct gy_err *err)
 {
     char what[160];
-    *in = (struct input){.name = v->name.p,
-                         .width = 1,
-                         .type = (unsigned)v->type,
-                         .size = element_size((unsigned)v->type),
-                         .n_dims = v->n_dims};
-    if (!v->tensor || !v->shaped || in->size == 0 || v->n_dims == 0 || v->name.n == 0) {
+    *in = (struct input){
+        .name = v->name.p, .width = 1, .type = (unsigned)v->type, .n_dims = v->n_dims};
+    bool known = datatype_of(in->type, &in->datatype);
+    in->size = in->type == GY_ORT_STRING ? sizeof(char *) : gy_datatype_size(in->datatype);
+    if (!v->tensor || !v->shaped || !known || v->n_dims == 0 || v->name.n == 0) {
         (void)snprintf(what, sizeof what, "the ONNX input '%.60s' is no tensor of numbers or texts",
                        v->name.p ? v->name.p : "");
         return refuse(err, what, NULL);
@@ -115,7 +124,8 @@ static gy_status add_columns(struct gy_onnx *m, struct gy_onnx_column *columns,
         struct gy_onnx_column *c = &columns[m->info.n_features++];
         c->alone = in->width == 1;
         c->text = in->type == GY_ORT_STRING;
-        c->integer = in->type == GY_ORT_INT64 || in->type == GY_ORT_INT32;
+        double min, max;
+        c->integer = gy_datatype_range(in->datatype, &min, &max);
         c->name = gy_str_c(in->width == 1 ? gy_arena_printf(&m->arena, "%s", in->name)
                                           : gy_arena_printf(&m->arena, "%.200s[%zu]", in->name, i));
         if (!c->name.p) {
@@ -158,6 +168,42 @@ static gy_status read_inputs(struct gy_onnx *m, size_t n_columns, struct gy_err 
     return GY_OK;
 }
 
+/* The graph's inputs as tensors of their own. */
+static gy_status group_inputs(struct gy_onnx *m, struct gy_err *err)
+{
+    struct gy_tensor_group *groups = gy_arena_calloc(&m->arena, m->n_inputs, sizeof *groups);
+    size_t first = 0;
+    if (!groups) {
+        return no_memory(err);
+    }
+    for (size_t i = 0; i < m->n_inputs; i++) {
+        const struct input *in = &m->inputs[i];
+        groups[i] = (struct gy_tensor_group){.name = gy_str_c(in->name),
+                                             .first = first,
+                                             .width = in->width,
+                                             .n_dims = in->n_dims - 1,
+                                             .type = in->datatype};
+        for (size_t k = 1; k < in->n_dims; k++) {
+            groups[i].dims[k - 1] = (uint32_t)in->dims[k];
+        }
+        first += in->width;
+    }
+    m->info.in_tensors = groups;
+    m->info.n_in_tensors = m->n_inputs;
+    return GY_OK;
+}
+
+/* Is each input a column, or the only one a table? */
+static bool has_columns(const struct gy_onnx *m)
+{
+    bool columns = true;
+    for (size_t i = 0; i < m->n_inputs; i++) {
+        columns =
+            columns && m->inputs[i].n_dims <= 2 && (m->n_inputs == 1 || m->inputs[i].width == 1);
+    }
+    return columns;
+}
+
 /* ---- running ---- */
 
 /* Column `at` of the rows into the tensor's memory. */
@@ -181,11 +227,8 @@ static void fill_numbers(const struct gy_onnx *m, const struct input *in, const 
             case GY_ORT_INT64:
                 ((int64_t *)memory)[k] = (int64_t)whole;
                 break;
-            case GY_ORT_INT32:
-                ((int32_t *)memory)[k] = (int32_t)fmax(fmin(whole, INT32_MAX), INT32_MIN);
-                break;
             default:
-                ((unsigned char *)memory)[k] = whole != 0;
+                gy_datatype_put(in->datatype, v, (char *)memory + k * in->size);
             }
         }
     }
@@ -232,6 +275,7 @@ struct shape {
     size_t n_values;
     size_t n_dims;
     int64_t rows; /* the first dimension; 1 for a number alone */
+    int64_t dims[GY_ONNX_MAX_DIMS];
 };
 
 static gy_status look(const struct gy_ort *ort, const OrtValue *value, struct shape *ret,
@@ -258,38 +302,41 @@ static gy_status look(const struct gy_ort *ort, const OrtValue *value, struct sh
         ret->n_values *= dims[i] < 0 ? 0 : (size_t)dims[i];
     }
     ret->rows = many ? -1 : dims[0];
+    memcpy(ret->dims, dims, sizeof dims);
     return GY_OK;
 }
 
-static double value_at(unsigned type, const void *data, size_t i)
+/* The values of output k into the rows of out. */
+static gy_status take_answer(const struct gy_onnx *m, size_t k, OrtValue *value, size_t n_rows,
+                             double *out, struct gy_err *err)
 {
-    return type == GY_ORT_FLOAT ? (double)((const float *)data)[i] : ((const double *)data)[i];
-}
-
-/* The values of the answering output into out. */
-static gy_status take_answer(const struct gy_onnx *m, OrtValue *value, size_t n_rows, double *out,
-                             struct gy_err *err)
-{
+    const struct answer *a = &m->answers[k];
     struct shape s;
+    enum gy_datatype type;
     void *data = NULL;
     GY_TRY(look(m->ort, value, &s, err));
-    if (!s.tensor || (s.type != GY_ORT_FLOAT && s.type != GY_ORT_DOUBLE) ||
-        s.n_values != n_rows * m->width) {
+    if (!s.tensor || !datatype_of(s.type, &type) || type == GY_DATATYPE_BYTES ||
+        s.n_values != n_rows * a->width) {
         return gy_err_set(err, GY_E_IO, "the ONNX model answers %zu rows with %zu values", n_rows,
                           s.n_values);
     }
     GY_TRY(gy_ort_check(m->ort, m->ort->GetTensorMutableData(value, &data), GY_E_IO,
                         "an ONNX output", err));
-    for (size_t i = 0; i < n_rows * m->info.n_outputs; i++) {
-        out[i] = value_at(s.type, data, m->second ? 2 * i + 1 : i);
+    const char *from = data;
+    size_t size = gy_datatype_size(type), n = m->second ? 1 : a->width;
+    for (size_t row = 0; row < n_rows; row++, out += m->info.n_outputs) {
+        const char *p = from + (row * a->width + m->second) * size;
+        for (size_t i = 0; i < n; i++) {
+            out[a->first + i] = gy_datatype_get(type, p + i * size);
+        }
     }
     return GY_OK;
 }
 
-/* Run the graph; *ret_value is the output of that name, released by the caller. */
+/* Run the graph; *ret_values are the outputs of those names, released by the caller. */
 static gy_status run_session(const struct gy_onnx *m, const double *x, size_t n_rows,
-                             const char *output, OrtValue **ret_value, char *scratch,
-                             struct gy_err *err)
+                             const char *const *outputs, size_t n_outputs, OrtValue **ret_values,
+                             char *scratch, struct gy_err *err)
 {
     OrtValue *values[MAX_INPUTS] = {NULL};
     const char *names[MAX_INPUTS];
@@ -306,7 +353,7 @@ static gy_status run_session(const struct gy_onnx *m, const double *x, size_t n_
     if (status == GY_OK) {
         status = gy_ort_check(m->ort,
                               m->ort->Run(m->session, NULL, names, (const OrtValue *const *)values,
-                                          m->n_inputs, &output, 1, ret_value),
+                                          m->n_inputs, outputs, n_outputs, ret_values),
                               GY_E_IO, "running the ONNX model", err);
     }
     for (size_t i = 0; i < made; i++) {
@@ -322,10 +369,17 @@ gy_status gy_onnx_run(const struct gy_onnx *m, const double *x, size_t n_rows, d
 {
     size_t step = m->info.row_by_row ? 1 : n_rows;
     for (size_t r = 0; r < n_rows; r += step) {
-        OrtValue *value = NULL;
-        GY_TRY(run_session(m, x + r * m->info.n_features, step, m->output, &value, scratch, err));
-        gy_status status = take_answer(m, value, step, out + r * m->info.n_outputs, err);
-        m->ort->ReleaseValue(value);
+        OrtValue *values[MAX_OUTPUTS] = {NULL};
+        gy_status status = run_session(m, x + r * m->info.n_features, step, m->answer_names,
+                                       m->n_answers, values, scratch, err);
+        for (size_t k = 0; status == GY_OK && k < m->n_answers; k++) {
+            status = take_answer(m, k, values[k], step, out + r * m->info.n_outputs, err);
+        }
+        for (size_t k = 0; k < m->n_answers; k++) {
+            if (values[k]) {
+                m->ort->ReleaseValue(values[k]);
+            }
+        }
         GY_TRY(status);
     }
     return GY_OK;
@@ -353,7 +407,7 @@ static gy_status try_rows(const struct gy_onnx *m, size_t n_rows, struct shape *
     }
     for (size_t i = 0; i < m->graph.n_outputs; i++) {
         OrtValue *value = NULL;
-        GY_TRY(run_session(m, (const double *)(void *)rows, n_rows, m->graph.outputs[i].name.p,
+        GY_TRY(run_session(m, (const double *)(void *)rows, n_rows, &m->graph.outputs[i].name.p, 1,
                            &value, scratch, err));
         gy_status status = look(m->ort, value, &shapes[i], err);
         m->ort->ReleaseValue(value);
@@ -391,11 +445,20 @@ static gy_status set_classes(struct gy_onnx *m, size_t n, struct gy_err *err)
     return GY_OK;
 }
 
+static gy_status set_answers(struct gy_onnx *m, size_t n, struct gy_err *err)
+{
+    m->answers = gy_arena_calloc(&m->arena, n, sizeof *m->answers);
+    m->answer_names = gy_arena_calloc(&m->arena, n, sizeof *m->answer_names);
+    m->n_answers = n;
+    return m->answers && m->answer_names ? GY_OK : no_memory(err);
+}
+
 static gy_status set_output(struct gy_onnx *m, const struct gy_onnx_value *v, size_t width,
                             bool probabilities, struct gy_err *err)
 {
-    m->output = v->name.p;
-    m->width = width;
+    GY_TRY(set_answers(m, 1, err));
+    m->answers[0] = (struct answer){.name = v->name.p, .width = width};
+    m->answer_names[0] = v->name.p;
     m->info.n_outputs = 1;
     if (!probabilities) {
         return GY_OK;
@@ -406,44 +469,127 @@ static gy_status set_output(struct gy_onnx *m, const struct gy_onnx_value *v, si
     return set_classes(m, width == 1 ? 2 : width, err);
 }
 
-/* Which output answers: beside a label the probabilities; alone what made it tells. */
+/* One of several tensors that answer: a row of it for each row. */
+static gy_status set_tensor(struct gy_onnx *m, size_t i, const struct shape *s,
+                            struct gy_tensor_group *ret, struct gy_err *err)
+{
+    const struct gy_onnx_value *v = &m->graph.outputs[i];
+    enum gy_datatype type;
+    char what[160];
+    size_t first = m->info.n_outputs;
+    if (!s->tensor || !datatype_of(s->type, &type) || type == GY_DATATYPE_BYTES || s->rows != 1 ||
+        s->n_dims == 0 || s->n_values == 0) {
+        (void)snprintf(what, sizeof what,
+                       "the ONNX output '%.60s' is no tensor of numbers with a row for each row",
+                       v->name.p);
+        return refuse(err, what,
+                      "export a label with its probabilities, or tensors of numbers "
+                      "whose first dimension is the batch");
+    }
+    if (s->n_values > GY_ONNX_MAX_ANSWER || first + s->n_values > GY_ONNX_MAX_ANSWER) {
+        return gy_err_set(err, GY_E_NOTSERVABLE,
+                          "the ONNX model answers a row with more than %d values",
+                          GY_ONNX_MAX_ANSWER);
+    }
+    *ret = (struct gy_tensor_group){.name = v->name,
+                                    .first = first,
+                                    .width = s->n_values,
+                                    .n_dims = s->n_dims - 1,
+                                    .type = type};
+    for (size_t k = 1; k < s->n_dims; k++) {
+        ret->dims[k - 1] = (uint32_t)s->dims[k];
+    }
+    m->answers[i] = (struct answer){.name = v->name.p, .first = first, .width = s->n_values};
+    m->answer_names[i] = v->name.p;
+    m->info.n_outputs += s->n_values;
+    return GY_OK;
+}
+
+static gy_status set_tensors(struct gy_onnx *m, const struct shape *shapes, struct gy_err *err)
+{
+    size_t n = m->graph.n_outputs;
+    if (n > GY_ONNX_MAX_TENSORS) {
+        return gy_err_set(err, GY_E_NOTSERVABLE, "an ONNX model with %zu outputs of numbers", n);
+    }
+    struct gy_tensor_group *groups = gy_arena_calloc(&m->arena, n, sizeof *groups);
+    if (!groups) {
+        return no_memory(err);
+    }
+    GY_TRY(set_answers(m, n, err));
+    for (size_t i = 0; i < n; i++) {
+        GY_TRY(set_tensor(m, i, &shapes[i], &groups[i], err));
+    }
+    m->info.task = GY_ONNX_TENSORS;
+    m->info.out_tensors = groups;
+    m->info.n_out_tensors = n;
+    return m->info.n_in_tensors ? GY_OK : group_inputs(m, err);
+}
+
+/* What the outputs are like. */
+struct outputs {
+    size_t n_numbers;   /* of floating point */
+    size_t answer;      /* the last of them */
+    size_t n_whole;     /* tensors of whole numbers, more than a label for the row */
+    bool label, others; /* there is a label; something that is no tensor */
+};
+
+static struct outputs look_at_outputs(const struct gy_onnx *m, const struct shape *shapes)
+{
+    struct outputs o = {0};
+    enum gy_datatype type;
+    for (size_t i = 0; i < m->graph.n_outputs; i++) {
+        o.others = o.others || !shapes[i].tensor;
+        if (is_number(&shapes[i])) {
+            o.n_numbers++;
+            o.answer = i;
+        } else if (is_label(&shapes[i])) {
+            o.label = true;
+        } else {
+            o.n_whole +=
+                shapes[i].tensor && datatype_of(shapes[i].type, &type) && type != GY_DATATYPE_BYTES;
+        }
+    }
+    return o;
+}
+
+/* Which output answers: beside a label the probabilities; alone what made it tells; else all of
+ * them do, as tensors. */
 static gy_status choose_output(struct gy_onnx *m, const struct shape *shapes, struct gy_err *err)
 {
     const struct gy_onnx_graph *g = &m->graph;
-    size_t n_numbers = 0, answer = 0;
-    bool label = false, others = false;
-    for (size_t i = 0; i < g->n_outputs; i++) {
-        label = label || is_label(&shapes[i]);
-        others = others || !shapes[i].tensor;
-        if (is_number(&shapes[i])) {
-            n_numbers++;
-            answer = i;
-        }
-    }
-    if (n_numbers == 0) {
+    struct outputs o = look_at_outputs(m, shapes);
+    if (o.n_numbers == 0 && o.n_whole == 0) {
         return refuse(err,
-                      others ? "the ONNX model answers with maps (ZipMap), not with a tensor"
-                             : "the ONNX model gives no numbers, only labels or nothing",
-                      others ? "export it with options={'zipmap': False}"
-                             : "export it with its probabilities");
+                      o.others ? "the ONNX model answers with maps (ZipMap), not with a tensor"
+                               : "the ONNX model gives no numbers, only labels or nothing",
+                      o.others ? "export it with options={'zipmap': False}"
+                               : "export it with its probabilities");
     }
-    if (n_numbers > 1) {
-        return refuse(err, "the ONNX model has several outputs of numbers",
-                      "export one of them, or a label and probabilities");
+    if (o.n_numbers != 1 || o.n_whole > 0) {
+        return set_tensors(m, shapes, err);
     }
-    size_t width = shapes[answer].n_values;
-    struct gy_str made_by = gy_onnx_made_by(g, g->outputs[answer].name);
+    size_t width = shapes[o.answer].n_values;
+    struct gy_str made_by = gy_onnx_made_by(g, g->outputs[o.answer].name);
     bool softmax = gy_str_eqc(made_by, "Softmax");
+    if (width > 1 && !o.label && !softmax) {
+        return set_tensors(m, shapes, err);
+    }
     if (width == 0 || width > GY_ONNX_MAX_CLASSES) {
         return gy_err_set(err, GY_E_NOTSERVABLE, "the ONNX model answers a row with %zu values",
                           width);
     }
-    if (width > 1 && !label && !softmax) {
-        return refuse(err, "the ONNX model answers with several numbers that are no probabilities",
-                      "let the graph end in Softmax");
+    return set_output(m, &g->outputs[o.answer], width,
+                      o.label || softmax || (width == 1 && gy_str_eqc(made_by, "Sigmoid")), err);
+}
+
+static bool is_answer(const struct gy_onnx *m, struct gy_str name)
+{
+    for (size_t k = 0; k < m->n_answers; k++) {
+        if (gy_str_eqc(name, m->answers[k].name)) {
+            return true;
+        }
     }
-    return set_output(m, &g->outputs[answer], width,
-                      label || softmax || (width == 1 && gy_str_eqc(made_by, "Sigmoid")), err);
+    return false;
 }
 
 /* With GY_RUNTIME_BLOCK rows at once, or each alone. */
@@ -471,7 +617,7 @@ static gy_status try_graph(struct gy_onnx *m, struct gy_err *err)
     }
     m->info.row_by_row = status != GY_OK;
     for (size_t i = 0; status == GY_OK && i < n; i++) {
-        bool answers = gy_str_eqc(m->graph.outputs[i].name, m->output);
+        bool answers = is_answer(m, m->graph.outputs[i].name);
         m->info.row_by_row = m->info.row_by_row ||
                              (answers && (many[i].n_values != GY_RUNTIME_BLOCK * one[i].n_values ||
                                           many[i].rows != GY_RUNTIME_BLOCK));
@@ -516,6 +662,7 @@ gy_status gy_onnx_parse(struct gy_str bytes, size_t n_columns, struct gy_onnx **
     }
     GY_TRY(read_inputs(m, n_columns, err));
     GY_TRY(open_session(m, bytes, err));
+    GY_TRY(has_columns(m) ? GY_OK : group_inputs(m, err));
     GY_TRY(try_graph(m, err));
     m->info.producer = gy_arena_str(&m->arena, m->graph.producer);
     m->graph.nodes = NULL; /* views into bytes */

@@ -32,11 +32,20 @@ typedef void (*OrtLoggingFunction)(void *param, unsigned severity, const char *c
 /* Numbers of the API's enumerations; ONNX's own data types among them. */
 enum {
     GY_ORT_FLOAT = 1,
+    GY_ORT_UINT8 = 2,
+    GY_ORT_INT8 = 3,
+    GY_ORT_UINT16 = 4,
+    GY_ORT_INT16 = 5,
     GY_ORT_INT32 = 6,
     GY_ORT_INT64 = 7,
     GY_ORT_STRING = 8,
     GY_ORT_BOOL = 9,
-    GY_ORT_DOUBLE = 11
+    GY_ORT_FLOAT16 = 10,
+    GY_ORT_DOUBLE = 11,
+    GY_ORT_UINT32 = 12,
+    GY_ORT_UINT64 = 13,
+    GY_ORT_BFLOAT16 = 16,
+    GY_ORT_TYPES = 17
 };
 enum { GY_ORT_TYPE_TENSOR = 1, GY_ORT_LOG_FATAL = 4, GY_ORT_DEVICE_ALLOCATOR = 0, GY_ORT_MEM = 0 };
 

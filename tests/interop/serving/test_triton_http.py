@@ -110,3 +110,93 @@ def test_a_number_alone_has_no_header(client, served):
 def test_what_is_wrong_is_said(client, call, says):
     with pytest.raises(InferenceServerException, match=says):
         call(client)
+
+
+# ---- tensor models ----
+
+def add_onnx(served, name, data, tmp):
+    """Register the bare file with the command, prove it, serve it."""
+    import serving
+    import support
+    file = tmp / f"{name}.onnx"
+    file.write_bytes(data)
+    done = support.run_gyre("models", "import", name, file, "--server", served.url, cwd=tmp)
+    assert done.returncode == 0, done.stderr
+    return serving.deploy(served.server, f"models:/{name}/1", name, {}, columns=())
+
+
+@pytest.fixture(scope="module")
+def simple(served, client, tmp_path_factory):
+    import onnx_models
+    import subprocess
+    import support
+    why = subprocess.run([support.ROOT / "deps/onnxruntime.sh", "--why"], capture_output=True, text=True, check=False)
+    if why.returncode == 0:
+        pytest.skip(why.stdout.strip())
+    add_onnx(served, "simple", onnx_models.simple(), tmp_path_factory.mktemp("onnx"))
+    return client
+
+
+A, B = np.arange(16, dtype=np.int32).reshape(1, 16), np.full((1, 16), 3, dtype=np.int32)
+
+
+def test_metadata_of_simple(simple):
+    about = simple.get_model_metadata("simple")
+    assert about["inputs"] == [{"name": n, "datatype": "INT32", "shape": [-1, 16]} for n in ("INPUT0", "INPUT1")]
+    assert about["outputs"] == [{"name": n, "datatype": "INT32", "shape": [-1, 16]} for n in ("OUTPUT0", "OUTPUT1")]
+
+
+@pytest.mark.parametrize("binary_in", [True, False])
+@pytest.mark.parametrize("binary_out", [True, False])
+@pytest.mark.parametrize("n", [1, 70])
+def test_simple_adds_and_subtracts(simple, binary_in, binary_out, n):
+    a, b = np.repeat(A, n, axis=0), np.repeat(B, n, axis=0) * np.arange(n, dtype=np.int32).reshape(n, 1)
+    answer = simple.infer("simple", [tensor("INPUT0", a, "INT32", binary_in), tensor("INPUT1", b, "INT32", binary_in)],
+                          outputs=[http.InferRequestedOutput("OUTPUT0", binary_data=binary_out),
+                                   http.InferRequestedOutput("OUTPUT1", binary_data=binary_out)])
+    assert answer.as_numpy("OUTPUT0").dtype == np.int32
+    assert np.array_equal(answer.as_numpy("OUTPUT0"), a + b) and np.array_equal(answer.as_numpy("OUTPUT1"), a - b)
+
+
+def test_one_output_of_simple(simple):
+    answer = simple.infer("simple", [tensor("INPUT1", B, "INT32"), tensor("INPUT0", A, "INT32")], outputs=[http.InferRequestedOutput("OUTPUT1")])
+    assert [o["name"] for o in answer.get_response()["outputs"]] == ["OUTPUT1"]
+    assert np.array_equal(answer.as_numpy("OUTPUT1"), A - B)
+
+
+@pytest.mark.parametrize("inputs,says", [
+    ([tensor("INPUT0", A, "INT32")], "input 'INPUT1' is missing"),
+    ([tensor("INPUT0", A[:, :4], "INT32"), tensor("INPUT1", B, "INT32")], r"its shape is \[rows, 16\]"),
+    ([tensor("INPUT0", A, "INT32"), tensor("INPUT0", B, "INT32")], "twice"),
+    ([tensor("INPUT0", A, "INT32"), tensor("INPUT1", np.repeat(B, 2, axis=0), "INT32")], "has 2 rows"),
+])
+def test_wrong_tensors_of_simple(simple, inputs, says):
+    with pytest.raises(InferenceServerException, match=says):
+        simple.infer("simple", inputs)
+
+
+def test_simple_is_logged_and_traced(simple, served):
+    answer = simple.infer("simple", [tensor("INPUT0", A, "INT32"), tensor("INPUT1", B, "INT32")], request_id="logged-1")
+    prediction = answer.get_response()["parameters"]["prediction_id"]
+    status, trace, _ = served.request("GET", f"/api/gyre/v1/trace/{prediction}")
+    assert status == 200, trace
+
+
+def test_dimensions_and_half_floats(simple, served, tmp_path):
+    import onnx_models
+    add_onnx(served, "shapes", onnx_models.shapes(), tmp_path)
+    about = simple.get_model_metadata("shapes")
+    assert about["inputs"] == [{"name": "x", "datatype": "FP32", "shape": [-1, 2, 3]}]
+    assert [o["datatype"] for o in about["outputs"]] == ["FP16", "INT8", "BOOL"]
+    x = np.array([[[1.5, -2, 0], [0.1, -0.0001, 65504]], [[1, 2, 3], [4, 5, 6]]], dtype=np.float32)
+    for binary in (True, False):
+        answer = simple.infer("shapes", [tensor("x", x, "FP32", binary)])
+        assert np.array_equal(answer.as_numpy("half"), x.astype(np.float16))
+        assert np.array_equal(answer.as_numpy("sign"), np.sign(x).astype(np.int8))
+        assert np.array_equal(answer.as_numpy("over"), x > 0)
+    flat = {"inputs": [{"name": "x", "shape": [2, 2, 3], "datatype": "FP32", "data": x.ravel().tolist()}], "outputs": [{"name": "over"}]}
+    status, got, _ = served.request("POST", "/v2/models/shapes/infer", flat)
+    assert status == 200 and got["outputs"][0]["data"] == (x > 0).ravel().tolist()
+    flat.pop("outputs")
+    status, got, _ = served.request("POST", "/v2/models/shapes/infer", flat)
+    assert status == 400 and "has no JSON form" in got["error"]
