@@ -17,6 +17,7 @@ static const add_fn add_routes[] = {
     gy_api_data_add,
     gy_api_flow_add,
     gy_api_gate_add,
+    gy_api_grpc_add,
     gy_api_health_add,
     gy_api_inference_add,
     gy_api_model_statistics_add,

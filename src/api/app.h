@@ -110,6 +110,8 @@ GY_CHECKED gy_status gy_api_feedback_add(struct gy_router *r, struct gy_app *app
                                          struct gy_err *err); /* feedback.c */
 GY_CHECKED gy_status gy_api_flow_add(struct gy_router *r, struct gy_app *app,
                                      struct gy_err *err); /* flow.c */
+GY_CHECKED gy_status gy_api_grpc_add(struct gy_router *r, struct gy_app *app,
+                                     struct gy_err *err); /* grpc.c */
 GY_CHECKED gy_status gy_api_jobs_add(struct gy_router *r, struct gy_app *app,
                                      struct gy_err *err); /* jobs.c */
 GY_CHECKED gy_status gy_api_inference_add(struct gy_router *r, struct gy_app *app,

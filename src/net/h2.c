@@ -27,7 +27,7 @@ static bool take_control(struct gy_h2 *h2)
         h2->controls += (int64_t)(passed_ms * GY_H2_CONTROLS_S / 1000);
         h2->controls = h2->controls > GY_H2_CONTROLS ? GY_H2_CONTROLS : h2->controls;
     }
-    return --h2->controls > 0;
+    return --h2->controls != 0; /* once: the connection ends with it */
 }
 
 static int calm_down(struct gy_h2 *h2, const char *what)
@@ -210,7 +210,9 @@ static size_t add_lines(struct gy_str lines, char *lower, size_t room, nghttp2_n
             char c = name.p[i];
             lower[i] = (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
         }
-        nv[count++] = header(gy_str_n(lower, name.n), gy_str_trim(value), false);
+        bool again =
+            !gy_str_ieq(name, GY_STR("Gyre-Prediction-Id")); /* that one never comes again */
+        nv[count++] = header(gy_str_n(lower, name.n), gy_str_trim(value), again);
         lower += name.n;
         room -= name.n;
     }

@@ -72,35 +72,41 @@ void gy_answer_rule_name(const struct gy_endpoint *e, const struct gy_infer_work
 }
 
 /* "HR is 300, outside of the 60 to 250 seen in training" */
-void gy_answer_warning(const struct gy_endpoint *e, const struct gy_infer_work *w,
-                       struct gy_buf *out)
+struct gy_str gy_answer_warning_text(const struct gy_endpoint *e, const struct gy_infer_work *w,
+                                     char text[GY_ANSWER_WARNING])
 {
     const struct gy_predictor_input *input = &e->info->inputs[w->range_input];
     const struct gy_infer_request *q = &w->q;
     char value[32];
     char min[32];
     char max[32];
-    char text[512];
     (void)gy_fmt_f64_trim(w->q.values[w->range_row * e->shape.n_fields + w->range_input], value);
     (void)gy_fmt_f64_trim(input->min, min);
     (void)gy_fmt_f64_trim(input->max, max);
     int n_name = (int)(input->name.n < 200 ? input->name.n : 200);
     bool told =
         q->unseen_bytes && q->unseen_row == w->range_row && q->unseen_field == w->range_input;
-    int n =
-        input->kind != GY_INPUT_TEXT
-            ? snprintf(text, sizeof text, "%.*s is %s, outside of the %s to %s seen in training",
-                       n_name, input->name.p, value, min, max)
-            : snprintf(text, sizeof text, "%.*s: %s%.*s%s not seen in training", n_name,
-                       input->name.p, told ? "'" : "a value", told ? (int)q->unseen_bytes : 0,
-                       q->unseen, told ? "' was" : " that was");
+    int n = input->kind != GY_INPUT_TEXT
+                ? snprintf(text, GY_ANSWER_WARNING,
+                           "%.*s is %s, outside of the %s to %s seen in training", n_name,
+                           input->name.p, value, min, max)
+                : snprintf(text, GY_ANSWER_WARNING, "%.*s: %s%.*s%s not seen in training", n_name,
+                           input->name.p, told ? "'" : "a value", told ? (int)q->unseen_bytes : 0,
+                           q->unseen, told ? "' was" : " that was");
     if (w->q.n_rows > 1) {
-        n += snprintf(text + n, sizeof text - (size_t)n, " (row %zu)", w->range_row);
+        n += snprintf(text + n, GY_ANSWER_WARNING - (size_t)n, " (row %zu)", w->range_row);
     }
     if (w->out_of_range > 1) {
-        n += snprintf(text + n, sizeof text - (size_t)n, "; %zu more", w->out_of_range - 1);
+        n += snprintf(text + n, GY_ANSWER_WARNING - (size_t)n, "; %zu more", w->out_of_range - 1);
     }
-    gy_answer_text(out, gy_str_n(text, (size_t)n));
+    return gy_str_n(text, (size_t)n);
+}
+
+void gy_answer_warning(const struct gy_endpoint *e, const struct gy_infer_work *w,
+                       struct gy_buf *out)
+{
+    char text[GY_ANSWER_WARNING];
+    gy_answer_text(out, gy_answer_warning_text(e, w, text));
 }
 
 /* ---- alias routes: one row ---- */

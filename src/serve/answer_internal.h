@@ -18,7 +18,11 @@ void gy_answer_probability(const struct gy_endpoint *e, const struct gy_infer_wo
                            bool as_array, struct gy_buf *out);
 void gy_answer_rule_name(const struct gy_endpoint *e, const struct gy_infer_work *w, size_t i,
                          struct gy_buf *out);
-/* "HR is 300, outside of the 60 to 250 seen in training"; only where w->out_of_range. */
+/* "HR is 300, outside of the 60 to 250 seen in training"; only where w->out_of_range. As it is (the
+ * text is a view into the buffer), and as JSON. */
+#define GY_ANSWER_WARNING 512
+struct gy_str gy_answer_warning_text(const struct gy_endpoint *e, const struct gy_infer_work *w,
+                                     char text[GY_ANSWER_WARNING]);
 void gy_answer_warning(const struct gy_endpoint *e, const struct gy_infer_work *w,
                        struct gy_buf *out);
 

@@ -62,6 +62,7 @@ bool gy_protocols_claim(struct gy_str path, struct gy_ask *ret);
 extern const struct gy_protocol gy_protocol_v2, gy_protocol_alias;
 /* POST /v2/models/{name}[/versions/{version}]/explain: asked as infer is. */
 extern const struct gy_protocol gy_protocol_explain;
+extern const struct gy_protocol gy_protocol_grpc, gy_protocol_grpc_stream;
 
 /* An answer of {"error": "..."}, as protocols without a form of their own have it. */
 void gy_protocol_fail_json(const struct gy_ask *ask, const struct gy_err *failed,

@@ -5,6 +5,8 @@ static const struct gy_protocol *const protocols[] = {
     &gy_protocol_v2,
     &gy_protocol_explain,
     &gy_protocol_message,
+    &gy_protocol_grpc,
+    &gy_protocol_grpc_stream,
 };
 
 bool gy_protocols_claim(struct gy_str path, struct gy_ask *ret)
