@@ -6,6 +6,7 @@
 #include "net/grpc.h"
 
 #include "api/health.h"
+#include "api/repository.h"
 #include "serve/answer.h"
 #include "serve/proto/health.pb-c.h"
 #include "serve/proto/inference.pb-c.h"
@@ -18,7 +19,7 @@
 
 #define SERVICE "/inference.GRPCInferenceService/"
 #define HEALTH "/grpc.health.v1.Health/"
-#define MAX_ASK (64 * GY_KIB) /* a question about models */
+#define MAX_ASK GY_MIB /* a question about models */
 
 typedef Grpc__Health__V1__HealthCheckResponse health_t;
 typedef Inference__ModelMetadataResponse__TensorMetadata tensor_t;
@@ -175,18 +176,17 @@ static bool list_versions(const struct gy_table *t, const struct gy_endpoint *e,
                           char ***ret, size_t *ret_n)
 {
     const struct gy_endpoint *stable = gy_table_find(t, e->name);
-    char **list = gy_arena_calloc(a, 2, sizeof *list);
+    char **list = gy_arena_calloc(a, GY_CANARIES_MAX + 1, sizeof *list);
     if (!list || !stable) {
         return false;
     }
-    list[0] = text(a, stable->version);
-    *ret_n = 1;
-    if (stable->canary) {
-        list[1] = text(a, stable->canary->version);
-        *ret_n = 2;
+    bool ok = (list[0] = text(a, stable->version)) != NULL;
+    for (size_t k = 0; ok && k < stable->n_canaries; k++) {
+        ok = (list[k + 1] = text(a, stable->canaries[k]->version)) != NULL;
     }
+    *ret_n = stable->n_canaries + 1;
     *ret = list;
-    return list[0] && list[*ret_n - 1];
+    return ok;
 }
 
 /* What a request's tensors may be: a column, or a group of them. width 0: no dimension behind the
@@ -518,22 +518,71 @@ static gy_status repository_index(void *ctx, struct gy_request *req, struct gy_r
     GY_TRY(receive(req, &inference__repository_index_request__descriptor, &asked, err));
     GY_TRY(get_table(ctx, &t, err));
     size_t n = gy_table_count(t);
-    if (!messages(a, 2 * n, sizeof(index_t), init_index, &answer.models)) {
+    if (!messages(a, n * (GY_CANARIES_MAX + 1), sizeof(index_t), init_index, &answer.models)) {
         return no_memory(err);
     }
     for (size_t i = 0; i < n; i++) {
         const struct gy_endpoint *e = gy_table_at(t, i);
-        const struct gy_endpoint *const both[] = {e, e->canary};
-        for (size_t k = 0; k < 2 && both[k]; k++) {
+        for (size_t k = 0; k <= e->n_canaries; k++) {
             index_t *one = answer.models[answer.n_models++];
             one->name = text(a, e->name);
-            one->version = text(a, both[k]->version);
+            one->version = text(a, k ? e->canaries[k - 1]->version : e->version);
             one->state = (char *)(uintptr_t) "READY";
             if (!one->name || !one->version) {
                 return no_memory(err);
             }
         }
     }
+    return send(reply, &answer.base, err);
+}
+
+typedef Inference__RepositoryModelLoadRequest load_t;
+
+/* The parameters as HTTP's JSON has them: files are named, their bytes are not wanted. */
+static gy_status write_parameters(const load_t *asked, struct gy_buf *out, struct gy_err *err)
+{
+    struct gy_jw w;
+    gy_jw_init(&w, out);
+    gy_jw_obj(&w);
+    gy_jw_key(&w, "parameters");
+    gy_jw_obj(&w);
+    for (size_t i = 0; i < asked->n_parameters; i++) {
+        const Inference__ModelRepositoryParameter *v = asked->parameters[i]->value;
+        bool is_text =
+            v && v->parameter_choice_case ==
+                     INFERENCE__MODEL_REPOSITORY_PARAMETER__PARAMETER_CHOICE_STRING_PARAM;
+        gy_jw_keys(&w, gy_str_c(asked->parameters[i]->key));
+        gy_jw_str(&w, gy_str_c(is_text ? v->string_param : ""));
+    }
+    gy_jw_obj_end(&w);
+    gy_jw_obj_end(&w);
+    return gy_buf_check(out, "the parameters", err);
+}
+
+static gy_status repository_load(void *ctx, struct gy_request *req, struct gy_reply *reply,
+                                 struct gy_err *err)
+{
+    Inference__RepositoryModelLoadResponse answer = INFERENCE__REPOSITORY_MODEL_LOAD_RESPONSE__INIT;
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf body;
+    load_t *asked = NULL;
+    gy_buf_init(&body, 8 * MAX_ASK);
+    GY_TRY(receive(req, &inference__repository_model_load_request__descriptor, &asked, err));
+    GY_TRY(write_parameters(asked, &body, err));
+    GY_TRY(gy_json_parse(gy_buf_str(&body), &doc, err));
+    GY_TRY(gy_api_repository_load(ctx, req, gy_str_c(asked->model_name), yyjson_doc_get_root(doc),
+                                  err));
+    return send(reply, &answer.base, err);
+}
+
+static gy_status repository_unload(void *ctx, struct gy_request *req, struct gy_reply *reply,
+                                   struct gy_err *err)
+{
+    Inference__RepositoryModelUnloadResponse answer =
+        INFERENCE__REPOSITORY_MODEL_UNLOAD_RESPONSE__INIT;
+    Inference__RepositoryModelUnloadRequest *asked = NULL;
+    GY_TRY(receive(req, &inference__repository_model_unload_request__descriptor, &asked, err));
+    GY_TRY(gy_api_repository_unload(ctx, req, gy_str_c(asked->model_name), err));
     return send(reply, &answer.base, err);
 }
 
@@ -619,6 +668,10 @@ static const struct gy_route routes[] = {
     METHOD("ModelMetadata", model_metadata, "inputs and outputs of a model (gRPC)"),
     METHOD("ModelConfig", model_config, "a model's configuration (gRPC)"),
     METHOD("RepositoryIndex", repository_index, "the models that are served (gRPC)"),
+    {"POST", SERVICE "RepositoryModelLoad", repository_load, gy_grpc_errors, MAX_ASK,
+     "serve it (again) (gRPC)", GY_ACCESS_DEFAULT, GY_ROUTE_GRPC},
+    {"POST", SERVICE "RepositoryModelUnload", repository_unload, gy_grpc_errors, MAX_ASK,
+     "stop serving it (gRPC)", GY_ACCESS_DEFAULT, GY_ROUTE_GRPC},
     METHOD("ModelStatistics", model_statistics, "what a model has answered (gRPC)"),
     {"POST", SERVICE "ModelInfer", infer, gy_grpc_errors, GY_INFER_MAX_BODY, "predict (gRPC)",
      GY_ACCESS_VIEWER, GY_ROUTE_GRPC | GY_ROUTE_BULK},

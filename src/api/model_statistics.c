@@ -81,8 +81,8 @@ static void write_all(struct gy_jw *w, const struct gy_table *t, const struct gy
             continue;
         }
         write_stats(w, version ? one : e);
-        if (!version && e->canary) {
-            write_stats(w, e->canary);
+        for (size_t k = 0; !version && k < e->n_canaries; k++) {
+            write_stats(w, e->canaries[k]);
         }
     }
 }

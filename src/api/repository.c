@@ -8,6 +8,8 @@
  * its last revision back; a name that only the registry knows is deployed in its newest version.
  * config is Triton's, as JSON: a version_policy with one specific version deploys that version
  * under the settings that are served. */
+#include "api/repository.h"
+
 #include "api/body.h"
 #include "api/health.h"
 #include "base/log.h"
@@ -51,8 +53,8 @@ static void write_index(struct gy_jw *w, const struct gy_table *t, const struct 
     for (size_t i = 0; i < gy_table_count(t); i++) {
         const struct gy_endpoint *e = gy_table_at(t, i);
         write_entry(w, e->name, e->version, true, "");
-        if (e->canary) {
-            write_entry(w, e->name, e->canary->version, true, "");
+        for (size_t k = 0; k < e->n_canaries; k++) {
+            write_entry(w, e->name, e->canaries[k]->version, true, "");
         }
     }
     for (size_t i = 0; !ready_only && i < l->n; i++) {
@@ -269,10 +271,9 @@ static gy_status load(struct loading *l, struct gy_err *err)
 }
 
 static gy_status loading_init(struct loading *l, struct gy_app *app, struct gy_request *req,
-                              struct gy_err *err)
+                              struct gy_str name, struct gy_err *err)
 {
-    *l = (struct loading){
-        .app = app, .a = req->arena, .name = gy_req_param(req, "m"), .actor = req->actor};
+    *l = (struct loading){.app = app, .a = req->arena, .name = name, .actor = req->actor};
     GY_TRY(need_serving(app, err));
     GY_TRY(gy_home_path(&app->home, "cache/models", l->cache, err));
     l->d = (struct gy_deployer){app->store, app->objects, l->cache, app->serving};
@@ -295,27 +296,23 @@ static gy_status send(struct gy_reply *reply, struct gy_str name, bool loaded, s
     return gy_reply_json(reply, 200, &out, err);
 }
 
-static gy_status post_load(void *ctx, struct gy_request *req, struct gy_reply *reply,
-                           struct gy_err *err)
+gy_status gy_api_repository_load(struct gy_app *app, struct gy_request *req, struct gy_str name,
+                                 yyjson_val *body, struct gy_err *err)
 {
     struct loading l;
-    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    GY_TRY(loading_init(&l, ctx, req, err));
-    GY_TRY(gy_api_object(req, MAX_BODY, &doc, err));
-    GY_TRY(read_parameters(yyjson_doc_get_root(doc), &l.version, err));
+    GY_TRY(loading_init(&l, app, req, name, err));
+    GY_TRY(read_parameters(body, &l.version, err));
     GY_TRY(load(&l, err));
     gy_log(GY_LOG_INFO, "serve", "loaded", GY_KV_S("endpoint", l.name),
            GY_KV_I("version", l.version), GY_KV_S("actor", req->actor));
-    return send(reply, l.name, true, err);
+    return GY_OK;
 }
 
-static gy_status post_unload(void *ctx, struct gy_request *req, struct gy_reply *reply,
-                             struct gy_err *err)
+gy_status gy_api_repository_unload(struct gy_app *app, struct gy_request *req, struct gy_str name,
+                                   struct gy_err *err)
 {
     struct loading l;
-    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    GY_TRY(loading_init(&l, ctx, req, err));
-    GY_TRY(gy_api_object(req, MAX_BODY, &doc, err)); /* unload_dependents: there are none */
+    GY_TRY(loading_init(&l, app, req, name, err));
     if (!l.known) {
         return gy_err_set(err, GY_E_NOTFOUND, "Model %" GY_STR_F " not found", GY_STR_A(l.name));
     }
@@ -324,7 +321,27 @@ static gy_status post_unload(void *ctx, struct gy_request *req, struct gy_reply 
         gy_log(GY_LOG_INFO, "serve", "undeployed", GY_KV_S("endpoint", l.name),
                GY_KV_S("actor", req->actor));
     }
-    return send(reply, l.name, false, err);
+    return GY_OK;
+}
+
+static gy_status post_load(void *ctx, struct gy_request *req, struct gy_reply *reply,
+                           struct gy_err *err)
+{
+    struct gy_str name = gy_req_param(req, "m");
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    GY_TRY(gy_api_object(req, MAX_BODY, &doc, err));
+    GY_TRY(gy_api_repository_load(ctx, req, name, yyjson_doc_get_root(doc), err));
+    return send(reply, name, true, err);
+}
+
+static gy_status post_unload(void *ctx, struct gy_request *req, struct gy_reply *reply,
+                             struct gy_err *err)
+{
+    struct gy_str name = gy_req_param(req, "m");
+    GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    GY_TRY(gy_api_object(req, MAX_BODY, &doc, err)); /* unload_dependents: there are none */
+    GY_TRY(gy_api_repository_unload(ctx, req, name, err));
+    return send(reply, name, false, err);
 }
 
 #define ERRORS gy_inference_errors

@@ -123,6 +123,29 @@ def test_a_watch_of_health_is_told_what_changes(served, channel):
     watch.cancel()
 
 
+def test_the_repository(served, client):
+    served.add("moving", served.package("regression", [], {"name": "linear", "params": {}, "values": [1.0, 0, 0, 5.0]}))
+    served.add("moving", served.package("regression", [], {"name": "linear", "params": {}, "values": [1.0, 0, 0, 6.0]}))
+
+    def served_now():
+        return {(m.name, m.version, m.state) for m in client.get_model_repository_index().models if m.name == "moving"}
+
+    def answer():
+        return client.infer("moving", [tensor("x", np.array([[1.0, 0, 0]]), "FP64")]).as_numpy("prediction").tolist()
+
+    assert served_now() == {("moving", "2", "READY")} and answer() == [7.0]
+    client.unload_model("moving")
+    assert served_now() == set() and not client.is_model_ready("moving")
+    client.load_model("moving")
+    assert served_now() == {("moving", "2", "READY")} and answer() == [7.0]
+    client.load_model("moving", config=json.dumps({"version_policy": {"specific": {"versions": [1]}}}))
+    assert served_now() == {("moving", "1", "READY")} and answer() == [6.0]
+    with pytest.raises(InferenceServerException, match="NOT_FOUND"):
+        client.load_model("nobody")
+    with pytest.raises(InferenceServerException, match="UNIMPLEMENTED"):
+        client.load_model("moving", config="{}", files={"file:1/model.onnx": b"x"})
+
+
 # ---- predictions ----
 
 def test_raw_inputs_are_answered_raw(client):
