@@ -440,6 +440,7 @@ static bool fill_counted(struct gy_arena *a, const struct gy_endpoint *e, struct
     c->model.version = text(a, e->version);
     c->model.inference_count = sum.rows;
     c->model.execution_count = sum.ok;
+    c->model.last_inference = gy_endpoint_stats_last_us(e->stats) / 1000;
     c->success.count = c->queue.count = c->compute_input.count = sum.ok;
     c->compute_infer.count = c->compute_output.count = sum.ok;
     c->success.ns = c->compute_infer.ns = sum.latency_ns;

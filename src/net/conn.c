@@ -509,7 +509,7 @@ static void keep_span(struct gy_conn *c)
 }
 
 /* Where a request goes that its loop does not answer. */
-static struct gy_pool *pool_of(struct gy_server *s, enum gy_fast_result how)
+struct gy_pool *gy_pool_of(const struct gy_server *s, enum gy_fast_result how)
 {
     return how == GY_FAST_WAIT ? s->waiting : how == GY_FAST_DEFER ? s->infer : s->workers;
 }
@@ -541,7 +541,7 @@ static void dispatch(struct gy_conn *c, bool whole, enum gy_fast_result how)
     atomic_fetch_add_explicit(&c->loop->stats.in_flight, 1, memory_order_relaxed);
     gy_exchange_ref(ex); /* the worker's */
     atomic_fetch_add(&s->n_running, 1);
-    struct gy_pool *pool = pool_of(s, how);
+    struct gy_pool *pool = gy_pool_of(s, how);
     if (!pool) { /* no pools: the fuzzer, which wants one thread */
         gy_exchange_run(ex);
     } else if (gy_pool_run(pool, gy_exchange_run, ex, NULL) != GY_OK) {

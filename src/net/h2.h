@@ -143,10 +143,11 @@ struct gy_h2_answer {
 /* The request that a call's message is; headers has room for GY_HTTP_MAX_HEADERS. */
 void gy_h2_request(const struct gy_h2_call *call, struct gy_header *headers,
                    struct gy_request *ret);
-/* Have a worker answer `message`, a view into call->in; call->job is set. deferred: a prediction,
- * else the route's handler. packed: it is unpacked first. False: there is none to be had (BUSY or
- * no memory). */
-bool gy_h2_job_start(struct gy_h2_call *call, struct gy_str message, bool deferred, bool packed);
+/* Have a worker answer `message`, a view into call->in; call->job is set. how: DEFER or WAIT a
+ * prediction, PASS the route's handler. packed: it is unpacked first; admitted: the fast path let
+ * it into the queue. False: there is none to be had (BUSY or no memory). */
+bool gy_h2_job_start(struct gy_h2_call *call, struct gy_str message, enum gy_fast_result how,
+                     bool packed, bool admitted);
 /* The call wants no answer any more. NULL allowed. */
 void gy_h2_job_forget(struct gy_h2_job *job);
 void gy_h2_jobs_gone(struct gy_h2 *h2); /* the connection closes */

@@ -385,9 +385,10 @@ void gy_h2_call_job_done(struct gy_h2_call *call, const struct gy_h2_answer *a, 
 
 /* ---- messages ---- */
 
-static void start_job(struct gy_h2_call *call, struct gy_str message, bool deferred, bool packed)
+static void start_job(struct gy_h2_call *call, struct gy_str message, enum gy_fast_result how,
+                      bool packed, bool admitted)
 {
-    if (!gy_h2_job_start(call, message, deferred, packed)) {
+    if (!gy_h2_job_start(call, message, how, packed, admitted)) {
         gy_stat_add(&call->h2->conn->loop->stats.refused, 1);
         gy_h2_call_end(call, GY_GRPC_UNAVAILABLE, "too many requests are waiting");
     }
@@ -403,7 +404,7 @@ static void ask_fast(struct gy_h2_call *call, struct gy_str message)
     gy_h2_request(call, headers, &req);
     const struct gy_router_guard *guard = gy_router_guard(o->router);
     if (guard && !guard->known(guard->self, &req)) {
-        start_job(call, message, true, false); /* a worker finds out who it is */
+        start_job(call, message, GY_FAST_DEFER, false, false); /* a worker finds out who it is */
         return;
     }
     gy_arena_reset(&l->arena);
@@ -412,8 +413,13 @@ static void ask_fast(struct gy_h2_call *call, struct gy_str message)
     out->content_type = NULL;
     out->extra_headers[0] = '\0';
     enum gy_fast_result result = o->fast->run(o->fast_self, l->index, &req, message, out);
+    if (result == GY_FAST_DEFER && o->fast->admit &&
+        !o->fast->admit(o->fast_self, l->index, &req, message, gy_pool_queued(l->server->infer),
+                        l->server->n_infer, out)) {
+        result = GY_FAST_DONE;
+    }
     if (result != GY_FAST_DONE) {
-        start_job(call, message, result == GY_FAST_DEFER, false);
+        start_job(call, message, result, false, result != GY_FAST_PASS);
         return;
     }
     keep_actor(call, req.actor);
@@ -441,7 +447,7 @@ static void ask(struct gy_h2_call *call, struct gy_str message, bool packed)
     } else if (call->fast && !packed) {
         ask_fast(call, message);
     } else {
-        start_job(call, message, call->fast, packed);
+        start_job(call, message, call->fast ? GY_FAST_DEFER : GY_FAST_PASS, packed, false);
     }
 }
 

@@ -224,7 +224,8 @@ static struct gy_h2_job *job_new(struct gy_h2_call *call, struct gy_str message)
     return GY_TAKE(job);
 }
 
-bool gy_h2_job_start(struct gy_h2_call *call, struct gy_str message, bool deferred, bool packed)
+bool gy_h2_job_start(struct gy_h2_call *call, struct gy_str message, enum gy_fast_result how,
+                     bool packed, bool admitted)
 {
     struct gy_h2 *h2 = call->h2;
     struct gy_server *s = h2->conn->loop->server;
@@ -232,9 +233,11 @@ bool gy_h2_job_start(struct gy_h2_call *call, struct gy_str message, bool deferr
     if (!job) {
         return false;
     }
-    struct gy_pool *pool = deferred ? s->infer : s->workers;
-    job->deferred = deferred;
+    struct gy_pool *pool = gy_pool_of(s, how);
+    job->deferred = how != GY_FAST_PASS;
     job->packed = packed;
+    job->req.received_ns = gy_mono_ns();
+    job->req.admitted = admitted;
     job->h2 = h2;
     job->call = call;
     job->next = h2->jobs;

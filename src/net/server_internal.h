@@ -203,6 +203,8 @@ void gy_conn_drain(struct gy_conn *c);
 void gy_conn_retry_uploads(struct gy_net_loop *l); /* an upload has ended somewhere */
 void gy_conn_close(struct gy_conn *c);
 void gy_conn_free_spare(struct gy_net_loop *l);
+/* The threads for what the fast path says; NULL: there are none. */
+struct gy_pool *gy_pool_of(const struct gy_server *s, enum gy_fast_result how);
 /* Our side is done: drop what still comes until the client closes. */
 void gy_conn_linger(struct gy_conn *c);
 /* Turns of long bodies. False: there is none to be had now; who waits is counted, so that whoever

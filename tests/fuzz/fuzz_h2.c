@@ -81,7 +81,8 @@ static enum gy_fast_result run(void *self, int loop, const struct gy_request *re
     return GY_FAST_DONE;
 }
 
-static const struct gy_fast_ops fast = {1, 300000, claims, run, answer, NULL, NULL, NULL};
+static const struct gy_fast_ops fast = {
+    .version = 1, .max_body = 300000, .claims = claims, .run = run, .deferred = answer};
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
