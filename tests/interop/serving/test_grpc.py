@@ -203,11 +203,11 @@ def test_outputs_can_be_chosen_and_texts_come_raw(client):
 
 def test_texts_are_inputs(served, client, gyre, tmp_path):
     """In both forms, and as over HTTP."""
-    (tmp_path / "table.csv").write_text("city,rooms,price\n" + "".join(f"{'Bern' if i % 3 else 'Basel'},{i % 5},{100 * (i % 3 > 0) + i % 5}\n" for i in range(90)))
+    (tmp_path / "table.csv").write_text("city,rooms,price\n" + "".join(f"{'Bern' if i % 3 else 'Basel'},{i % 5},{100 * (i % 3 > 0) + i / 7:.3f}\n" for i in range(90)))
     (tmp_path / "params.yaml").write_text("train:\n  learner: linear\n  features: [city, rooms]\n  steps:\n  - onehot: [city]\n")
-    done = gyre("train", "table.csv", "--target", "price", "--task", "regression", "--params", "params.yaml", "--register", "flats", "--server", served.url)
+    done = gyre("train", "table.csv", "--target", "price", "--params", "params.yaml", "--register", "flats", "--server", served.url)
     assert done.returncode == 0, done.stderr
-    assert served.request("POST", "/api/gyre/v1/endpoints/flats/deploy", {"model": "models:/flats/1"})[0] == 200
+    assert served.request("POST", "/api/gyre/v1/endpoints/flats/deploy", {"model": "models:/flats/1"})[0] == 201
     inputs = [tensor("city", np.array([["Bern"], ["Basel"]], dtype=object), "BYTES"), tensor("rooms", np.array([[1.0], [2.0]]), "FP64")]
     raw = client.infer("flats", inputs).as_numpy("prediction").tolist()
     _, answer, _ = served.request("POST", "/v2/models/flats/infer", {"inputs": [
