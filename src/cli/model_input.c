@@ -23,7 +23,7 @@ void gy_cli_table_done(struct gy_cli_table *t)
 
 /* ---- tables ---- */
 
-static gy_status find_schema(struct gy_cli *cli, const char *file, const char *given,
+gy_status gy_cli_schema_near(struct gy_cli *cli, const char *file, const char *given,
                              struct gy_schema **ret, struct gy_err *err)
 {
     char path[GY_MAX_PATH];
@@ -151,7 +151,7 @@ gy_status gy_cli_table_open(struct gy_cli *cli, const char *what, const char *sc
         }
         return open_dataset(cli, what, ret, err);
     }
-    GY_TRY(find_schema(cli, what, schema_path, &ret->schema, err));
+    GY_TRY(gy_cli_schema_near(cli, what, schema_path, &ret->schema, err));
     GY_TRY(gy_table_load(what, ret->schema, &ret->table, err));
     return gy_cli_dataset_of(cli, gy_str_c(ret->table->sha256), &ret->dataset, err);
 }

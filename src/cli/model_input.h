@@ -24,6 +24,10 @@ GY_DEFINE_AUTO_DONE(struct gy_cli_table, gy_cli_table_done);
 GY_CHECKED gy_status gy_cli_table_open(struct gy_cli *cli, const char *what,
                                        const char *schema_path, struct gy_cli_table *ret,
                                        struct gy_err *err);
+/* The schema at `given`, else the one nearest to the file; *ret is untouched where there is none.
+ * Fails as reading it does. */
+GY_CHECKED gy_status gy_cli_schema_near(struct gy_cli *cli, const char *file, const char *given,
+                                        struct gy_schema **ret, struct gy_err *err);
 /* Does an argument mean a registered dataset ("name@3", "name@v1.0"), rather than a path? It does
  * when it has '@', no '/', and neither such a file nor its .dvc file is there. */
 bool gy_cli_is_dataset_ref(const char *arg);

@@ -149,17 +149,17 @@ def test_predict_csv_and_json_lines(patients, tmp_path):
     summary = support.run_json("predict", "m", new, "-o", "out.csv", cwd=tmp_path)
     assert (summary["rows"], summary["predicted"], summary["refused"]) == (40, 39, 1)
     rows = list(csv.DictReader(open(tmp_path / "out.csv", newline="")))
-    assert [r["patient_id"] for r in rows] == [str(i + 1) for i in range(40)]
-    assert rows[2]["prediction"] == "" and rows[2]["probability"] == ""
-    assert {r["prediction"] for r in rows} == {"0", "1", ""}
+    assert [r["patient_id"] for r in rows] == [str(i + 1) for i in range(40) if i != 2]  # that one is a dead letter
+    (letter,) = [json.loads(line) for line in open(tmp_path / summary["dead_letters"])]
+    assert (letter["row"], letter["codes"], letter["error"], letter["data"]) == (2, ["REQUIRED"], "it lacks HR", text[3])
+    assert {r["prediction"] for r in rows} == {"0", "1"}
     assert sum(r["prediction"] == "1" for r in rows) == summary["positive"]
     support.run_json("predict", "m", new, "-o", "out.jsonl", cwd=tmp_path)
     lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
-    assert len(lines) == 40 and lines[2]["prediction"] is None and "error" in lines[2]
+    assert [line["row"] for line in lines] == [i for i in range(40) if i != 2]
     for row, line in zip(rows, lines):
-        if row["prediction"]:
-            assert float(row["probability"]) == line["probability"] and row["prediction"] == line["prediction"]
-            assert (line["probability"] >= 0.5) == (line["prediction"] == "1")
+        assert float(row["probability"]) == line["probability"] and row["prediction"] == line["prediction"]
+        assert (line["probability"] >= 0.5) == (line["prediction"] == "1")
     plain = support.run_gyre("predict", "m", new, cwd=tmp_path)
     assert plain.stdout == (tmp_path / "out.csv").read_text()
 
@@ -319,14 +319,13 @@ def test_tables_in_json_and_json_lines(patients, tmp_path):
     done = support.run_gyre("predict", "m", "new.jsonl", "-o", "out.ndjson", cwd=tmp_path)
     assert "50 rows, 49 predicted" in done.stderr and "1 refused, the first is row 2: it lacks HR" in done.stderr
     answers = [json.loads(line) for line in (tmp_path / "out.ndjson").read_text().splitlines()]
-    assert [a["patient_id"] for a in answers] == [str(r["patient_id"]) for r in records[:50]]
-    assert answers[2]["prediction"] is None and answers[2]["error"] == "a required input is missing: HR"
+    assert [a["patient_id"] for a in answers] == [str(r["patient_id"]) for i, r in enumerate(records[:50]) if i != 2]
     support.run_json("predict", "m", "new.jsonl", "-o", "out.csv", cwd=tmp_path)
     table = list(csv.DictReader((tmp_path / "out.csv").open()))
-    assert [r["prediction"] for r in table] == [a["prediction"] or "" for a in answers]
-    # A damaged record is named, and refused: a table is all or nothing.
+    assert [r["prediction"] for r in table] == [a["prediction"] for a in answers]
+    # Without a row that can be answered it fails, and says why.
     (tmp_path / "bad.jsonl").write_text('{"HR": 80}\n{"HR" 81}\n')
-    for name, message in (("bad.jsonl", "record 1"), ("none.json", "no such file")):
+    for name, message in (("bad.jsonl", "row 0: it lacks Resp"), ("none.json", "none.json")):
         refused = support.run_gyre("predict", "m", name, cwd=tmp_path)
         assert refused.returncode != 0 and message in refused.stderr
 

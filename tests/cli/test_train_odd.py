@@ -149,7 +149,10 @@ def test_a_file_that_is_no_image_is_named(tmp_path):
         (tmp_path / "pic/3.png").unlink()
         if broken is not None:
             (tmp_path / "pic/3.png").write_bytes(broken)
-        for done in (train(tmp_path, "t.csv", "y", "photo", "xgboost", image=image), support.run_gyre("predict", "m", "t.csv", cwd=tmp_path),
+        predicted = support.run_gyre("predict", "m", "t.csv", cwd=tmp_path)
+        assert predicted.returncode == 0 and "40 rows, 39 predicted" in predicted.stderr
+        assert "1 refused, the first is row 3: image 'pic/3.png'" in predicted.stderr
+        for done in (train(tmp_path, "t.csv", "y", "photo", "xgboost", image=image),
                      support.run_gyre("evaluate", "m", "t.csv", "--all-rows", cwd=tmp_path)):
             assert done.returncode > 0 and "row 3, image 'pic/3.png'" in done.stderr + done.stdout, (broken, done.returncode, done.stderr)
         (tmp_path / "pic/3.png").write_bytes(whole)

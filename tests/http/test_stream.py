@@ -163,11 +163,10 @@ def test_a_killed_reader_of_a_folder_goes_on(sepsis, tmp_path):
         process = start(sepsis, tmp_path, *args, "--until-idle", "0.5")
         size = out.stat().st_size if out.exists() else 0
         until(lambda: process.poll() is not None or (inbox / "big.csv.done").exists() or
-              (out.exists() and out.stat().st_size > size + 200_000))
+              (kills < 5 and out.exists() and out.stat().st_size > size + 200_000))
         kills += process.poll() is None
         process.kill()
         process.communicate()
-        assert kills < 100
     seen = {}
     for line in out.read_text().splitlines():
         if line.endswith("}"):  # the line that was being written when it was killed
