@@ -122,6 +122,12 @@ GY_CHECKED gy_status gy_api_repository_add(struct gy_router *r, struct gy_app *a
                                            struct gy_err *err); /* repository.c */
 GY_CHECKED gy_status gy_api_model_statistics_add(struct gy_router *r, struct gy_app *app,
                                                  struct gy_err *err); /* model_statistics.c */
+GY_CHECKED gy_status gy_api_inference_v1_add(struct gy_router *r, struct gy_app *app,
+                                             struct gy_err *err); /* inference_v1.c */
+GY_CHECKED gy_status gy_api_inference_seldon_add(struct gy_router *r, struct gy_app *app,
+                                                 struct gy_err *err); /* inference_seldon.c */
+GY_CHECKED gy_status gy_api_inference_mlflow_add(struct gy_router *r, struct gy_app *app,
+                                                 struct gy_err *err); /* inference_mlflow.c */
 GY_CHECKED gy_status gy_api_log_add(struct gy_router *r, struct gy_app *app,
                                     struct gy_err *err); /* log.c */
 GY_CHECKED gy_status gy_api_predictions_add(struct gy_router *r, struct gy_app *app,

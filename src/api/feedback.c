@@ -5,12 +5,14 @@
  *     one: 200 {"accepted":1,"new","joined"}; 202 when its prediction is not known (yet)
  *     many: 200 {"read","accepted","rejected","new","joined","rejects":[{"line","reason"}]};
  *        accepted + rejected = read, always
- *   POST /api/v1.0/feedback       Seldon's message -> 200 {"meta":{"puid","tags":{"joined"},...}}
- * The answer leaves after COMMIT: what was accepted survives. Feedback for an unknown prediction is
- * kept and joins when the prediction is seen. Anonymous callers on loopback may send it. */
+ *   POST /api/v1.0/feedback       Seldon's message (v0.1 and its ingress' path, too) -> 200
+ * {"meta":{"puid","tags":{"joined"},...}} The answer leaves after COMMIT: what was accepted
+ * survives. Feedback for an unknown prediction is kept and joins when the prediction is seen.
+ * Anonymous callers on loopback may send it. */
 #include "api/app.h"
 #include "api/body.h"
 #include "api/feedback_in.h"
+#include "api/inference.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "serve/predlog.h"
@@ -319,28 +321,6 @@ static gy_status post_feedback(void *ctx, struct gy_request *req, struct gy_repl
 
 /* ---- Seldon ---- */
 
-static gy_status seldon_errors(struct gy_request *req, struct gy_reply *reply,
-                               const struct gy_err *failed, struct gy_err *err)
-{
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
-    struct gy_jw w;
-    (void)req;
-    gy_buf_init(&out, 16 * GY_KIB);
-    gy_jw_init(&w, &out);
-    gy_jw_obj(&w);
-    gy_jw_key(&w, "status");
-    gy_jw_obj(&w);
-    gy_jw_kv_i64(&w, "code", -1);
-    gy_jw_kv_strc(&w, "info", failed->msg);
-    gy_jw_kv_strc(&w, "reason",
-                  gy_status_http(failed->code) < 500 ? "MICROSERVICE_BAD_DATA"
-                                                     : "MICROSERVICE_INTERNAL_ERROR");
-    gy_jw_kv_strc(&w, "status", "FAILURE");
-    gy_jw_obj_end(&w);
-    gy_jw_obj_end(&w);
-    return gy_reply_json(reply, gy_status_http(failed->code), &out, err);
-}
-
 static gy_status post_seldon(void *ctx, struct gy_request *req, struct gy_reply *reply,
                              struct gy_err *err)
 {
@@ -387,8 +367,12 @@ static const struct gy_route routes[] = {
     {"POST", "/api/gyre/v1/feedback", post_feedback, NULL, SIZE_MAX,
      "Labels and rewards for predictions: one, a list, or a stream of lines", GY_ACCESS_REVIEWER,
      GY_ROUTE_BULK},
-    {"POST", "/api/v1.0/feedback", post_seldon, seldon_errors, 0, "Seldon's feedback message",
-     GY_ACCESS_REVIEWER, GY_ROUTE_BULK},
+    {"POST", "/api/v1.0/feedback", post_seldon, gy_api_seldon_errors, 0,
+     "Seldon's feedback message", GY_ACCESS_REVIEWER, GY_ROUTE_BULK},
+    {"POST", "/api/v0.1/feedback", post_seldon, gy_api_seldon_errors, 0,
+     "Seldon's feedback message, its older path", GY_ACCESS_REVIEWER, GY_ROUTE_BULK},
+    {"POST", "/seldon/{ns}/{m}/api/v1.0/feedback", post_seldon, gy_api_seldon_errors, 0,
+     "Seldon's feedback message, by the path of its ingress", GY_ACCESS_REVIEWER, GY_ROUTE_BULK},
 };
 
 gy_status gy_api_feedback_add(struct gy_router *r, struct gy_app *app, struct gy_err *err)

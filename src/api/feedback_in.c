@@ -155,19 +155,20 @@ static struct gy_str named_id(const struct gy_request *req, yyjson_val *response
     return places[i];
 }
 
-/* [1], [[1], [0]] or {"shape", "values"}: a value a row. */
+/* [1], [[1], [0]] or {"shape", "values"}: a value a row; jsonData the same. */
 static gy_status truth_values(yyjson_val *truth, yyjson_val **ret, struct gy_err *err)
 {
     yyjson_val *data = gy_json_get(truth, "data");
     yyjson_val *list = gy_json_get(data, "ndarray");
     list = list ? list : gy_json_get(gy_json_get(data, "tensor"), "values");
+    list = list ? list : gy_json_get(truth, "jsonData");
     *ret = NULL;
-    if (!truth || yyjson_is_null(truth) || !data) {
+    if (!truth || yyjson_is_null(truth) || (!data && !list)) {
         return GY_OK;
     }
     if (!yyjson_is_arr(list)) {
         return gy_err_set(err, GY_E_INVALID,
-                          "'truth' needs data.ndarray or data.tensor.values, a list");
+                          "'truth' needs data.ndarray, data.tensor.values or jsonData, a list");
     }
     if (yyjson_arr_size(list) > GY_FEEDBACK_MAX_ROWS) {
         return gy_err_set(err, GY_E_TOOBIG, "more than %d rows of truth", GY_FEEDBACK_MAX_ROWS);
@@ -214,7 +215,9 @@ gy_status gy_feedback_parse_seldon(const struct gy_request *req, yyjson_val *obj
     one.request_id = ours ? GY_STR_NULL : *ret_puid;
     GY_TRY(reward_of(object, &one.reward, err));
     GY_TRY(truth_values(gy_json_get(object, "truth"), &truth, err));
-    size_t n = truth ? yyjson_arr_size(truth) : rows_of(response);
+    /* A text alone is the label of a row. */
+    yyjson_val *text = gy_json_get(gy_json_get(object, "truth"), "strData");
+    size_t n = truth ? yyjson_arr_size(truth) : text ? 1 : rows_of(response);
     struct gy_feedback *list = gy_arena_calloc(a, n + 1, sizeof *list);
     if (!list) {
         return no_memory(err);
@@ -222,7 +225,7 @@ gy_status gy_feedback_parse_seldon(const struct gy_request *req, yyjson_val *obj
     for (size_t i = 0; i < n; i++) {
         list[i] = one;
         list[i].row = (uint32_t)i;
-        GY_TRY(truth_label(truth ? yyjson_arr_get(truth, i) : NULL, a, &list[i].label, err));
+        GY_TRY(truth_label(truth ? yyjson_arr_get(truth, i) : text, a, &list[i].label, err));
         GY_TRY(gy_feedback_check(&list[i], err));
     }
     *ret = list;

@@ -7,6 +7,7 @@
  *   GET  /v2/models/{m}/versions           {"name","versions"}
  *   POST /v2/models/{m}[/versions/{v}]/infer */
 #include "api/health.h"
+#include "api/inference.h"
 #include "serve/infer.h"
 #include "serve/serving.h"
 #include "serve/tensors.h"
@@ -29,7 +30,7 @@ static gy_status get_server(void *ctx, struct gy_request *req, struct gy_reply *
                          err);
 }
 
-static gy_status need_serving(const struct gy_app *app, struct gy_err *err)
+gy_status gy_api_need_serving(const struct gy_app *app, struct gy_err *err)
 {
     if (app->serving) {
         return GY_OK;
@@ -44,7 +45,7 @@ static gy_status get_models(void *ctx, struct gy_request *req, struct gy_reply *
 {
     struct gy_app *app = ctx;
     (void)req;
-    GY_TRY(need_serving(app, err));
+    GY_TRY(gy_api_need_serving(app, err));
     GY_AUTO(gy_table_unref) struct gy_table *t = gy_serving_table(app->serving);
     GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
     gy_buf_init(&out, GY_MIB);
@@ -142,7 +143,7 @@ static gy_status get_model(void *ctx, struct gy_request *req, struct gy_reply *r
 {
     struct gy_app *app = ctx;
     const struct gy_endpoint *e = NULL;
-    GY_TRY(need_serving(app, err));
+    GY_TRY(gy_api_need_serving(app, err));
     GY_AUTO(gy_table_unref) struct gy_table *t = gy_serving_table(app->serving);
     GY_TRY(find(t, req, &e, err));
     GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
@@ -175,7 +176,7 @@ static gy_status get_versions(void *ctx, struct gy_request *req, struct gy_reply
 {
     struct gy_app *app = ctx;
     const struct gy_endpoint *e = NULL;
-    GY_TRY(need_serving(app, err));
+    GY_TRY(gy_api_need_serving(app, err));
     GY_AUTO(gy_table_unref) struct gy_table *t = gy_serving_table(app->serving);
     GY_TRY(find(t, req, &e, err));
     GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
@@ -195,7 +196,7 @@ static gy_status get_model_ready(void *ctx, struct gy_request *req, struct gy_re
     struct gy_app *app = ctx;
     const struct gy_endpoint *e = NULL;
     const char *reason;
-    GY_TRY(need_serving(app, err));
+    GY_TRY(gy_api_need_serving(app, err));
     GY_AUTO(gy_table_unref) struct gy_table *t = gy_serving_table(app->serving);
     GY_TRY(find(t, req, &e, err));
     /* A model that waits for another process is as ready as that. */
@@ -219,7 +220,7 @@ static gy_status send_fast(struct gy_reply *reply, struct gy_fast_reply *got, st
     size_t n = 1;
     struct gy_str rest = gy_str_c(got->extra_headers);
     struct gy_str line;
-    while (n < 16 && gy_str_next(&rest, '\n', &line)) {
+    while (n < sizeof headers / sizeof headers[0] && gy_str_next(&rest, '\n', &line)) {
         struct gy_str value;
         if (gy_str_cut(line, ':', &headers[n].name, &value)) {
             headers[n++].value = gy_str_trim(value);
@@ -231,11 +232,11 @@ static gy_status send_fast(struct gy_reply *reply, struct gy_fast_reply *got, st
     return gy_reply_end(reply, err);
 }
 
-static gy_status post_infer(void *ctx, struct gy_request *req, struct gy_reply *reply,
-                            struct gy_err *err)
+gy_status gy_api_predict(void *ctx, struct gy_request *req, struct gy_reply *reply,
+                         struct gy_err *err)
 {
     struct gy_app *app = ctx;
-    GY_TRY(need_serving(app, err));
+    GY_TRY(gy_api_need_serving(app, err));
     GY_AUTO_DONE(gy_buf_done) struct gy_buf body;
     GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
     gy_buf_init(&body, GY_INFER_MAX_BODY);
@@ -256,13 +257,13 @@ static const struct gy_route routes[] = {
     {"GET", "/v2/models/{m}/ready", get_model_ready, ERRORS, 0, "a model can answer"},
     {"GET", "/v2/models/{m}/versions/{v}/ready", get_model_ready, ERRORS, 0,
      "a version can answer"},
-    {"POST", "/v2/models/{m}/infer", post_infer, ERRORS, GY_INFER_MAX_BODY, "predict",
+    {"POST", "/v2/models/{m}/infer", gy_api_predict, ERRORS, GY_INFER_MAX_BODY, "predict",
      GY_ACCESS_VIEWER, GY_ROUTE_BULK},
-    {"POST", "/v2/models/{m}/versions/{v}/infer", post_infer, ERRORS, GY_INFER_MAX_BODY,
+    {"POST", "/v2/models/{m}/versions/{v}/infer", gy_api_predict, ERRORS, GY_INFER_MAX_BODY,
      "predict with a version", GY_ACCESS_VIEWER, GY_ROUTE_BULK},
-    {"POST", "/v2/models/{m}/explain", post_infer, ERRORS, GY_INFER_MAX_BODY,
+    {"POST", "/v2/models/{m}/explain", gy_api_predict, ERRORS, GY_INFER_MAX_BODY,
      "predict, and tell what moved the answer", GY_ACCESS_VIEWER, GY_ROUTE_BULK},
-    {"POST", "/v2/models/{m}/versions/{v}/explain", post_infer, ERRORS, GY_INFER_MAX_BODY,
+    {"POST", "/v2/models/{m}/versions/{v}/explain", gy_api_predict, ERRORS, GY_INFER_MAX_BODY,
      "the same with a version", GY_ACCESS_VIEWER, GY_ROUTE_BULK},
 };
 

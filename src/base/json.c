@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/file.h"
+#include "base/json_python.h"
 #include "base/limits.h"
 #include "base/mem.h"
 
@@ -86,6 +87,11 @@ gy_status gy_json_parse(struct gy_str text, yyjson_doc **ret_doc, struct gy_err 
 gy_status gy_json_parse_texts(struct gy_str text, yyjson_doc **ret_doc, struct gy_err *err)
 {
     return parse(text, YYJSON_READ_NUMBER_AS_RAW | YYJSON_READ_ALLOW_INF_AND_NAN, ret_doc, err);
+}
+
+gy_status gy_json_parse_python(struct gy_str text, yyjson_doc **ret_doc, struct gy_err *err)
+{
+    return parse(text, YYJSON_READ_ALLOW_INF_AND_NAN, ret_doc, err);
 }
 
 void gy_json_free(yyjson_doc *doc)

@@ -206,7 +206,10 @@ static gy_status from_signature(yyjson_val *columns, struct gy_model *m, const s
         }
         GY_TRY(keep(m, name, &in->name, err));
         in->integer = gy_str_eqc(type, "long") || gy_str_eqc(type, "integer");
-        in->required = gy_json_bool(c, "required", true);
+        /* MLflow requires the column, which all protocols do; a value may miss where a column of
+         * pandas can say so. */
+        bool may_miss = gy_str_eqc(type, "double") || gy_str_eqc(type, "float");
+        in->required = !may_miss && gy_json_bool(c, "required", true);
         if (text != f->columns[i].text && !f->columns[i].categorical) {
             return gy_err_set(err, GY_E_NOTSERVABLE,
                               "input '%" GY_STR_F "' is a %s in the signature, not in the model",

@@ -258,7 +258,7 @@ static gy_status run_deferred(struct gy_exchange *ex, struct gy_err *err)
     /* The whole body is in `in`, and nobody adds to it any more. */
     gy_fast_ask(o, ex->loop->index, &ex->req, gy_buf_str(&ex->in), out);
     GY_TRY(gy_buf_check(&body, "the answer", err));
-    struct gy_header headers[9] = {{GY_STR("Content-Type"), gy_str_c(out->content_type)}};
+    struct gy_header headers[16] = {{GY_STR("Content-Type"), gy_str_c(out->content_type)}};
     size_t n = out->content_type ? 1 : 0;
     struct gy_str rest = gy_str_c(out->extra_headers), line;
     while (n < sizeof headers / sizeof headers[0] && gy_str_next(&rest, '\n', &line)) {

@@ -28,7 +28,7 @@ struct gy_fast_reply {
     int status;
     const char *content_type; /* static */
     struct gy_buf *body;      /* reset by the server before the call */
-    char extra_headers[512];  /* complete "Name: value\r\n" lines, may be empty */
+    char extra_headers[1024]; /* complete "Name: value\r\n" lines, may be empty */
 };
 struct gy_fast_ops {
     uint32_t version; /* 1 */

@@ -23,9 +23,11 @@ struct gy_ask {
     const struct gy_protocol *protocol;
     struct gy_str endpoint;       /* absent: not named; the endpoint that is the default answers */
     struct gy_str version;        /* absent: whoever is drawn */
+    struct gy_str label;          /* the same by role: "stable", "canary" */
     const struct gy_alias *alias; /* of the endpoint that has the path; NULL: no alias route */
     enum gy_verb verb;
     bool unlogged; /* neither logged nor counted; only messages ask so (serve/message.h) */
+    bool sticky; /* the version is a wish: when it does not answer, whoever is drawn does */
 };
 
 struct gy_protocol {
@@ -63,6 +65,7 @@ extern const struct gy_protocol gy_protocol_v2, gy_protocol_alias;
 /* POST /v2/models/{name}[/versions/{version}]/explain: asked as infer is. */
 extern const struct gy_protocol gy_protocol_explain;
 extern const struct gy_protocol gy_protocol_grpc, gy_protocol_grpc_stream;
+extern const struct gy_protocol gy_protocol_v1, gy_protocol_seldon, gy_protocol_mlflow;
 
 /* An answer of {"error": "..."}, as protocols without a form of their own have it. */
 void gy_protocol_fail_json(const struct gy_ask *ask, const struct gy_err *failed,

@@ -7,6 +7,9 @@ static const struct gy_protocol *const protocols[] = {
     &gy_protocol_message,
     &gy_protocol_grpc,
     &gy_protocol_grpc_stream,
+    &gy_protocol_v1,
+    &gy_protocol_seldon,
+    &gy_protocol_mlflow,
 };
 
 bool gy_protocols_claim(struct gy_str path, struct gy_ask *ret)

@@ -338,6 +338,21 @@ struct target {
     double propensity; /* with which probability it was drawn; 0: there was nothing to draw */
 };
 
+/* The variant of that role; a shadow answers nobody. */
+static gy_status find_label(struct target *t, struct gy_err *err)
+{
+    struct gy_str label = t->ask.label;
+    const struct gy_endpoint *e;
+    for (size_t i = 0; (e = gy_variants_at(t->stable, i)) != NULL; i++) {
+        if (e->role != GY_VARIANT_SHADOW && gy_str_eqc(label, gy_variant_role_name(e->role))) {
+            t->endpoint = e;
+            return GY_OK;
+        }
+    }
+    return gy_err_set(err, GY_E_NOTFOUND, "nothing is labelled '%.*s' here",
+                      (int)(label.n < 100 ? label.n : 100), label.p);
+}
+
 /* Fills err when there is nothing to answer the request. */
 static gy_status find_endpoint(const struct gy_table *t, struct target *ret, struct gy_err *err)
 {
@@ -351,8 +366,11 @@ static gy_status find_endpoint(const struct gy_table *t, struct target *ret, str
         return gy_err_set(err, GY_E_NOTFOUND, "Model '%.*s' not found",
                           (int)(name.n < 100 ? name.n : 100), name.p);
     }
+    if (ret->ask.label.p) {
+        return find_label(ret, err);
+    }
     ret->endpoint = version.p ? gy_variants_version(ret->stable, version) : NULL;
-    if (version.p && !ret->endpoint) {
+    if (version.p && !ret->endpoint && !ret->ask.sticky) {
         return gy_err_set(err, GY_E_NOTFOUND, "Model '%.*s' with version '%.*s' not found",
                           (int)name.n, name.p, (int)(version.n < 100 ? version.n : 100), version.p);
     }
