@@ -31,7 +31,8 @@ gy_status gy_app_serve_open(struct gy_app *app, const struct gy_app_serve_option
     GY_TRY(gy_home_path(&app->home, "erasures", keys, err));
     GY_TRY(gy_home_path(&app->home, "log", log, err));
     GY_TRY(gy_home_path(&app->home, "cache/models", cache, err));
-    const struct gy_serving_options options = {.log_dir = log,
+    const struct gy_serving_options options = {.store = app->store,
+                                               .log_dir = log,
                                                .key_dir = keys,
                                                .n_loops = o->n_loops,
                                                .log_sync_ms = o->log_sync_ms,

@@ -44,6 +44,7 @@ struct gy_request {
     enum gy_auth_role
         role; /* what the guard found the actor to be; NONE before it, and without one */
     enum gy_peer_kind peer;
+    bool inference_port;        /* came in where only inference is served */
     struct gy_str peer_address; /* "192.0.2.7"; absent unless over TCP */
     struct gy_arena *arena;     /* memory of this request, reset after it */
     /* set by the router: path parameters, %-decoded, in pattern order; NULL while no route is found

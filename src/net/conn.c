@@ -714,7 +714,7 @@ static bool on_head(void *ctx, const struct gy_http_head *h)
         return false;
     }
     c->fast = o->fast && h->content_length <= (int64_t)o->fast->max_body &&
-              o->fast->claims(o->fast_self, c->loop->index, h->method, h->path);
+              o->fast->claims(o->fast_self, c->loop->index, false, h->method, h->path);
     c->body_limit = c->fast ? o->fast->max_body : 0;
     if (!c->fast && !find_route(c, h)) {
         return false;

@@ -35,7 +35,8 @@ struct gy_fast_ops {
     size_t max_body;
     /* Cheap test on method and path alone, before the body is read: may this be mine? Called on the
      * loop. */
-    bool (*claims)(void *self, int loop, struct gy_str method, struct gy_str path);
+    bool (*claims)(void *self, int loop, bool inference_port, struct gy_str method,
+                   struct gy_str path);
     enum gy_fast_result (*run)(void *self, int loop, const struct gy_request *req,
                                struct gy_str body, struct gy_fast_reply *out);
     /* MAY be NULL. run has deferred: `ahead` requests wait for n_workers. false: it is not worth

@@ -109,51 +109,51 @@ void gy_answer_warning(const struct gy_endpoint *e, const struct gy_infer_work *
     gy_answer_text(out, gy_answer_warning_text(e, w, text));
 }
 
-/* ---- alias routes: one row ---- */
+/* ---- alias routes: an object a row ---- */
 
-static void alias_value(const struct gy_endpoint *e, const struct gy_infer_work *w,
+static void alias_value(const struct gy_endpoint *e, const struct gy_infer_work *w, size_t row,
                         enum gy_output what, struct gy_buf *out)
 {
     switch (what) {
     case GY_OUT_PREDICTION:
-        gy_answer_prediction(e, w, 0, out);
+        gy_answer_prediction(e, w, row, out);
         return;
     case GY_OUT_PROBABILITY:
         if (e->info->task == GY_TASK_REGRESSION) {
             ADD(out, "null");
         } else {
-            gy_answer_probability(e, w, 0, e->info->task == GY_TASK_MULTICLASS, out);
+            gy_answer_probability(e, w, row, e->info->task == GY_TASK_MULTICLASS, out);
         }
         return;
     case GY_OUT_RULE:
     case GY_N_OUTPUTS:
-        gy_answer_rule_name(e, w, 0, out);
+        gy_answer_rule_name(e, w, row, out);
     }
 }
 
 /* The values that an expression may read. */
-static void alias_slots(const struct gy_endpoint *e, const struct gy_infer_work *w,
+static void alias_slots(const struct gy_endpoint *e, const struct gy_infer_work *w, size_t row,
                         struct gy_expr_value slots[GY_SLOTS])
 {
-    const double *p = w->out + 1;
+    const double *out = w->out + row * e->n_log_outputs;
     bool regression = e->info->task == GY_TASK_REGRESSION;
     bool text = !regression && !e->numeric_classes;
-    bool binary = e->info->task == GY_TASK_BINARY && !gy_infer_skips(e, w, 0);
-    slots[GY_SLOT_PREDICTION] =
-        (struct gy_expr_value){.type = text ? GY_EXPR_STR : GY_EXPR_NUM,
-                               .num = w->out[0],
-                               .str = text ? e->info->classes[(size_t)w->classes[0]] : GY_STR_NULL};
-    slots[GY_SLOT_PROBABILITY] = (struct gy_expr_value){
-        .type = binary && !isnan(*p) ? GY_EXPR_NUM : GY_EXPR_NULL, .num = binary ? *p : NAN};
+    double p = regression || gy_infer_skips(e, w, row) ? NAN : gy_infer_probability(e, out + 1);
+    slots[GY_SLOT_PREDICTION] = (struct gy_expr_value){
+        .type = text ? GY_EXPR_STR : GY_EXPR_NUM,
+        .num = out[0],
+        .str = text ? e->info->classes[(size_t)w->classes[row]] : GY_STR_NULL};
+    slots[GY_SLOT_PROBABILITY] =
+        (struct gy_expr_value){.type = isnan(p) ? GY_EXPR_NULL : GY_EXPR_NUM, .num = p};
 }
 
 /* An expression that can not be told answers null. */
-static void alias_computed(const struct gy_endpoint *e, const struct gy_infer_work *w,
+static void alias_computed(const struct gy_endpoint *e, const struct gy_infer_work *w, size_t row,
                            const struct gy_expr *expr, struct gy_buf *out)
 {
     struct gy_expr_value slots[GY_SLOTS];
     struct gy_expr_value v;
-    alias_slots(e, w, slots);
+    alias_slots(e, w, row, slots);
     if (gy_expr_eval(expr, slots, GY_SLOTS, &v, NULL) != GY_OK) {
         v.type = GY_EXPR_NULL;
     }
@@ -172,46 +172,73 @@ static void alias_computed(const struct gy_endpoint *e, const struct gy_infer_wo
     }
 }
 
-static void answer_alias(const struct gy_endpoint *e, const struct gy_alias *alias,
-                         const struct gy_infer_work *w, const char *prediction_id,
-                         struct gy_buf *out)
+static void alias_rules(const struct gy_endpoint *e, const struct gy_infer_work *w, size_t row,
+                        struct gy_buf *out)
+{
+    const struct gy_rule_outcome *o = &w->rules[row];
+    ADD(out, ",\"rules\":{");
+    if (o->rule >= 0) {
+        gy_buf_add(out, e->plans[o->rule].json);
+        gy_buf_add_char(out, ',');
+    }
+    ADD(out, "\"true\":");
+    gy_answer_uint(out, o->hits);
+    ADD(out, ",\"evaluated\":");
+    gy_answer_uint(out, o->evaluated);
+    ADD(out, ",\"of\":");
+    gy_answer_uint(out, o->of);
+    ADD(out, "}");
+}
+
+static void alias_row(const struct gy_endpoint *e, const struct gy_alias *alias,
+                      const struct gy_infer_work *w, size_t row, const char *prediction_id,
+                      struct gy_buf *out)
 {
     gy_buf_add_char(out, '{');
     for (size_t i = 0; i < alias->n_outputs; i++) {
         gy_buf_add(out, alias->outputs[i].key);
         if (alias->outputs[i].expr) {
-            alias_computed(e, w, alias->outputs[i].expr, out);
+            alias_computed(e, w, row, alias->outputs[i].expr, out);
         } else {
-            alias_value(e, w, alias->outputs[i].what, out);
+            alias_value(e, w, row, alias->outputs[i].what, out);
         }
         gy_buf_add_char(out, ',');
     }
     ADD(out, "\"prediction_id\":\"");
     gy_buf_add_bytes(out, prediction_id, GY_UUID_TEXT - 1);
-    ADD(out, "\",\"model_version\":\"");
+    if (w->q.asked) { /* of a list: feedback names prediction and row */
+        ADD(out, "\",\"row\":");
+        gy_answer_uint(out, row);
+        ADD(out, ",\"model_version\":\"");
+    } else {
+        ADD(out, "\",\"model_version\":\"");
+    }
     gy_buf_add(out, e->version);
     ADD(out, "\",\"revision\":");
     gy_answer_uint(out, e->revision);
     if (e->n_rules) {
-        const struct gy_rule_outcome *o = &w->rules[0];
-        ADD(out, ",\"rules\":{");
-        if (o->rule >= 0) {
-            gy_buf_add(out, e->plans[o->rule].json);
-            gy_buf_add_char(out, ',');
-        }
-        ADD(out, "\"true\":");
-        gy_answer_uint(out, o->hits);
-        ADD(out, ",\"evaluated\":");
-        gy_answer_uint(out, o->evaluated);
-        ADD(out, ",\"of\":");
-        gy_answer_uint(out, o->of);
-        ADD(out, "}");
+        alias_rules(e, w, row, out);
     }
-    if (w->out_of_range) {
+    if (w->out_of_range && w->range_row == row) {
         ADD(out, ",\"warning\":");
         gy_answer_warning(e, w, out);
     }
     ADD(out, "}");
+}
+
+static void answer_alias(const struct gy_endpoint *e, const struct gy_alias *alias,
+                         const struct gy_infer_work *w, const char *prediction_id,
+                         struct gy_buf *out)
+{
+    if (!w->q.asked) {
+        alias_row(e, alias, w, 0, prediction_id, out);
+        return;
+    }
+    for (size_t i = 0; i < w->q.n_rows; i++) {
+        gy_buf_add_char(out, i ? ',' : '[');
+        alias_row(e, alias, w, i, prediction_id, out);
+    }
+    gy_buf_add_char(out, ']');
 }
 
 void gy_infer_answer(const struct gy_endpoint *e, const struct gy_alias *alias,

@@ -6,9 +6,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "serve/answer.h"
+#include "serve/endpoint_internal.h"
 #include "serve/setting.h"
 
-static const struct gy_str output_names[GY_N_OUTPUTS] = {
+const struct gy_str gy_endpoint_outputs[GY_N_OUTPUTS] = {
     {"prediction", 10},
     {"probability", 11},
     {"rule", 4},
@@ -19,7 +20,7 @@ static gy_status no_memory(struct gy_err *err)
     return gy_err_set(err, GY_E_NOMEM, "loading an endpoint");
 }
 
-static bool name_char(char c)
+bool gy_endpoint_name_char(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
            c == '_' || c == '-';
@@ -30,7 +31,7 @@ gy_status gy_endpoint_check_name(struct gy_str name, struct gy_err *err)
     bool good =
         name.n > 0 && name.n <= GY_ENDPOINT_MAX_NAME && name.p[0] != '.' && name.p[0] != '-';
     for (size_t i = 0; good && i < name.n; i++) {
-        good = name_char(name.p[i]);
+        good = gy_endpoint_name_char(name.p[i]);
     }
     return good
                ? GY_OK
@@ -39,32 +40,9 @@ gy_status gy_endpoint_check_name(struct gy_str name, struct gy_err *err)
                             GY_STR_A(name));
 }
 
-gy_status gy_endpoint_check_path(struct gy_str path, struct gy_err *err)
-{
-    static const char *const own[] = {"/api",     "/ajax-api", "/v1",      "/v2",
-                                      "/metrics", "/version",  "/health",  "/get-artifact",
-                                      "/docs",    "/ui",       "/graphql", "/static-files"};
-    bool good = path.n > 1 && path.n <= GY_MAX_NAME && path.p[0] == '/';
-    for (size_t i = 1; good && i < path.n; i++) {
-        good = name_char(path.p[i]) || (path.p[i] == '/' && path.p[i - 1] != '/');
-    }
-    if (!good) {
-        return gy_err_set(err, GY_E_INVALID, "'%" GY_STR_F "' can not be an alias path",
-                          GY_STR_A(path));
-    }
-    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
-        size_t n = strlen(own[i]);
-        if (gy_str_starts(path, gy_str_c(own[i])) && (path.n == n || path.p[n] == '/')) {
-            return gy_err_set(err, GY_E_INVALID, "alias path '%" GY_STR_F "' is one of Gyre's own",
-                              GY_STR_A(path));
-        }
-    }
-    return GY_OK;
-}
-
 /* s as JSON text in the arena, with what follows it. */
-static gy_status json_text(struct gy_arena *a, struct gy_str s, const char *then,
-                           struct gy_str *ret, struct gy_err *err)
+gy_status gy_endpoint_json_text(struct gy_arena *a, struct gy_str s, const char *then,
+                                struct gy_str *ret, struct gy_err *err)
 {
     GY_AUTO_DONE(gy_buf_done) struct gy_buf b;
     gy_buf_init(&b, 64 * GY_KIB);
@@ -77,7 +55,8 @@ static gy_status json_text(struct gy_arena *a, struct gy_str s, const char *then
     return ret->p ? GY_OK : no_memory(err);
 }
 
-static gy_status copy(struct gy_arena *a, struct gy_str s, struct gy_str *ret, struct gy_err *err)
+gy_status gy_endpoint_copy(struct gy_arena *a, struct gy_str s, struct gy_str *ret,
+                           struct gy_err *err)
 {
     *ret = gy_arena_str(a, s);
     return ret->p ? GY_OK : no_memory(err);
@@ -102,10 +81,10 @@ static gy_status build_classes(struct gy_endpoint *e, struct gy_err *err)
     for (size_t i = 0; i < info->n_classes; i++) {
         if (e->numeric_classes) {
             GY_TRY(gy_parse_f64(info->classes[i], &e->class_values[i], err));
-            GY_TRY(copy(&e->arena, info->classes[i], &e->class_json[i], err));
+            GY_TRY(gy_endpoint_copy(&e->arena, info->classes[i], &e->class_json[i], err));
         } else {
             e->class_values[i] = (double)i;
-            GY_TRY(json_text(&e->arena, info->classes[i], "", &e->class_json[i], err));
+            GY_TRY(gy_endpoint_json_text(&e->arena, info->classes[i], "", &e->class_json[i], err));
         }
     }
     return GY_OK;
@@ -147,8 +126,8 @@ static gy_status build_plan(struct gy_endpoint *e, size_t i, struct gy_err *err)
         GY_TRY(plan_prediction(e, rule, plan, err));
     }
     struct gy_str reason;
-    GY_TRY(json_text(&e->arena, rule->name, "", &plan->name_json, err));
-    GY_TRY(json_text(&e->arena, rule->reason, "", &reason, err));
+    GY_TRY(gy_endpoint_json_text(&e->arena, rule->name, "", &plan->name_json, err));
+    GY_TRY(gy_endpoint_json_text(&e->arena, rule->reason, "", &reason, err));
     plan->json = gy_str_c(
         gy_arena_printf(&e->arena, "\"name\":%s,\"reason\":%s", plan->name_json.p, reason.p));
     return plan->json.p ? GY_OK : no_memory(err);
@@ -188,8 +167,7 @@ static gy_status build_rules(struct gy_endpoint *e, yyjson_val *config, struct g
 
 /* ---- shapes and aliases ---- */
 
-static gy_status build_shape(struct gy_endpoint *e, struct gy_infer_shape *shape,
-                             struct gy_err *err)
+gy_status gy_endpoint_shape(struct gy_endpoint *e, struct gy_infer_shape *shape, struct gy_err *err)
 {
     const struct gy_str *columns;
     size_t n_columns = gy_rules_columns(e->rules, &columns);
@@ -217,159 +195,6 @@ static gy_status build_shape(struct gy_endpoint *e, struct gy_infer_shape *shape
             f[i].first_pixel = shape->n_pixels;
             shape->mixed = true;
             shape->n_pixels += in->kind == GY_INPUT_IMAGE ? in->width : 0;
-        }
-    }
-    return GY_OK;
-}
-
-static gy_status alias_keys(struct gy_endpoint *e, struct gy_alias *alias,
-                            struct gy_infer_field *fields, yyjson_val *map, bool *ret_computed,
-                            struct gy_err *err)
-{
-    size_t i, n;
-    yyjson_val *key, *value;
-    yyjson_obj_foreach(map, i, n, key, value)
-    {
-        struct gy_str name = gy_json_val_str(key);
-        size_t at = 0;
-        while (at < alias->shape.n_fields && !gy_str_eq(fields[at].name, name)) {
-            at++;
-        }
-        if (at == alias->shape.n_fields) {
-            return gy_err_set(err, GY_E_INVALID,
-                              "input: '%" GY_STR_F "' is not an input of the model",
-                              GY_STR_A(name));
-        }
-        if (!yyjson_is_str(value) || yyjson_get_len(value) == 0) {
-            return gy_err_set(err, GY_E_INVALID, "input: '%" GY_STR_F "' must name a field",
-                              GY_STR_A(name));
-        }
-        struct gy_str text;
-        if (gy_mapping_is_expr(gy_json_val_str(value), &text)) {
-            *ret_computed = true;
-        } else {
-            GY_TRY(copy(&e->arena, text, &fields[at].key, err));
-        }
-    }
-    return GY_OK;
-}
-
-static gy_status alias_inputs(struct gy_endpoint *e, struct gy_alias *alias, yyjson_val *map,
-                              struct gy_err *err)
-{
-    bool computed = false;
-    GY_TRY(build_shape(e, &alias->shape, err));
-    struct gy_infer_field *fields = (struct gy_infer_field *)alias->shape.fields; /* ours so far */
-    if (map) {
-        GY_TRY(alias_keys(e, alias, fields, map, &computed, err));
-    }
-    if (computed && alias->shape.n_pixels) {
-        return gy_err_set(err, GY_E_INVALID, "input: expressions can not stand beside an image");
-    }
-    if (computed) {
-        const struct gy_infer_shape own = alias->shape;
-        GY_TRY(gy_mapping_compile(&alias->mapping, &own, map, &e->arena, err));
-        alias->shape = alias->mapping.body;
-        return GY_OK;
-    }
-    for (size_t i = 0; i < alias->shape.n_fields; i++) {
-        for (size_t k = 0; k < i; k++) {
-            if (gy_str_eq(fields[i].key, fields[k].key)) {
-                return gy_err_set(err, GY_E_INVALID, "input: field '%" GY_STR_F "' stands for two",
-                                  GY_STR_A(fields[i].key));
-            }
-        }
-    }
-    return GY_OK;
-}
-
-static gy_status alias_output(struct gy_endpoint *e, struct gy_alias *alias, struct gy_str key,
-                              struct gy_str what, struct gy_err *err)
-{
-    bool number = e->info->task == GY_TASK_REGRESSION || e->numeric_classes;
-    struct gy_str text;
-    if (gy_mapping_is_expr(what, &text)) {
-        struct gy_alias_output *o = &alias->outputs[alias->n_outputs++];
-        GY_TRY(json_text(&e->arena, key, ":", &o->key, err));
-        gy_status st = gy_mapping_output(text, number ? GY_EXPR_NUM : GY_EXPR_STR, &o->expr, err);
-        return st == GY_OK ? GY_OK : gy_err_wrap(err, "output '%" GY_STR_F "'", GY_STR_A(key));
-    }
-    for (int i = 0; i < GY_N_OUTPUTS; i++) {
-        if (gy_str_eq(output_names[i], what)) {
-            struct gy_alias_output *o = &alias->outputs[alias->n_outputs++];
-            o->what = (enum gy_output)i;
-            return json_text(&e->arena, key, ":", &o->key, err);
-        }
-    }
-    return gy_err_set(err, GY_E_INVALID,
-                      "output: '%" GY_STR_F "' is not prediction, probability or rule",
-                      GY_STR_A(what));
-}
-
-static gy_status alias_outputs(struct gy_endpoint *e, struct gy_alias *alias, yyjson_val *map,
-                               struct gy_err *err)
-{
-    size_t n_keys = yyjson_obj_size(map);
-    if (n_keys > 32) {
-        return gy_err_set(err, GY_E_TOOBIG, "more than 32 outputs");
-    }
-    alias->outputs = gy_arena_calloc(&e->arena, n_keys + 1, sizeof *alias->outputs);
-    if (!alias->outputs) {
-        return no_memory(err);
-    }
-    if (n_keys == 0) {
-        return alias_output(e, alias, output_names[0], output_names[0], err);
-    }
-    size_t i, n;
-    yyjson_val *key, *value;
-    yyjson_obj_foreach(map, i, n, key, value)
-    {
-        GY_TRY(alias_output(e, alias, gy_json_val_str(key), gy_json_val_str(value), err));
-    }
-    return GY_OK;
-}
-
-static gy_status build_alias(struct gy_endpoint *e, yyjson_val *object, struct gy_alias *alias,
-                             struct gy_err *err)
-{
-    struct gy_str path;
-    GY_TRY(gy_json_need_str(object, "path", &path, err));
-    GY_TRY(gy_endpoint_check_path(path, err));
-    GY_TRY(copy(&e->arena, path, &alias->path, err));
-    gy_status st = alias_inputs(e, alias, gy_json_get(object, "input"), err);
-    if (st == GY_OK) {
-        st = alias_outputs(e, alias, gy_json_get(object, "output"), err);
-    }
-    if (st != GY_OK) {
-        (void)gy_err_wrap(err, "alias %" GY_STR_F, GY_STR_A(path));
-    }
-    return st;
-}
-
-static gy_status build_aliases(struct gy_endpoint *e, yyjson_val *list, struct gy_err *err)
-{
-    if (list && !yyjson_is_null(list) && !yyjson_is_arr(list)) {
-        return gy_err_set(err, GY_E_INVALID, "'aliases' must be a list");
-    }
-    size_t count = yyjson_arr_size(list);
-    if (count > GY_ENDPOINT_MAX_ALIASES) {
-        return gy_err_set(err, GY_E_TOOBIG, "more than %d aliases", GY_ENDPOINT_MAX_ALIASES);
-    }
-    e->aliases = gy_arena_calloc(&e->arena, count + 1, sizeof *e->aliases);
-    if (!e->aliases) {
-        return no_memory(err);
-    }
-    size_t i, n;
-    yyjson_val *one;
-    yyjson_arr_foreach(list, i, n, one)
-    {
-        GY_TRY(build_alias(e, one, &e->aliases[i], err));
-        e->n_aliases++;
-        for (size_t k = 0; k < i; k++) {
-            if (gy_str_eq(e->aliases[k].path, e->aliases[i].path)) {
-                return gy_err_set(err, GY_E_INVALID, "alias %" GY_STR_F " is there twice",
-                                  GY_STR_A(e->aliases[i].path));
-            }
         }
     }
     return GY_OK;
@@ -468,10 +293,10 @@ static gy_status build(struct gy_endpoint *e, const struct gy_endpoint_spec *spe
                        struct gy_err *err)
 {
     GY_TRY(gy_endpoint_check_name(spec->name, err));
-    GY_TRY(copy(&e->arena, spec->name, &e->name, err));
-    GY_TRY(copy(&e->arena, spec->model_name, &e->model_name, err));
-    GY_TRY(copy(&e->arena, spec->version, &e->version, err));
-    GY_TRY(copy(&e->arena, spec->digest, &e->digest, err));
+    GY_TRY(gy_endpoint_copy(&e->arena, spec->name, &e->name, err));
+    GY_TRY(gy_endpoint_copy(&e->arena, spec->model_name, &e->model_name, err));
+    GY_TRY(gy_endpoint_copy(&e->arena, spec->version, &e->version, err));
+    GY_TRY(gy_endpoint_copy(&e->arena, spec->digest, &e->digest, err));
     e->revision = spec->revision;
     if (spec->loaded) {
         GY_REQUIRE(gy_str_eq(spec->loaded->info->digest, spec->digest));
@@ -489,10 +314,10 @@ static gy_status build(struct gy_endpoint *e, const struct gy_endpoint_spec *spe
     e->is_default = gy_json_bool(spec->config, "default", false);
     count_log_outputs(e);
     GY_TRY(gy_outputs_build(e, err));
-    GY_TRY(build_shape(e, &e->shape, err));
+    GY_TRY(gy_endpoint_shape(e, &e->shape, err));
     GY_TRY(
         gy_logging_read(gy_json_get(spec->config, "log"), &e->shape, &e->arena, &e->logging, err));
-    GY_TRY(build_aliases(e, gy_json_get(spec->config, "aliases"), err));
+    GY_TRY(gy_aliases_build(e, gy_json_get(spec->config, "aliases"), err));
     GY_TRY(build_texts(e, err));
     measure(e);
     return build_lane(e, spec->config, err);
@@ -524,18 +349,6 @@ struct gy_endpoint *gy_endpoint_ref(struct gy_endpoint *e)
     return e;
 }
 
-/* Expressions have memory of their own. A half-built alias is beyond n_aliases. */
-static void free_aliases(struct gy_endpoint *e)
-{
-    for (size_t i = 0; e->aliases && i <= e->n_aliases; i++) {
-        struct gy_alias *alias = &e->aliases[i];
-        for (size_t k = 0; k < alias->n_outputs; k++) {
-            gy_expr_free(alias->outputs[k].expr);
-        }
-        gy_mapping_done(&alias->mapping, e->shape.n_fields);
-    }
-}
-
 void gy_endpoint_unref(struct gy_endpoint *e)
 {
     if (!e || atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) != 1) {
@@ -545,7 +358,7 @@ void gy_endpoint_unref(struct gy_endpoint *e)
         gy_endpoint_unref(e->canaries[i]);
     }
     gy_endpoint_unref(e->shadow);
-    free_aliases(e);
+    gy_aliases_done(e);
     gy_rules_free(e->rules);
     gy_lane_free(e->lane);
     gy_loaded_unref(e->model);

@@ -11,40 +11,22 @@
 
 #include "base/arena.h"
 #include "learn/predictor.h"
+#include "serve/alias.h"
 #include "serve/lane.h"
 #include "serve/limits.h"
 #include "serve/loaded.h"
 #include "serve/logging.h"
-#include "serve/mapping.h"
 #include "serve/parse.h"
 #include "serve/rules.h"
 #include "serve/stats.h"
 #include "serve/variant.h"
 
 #define GY_ENDPOINT_MAX_NAME 100
-#define GY_ENDPOINT_MAX_ALIASES 32
 #define GY_ENDPOINT_CHUNK 64         /* rows a predictor call */
 #define GY_ENDPOINT_INLINE_NS 1e5    /* rows x time per row: beyond it, off the event loop */
 #define GY_ENDPOINT_MAX_BYTES GY_MIB /* texts of one endpoint */
 #define GY_ENDPOINT_MAX_OUTPUTS 32   /* bits of gy_infer_request.outputs */
 #define GY_ENDPOINT_RULE_SHADOW 0.1  /* rule_shadow when the configuration has none */
-
-/* What an answer can hold, by position in the shape's `outputs`. */
-enum gy_output { GY_OUT_PREDICTION, GY_OUT_PROBABILITY, GY_OUT_RULE, GY_N_OUTPUTS };
-
-struct gy_alias_output {
-    struct gy_str key; /* JSON text with quotes and colon: "\"isSepsis\":" */
-    enum gy_output what;
-    struct gy_expr *expr; /* NULL: `what` as it is */
-};
-/* {path, input: {HR: hr}, output: {isSepsis: prediction}}; mapping.h says what may be computed */
-struct gy_alias {
-    struct gy_str path;
-    struct gy_infer_shape shape; /* what a body looks like, by the keys it has */
-    struct gy_mapping mapping;   /* fields NULL: a body's values are the endpoint's */
-    struct gy_alias_output *outputs;
-    size_t n_outputs;
-};
 
 /* An output of OIP v2; its number is that in shape.outputs. */
 struct gy_endpoint_output {
@@ -100,9 +82,11 @@ struct gy_endpoint {
     struct gy_alias *aliases;
     size_t n_aliases;
     struct gy_limits limits;
-    bool is_default;           /* answers where a request names no endpoint */
-    bool numeric_classes;      /* every class label is a whole number */
-    struct gy_logging logging; /* what of it is logged */
+    struct gy_alias plain;             /* where it is the default: /predict without an alias */
+    struct gy_alias about[GY_N_ABOUT]; /* the same for what is told about it */
+    bool is_default;                   /* answers where a request names no endpoint */
+    bool numeric_classes;              /* every class label is a whole number */
+    struct gy_logging logging;         /* what of it is logged */
     double *class_values;      /* what is logged: the label's number, else the class index */
     struct gy_str *class_json; /* what is answered */
     size_t n_log_outputs;      /* values a row in the log: the answer, then the model's own */
@@ -141,7 +125,4 @@ uint64_t gy_share_cut(double share);
 
 /* Letters, digits, '.', '_', '-', starting with a letter or digit. INVALID otherwise. */
 GY_CHECKED gy_status gy_endpoint_check_name(struct gy_str name, struct gy_err *err);
-/* A path an alias may have: not one of Gyre's own. INVALID otherwise. */
-GY_CHECKED gy_status gy_endpoint_check_path(struct gy_str path, struct gy_err *err);
-
 #endif

@@ -168,6 +168,15 @@ static double class_of(const struct gy_endpoint *e, const double *probability)
     return (double)best;
 }
 
+double gy_infer_probability(const struct gy_endpoint *e, const double *raw)
+{
+    double most = raw[0];
+    for (size_t i = 1; e->info->task == GY_TASK_MULTICLASS && i < e->info->n_outputs; i++) {
+        most = raw[i] > most ? raw[i] : most;
+    }
+    return most;
+}
+
 /* The logged values of a row after the first: what the model said (raw, NULL: it was not asked).
  * false: a value is not finite; then all are missing. */
 static bool put_raw(const struct gy_endpoint *e, const double *raw, double *out)

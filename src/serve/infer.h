@@ -83,6 +83,9 @@ static inline bool gy_infer_skips(const struct gy_endpoint *e, const struct gy_i
 {
     return e->n_rules && w->rules[row].rule >= 0 && e->plans[w->rules[row].rule].skip_model;
 }
+/* What rules and expressions call `probability`: of class 1, else of the likeliest class; of a
+ * regression the value. raw: the model's outputs of a row (not NULL). */
+double gy_infer_probability(const struct gy_endpoint *e, const double *raw);
 /* A lot for (prediction, row), uniform on [0, 2^53), the same whenever and wherever it is drawn. A
  * share of all lots lies below gy_share_cut(share). */
 uint64_t gy_infer_lot(const unsigned char id[16], size_t row);

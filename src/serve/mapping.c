@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "base/mem.h"
 #include "learn/predictor.h"
 #include "serve/parse_internal.h"
 
@@ -124,7 +125,8 @@ gy_status gy_mapping_compile(struct gy_mapping *m, const struct gy_infer_shape *
                                       .n_inputs = n_needed,
                                       .n_fields = b.n,
                                       .outputs = shape->outputs,
-                                      .n_outputs = shape->n_outputs};
+                                      .n_outputs = shape->n_outputs,
+                                      .n_pixels = shape->n_pixels};
     for (size_t i = 0; i < b.n; i++) {
         m->body.mixed = m->body.mixed || b.fields[i].input;
     }
@@ -171,27 +173,50 @@ static void name_unseen(const struct gy_mapping *m, const struct gy_infer_shape 
     q->unseen_field = i;
 }
 
-gy_status gy_mapping_apply(const struct gy_mapping *m, const struct gy_infer_shape *shape,
-                           struct gy_infer_request *q, struct gy_err *err)
+static gy_status apply_row(const struct gy_mapping *m, const struct gy_infer_shape *shape,
+                           const double *body, double *row, struct gy_err *err)
 {
     struct gy_expr_value slots[GY_MAPPING_MAX_FIELDS];
-    double row[GY_MAPPING_MAX_FIELDS];
     for (size_t i = 0; i < m->body.n_fields; i++) {
-        bool there = !isnan(q->values[i]);
+        bool there = !isnan(body[i]);
         slots[i] =
-            (struct gy_expr_value){.type = there ? GY_EXPR_NUM : GY_EXPR_NULL, .num = q->values[i]};
+            (struct gy_expr_value){.type = there ? GY_EXPR_NUM : GY_EXPR_NULL, .num = body[i]};
     }
     for (size_t i = 0; i < shape->n_fields; i++) {
         if (!m->fields[i].expr) {
-            row[i] = q->values[m->fields[i].from];
+            row[i] = body[m->fields[i].from];
         } else {
             GY_TRY(
                 compute(&m->fields[i], &shape->fields[i], slots, m->body.n_fields, &row[i], err));
         }
     }
+    return GY_OK;
+}
+
+/* Rows of the body become rows of the endpoint from the front on where those are not longer, else
+ * from the end on, so that no row is written over before it was read. */
+gy_status gy_mapping_apply(const struct gy_mapping *m, const struct gy_infer_shape *shape,
+                           struct gy_infer_request *q, struct gy_err *err)
+{
+    double row[GY_MAPPING_MAX_FIELDS];
+    size_t n = q->n_rows, from = m->body.n_fields, to = shape->n_fields;
+    if (n * to > q->capacity) {
+        double *more = gy_reallocarray(q->values, n * to, sizeof *more);
+        if (!more) {
+            return gy_err_set(err, GY_E_NOMEM, "rows of a request");
+        }
+        q->values = more;
+        q->capacity = n * to;
+    }
+    for (size_t k = 0; k < n; k++) {
+        size_t i = to <= from ? k : n - 1 - k;
+        gy_status st = apply_row(m, shape, q->values + i * from, row, err);
+        if (st != GY_OK) {
+            return n > 1 ? gy_err_wrap(err, "row %zu", i) : st;
+        }
+        memcpy(q->values + i * to, row, to * sizeof *row);
+    }
     name_unseen(m, shape, q);
-    GY_TRY(gy_infer_rows(q, shape, 1, err));
-    memcpy(q->values, row, shape->n_fields * sizeof *row);
     return GY_OK;
 }
 

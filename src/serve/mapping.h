@@ -40,8 +40,8 @@ GY_CHECKED gy_status gy_mapping_compile(struct gy_mapping *m, const struct gy_in
                                         yyjson_val *map, struct gy_arena *a, struct gy_err *err);
 void gy_mapping_done(struct gy_mapping *m, size_t n_fields); /* zeroed allowed */
 
-/* q holds one row of the body; afterwards it holds the row of the endpoint's shape. Fails: INVALID
- * (a required input can not be computed), NOMEM. */
+/* q holds rows of the body; afterwards it holds rows of the endpoint's shape (images stay as they
+ * are). Fails: INVALID (a required input can not be computed), NOMEM. */
 GY_CHECKED gy_status gy_mapping_apply(const struct gy_mapping *m,
                                       const struct gy_infer_shape *shape,
                                       struct gy_infer_request *q, struct gy_err *err);

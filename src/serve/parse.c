@@ -134,41 +134,87 @@ static gy_status missing_fields(const struct reader *r, struct gy_err *err)
     return GY_OK;
 }
 
-static gy_status read_flat(struct reader *r, yyjson_val *root, struct gy_err *err)
+static gy_status flat_value(struct reader *r, size_t row, struct gy_str key, yyjson_val *v,
+                            struct gy_err *err)
 {
-    if (yyjson_obj_size(root) > FLAT_MAX_KEYS) {
+    size_t field = gy_infer_field_find(r->shape, key, r->hint, true);
+    if (field == SIZE_MAX) {
+        return GY_OK;
+    }
+    const struct gy_infer_field *f = &r->shape->fields[field];
+    double *ret = &r->q->values[row * r->shape->n_fields + field];
+    r->hint = field + 1;
+    if (gy_seen_test_set(&r->seen, field)) {
+        return gy_err_set(err, GY_E_INVALID, "field '%" GY_STR_F "' is there twice",
+                          GY_STR_A(f->key));
+    }
+    if (f->input) {
+        return gy_infer_value(r->shape, r->q, field, row, f->key, v, ret, err);
+    }
+    if (yyjson_is_null(v)) {
+        return f->required ? gy_err_set(err, GY_E_INVALID, "field '%" GY_STR_F "' must not be null",
+                                        GY_STR_A(f->key))
+                           : GY_OK;
+    }
+    if (!yyjson_is_num(v)) {
+        return gy_err_set(err, GY_E_INVALID, "field '%" GY_STR_F "' must be a number, not a %s",
+                          GY_STR_A(f->key), yyjson_get_type_desc(v));
+    }
+    *ret = yyjson_get_num(v);
+    return GY_OK;
+}
+
+static gy_status flat_row(struct reader *r, yyjson_val *object, size_t row, struct gy_err *err)
+{
+    if (!yyjson_is_obj(object)) {
+        return gy_err_set(err, GY_E_INVALID, "must be a JSON object");
+    }
+    if (yyjson_obj_size(object) > FLAT_MAX_KEYS) {
         return gy_err_set(err, GY_E_INVALID, "more than %d fields", FLAT_MAX_KEYS);
     }
-    GY_TRY(gy_infer_rows(r->q, r->shape, 1, err));
+    r->seen = (struct gy_seen){{0}};
+    r->hint = 0;
     size_t i, n;
     yyjson_val *key, *v;
-    yyjson_obj_foreach(root, i, n, key, v)
+    yyjson_obj_foreach(object, i, n, key, v)
     {
-        size_t field = gy_infer_field_find(r->shape, gy_json_val_str(key), r->hint, true);
-        if (field == SIZE_MAX) {
-            continue;
-        }
-        struct gy_str name = r->shape->fields[field].key;
-        if (gy_seen_test_set(&r->seen, field)) {
-            return gy_err_set(err, GY_E_INVALID, "field '%" GY_STR_F "' is there twice",
-                              GY_STR_A(name));
-        }
-        if (r->shape->fields[field].input) {
-            GY_TRY(gy_infer_value(r->shape, r->q, field, 0, name, v, &r->q->values[field], err));
-        } else if (yyjson_is_null(v)) {
-            if (r->shape->fields[field].required) {
-                return gy_err_set(err, GY_E_INVALID, "field '%" GY_STR_F "' must not be null",
-                                  GY_STR_A(name));
-            }
-        } else if (yyjson_is_num(v)) {
-            r->q->values[field] = yyjson_get_num(v);
-        } else {
-            return gy_err_set(err, GY_E_INVALID, "field '%" GY_STR_F "' must be a number, not a %s",
-                              GY_STR_A(name), yyjson_get_type_desc(v));
-        }
-        r->hint = field + 1;
+        GY_TRY(flat_value(r, row, gy_json_val_str(key), v, err));
     }
     return missing_fields(r, err);
+}
+
+/* A list of flat objects: a row each. */
+static gy_status flat_list(struct reader *r, yyjson_val *list, size_t body_bytes,
+                           struct gy_err *err)
+{
+    size_t i, n = yyjson_arr_size(list);
+    yyjson_val *one;
+    if (n == 0) {
+        return gy_err_set(err, GY_E_INVALID, "the list is empty");
+    }
+    /* Memory for rows only when there may be as many: each has its fields. */
+    size_t needed = r->shape->n_inputs ? r->shape->n_inputs : 1;
+    size_t n_rows = n > body_bytes / needed ? 1 : n;
+    GY_TRY(gy_infer_rows(r->q, r->shape, n_rows, err));
+    yyjson_arr_foreach(list, i, n, one)
+    {
+        gy_status st = i < n_rows ? flat_row(r, one, i, err)
+                                  : gy_err_set(err, GY_E_INVALID, "fields are missing");
+        if (st != GY_OK) {
+            return gy_err_wrap(err, "row %zu", i);
+        }
+    }
+    return GY_OK;
+}
+
+static gy_status read_flat(struct reader *r, yyjson_val *root, size_t body_bytes,
+                           struct gy_err *err)
+{
+    if (yyjson_is_arr(root)) {
+        return flat_list(r, root, body_bytes, err);
+    }
+    GY_TRY(gy_infer_rows(r->q, r->shape, 1, err));
+    return flat_row(r, root, 0, err);
 }
 
 gy_status gy_infer_read(enum gy_infer_form form, const struct gy_infer_shape *shape,
@@ -182,11 +228,11 @@ gy_status gy_infer_read(enum gy_infer_form form, const struct gy_infer_shape *sh
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
     GY_TRY(gy_json_parse(body, &doc, err));
     yyjson_val *root = yyjson_doc_get_root(doc);
-    if (!yyjson_is_obj(root)) {
+    if (!yyjson_is_obj(root) && !(form == GY_INFER_FLAT && yyjson_is_arr(root))) {
         return gy_err_set(err, GY_E_INVALID, "the body must be a JSON object");
     }
     struct reader r = {.shape = shape, .q = q};
-    return form == GY_INFER_FLAT ? read_flat(&r, root, err)
+    return form == GY_INFER_FLAT ? read_flat(&r, root, body.n, err)
                                  : gy_infer_read_v2(shape, root, body.n, NULL, q, err);
 }
 

@@ -11,9 +11,9 @@
  * input (serve/tensors.h); data flat or nested; columns that only rules read may come as further
  * named tensors. A tensor may come in binary form behind the JSON (gy_infer_read_binary), and
  * outputs be asked for in it: bit i of q->asked says that output i is. Flat object (alias routes):
- * {"hr": 104, "resp": 22, "temp": 38.9} is one row. Keys that are not known are ignored; a known
- * key twice is refused. null is a missing value: refused where the schema requires the input, else
- * imputed by the model. */
+ * {"hr": 104, "resp": 22, "temp": 38.9} is one row, a list of such objects a row each. Keys that
+ * are not known are ignored; a known key twice is refused. null is a missing value: refused where
+ * the schema requires the input, else imputed by the model. */
 #ifndef GY_SERVE_PARSE_H
 #define GY_SERVE_PARSE_H
 

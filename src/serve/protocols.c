@@ -10,6 +10,7 @@ static const struct gy_protocol *const protocols[] = {
     &gy_protocol_v1,
     &gy_protocol_seldon,
     &gy_protocol_mlflow,
+    &gy_protocol_alias,
 };
 
 bool gy_protocols_claim(struct gy_str path, struct gy_ask *ret)

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/time.h"
+#include "serve/about.h"
 #include "serve/admission.h"
 #include "serve/protocol.h"
 #include "serve/table.h"
@@ -29,6 +30,7 @@ struct gy_serving {
     struct loop *loops;
     void *loops_memory;
     struct gy_predlog *log;
+    struct gy_store *store; /* MAY be NULL */
     /* The pool threads' share of it. */
     pthread_mutex_t shared;
     struct gy_uuid_gen shared_ids;
@@ -83,6 +85,7 @@ gy_status gy_serving_open(const struct gy_serving_options *o, struct gy_serving 
     pthread_mutex_init(&s->publishing, NULL);
     pthread_mutex_init(&s->mu, NULL);
     gy_signals_init(&s->signals);
+    s->store = o->store;
     s->n_loops = o->n_loops > 0 ? o->n_loops : default_loops();
     (void)snprintf(s->key_dir, sizeof s->key_dir, "%s", o->key_dir ? o->key_dir : "");
     const struct gy_predlog_options log = {.dir = o->log_dir,
@@ -377,27 +380,47 @@ static gy_status find_endpoint(const struct gy_table *t, struct target *ret, str
     return GY_OK;
 }
 
+/* Does a GET tell something about the endpoint there? */
+static bool tells(const struct gy_ask *ask)
+{
+    return ask->alias && ask->alias->answer.n > 0;
+}
+
+static gy_status check_method(const struct gy_ask *ask, struct gy_str method,
+                              struct gy_fast_reply *out, struct gy_err *err)
+{
+    bool get = gy_str_eqc(method, "GET") || gy_str_eqc(method, "HEAD");
+    if (tells(ask) ? get : gy_str_eqc(method, "POST")) {
+        return GY_OK;
+    }
+    (void)snprintf(out->extra_headers, sizeof out->extra_headers, "Allow: %s\r\n",
+                   tells(ask) ? "GET, HEAD" : "POST");
+    return gy_err_set(err, GY_E_METHOD, "Method Not Allowed");
+}
+
 /* Sets the protocol of *ret in any case: who is asked says how it failed. */
 static gy_status find_target(const struct gy_table *t, const struct gy_request *req,
                              struct gy_str body, struct target *ret, struct gy_fast_reply *out,
                              struct gy_err *err)
 {
-    *ret = (struct target){.ask = {.protocol = &gy_protocol_alias}};
-    const struct gy_endpoint *owner = gy_table_alias(t, req->path, &ret->ask.alias);
-    if (!owner && !gy_protocols_claim(req->path, &ret->ask)) {
+    const struct gy_alias *alias = NULL;
+    const struct gy_endpoint *owner = gy_table_route(t, req->path, req->inference_port, &alias);
+    *ret =
+        (struct target){.stable = owner, .ask = {.protocol = &gy_protocol_alias, .alias = alias}};
+    bool own = owner && !alias->protocol; /* else it gives a protocol's path to its endpoint */
+    if (!own && !gy_protocols_claim(req->path, &ret->ask)) {
         ret->ask.protocol = &gy_protocol_v2;
         return gy_err_set(err, GY_E_NOTFOUND, "Not Found");
     }
-    if (!gy_str_eqc(req->method, "POST")) {
-        (void)snprintf(out->extra_headers, sizeof out->extra_headers, "Allow: POST\r\n");
-        return gy_err_set(err, GY_E_METHOD, "Method Not Allowed");
-    }
-    if (owner) {
-        ret->stable = owner;
+    GY_TRY(check_method(&ret->ask, req->method, out, err));
+    if (own) {
         return GY_OK;
     }
     if (ret->ask.protocol->locate) {
         GY_TRY(ret->ask.protocol->locate(&ret->ask, req, body, err));
+    }
+    if (owner && !ret->ask.endpoint.p) {
+        ret->ask.endpoint = owner->name;
     }
     return find_endpoint(t, ret, err);
 }
@@ -502,7 +525,8 @@ static uint32_t saturated(int64_t ns)
     return ns < 0 ? 0 : ns > UINT32_MAX ? UINT32_MAX : (uint32_t)ns;
 }
 
-static bool claims(void *self, int loop, struct gy_str method, struct gy_str path)
+static bool claims(void *self, int loop, bool inference_port, struct gy_str method,
+                   struct gy_str path)
 {
     struct gy_serving *s = self;
     if (loop >= s->n_loops) {
@@ -511,7 +535,7 @@ static bool claims(void *self, int loop, struct gy_str method, struct gy_str pat
     const struct gy_alias *alias;
     struct gy_ask ask;
     /* Other methods of a protocol's path are the router's: metadata, preflights. */
-    return gy_table_alias(s->loops[loop].table, path, &alias) != NULL ||
+    return gy_table_route(s->loops[loop].table, path, inference_port, &alias) != NULL ||
            (gy_str_eqc(method, "POST") && gy_protocols_claim(path, &ask));
 }
 
@@ -540,6 +564,17 @@ static gy_status make_record(struct gy_serving *s, const struct target *t,
     return gy_infer_log_as(t->endpoint, s->log_key, w, body, type, r, ret_keep, err);
 }
 
+/* store NULL: on a loop. */
+static enum gy_fast_result tell(struct gy_store *store, const struct target *t,
+                                struct gy_fast_reply *out)
+{
+    struct gy_err err = GY_ERR_INIT;
+    if (gy_about_answer(store, t->stable, t->ask.alias, out, &err) != GY_OK) {
+        fail(t, out, &err);
+    }
+    return GY_FAST_DONE;
+}
+
 static enum gy_fast_result run(void *self, int loop, const struct gy_request *req,
                                struct gy_str body, struct gy_fast_reply *out)
 {
@@ -553,6 +588,9 @@ static enum gy_fast_result run(void *self, int loop, const struct gy_request *re
         gy_stat_add(&l->unknown, 1);
         fail(&t, out, &err);
         return GY_FAST_DONE;
+    }
+    if (tells(&t.ask)) {
+        return t.ask.alias->answer.versions ? GY_FAST_DEFER : tell(NULL, &t, out);
     }
     if (gy_admit_rate(&s->admission, t.stable, req, out, &err) != GY_OK) {
         fail_unbegun(&t, out, &err, &t.stable->stats->blocks[loop]);
@@ -678,6 +716,10 @@ void gy_serving_answer(struct gy_serving *s, const struct gy_request *req, struc
         fail(&t, out, &err);
         return;
     }
+    if (tells(&t.ask)) {
+        (void)tell(s->store, &t, out);
+        return;
+    }
     size_t place = SIZE_MAX;
     gy_status begun =
         req->admitted ? GY_OK : gy_admit_rate(&s->admission, t.stable, req, out, &err);
@@ -704,10 +746,12 @@ static void deferred(void *self, int loop, const struct gy_request *req, struct 
 static void refuse(void *self, const struct gy_request *req, const struct gy_err *failed,
                    struct gy_fast_reply *out)
 {
-    (void)self;
     struct gy_ask ask;
-    if (!gy_protocols_claim(req->path, &ask)) {
-        ask.protocol = &gy_protocol_alias;
+    const struct gy_alias *alias = NULL;
+    GY_AUTO(gy_table_unref) struct gy_table *table = gy_serving_table(self);
+    bool owned = gy_table_route(table, req->path, req->inference_port, &alias) != NULL;
+    if ((owned && !alias->protocol) || !gy_protocols_claim(req->path, &ask)) {
+        ask = (struct gy_ask){.protocol = &gy_protocol_alias, .alias = alias};
     }
     ask.protocol->fail(&ask, failed, out);
     out->status = gy_status_http(failed->code);

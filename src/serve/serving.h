@@ -23,7 +23,8 @@
 struct gy_serving;
 
 struct gy_serving_options {
-    const char *log_dir; /* .gyre/log */
+    struct gy_store *store; /* MAY be NULL: where versions of models are listed from */
+    const char *log_dir;    /* .gyre/log */
     const char *ring_dir;
     const char *key_dir; /* of the home's key (store/erasure_key.h); NULL: no hashed columns */
     int n_loops;         /* as the server has; 0: number of CPUs, at most 8 */
@@ -65,6 +66,10 @@ const struct gy_endpoint *gy_table_find(const struct gy_table *t, struct gy_str 
 /* The endpoint whose alias has that path, and the alias; NULL when none has. */
 const struct gy_endpoint *gy_table_alias(const struct gy_table *t, struct gy_str path,
                                          const struct gy_alias **ret_alias);
+/* The same for a request: on the main port without the aliases that are the inference port's, and
+ * with what is told about the default endpoint (/status, /models/, ...) where no alias has it. */
+const struct gy_endpoint *gy_table_route(const struct gy_table *t, struct gy_str path,
+                                         bool inference_port, const struct gy_alias **ret_alias);
 
 /* Who answers where no endpoint is named: the one that says `default: true`, else the only one.
  * Fails: NOTFOUND, listing those that there are. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "serve/setting.h"
 
+#include "serve/alias.h"
 #include "serve/logging.h"
 #include "serve/lane.h"
 #include "serve/limits.h"
@@ -43,7 +44,7 @@ static gy_status check_follow(yyjson_val *value, struct gy_err *err)
 }
 
 static const struct gy_setting_info infos[GY_N_SETTINGS] = {
-    [GY_SET_ALIASES] = {"aliases", false, false, NULL},
+    [GY_SET_ALIASES] = {"aliases", false, false, gy_aliases_check},
     [GY_SET_RULES] = {"rules", false, false, NULL},
     [GY_SET_THRESHOLD] = {"threshold", false, true, NULL},
     [GY_SET_RULE_SHADOW] = {"rule_shadow", false, true, NULL},

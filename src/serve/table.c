@@ -225,3 +225,18 @@ gy_status gy_table_default(const struct gy_table *t, const struct gy_endpoint **
     return gy_err_set(err, GY_E_NOTFOUND, "no endpoint is the default, name one: %s%s", names,
                       t->n > LISTED ? ", ..." : "");
 }
+
+const struct gy_endpoint *gy_table_route(const struct gy_table *t, struct gy_str path,
+                                         bool inference_port, const struct gy_alias **ret_alias)
+{
+    enum gy_about about = GY_ABOUT_STATUS;
+    const struct gy_endpoint *e = gy_table_alias(t, path, ret_alias);
+    if (e) {
+        return inference_port || !(*ret_alias)->inference_only ? e : NULL;
+    }
+    if (!gy_about_path(path, &about) || gy_table_default(t, &e, NULL) != GY_OK) {
+        return NULL;
+    }
+    *ret_alias = &e->about[about];
+    return e;
+}

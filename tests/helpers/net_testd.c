@@ -253,8 +253,10 @@ static const struct gy_route routes[] = {
 
 /* ---- the fast path: /fast/echo here, /fast/defer on the pool, /fast/pass by the route ---- */
 
-static bool claims(void *self, int loop, struct gy_str method, struct gy_str path)
+static bool claims(void *self, int loop, bool inference_port, struct gy_str method,
+                   struct gy_str path)
 {
+    (void)inference_port;
     (void)self;
     (void)loop;
     return gy_str_eqc(method, "POST") && gy_str_starts(path, GY_STR("/fast/"));

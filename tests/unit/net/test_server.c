@@ -70,8 +70,10 @@ static const struct gy_route routes[] = {
     {"GET", "/conflict", conflict, NULL, 0, NULL}, {"GET", "/pour", pour, NULL, 0, NULL},
 };
 
-static bool claims(void *self, int loop, struct gy_str method, struct gy_str path)
+static bool claims(void *self, int loop, bool inference_port, struct gy_str method,
+                   struct gy_str path)
 {
+    (void)inference_port;
     (void)self;
     (void)loop;
     (void)method;

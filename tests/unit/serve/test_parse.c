@@ -156,7 +156,10 @@ struct bad {
 static const struct bad bad[] = {
     {GY_INFER_FLAT, "", GY_E_PARSE, "empty"},
     {GY_INFER_FLAT, "{", GY_E_PARSE, ""},
-    {GY_INFER_FLAT, "[]", GY_E_INVALID, "JSON object"},
+    {GY_INFER_FLAT, "[]", GY_E_INVALID, "the list is empty"},
+    {GY_INFER_FLAT, "7", GY_E_INVALID, "JSON object"},
+    {GY_INFER_FLAT, "[{\"hr\":1}]", GY_E_INVALID, "row 0"},
+    {GY_INFER_V2, "[]", GY_E_INVALID, "JSON object"},
     {GY_INFER_FLAT, "7", GY_E_INVALID, "JSON object"},
     {GY_INFER_FLAT, "{}", GY_E_INVALID, "field 'hr' is missing"},
     {GY_INFER_FLAT, "{\"hr\":104,\"resp\":22}", GY_E_INVALID, "field 'temp' is missing"},

@@ -85,7 +85,7 @@ static int ask(struct fixture *f, const char *path, struct gy_str body)
     gy_buf_reset(&f->body);
     memset(&f->reply, 0, sizeof f->reply);
     f->reply.body = &f->body;
-    assert_true(gy_serving_fast.claims(f->serving, 0, req.method, req.path));
+    assert_true(gy_serving_fast.claims(f->serving, 0, false, req.method, req.path));
     enum gy_fast_result got = gy_serving_fast.run(f->serving, 0, &req, body, &f->reply);
     if (got == GY_FAST_DEFER) {
         gy_serving_fast.deferred(f->serving, 0, &req, body, &f->reply);
@@ -254,13 +254,15 @@ static void test_not_found(void **state)
     assert_int_equal(askc(f, "/v2/models/sepsis/infer", "{\"inputs\":7}"), 400);
     assert_string_equal(f->body.p, "{\"error\":\"'inputs' must be an array\"}");
     assert_int_equal(gy_serving_unknown(f->serving), 3);
-    assert_false(gy_serving_fast.claims(f->serving, 0, GY_STR("POST"), GY_STR("/elsewhere")));
     assert_false(
-        gy_serving_fast.claims(f->serving, 0, GY_STR("GET"), GY_STR("/v2/models/sepsis/infer")));
-    assert_false(gy_serving_fast.claims(f->serving, 9, GY_STR("POST"), GY_STR("/predictions")));
+        gy_serving_fast.claims(f->serving, 0, false, GY_STR("POST"), GY_STR("/elsewhere")));
+    assert_false(gy_serving_fast.claims(f->serving, 0, false, GY_STR("GET"),
+                                        GY_STR("/v2/models/sepsis/infer")));
+    assert_false(
+        gy_serving_fast.claims(f->serving, 9, false, GY_STR("POST"), GY_STR("/predictions")));
     struct gy_request get = {.method = GY_STR("GET"), .path = GY_STR("/predictions")};
     gy_buf_reset(&f->body);
-    assert_true(gy_serving_fast.claims(f->serving, 0, get.method, get.path));
+    assert_true(gy_serving_fast.claims(f->serving, 0, false, get.method, get.path));
     assert_int_equal(gy_serving_fast.run(f->serving, 0, &get, GY_STR(""), &f->reply), GY_FAST_DONE);
     assert_int_equal(f->reply.status, 405);
     assert_string_equal(f->reply.extra_headers, "Allow: POST\r\n");
