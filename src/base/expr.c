@@ -636,3 +636,42 @@ struct gy_str gy_expr_text(const struct gy_expr *e)
 {
     return gy_str_n(e->text, e->text_n);
 }
+
+/* ---- texts as numbers ---- */
+
+static bool compares(uint8_t op)
+{
+    return op == OP_EQ || op == OP_NE || op == OP_IN || op == OP_NOT_IN || op == OP_IS_NULL ||
+           op == OP_IS_NOT_NULL;
+}
+
+static bool is_text(const struct expr_node *n)
+{
+    return n->type == GY_EXPR_STR && (n->op == OP_SLOT || n->op == OP_CONST);
+}
+
+gy_status gy_expr_hash_texts(struct gy_expr *e, double (*hash)(struct gy_str text),
+                             struct gy_err *err)
+{
+    for (size_t i = 0; i < e->n_nodes; i++) {
+        uint16_t child = compares(e->nodes[i].op) ? e->nodes[i].first : EXPR_NONE;
+        for (; child != EXPR_NONE; child = e->nodes[child].next) {
+            struct expr_node *n = &e->nodes[child];
+            if (is_text(n) && n->op == OP_CONST) {
+                n->value.num = hash(n->value.str);
+                n->value.type = GY_EXPR_NUM;
+            }
+            n->type = is_text(n) ? GY_EXPR_NUM : n->type;
+        }
+    }
+    for (size_t i = 0; i < e->n_nodes; i++) {
+        if (is_text(&e->nodes[i])) {
+            return gy_err_set(err, GY_E_INVALID,
+                              "a text can only be compared with == != in, at column %u of "
+                              "'%" GY_STR_F "'",
+                              (unsigned)e->nodes[i].column,
+                              GY_STR_A(gy_str_sub(gy_str_n(e->text, e->text_n), 0, 200)));
+        }
+    }
+    return GY_OK;
+}

@@ -57,6 +57,11 @@ enum gy_expr_type gy_expr_result(const struct gy_expr *e);
 /* The value as a number (a bool as 0 or 1), over numbers: NaN stands for null, going in and coming
  * out. A type clash gives NaN too. Does not allocate and can not fail. */
 double gy_expr_number_f64(const struct gy_expr *e, const double *slots, size_t n_slots);
+/* Over numbers, texts are their hashes: from now on names that were resolved as texts hold
+ * hash(text), and the texts beside them are hashed. Once, before anybody evaluates. Fails: INVALID
+ * where a text is not just compared with ==, !=, in or is null. */
+GY_CHECKED gy_status gy_expr_hash_texts(struct gy_expr *e, double (*hash)(struct gy_str text),
+                                        struct gy_err *err);
 /* The slots it reads, ascending; returns how many (at most max are written). */
 size_t gy_expr_slots(const struct gy_expr *e, size_t *out, size_t max);
 struct gy_str gy_expr_text(const struct gy_expr *e);

@@ -34,7 +34,8 @@ static void write_row(struct replay *x, const struct gy_record *r, size_t row, s
     bool scored = gy_rescore_add(&x->batch, &x->plan, inputs);
     if (scored) {
         gy_rescore_run(&x->batch, &x->plan);
-        answer = gy_rescore_answer(rule, gy_rescore_value(&x->batch, &x->plan, 0, &now));
+        double said = gy_rescore_value(&x->batch, &x->plan, 0, &now);
+        answer = gy_rescore_answer(&x->batch, &x->plan, 0, rule, said, now);
     }
     x->rows++;
     x->refused += scored ? 0 : 1;
@@ -169,9 +170,10 @@ static gy_status run_replay(struct gy_cli *cli, void *opts, struct gy_err *err)
                            err));
     GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
     gy_buf_init(&out, GY_MAX_REPLY);
-    GY_TRY(gy_rescore_batch_init(&x.batch, p, err));
-    gy_status st = write_replay(&x, &out, err);
+    gy_status st = gy_rescore_batch_init(&x.batch, p, err);
+    st = st == GY_OK ? write_replay(&x, &out, err) : st;
     gy_rescore_batch_done(&x.batch);
+    gy_rescore_plan_done(&x.plan);
     GY_TRY(st);
     return cli->json ? gy_cli_print_json(cli, &out, err) : say_replay(cli, &out, err);
 }
@@ -190,8 +192,9 @@ static const struct gy_verb verbs[] = {
      .max_args = 1,
      .summary = "what another version would have answered to a logged prediction",
      .details =
-         "The rules of the prediction's revision decide as they did; where none decided, the\n"
-         "version answers with its own threshold. The prediction itself is not touched.",
+         "The rules before the model decide as they did; where none decided, the version answers\n"
+         "with its own threshold, and the revision's rules after the model are asked about that.\n"
+         "The prediction itself is not touched.",
      .examples =
          "  gyre replay 01932f4e-7c1a-7000-8000-0123456789ab --model 3\n"
          "  gyre replay 01932f4e-7c1a-7000-8000-0123456789ab --model models:/sepsis@champion "

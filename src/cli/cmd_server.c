@@ -23,9 +23,9 @@
 #define OTHER_FILES 256 /* that a server has open beside its connections */
 
 struct server_opts {
-    const char *host, *tls_cert, *tls_key, *auth, *allowed_hosts;
+    const char *host, *tls_cert, *tls_key, *auth, *allowed_hosts, *cors;
     bool insecure, metrics_public;
-    int64_t port;
+    int64_t port, inference_port; /* -1: none */
     int64_t loops, max_connections;
     int64_t drain_delay_ms;
     bool access_log;
@@ -139,6 +139,10 @@ static gy_status announce(struct gy_cli *cli, const struct gy_app *app, const st
     if (!cli->json) {
         gy_cli_say(cli, "gyre server: %s://%s:%d  (home %s; Ctrl-C ends it)\n", scheme, host,
                    gy_server_port(app->server), app->home.dir);
+        if (o->inference_port >= 0) {
+            gy_cli_say(cli, "inference alone: %s://%s:%d\n", scheme, host,
+                       gy_server_inference_port(app->server));
+        }
         return fflush(stdout) == 0 ? GY_OK : gy_err_set(err, GY_E_IO, "stdout can not be written");
     }
     GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
@@ -149,6 +153,9 @@ static gy_status announce(struct gy_cli *cli, const struct gy_app *app, const st
     gy_jw_key(&w, "listening");
     gy_jw_strf(&w, "%s://%s:%d", scheme, host, gy_server_port(app->server));
     gy_jw_kv_i64(&w, "port", gy_server_port(app->server));
+    if (o->inference_port >= 0) {
+        gy_jw_kv_i64(&w, "inference_port", gy_server_inference_port(app->server));
+    }
     gy_jw_kv_i64(&w, "pid", getpid());
     gy_jw_kv_strc(&w, "home", app->home.dir);
     gy_jw_obj_end(&w);
@@ -182,6 +189,9 @@ static gy_status serve_until_signal(struct gy_cli *cli, const struct server_opts
     struct gy_server_options options = {
         .host = o->host,
         .port = (int)o->port,
+        .has_inference_port = o->inference_port >= 0,
+        .inference_port = (int)o->inference_port,
+        .cors = o->cors,
         .unix_path = sock,
         .tls_cert = o->tls_cert,
         .tls_key = o->tls_key,
@@ -235,6 +245,12 @@ static gy_status run_server(struct gy_cli *cli, void *opts, struct gy_err *err)
     if (o->port < 0 || o->port > 65535) {
         return gy_err_set(err, GY_E_USAGE, "--port takes 0 to 65535");
     }
+    if (o->inference_port < -1 || o->inference_port > 65535) {
+        return gy_err_set(err, GY_E_USAGE, "--inference-port takes 0 to 65535");
+    }
+    if (o->cors) {
+        GY_TRY(gy_cors_check(gy_str_c(o->cors), err));
+    }
     if (o->loops < 0 || o->loops > 64) {
         return gy_err_set(err, GY_E_USAGE, "--loops takes 0 to 64");
     }
@@ -280,6 +296,10 @@ static const struct gy_opt server_opts[] = {
      "where to listen"},
     {"port", 'p', GY_OPT_INT, offsetof(struct server_opts, port), "N", "5000",
      "0: any free one, printed"},
+    {"inference-port", 0, GY_OPT_INT, offsetof(struct server_opts, inference_port), "N", "-1",
+     "one more port, for predictions alone; 0: any free one, printed; -1: none"},
+    {"cors", 0, GY_OPT_STR, offsetof(struct server_opts, cors), "ORIGINS", NULL,
+     "origins whose pages may ask for predictions, separated by commas; *: any"},
     {"tls-cert", 0, GY_OPT_STR, offsetof(struct server_opts, tls_cert), "FILE", NULL,
      "speak TLS: the certificate and its chain, PEM; read again when it is renewed"},
     {"tls-key", 0, GY_OPT_STR, offsetof(struct server_opts, tls_key), "FILE", NULL,
@@ -315,9 +335,11 @@ static const struct gy_verb verbs[] = {
          "run the server: MLflow, inference and Gyre's own API, on a port and on the home's socket",
      .details =
          "SIGTERM or Ctrl-C drains: readiness goes false, accepted work is finished, then it ends.",
-     .examples = "  gyre server\n  gyre server --port 0 --json\n  gyre server --auth on --host "
-                 "10.0.0.5 --tls-cert cert.pem --tls-key key.pem\n  "
-                 "MLFLOW_TRACKING_URI=http://127.0.0.1:5000 python train.py",
+     .examples =
+         "  gyre server\n  gyre server --port 0 --json\n  gyre server --inference-port 8080 "
+         "--cors https://app.example\n  gyre server --auth on --host "
+         "10.0.0.5 --tls-cert cert.pem --tls-key key.pem\n  "
+         "MLFLOW_TRACKING_URI=http://127.0.0.1:5000 python train.py",
      .opts = server_opts,
      .n_opts = sizeof server_opts / sizeof server_opts[0],
      .opts_bytes = sizeof(struct server_opts),

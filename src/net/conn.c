@@ -372,8 +372,10 @@ static void send_answer(struct gy_conn *c, const struct gy_head_out *h, struct g
     struct gy_net_loop *l = c->loop;
     struct gy_buf *head = &l->fast_head;
     bool head_only = gy_str_eqc(c->parser.head.method, "HEAD") || h->status == 204;
+    struct gy_head_out with_cors = *h;
+    with_cors.cors = c->cors;
     gy_buf_reset(head);
-    gy_head_write(head, h);
+    gy_head_write(head, &with_cors);
     if (head_only) {
         body = GY_STR_NULL;
     } else if (body.n <= GY_NET_ONE_WRITE_BYTES) {
@@ -534,6 +536,8 @@ static void dispatch(struct gy_conn *c, bool whole, enum gy_fast_result how)
     ex->deferred = how == GY_FAST_DEFER || how == GY_FAST_WAIT;
     ex->keep_alive = !c->close_after;
     ex->sealed = c->tls != NULL;
+    ex->cors = c->cors;
+    ex->req.inference_port = c->inference_port;
     ex->req.received_ns = gy_mono_ns();
     ex->req.admitted = c->admitted;
     ex->conn = c;
@@ -604,6 +608,7 @@ static void run_fast(struct gy_conn *c)
                              .request_id = gy_str_c(c->request_id),
                              .actor = gy_str_c(c->actor),
                              .peer = c->peer,
+                             .inference_port = c->inference_port,
                              .peer_address = gy_str_c(c->address),
                              .arena = &l->arena};
     if (c->body.n) {
@@ -695,6 +700,22 @@ static bool invite_body(struct gy_conn *c)
     return true;
 }
 
+/* Only looked at where it matters. */
+static bool is_served(const struct gy_conn *c, const struct gy_http_head *h)
+{
+    const struct gy_server *s = c->loop->server;
+    const struct gy_fast_ops *fast = s->o.fast;
+    bool asked = c->inference_port || (s->cors && h->origin.p);
+    return asked && fast && fast->serves &&
+           fast->serves(s->o.fast_self, c->loop->index, c->inference_port, h->path);
+}
+
+/* What a cluster asks of every server. */
+static bool is_probe(struct gy_str path)
+{
+    return gy_str_eqc(path, "/health") || gy_str_eqc(path, "/version");
+}
+
 static bool on_head(void *ctx, const struct gy_http_head *h)
 {
     struct gy_conn *c = ctx;
@@ -709,12 +730,19 @@ static bool on_head(void *ctx, const struct gy_http_head *h)
     c->started_ns = o->access_log ? gy_mono_ns() : 0;
     c->route = NULL;
     (void)own_request_id(c, h->request_id);
-    if (gy_guard_check(s, h, c->peer, &why) != GY_OK) {
+    bool served = is_served(c, h);
+    c->cors = served && h->origin.p ? gy_cors_allows(s, h->origin) : GY_STR_NULL;
+    c->preflight = c->cors.p && gy_cors_is_preflight(h);
+    if (gy_guard_check(s, h, c->peer, c->cors.p != NULL, &why) != GY_OK) {
         refuse(c, 403, why);
         return false;
     }
+    if (c->inference_port && !served && !is_probe(h->path)) {
+        refuse(c, 404, "this port serves inference alone");
+        return false;
+    }
     c->fast = o->fast && h->content_length <= (int64_t)o->fast->max_body &&
-              o->fast->claims(o->fast_self, c->loop->index, false, h->method, h->path);
+              o->fast->claims(o->fast_self, c->loop->index, c->inference_port, h->method, h->path);
     c->body_limit = c->fast ? o->fast->max_body : 0;
     if (!c->fast && !find_route(c, h)) {
         return false;
@@ -771,12 +799,30 @@ static void on_body(void *ctx, const char *p, size_t n)
 
 static const struct gy_http_hooks hooks = {on_head, on_body};
 
+static void answer_preflight(struct gy_conn *c)
+{
+    char extra[GY_CORS_HEADERS];
+    gy_cors_preflight(&c->parser.head, extra);
+    c->close_after = !c->parser.head.keep_alive || c->loop->draining;
+    log_access(c, 204, 0, true, GY_STR_NULL);
+    send_answer(c,
+                &(struct gy_head_out){.status = 204,
+                                      .date = gy_net_loop_date(c->loop),
+                                      .extra = extra,
+                                      .request_id = gy_str_c(c->request_id),
+                                      .close = c->close_after,
+                                      .http10 = c->parser.head.http10},
+                GY_STR_NULL);
+}
+
 static void message_complete(struct gy_conn *c)
 {
     if (c->state == GY_CONN_STREAM) {
         gy_exchange_end_in(c->ex, GY_OK, NULL);
         enter(c, GY_CONN_WORK);
         read_on(c, false);
+    } else if (c->preflight) {
+        answer_preflight(c);
     } else if (c->fast) {
         run_fast(c);
     } else {
@@ -836,6 +882,8 @@ static void feed(struct gy_conn *c, const char *bytes, size_t n)
         if (c->state == GY_CONN_IDLE) {
             enter(c, GY_CONN_HEAD);
             c->request_id[0] = '\0';
+            c->cors = GY_STR_NULL;
+            c->preflight = false;
         }
         enum gy_http_event event = gy_http_feed(&c->parser, bytes, n, &taken);
         if (c->stop || c->state == GY_CONN_CLOSED) {
@@ -1014,6 +1062,7 @@ void gy_conn_open(struct gy_net_loop *l, const struct gy_accepted *a)
     }
     c->loop = l;
     c->peer = a->peer;
+    c->inference_port = a->inference_port;
     (void)snprintf(c->actor, sizeof c->actor, "%s", a->actor);
     (void)snprintf(c->address, sizeof c->address, "%s", a->address);
     gy_buf_init(&c->body, SIZE_MAX / 2); /* bounded by body_limit or GY_NET_COLLECT_BYTES */

@@ -129,6 +129,7 @@ static gy_status reply_begin(struct gy_reply *self, int status, const struct gy_
                                                   .n_headers = n_headers,
                                                   .body_bytes = body_bytes,
                                                   .request_id = ex->req.request_id,
+                                                  .cors = ex->cors,
                                                   .close = ex->close,
                                                   .http10 = ex->http10});
     gy_status result = out_check(ex, err);

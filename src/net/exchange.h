@@ -34,6 +34,7 @@ struct gy_conn;
 struct gy_exchange {
     _Atomic int refs; /* the connection, the worker, the inbox of the loop while posted */
     struct gy_net_loop *loop;
+    struct gy_str cors;   /* as in gy_head_out */
     struct gy_conn *conn; /* loop thread only; NULL once the connection is gone */
 
     /* the worker's: */
@@ -113,6 +114,7 @@ struct gy_head_out {
     const char *extra;  /* complete lines; NULL: none */
     int64_t body_bytes; /* -1: chunked (or, close set and http10, up to the end) */
     struct gy_str request_id;
+    struct gy_str cors; /* who may read it (Access-Control-Allow-Origin); empty: its own pages */
     bool close, http10;
 };
 void gy_head_write(struct gy_buf *out, const struct gy_head_out *h);

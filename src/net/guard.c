@@ -83,7 +83,7 @@ static bool is_own_page(const struct gy_server *s, const struct gy_http_head *h)
 }
 
 gy_status gy_guard_check(const struct gy_server *s, const struct gy_http_head *h,
-                         enum gy_peer_kind peer, const char **ret_why)
+                         enum gy_peer_kind peer, bool cors, const char **ret_why)
 {
     if (peer == GY_PEER_UNIX) {
         return GY_OK; /* the file mode guards that */
@@ -95,7 +95,7 @@ gy_status gy_guard_check(const struct gy_server *s, const struct gy_http_head *h
     }
     bool reads = gy_str_eqc(h->method, "GET") || gy_str_eqc(h->method, "HEAD") ||
                  gy_str_eqc(h->method, "OPTIONS");
-    if (!reads && h->origin.p && !is_own_page(s, h)) {
+    if (!reads && !cors && h->origin.p && !is_own_page(s, h)) {
         *ret_why = "a page of another origin may not do this";
         return GY_E_DENIED;
     }

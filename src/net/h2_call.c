@@ -77,6 +77,7 @@ void gy_h2_request(const struct gy_h2_call *call, struct gy_header *headers, str
                                .request_id = gy_str_c(call->request_id),
                                .actor = gy_str_c(c->actor),
                                .peer = c->peer,
+                               .inference_port = c->inference_port,
                                .peer_address = gy_str_c(c->address),
                                .arena = &c->loop->arena};
 }
@@ -116,7 +117,8 @@ static void find_route(struct gy_h2_call *call, struct gy_str path)
     }
     call->route = last;
     call->fast = last && o->fast &&
-                 o->fast->claims(o->fast_self, call->h2->conn->loop->index, GY_STR("POST"), path);
+                 o->fast->claims(o->fast_self, call->h2->conn->loop->index,
+                                 call->h2->conn->inference_port, GY_STR("POST"), path);
 }
 
 /* Who may ask at all, by the names that a browser would have been tricked with. False: ended. */
@@ -127,7 +129,7 @@ static bool check_guard(struct gy_h2_call *call)
                                       .path = header(call, ":path"),
                                       .host = header(call, ":authority"),
                                       .origin = header(call, "origin")};
-    if (gy_guard_check(server_of(call), &head, call->h2->conn->peer, &why) == GY_OK) {
+    if (gy_guard_check(server_of(call), &head, call->h2->conn->peer, false, &why) == GY_OK) {
         return true;
     }
     gy_h2_call_end(call, GY_GRPC_PERMISSION_DENIED, why);

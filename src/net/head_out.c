@@ -70,6 +70,16 @@ static bool is_ours(struct gy_str name)
     return false;
 }
 
+static void add_cors(struct gy_buf *out, struct gy_str origin)
+{
+    add_line(out, GY_STR("Access-Control-Allow-Origin"), origin);
+    if (!gy_str_eqc(origin, "*")) {
+        gy_buf_add(out, GY_STR("Vary: Origin\r\n"));
+    }
+    gy_buf_add(out, GY_STR("Access-Control-Expose-Headers: Gyre-Prediction-Id, Gyre-Revision, "
+                           "Gyre-Model-Version, X-Request-Id, Retry-After\r\n"));
+}
+
 void gy_head_write(struct gy_buf *out, const struct gy_head_out *h)
 {
     char line[64];
@@ -95,6 +105,9 @@ void gy_head_write(struct gy_buf *out, const struct gy_head_out *h)
         gy_buf_add(out, GY_STR("Transfer-Encoding: chunked\r\n"));
     }
     gy_buf_add(out, GY_STR("X-Content-Type-Options: nosniff\r\n"));
+    if (h->cors.n) {
+        add_cors(out, h->cors);
+    }
     if (h->request_id.n) {
         add_line(out, GY_STR("X-Request-Id"), h->request_id);
     }

@@ -173,7 +173,8 @@ static void address_of_peer(int fd, char address[GY_NET_MAX_ADDRESS])
     }
 }
 
-static void take(struct gy_server *s, int fd, enum gy_peer_kind peer, unsigned *turn)
+/* listen_fd: where it came in. */
+static void take(struct gy_server *s, int listen_fd, int fd, enum gy_peer_kind peer, unsigned *turn)
 {
     int64_t open_now = atomic_load(&s->n_open);
     bool refuse = open_now >= s->o.max_connections;
@@ -188,6 +189,7 @@ static void take(struct gy_server *s, int fd, enum gy_peer_kind peer, unsigned *
     }
     a->fd = fd;
     a->peer = peer;
+    a->inference_port = listen_fd == s->inference_fd;
     a->refuse = refuse;
     if (peer == GY_PEER_UNIX) {
         name_of_peer(fd, a->actor);
@@ -206,7 +208,7 @@ static void drain_queue(struct gy_server *s, int listen_fd, enum gy_peer_kind pe
     for (;;) {
         int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            take(s, fd, peer, turn);
+            take(s, listen_fd, fd, peer, turn);
         } else if (errno == EMFILE || errno == ENFILE) {
             if (!turn_away(s, listen_fd)) {
                 pause_accepting(s);
@@ -226,12 +228,13 @@ void *gy_accept_loop(void *arg)
     struct gy_server *s = arg;
     unsigned turn = 0;
     bool ending = false;
-    struct pollfd fds[3] = {{.fd = s->wake_fds[0], .events = POLLIN},
+    struct pollfd fds[4] = {{.fd = s->wake_fds[0], .events = POLLIN},
                             {.fd = s->listen_fd, .events = POLLIN},
-                            {.fd = s->unix_fd, .events = POLLIN}}; /* a negative fd is skipped */
+                            {.fd = s->unix_fd, .events = POLLIN}, /* a negative fd is skipped */
+                            {.fd = s->inference_fd, .events = POLLIN}};
     (void)pthread_setname_np(pthread_self(), "accept");
     while (!ending) {
-        if (poll(fds, 3, -1) < 0 && errno != EINTR) {
+        if (poll(fds, 4, -1) < 0 && errno != EINTR) {
             break; /* only for programmer errors: EFAULT, EINVAL */
         }
         if (s->spare_fd < 0) {
@@ -244,6 +247,9 @@ void *gy_accept_loop(void *arg)
         }
         if (fds[2].fd >= 0 && (fds[2].revents || ending)) {
             drain_queue(s, s->unix_fd, GY_PEER_UNIX, &turn);
+        }
+        if (fds[3].fd >= 0 && (fds[3].revents || ending)) {
+            drain_queue(s, s->inference_fd, GY_PEER_TCP, &turn);
         }
     }
     return NULL;

@@ -147,6 +147,13 @@ static gy_status start(struct gy_server *s, struct gy_err *err)
         }
     }
     s->o.allowed_hosts = s->allowed_hosts;
+    if (s->o.cors && s->o.cors[0]) {
+        s->cors = gy_strndup(s->o.cors, strlen(s->o.cors));
+        if (!s->cors) {
+            return gy_err_set(err, GY_E_NOMEM, "starting the server");
+        }
+    }
+    s->o.cors = s->cors;
     s->check_host = s->allowed_hosts || !gy_guard_is_wildcard(s->host);
     if (s->o.tls_cert || s->o.tls_key) {
         GY_REQUIRE(s->o.tls_cert && s->o.tls_key);
@@ -154,6 +161,10 @@ static gy_status start(struct gy_server *s, struct gy_err *err)
         s->o.tls_cert = s->o.tls_key = NULL; /* the caller's; the context has its own */
     }
     GY_TRY(gy_listen_tcp(s->host, s->o.port, &s->listen_fd, &s->port, err));
+    if (s->o.has_inference_port) {
+        GY_TRY(
+            gy_listen_tcp(s->host, s->o.inference_port, &s->inference_fd, &s->inference_port, err));
+    }
     if (s->o.unix_path) {
         GY_TRY(gy_listen_unix(s->o.unix_path, &s->unix_fd, err));
         (void)snprintf(s->unix_path, sizeof s->unix_path, "%s", s->o.unix_path);
@@ -184,7 +195,8 @@ gy_status gy_server_start(const struct gy_server_options *o, struct gy_server **
     fill_defaults(&s->o);
     s->max_uploads[GY_UPLOAD_STREAMED] = s->o.n_workers < 2 ? 1 : s->o.n_workers * 3 / 4;
     s->max_uploads[GY_UPLOAD_FAST] = s->o.max_large_fast;
-    s->listen_fd = s->unix_fd = s->spare_fd = s->wake_fds[0] = s->wake_fds[1] = -1;
+    s->inference_fd = s->listen_fd = s->unix_fd = s->spare_fd = s->wake_fds[0] = s->wake_fds[1] =
+        -1;
     (void)pthread_mutex_init(&s->lock, NULL);
     pthread_condattr_t attr;
     (void)pthread_condattr_init(&attr); /* these can not fail on Linux */
@@ -205,6 +217,11 @@ gy_status gy_server_start(const struct gy_server_options *o, struct gy_server **
 int gy_server_port(const struct gy_server *s)
 {
     return s->port;
+}
+
+int gy_server_inference_port(const struct gy_server *s)
+{
+    return s->inference_port;
 }
 
 int gy_server_loops(const struct gy_server *s)
@@ -240,6 +257,7 @@ static void stop_accepting(struct gy_server *s)
         s->acceptor_runs = false;
     }
     close_fd(&s->listen_fd);
+    close_fd(&s->inference_fd);
     if (s->unix_fd >= 0) {
         (void)unlink(s->unix_path);
     }
@@ -343,6 +361,7 @@ void gy_server_free(struct gy_server *s)
     gy_tls_ctx_free(s->tls);
     gy_free(s->loops);
     gy_free(s->allowed_hosts);
+    gy_free(s->cors);
     gy_free(s);
 }
 

@@ -54,11 +54,21 @@ struct gy_fast_ops {
      * MAY be NULL: an empty answer. */
     void (*refuse)(void *self, const struct gy_request *req, const struct gy_err *failed,
                    struct gy_fast_reply *out);
+    /* Is it a path of inference, the router's among them, whatever the method? Those are what the
+     * inference port serves, and what pages of allowed origins may use. On the loop. MAY be NULL:
+     * none is. */
+    bool (*serves)(void *self, int loop, bool inference_port, struct gy_str path);
 };
 
+/* Are these origins, as gy_server_options.cors wants them? Fails: USAGE. */
+GY_CHECKED gy_status gy_cors_check(struct gy_str origins, struct gy_err *err);
+
 struct gy_server_options {
-    const char *host;      /* "127.0.0.1" */
-    int port;              /* 0: any free one, see gy_server_port */
+    const char *host; /* "127.0.0.1" */
+    int port;         /* 0: any free one, see gy_server_port */
+    /* One more port, on which only inference is served (and /health, /version). */
+    bool has_inference_port;
+    int inference_port;    /* 0: any free one, see gy_server_inference_port */
     const char *unix_path; /* NULL: none; made 0600; the peer's user is the actor */
     /* PEM files: the port speaks TLS (net/tls.h), the socket does not. NULL both: in the clear. */
     const char *tls_cert, *tls_key;
@@ -82,6 +92,9 @@ struct gy_server_options {
      * address that it is bound to; separated by commas, "*" is any; NULL: none. On loopback the
      * local names are always among them. */
     const char *allowed_hosts;
+    /* Origins whose pages may use inference (CORS), separated by commas, "*" is any; NULL: none. As
+     * gy_cors_check has it. */
+    const char *cors;
     struct gy_router *router;       /* not owned; its guard says who may predict */
     const struct gy_fast_ops *fast; /* MAY be NULL */
     void *fast_self;
@@ -93,6 +106,7 @@ struct gy_server_options {
 GY_CHECKED gy_status gy_server_start(const struct gy_server_options *o, struct gy_server **ret,
                                      struct gy_err *err);
 int gy_server_port(const struct gy_server *s);
+int gy_server_inference_port(const struct gy_server *s); /* 0: there is none */
 int gy_server_loops(const struct gy_server *s);
 bool gy_server_has_tls(const struct gy_server *s);  /* on its port */
 bool gy_server_draining(const struct gy_server *s); /* readiness handlers ask this */

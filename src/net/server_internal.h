@@ -30,6 +30,7 @@ enum {
     GY_NET_MAX_ADDRESS = 48,   /* a numeric IP address and the NUL */
     GY_NET_SPARE_CONNS = 64,   /* a loop keeps this many closed connections for reuse */
     GY_NET_REFUSAL_CONNS = 64, /* connections over the cap that may be told so at a time */
+    GY_CORS_HEADERS = 1024,    /* of the answer to a preflight */
 };
 
 enum gy_conn_state {
@@ -69,6 +70,9 @@ struct gy_conn {
     bool reading, writing, close_after, used, fast, stop, admitted;
     bool greeted;                     /* TLS: the first bytes were looked at */
     bool half_greeted;                /* they may be HTTP/2's: pending has them */
+    bool inference_port;              /* came in there */
+    bool preflight;                   /* the request is one that is allowed */
+    struct gy_str cors;               /* of the request: who may read the answer; empty: nobody */
     bool uploading;                   /* holds one of the server's max_uploads */
     enum gy_upload upload_kind;       /* which */
     uint64_t upload_wait_ms;          /* since when it waits for one; 0: it does not */
@@ -96,6 +100,7 @@ struct gy_accepted {
     struct gy_accepted *next;
     int fd;
     enum gy_peer_kind peer;
+    bool inference_port;
     bool refuse;
     char actor[GY_NET_MAX_ACTOR];
     char address[GY_NET_MAX_ADDRESS];
@@ -150,8 +155,10 @@ struct gy_server {
     struct gy_server_options o; /* defaults filled in */
     char host[256];             /* as bound, for the Host check */
     char *allowed_hosts;        /* own copy; NULL: none */
+    char *cors;                 /* own copy; NULL: none */
     bool check_host;            /* bound to one address, or told the names */
     int port, listen_fd, unix_fd, spare_fd, wake_fds[2];
+    int inference_port, inference_fd; /* -1: there is none */
     char unix_path[GY_MAX_PATH];
     pthread_t acceptor;
     bool acceptor_runs;
@@ -223,10 +230,18 @@ bool gy_conn_send(struct gy_conn *c, const uv_buf_t *bufs, unsigned n_bufs);
 bool gy_conn_flush(struct gy_conn *c);
 void gy_conn_written(struct gy_conn *c); /* conn.c: all that was to be sent is out */
 
+/* ---- cors.c; any thread ---- */
+/* The allowed origin, as it is answered ("*" or the origin itself); absent: not allowed. Lives as
+ * long as the server. */
+struct gy_str gy_cors_allows(const struct gy_server *s, struct gy_str origin);
+bool gy_cors_is_preflight(const struct gy_http_head *h);
+/* Header lines of the answer to one, beside the origin. */
+void gy_cors_preflight(const struct gy_http_head *h, char out[GY_CORS_HEADERS]);
+
 /* ---- guard.c: who may ask ---- */
-/* GY_OK, or DENIED with the reason (text is static). */
+/* GY_OK, or DENIED with the reason (text is static). cors: the page's origin is an allowed one. */
 GY_CHECKED gy_status gy_guard_check(const struct gy_server *s, const struct gy_http_head *h,
-                                    enum gy_peer_kind peer, const char **ret_why);
+                                    enum gy_peer_kind peer, bool cors, const char **ret_why);
 bool gy_guard_is_loopback(const char *host);
 bool gy_guard_is_wildcard(const char *host); /* 0.0.0.0, :: */
 

@@ -198,7 +198,7 @@ static void flush(struct worker *w)
         const struct then *t = &w->then[i];
         double score = NAN;
         double model = gy_rescore_value(&w->batch, plan, i, &score);
-        double now = gy_rescore_answer(t->rule, model);
+        double now = gy_rescore_answer(&w->batch, plan, i, t->rule, model, score);
         count_row(&w->part->groups[0], plan->shape, t, now, score);
         for (size_t k = 0; k < w->run->o->n_slices; k++) {
             if (t->slices >> k & 1) {
@@ -447,6 +447,7 @@ gy_status gy_backtest(const struct gy_backtest_options *o, struct gy_arena *a,
         for (size_t k = 0; k < o->n_slices; k++) {
             gy_expr_free(v->slices[k]);
         }
+        gy_rescore_plan_done(&v->plan);
     }
     gy_free(run.parts);
     gy_free(run.paths);

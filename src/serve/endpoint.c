@@ -69,7 +69,8 @@ static gy_status build_classes(struct gy_endpoint *e, struct gy_err *err)
     const struct gy_predictor_info *info = e->info;
     e->class_values = gy_arena_calloc(&e->arena, info->n_classes + 1, sizeof *e->class_values);
     e->class_json = gy_arena_calloc(&e->arena, info->n_classes + 1, sizeof *e->class_json);
-    if (!e->class_values || !e->class_json) {
+    e->class_rules = gy_arena_calloc(&e->arena, info->n_classes + 1, sizeof *e->class_rules);
+    if (!e->class_values || !e->class_json || !e->class_rules) {
         return no_memory(err);
     }
     e->numeric_classes = true;
@@ -81,9 +82,11 @@ static gy_status build_classes(struct gy_endpoint *e, struct gy_err *err)
     for (size_t i = 0; i < info->n_classes; i++) {
         if (e->numeric_classes) {
             GY_TRY(gy_parse_f64(info->classes[i], &e->class_values[i], err));
+            e->class_rules[i] = e->class_values[i];
             GY_TRY(gy_endpoint_copy(&e->arena, info->classes[i], &e->class_json[i], err));
         } else {
             e->class_values[i] = (double)i;
+            e->class_rules[i] = gy_rules_class(info->classes[i]);
             GY_TRY(gy_endpoint_json_text(&e->arena, info->classes[i], "", &e->class_json[i], err));
         }
     }
@@ -122,6 +125,7 @@ static gy_status build_plan(struct gy_endpoint *e, size_t i, struct gy_err *err)
     struct gy_rule_plan *plan = &e->plans[i];
     plan->decides = rule->prediction.p != NULL;
     plan->skip_model = rule->skip_model;
+    plan->after = rule->after;
     if (plan->decides) {
         GY_TRY(plan_prediction(e, rule, plan, err));
     }
@@ -152,9 +156,17 @@ static gy_status build_rules(struct gy_endpoint *e, yyjson_val *config, struct g
     for (size_t i = 0; i < n_columns; i++) {
         names[i] = gy_json_val_str(yyjson_arr_get(columns, i));
     }
-    const struct gy_rule_names known = {inputs, info->n_inputs, names, n_columns, info->inputs};
+    const struct gy_rule_names known = {.inputs = inputs,
+                                        .n_inputs = info->n_inputs,
+                                        .columns = names,
+                                        .n_columns = n_columns,
+                                        .described = info->inputs,
+                                        .regression = info->task == GY_TASK_REGRESSION,
+                                        .text_classes = info->task != GY_TASK_REGRESSION &&
+                                                        !e->numeric_classes};
     GY_TRY(gy_rules_compile(gy_json_get(config, "rules"), &known, &e->rules, err));
     e->n_rules = gy_rules_count(e->rules);
+    e->rules_after = gy_rules_any_after(e->rules);
     e->plans = gy_arena_calloc(&e->arena, e->n_rules + 1, sizeof *e->plans);
     if (!e->plans) {
         return no_memory(err);

@@ -44,6 +44,7 @@ struct gy_endpoint_output {
 struct gy_rule_plan {
     bool decides; /* it has a prediction */
     bool skip_model;
+    bool after;              /* the model */
     double prediction;       /* class index, or the value of a regression */
     struct gy_str json;      /* "name":"sirs","reason":"..." */
     struct gy_str name_json; /* "\"sirs\"" */
@@ -74,6 +75,7 @@ struct gy_endpoint {
     double threshold;
     struct gy_rules *rules;
     size_t n_rules;
+    bool rules_after; /* some come after the model */
     struct gy_rule_plan *plans;
     struct gy_infer_shape shape; /* OIP v2 */
     struct gy_endpoint_output *outputs;
@@ -88,6 +90,7 @@ struct gy_endpoint {
     bool numeric_classes;              /* every class label is a whole number */
     struct gy_logging logging;         /* what of it is logged */
     double *class_values;      /* what is logged: the label's number, else the class index */
+    double *class_rules;       /* what rules compare: the label's number, else its text's hash */
     struct gy_str *class_json; /* what is answered */
     size_t n_log_outputs;      /* values a row in the log: the answer, then the model's own */
     double rule_shadow;        /* share of the rows decided by a rule alone that are scored too */

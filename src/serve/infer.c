@@ -191,18 +191,30 @@ static bool put_raw(const struct gy_endpoint *e, const double *raw, double *out)
     return finite;
 }
 
-/* One row: what the model says (raw) and what a rule overrides. A rule that decides alone is not
- * hurt by what the model would have said. */
-static bool decide(const struct gy_endpoint *e, const struct gy_infer_work *w, size_t i,
-                   const double *raw, double *out, double *ret_class)
+/* What the rules after the model make of its answer. */
+static void ask_after(const struct gy_endpoint *e, const struct gy_infer_work *w, size_t i,
+                      const double *raw, double class, struct gy_rule_outcome *io)
 {
-    const struct gy_rule_plan *plan = NULL;
-    if (e->n_rules && w->rules[i].rule >= 0) {
-        plan = &e->plans[w->rules[i].rule];
-    }
+    double gathered[GY_RULES_SLOTS];
+    double said = e->info->task == GY_TASK_REGRESSION ? class : e->class_rules[(size_t) class];
+    gy_rules_gather(e->rules, w->q.values + i * e->shape.n_fields, gathered);
+    gy_rules_after(e->rules, gathered, said, gy_infer_probability(e, raw), io);
+}
+
+/* One row: what the model says (raw) and what rules override; io: the outcome of those before the
+ * model, which becomes that of all. A rule that decides alone is not hurt by what the model would
+ * have said. */
+static bool decide(const struct gy_endpoint *e, const struct gy_infer_work *w, size_t i,
+                   const double *raw, struct gy_rule_outcome *io, double *out, double *ret_class)
+{
+    const struct gy_rule_plan *plan = e->n_rules && io->rule >= 0 ? &e->plans[io->rule] : NULL;
     bool finite = put_raw(e, raw, out);
     bool alone = plan && plan->skip_model;
     double class = raw && finite && !alone ? class_of(e, raw) : 0;
+    if (e->rules_after && raw && finite && !alone) {
+        ask_after(e, w, i, raw, class, io);
+        plan = io->rule >= 0 ? &e->plans[io->rule] : NULL;
+    }
     class = plan && plan->decides ? plan->prediction : class;
     *ret_class = class;
     out[0] = e->info->task == GY_TASK_REGRESSION ? class : e->class_values[(size_t) class];
@@ -293,7 +305,7 @@ static gy_status run_lane(const struct gy_endpoint *e, struct gy_infer_work *w, 
     check_ranges(e, w, 0, w->q.n_rows);
     GY_TRY(ask_lane(e, w, &w->sampled, &a, err));
     for (size_t i = 0; i < w->q.n_rows; i++) {
-        if (!decide(e, w, i, said_of(e, &a, i, &at), w->out + i * e->n_log_outputs,
+        if (!decide(e, w, i, said_of(e, &a, i, &at), &w->rules[i], w->out + i * e->n_log_outputs,
                     &w->classes[i])) {
             return no_number(i, err);
         }
@@ -326,7 +338,7 @@ gy_status gy_infer_run(const struct gy_endpoint *e, struct gy_infer_work *w, str
         for (size_t i = 0, k = 0; i < n; i++) {
             bool scored = k < n_scored && which[k] == i;
             size_t row = first + i;
-            if (!decide(e, w, row, scored ? raw + k++ * e->info->n_outputs : NULL,
+            if (!decide(e, w, row, scored ? raw + k++ * e->info->n_outputs : NULL, &w->rules[row],
                         w->out + row * e->n_log_outputs, &w->classes[row])) {
                 return no_number(row, err);
             }
@@ -360,13 +372,22 @@ static bool answers_differ(const struct gy_endpoint *shadow, double answer, doub
     return fabs(answer - other) > 0.01 * fmax(fabs(answer), fabs(other));
 }
 
+/* The rules after the model are asked anew about what the shadow says. */
+static struct gy_rule_outcome before_model(const struct gy_endpoint *e,
+                                           const struct gy_rule_outcome *all)
+{
+    bool own = e->n_rules && (all->rule < 0 || !e->plans[all->rule].after);
+    return own ? *all : (struct gy_rule_outcome){.rule = -1};
+}
+
 /* One row of what a shadow would have answered. */
 static void decide_shadow(const struct gy_endpoint *shadow, struct gy_infer_work *w, size_t i,
                           const double *raw, bool failed)
 {
     double *out = w->shadow + i * shadow->n_log_outputs;
     double class = 0;
-    if (!decide(shadow, w, i, raw, out, &class) || failed) {
+    struct gy_rule_outcome outcome = before_model(shadow, &w->rules[i]);
+    if (!decide(shadow, w, i, raw, &outcome, out, &class) || failed) {
         out[0] = NAN;
         w->shadow_failed++;
     } else if (answers_differ(shadow, w->classes[i], class)) {

@@ -5,6 +5,7 @@
 #include "base/expr.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "learn/cells.h"
 #include "learn/predictor.h"
 
 #define RULES_MAX_BYTES (1 * GY_MIB)
@@ -20,14 +21,20 @@ struct gy_rules {
     size_t n;
     struct gy_str columns[GY_RULES_MAX_COLUMNS];
     size_t n_columns;
-    size_t n_conditions;
+    size_t n_conditions;       /* of the rules before the model ... */
+    size_t n_after_conditions; /* ... and after it */
+    size_t n_after;
+    size_t reads[GY_RULES_MAX_READS]; /* of the rules after the model */
+    size_t n_reads;
 };
 
 struct resolver {
     struct gy_rules *rules;
     const struct gy_rule_names *names;
+    bool after;
     bool full;
-    bool text; /* an input that has no number was named */
+    bool image;     /* an input that can not be compared was named */
+    bool too_early; /* what the model says, before it was asked */
 };
 
 static size_t index_of(const struct gy_str *names, size_t n, struct gy_str name)
@@ -40,34 +47,73 @@ static size_t index_of(const struct gy_str *names, size_t n, struct gy_str name)
     return SIZE_MAX;
 }
 
-static bool resolve(void *ctx, struct gy_str name, size_t *ret_slot, enum gy_expr_type *ret_type)
+/* The slot of a column, which is made when it is read for the first time. */
+static size_t column_slot(struct resolver *v, struct gy_str name)
 {
-    struct resolver *v = ctx;
-    *ret_type = GY_EXPR_NUM;
-    size_t at = index_of(v->names->inputs, v->names->n_inputs, name);
-    if (at != SIZE_MAX) {
-        const struct gy_predictor_input *in = v->names->described;
-        v->text = in && (in[at].kind == GY_INPUT_IMAGE ||
-                         (in[at].kind == GY_INPUT_TEXT && !in[at].integer));
-        *ret_slot = at;
-        return !v->text;
-    }
-    if (index_of(v->names->columns, v->names->n_columns, name) == SIZE_MAX) {
-        return false;
-    }
     struct gy_rules *r = v->rules;
-    at = index_of(r->columns, r->n_columns, name);
+    size_t at = index_of(r->columns, r->n_columns, name);
     if (at == SIZE_MAX) {
         struct gy_str copy = gy_arena_str(&r->arena, name);
         if (r->n_columns == GY_RULES_MAX_COLUMNS || !copy.p) {
             v->full = true;
-            return false;
+            return SIZE_MAX;
         }
         at = r->n_columns++;
         r->columns[at] = copy;
     }
-    *ret_slot = v->names->n_inputs + at;
-    return true;
+    return v->names->n_inputs + at;
+}
+
+/* Where gy_rules_gather puts the slot. */
+static size_t gathered_slot(struct resolver *v, size_t slot)
+{
+    struct gy_rules *r = v->rules;
+    size_t i = 0;
+    while (i < r->n_reads && r->reads[i] != slot) {
+        i++;
+    }
+    if (i == GY_RULES_MAX_READS) {
+        v->full = true;
+        return SIZE_MAX;
+    }
+    r->n_reads += i == r->n_reads;
+    r->reads[i] = slot;
+    return 2 + i;
+}
+
+/* What the model says; false: the name is another one. */
+static bool resolve_said(struct resolver *v, struct gy_str name, size_t *ret_slot,
+                         enum gy_expr_type *ret_type)
+{
+    bool prediction = gy_str_eqc(name, "prediction");
+    bool said = prediction || (gy_str_eqc(name, "probability") && !v->names->regression);
+    *ret_slot = prediction ? 0 : 1;
+    *ret_type = prediction && v->names->text_classes ? GY_EXPR_STR : GY_EXPR_NUM;
+    return said;
+}
+
+static bool resolve(void *ctx, struct gy_str name, size_t *ret_slot, enum gy_expr_type *ret_type)
+{
+    struct resolver *v = ctx;
+    const struct gy_rule_names *names = v->names;
+    if (v->after && resolve_said(v, name, ret_slot, ret_type)) {
+        return true;
+    }
+    *ret_type = GY_EXPR_NUM;
+    size_t at = index_of(names->inputs, names->n_inputs, name);
+    if (at != SIZE_MAX && names->described) {
+        const struct gy_predictor_input *in = &names->described[at];
+        v->image = in->kind == GY_INPUT_IMAGE;
+        *ret_type = in->kind == GY_INPUT_TEXT && !in->integer ? GY_EXPR_STR : GY_EXPR_NUM;
+    }
+    if (at == SIZE_MAX && index_of(names->columns, names->n_columns, name) == SIZE_MAX) {
+        v->too_early = gy_str_eqc(name, "prediction") || gy_str_eqc(name, "probability");
+        return false;
+    }
+    at = at == SIZE_MAX ? column_slot(v, name) : at;
+    at = at == SIZE_MAX || !v->after ? at : gathered_slot(v, at);
+    *ret_slot = at;
+    return at != SIZE_MAX && !v->image;
 }
 
 static gy_status only_keys(yyjson_val *object, const char *const *allowed, struct gy_err *err)
@@ -129,10 +175,36 @@ static gy_status read_then(struct gy_rules *r, struct gy_rule_info *info, yyjson
         }
     }
     info->skip_model = gy_json_bool(then, "skip_model", false);
+    if (info->skip_model && info->after) {
+        return gy_err_set(err, GY_E_INVALID, "skip_model comes too late after the model");
+    }
     if (info->skip_model && !info->prediction.p) {
         return gy_err_set(err, GY_E_INVALID, "skip_model needs then.prediction");
     }
     return GY_OK;
+}
+
+/* Why a condition was refused, where the name says it. */
+static gy_status refused(const struct resolver *v, struct gy_str text, gy_status st,
+                         struct gy_err *err)
+{
+    if (v->full) {
+        return gy_err_set(err, GY_E_TOOBIG,
+                          "rules read more than %d columns, or %d inputs after the model",
+                          GY_RULES_MAX_COLUMNS, GY_RULES_MAX_READS);
+    }
+    if (v->image) {
+        (void)gy_err_set(err, GY_E_INVALID,
+                         "condition \"%" GY_STR_F "\" names an input that is an image",
+                         GY_STR_A(text));
+        return gy_err_hint(err, "rules compare numbers, times (in seconds) and texts");
+    }
+    (void)gy_err_wrap(err, "condition \"%" GY_STR_F "\"", GY_STR_A(text));
+    if (v->too_early) {
+        (void)gy_err_hint(err, "what the model says is known to rules with after: true; "
+                               "'probability' where it tells classes apart");
+    }
+    return st;
 }
 
 static gy_status compile_condition(struct gy_rules *r, const struct gy_rule_names *names,
@@ -141,26 +213,14 @@ static gy_status compile_condition(struct gy_rules *r, const struct gy_rule_name
     if (!yyjson_is_str(text)) {
         return gy_err_set(err, GY_E_INVALID, "a condition must be a string");
     }
-    struct resolver v = {.rules = r, .names = names};
-    gy_status st = gy_expr_compile(gy_json_val_str(text), resolve, &v,
-                                   &rule->conditions[rule->info.n_conditions], err);
-    if (st != GY_OK) {
-        if (v.full) {
-            return gy_err_set(err, GY_E_TOOBIG, "rules read more than %d columns",
-                              GY_RULES_MAX_COLUMNS);
-        }
-        if (v.text) {
-            (void)gy_err_set(err, GY_E_INVALID,
-                             "condition \"%" GY_STR_F "\" names an input that is no number",
-                             GY_STR_A(gy_json_val_str(text)));
-            return gy_err_hint(err, "rules compare numbers, times (in seconds) and categories of "
-                                    "whole numbers");
-        }
-        (void)gy_err_wrap(err, "condition \"%" GY_STR_F "\"", GY_STR_A(gy_json_val_str(text)));
-        return st;
+    struct resolver v = {.rules = r, .names = names, .after = rule->info.after};
+    struct gy_expr **made = &rule->conditions[rule->info.n_conditions];
+    gy_status st = gy_expr_compile(gy_json_val_str(text), resolve, &v, made, err);
+    if (st == GY_OK) {
+        rule->info.n_conditions++; /* from here on it is freed with the set */
+        st = gy_expr_hash_texts(*made, gy_cell_hash, err);
     }
-    rule->info.n_conditions++;
-    return GY_OK;
+    return st == GY_OK ? st : refused(&v, gy_json_val_str(text), st, err);
 }
 
 static gy_status compile_conditions(struct gy_rules *r, const struct gy_rule_names *names,
@@ -194,7 +254,7 @@ static gy_status compile_conditions(struct gy_rules *r, const struct gy_rule_nam
 static gy_status compile_rule(struct gy_rules *r, const struct gy_rule_names *names,
                               yyjson_val *object, struct gy_err *err)
 {
-    static const char *const keys[] = {"name", "at_least", "of", "when", "then", NULL};
+    static const char *const keys[] = {"name", "after", "at_least", "of", "when", "then", NULL};
     /* Counted at once: what was compiled before a failure is freed with the set. */
     struct rule *rule = &r->rules[r->n++];
     if (!yyjson_is_obj(object)) {
@@ -210,6 +270,12 @@ static gy_status compile_rule(struct gy_rules *r, const struct gy_rule_names *na
     if (!rule->info.name.p) {
         return gy_err_set(err, GY_E_NOMEM, "rules");
     }
+    yyjson_val *after = gy_json_get(object, "after");
+    if (after && !yyjson_is_bool(after)) {
+        return gy_err_set(err, GY_E_INVALID, "'after' must be true or false");
+    }
+    rule->info.after = yyjson_get_bool(after);
+    r->n_after += rule->info.after;
     GY_TRY(read_then(r, &rule->info, gy_json_get(object, "then"), err));
     return compile_conditions(r, names, rule, object, err);
 }
@@ -239,7 +305,8 @@ gy_status gy_rules_compile(yyjson_val *list, const struct gy_rule_names *names,
                           : gy_err_wrap(err, "rule %zu", i + 1));
             return st;
         }
-        r->n_conditions += r->rules[i].info.n_conditions;
+        *(r->rules[i].info.after ? &r->n_after_conditions : &r->n_conditions) +=
+            r->rules[i].info.n_conditions;
     }
     *ret = GY_TAKE(r);
     return GY_OK;
@@ -276,12 +343,15 @@ size_t gy_rules_columns(const struct gy_rules *r, const struct gy_str **ret)
     return r->n_columns;
 }
 
-void gy_rules_eval(const struct gy_rules *r, const double *slots, size_t n_slots,
-                   struct gy_rule_outcome *ret)
+/* The first rule of the place that hits, else what all its rules add to *sum. */
+static bool first_hit(const struct gy_rules *r, bool after, const double *slots, size_t n_slots,
+                      struct gy_rule_outcome *ret, struct gy_rule_outcome *sum)
 {
-    struct gy_rule_outcome all = {.rule = -1, .of = (uint16_t)r->n_conditions};
     for (size_t i = 0; i < r->n; i++) {
         const struct rule *rule = &r->rules[i];
+        if (rule->info.after != after) {
+            continue;
+        }
         uint16_t hits = 0;
         uint16_t evaluated = 0;
         for (size_t c = 0; c < rule->info.n_conditions; c++) {
@@ -292,10 +362,59 @@ void gy_rules_eval(const struct gy_rules *r, const double *slots, size_t n_slots
         if (hits >= rule->info.at_least) {
             *ret = (struct gy_rule_outcome){(int16_t)i, hits, evaluated,
                                             (uint16_t)rule->info.n_conditions};
-            return;
+            return true;
         }
-        all.hits = (uint16_t)(all.hits + hits);
-        all.evaluated = (uint16_t)(all.evaluated + evaluated);
+        sum->hits = (uint16_t)(sum->hits + hits);
+        sum->evaluated = (uint16_t)(sum->evaluated + evaluated);
     }
-    *ret = all;
+    return false;
+}
+
+void gy_rules_eval(const struct gy_rules *r, const double *slots, size_t n_slots,
+                   struct gy_rule_outcome *ret)
+{
+    struct gy_rule_outcome all = {.rule = -1, .of = (uint16_t)r->n_conditions};
+    if (!first_hit(r, false, slots, n_slots, ret, &all)) {
+        *ret = all;
+    }
+}
+
+/* ---- after the model ---- */
+
+bool gy_rules_any_after(const struct gy_rules *r)
+{
+    return r->n_after > 0;
+}
+
+size_t gy_rules_reads(const struct gy_rules *r, const size_t **ret)
+{
+    *ret = r->reads;
+    return r->n_reads;
+}
+
+void gy_rules_gather(const struct gy_rules *r, const double *slots, double gathered[GY_RULES_SLOTS])
+{
+    for (size_t i = 0; i < r->n_reads; i++) {
+        gathered[2 + i] = slots[r->reads[i]];
+    }
+}
+
+double gy_rules_class(struct gy_str label)
+{
+    return gy_cell_hash(label);
+}
+
+void gy_rules_after(const struct gy_rules *r, double gathered[GY_RULES_SLOTS], double prediction,
+                    double probability, struct gy_rule_outcome *io)
+{
+    if (io->rule >= 0 && r->rules[io->rule].info.prediction.p) {
+        return;
+    }
+    struct gy_rule_outcome all = *io;
+    gathered[0] = prediction;
+    gathered[1] = probability;
+    if (!first_hit(r, true, gathered, 2 + r->n_reads, io, &all) && io->rule < 0) {
+        all.of = (uint16_t)(all.of + r->n_after_conditions);
+        *io = all; /* a rule before the model that only marks keeps its own numbers */
+    }
 }

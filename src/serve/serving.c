@@ -757,6 +757,25 @@ static void refuse(void *self, const struct gy_request *req, const struct gy_err
     out->status = gy_status_http(failed->code);
 }
 
+/* Paths of protocols, the router's part of them too. */
+static bool is_inference(struct gy_str path)
+{
+    static const char *const roots[] = {"/v2",   "/v1",          "/api/v1.0", "/api/v0.1",
+                                        "/ping", "/invocations", "/seldon",   "/seldon.json"};
+    for (size_t i = 0; i < sizeof roots / sizeof roots[0]; i++) {
+        size_t n = strlen(roots[i]);
+        if (gy_str_starts(path, gy_str_c(roots[i])) && (path.n == n || path.p[n] == '/')) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool serves(void *self, int loop, bool inference_port, struct gy_str path)
+{
+    return claims(self, loop, inference_port, GY_STR("POST"), path) || is_inference(path);
+}
+
 const struct gy_fast_ops gy_serving_fast = {
     .version = 1,
     .max_body = GY_INFER_MAX_BODY,
@@ -765,4 +784,5 @@ const struct gy_fast_ops gy_serving_fast = {
     .admit = admit,
     .deferred = deferred,
     .refuse = refuse,
+    .serves = serves,
 };

@@ -119,6 +119,7 @@ static gy_status read_rules(struct gy_shape *s, struct gy_arena *a, struct gy_er
             .reason = gy_json_str(then, "reason"),
             .decides = gy_json_get(then, "prediction") != NULL,
             .skip_model = gy_json_bool(then, "skip_model", false),
+            .after = gy_json_bool(one, "after", false),
             .prediction = rule_value(s, gy_json_get(then, "prediction")),
         };
     }

@@ -30,6 +30,7 @@ struct gy_shape_rule {
     struct gy_str name, reason;
     bool decides; /* it has a prediction */
     bool skip_model;
+    bool after;        /* the model, whose answer it read */
     double prediction; /* class value; NaN when it does not decide */
 };
 
