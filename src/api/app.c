@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "api/auth.h"
+#include "api/auth_limit.h"
 #include "base/mem.h"
 #include "base/time.h"
 #include "store/places.h"
@@ -58,6 +59,8 @@ static const add_fn add_routes[] = {
     gy_api_data_ingest_add,
     gy_api_data_letters_add,
     gy_api_data_statistics_add,
+    gy_api_problems_add,
+    gy_api_endpoint_docs_add,
 };
 
 static gy_status open_store(struct gy_app *app, const struct gy_app_options *o, struct gy_err *err)
@@ -104,6 +107,7 @@ gy_status gy_app_open(const struct gy_app_options *o, struct gy_app **ret, struc
     GY_TRY(gy_shapes_new(app->store, &app->shapes, err));
     GY_TRY(gy_join_new(app->shapes, 0, &app->join, err));
     GY_TRY(gy_auth_new(app->store, &app->auth, err));
+    GY_TRY(gy_auth_limit_new(&app->reports, err));
     GY_TRY(gy_router_new(&app->router, err));
     gy_router_set_guard(app->router, gy_auth_guard(app->auth));
     for (size_t i = 0; i < sizeof add_routes / sizeof add_routes[0]; i++) {
@@ -120,6 +124,7 @@ void gy_app_free(struct gy_app *app)
     }
     gy_router_free(app->router);
     gy_auth_free(app->auth);
+    gy_auth_limit_free(app->reports);
     gy_join_free(app->join);
     gy_shapes_free(app->shapes);
     gy_objects_free(app->objects);

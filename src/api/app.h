@@ -21,16 +21,18 @@ struct gy_watcher;      /* watch/watcher.h */
 struct gy_dispatcher;   /* api/dispatcher.h */
 struct gy_query_runner; /* api/query.h */
 struct gy_auth;         /* api/auth.h */
+struct gy_auth_limit;   /* api/auth_limit.h */
 
 struct gy_app {
     struct gy_home home;
     struct gy_store *store;
     struct gy_objects *objects;
     struct gy_router *router;
-    struct gy_auth *auth;       /* the router's guard */
-    struct gy_serving *serving; /* NULL: nothing is served by this process */
-    struct gy_server *server;   /* NULL: in-process */
-    struct gy_prover *prover;   /* NULL: who registers proves */
+    struct gy_auth *auth;          /* the router's guard */
+    struct gy_auth_limit *reports; /* how often somebody reported a problem */
+    struct gy_serving *serving;    /* NULL: nothing is served by this process */
+    struct gy_server *server;      /* NULL: in-process */
+    struct gy_prover *prover;      /* NULL: who registers proves */
     struct gy_shapes *shapes;
     struct gy_join *join; /* predictions and feedback; may lag or be empty: gy_app_join_refresh */
     struct gy_watcher *watcher; /* NULL: nothing is watched by this process (api/watching.h) */
@@ -169,6 +171,10 @@ GY_CHECKED gy_status gy_api_audit_add(struct gy_router *r, struct gy_app *app,
                                       struct gy_err *err); /* audit.c */
 GY_CHECKED gy_status gy_api_subjects_add(struct gy_router *r, struct gy_app *app,
                                          struct gy_err *err); /* subjects.c */
+GY_CHECKED gy_status gy_api_problems_add(struct gy_router *r, struct gy_app *app,
+                                         struct gy_err *err); /* problems.c */
+GY_CHECKED gy_status gy_api_endpoint_docs_add(struct gy_router *r, struct gy_app *app,
+                                              struct gy_err *err); /* endpoint_docs.c */
 GY_CHECKED gy_status gy_api_ui_add(struct gy_router *r, struct gy_app *app,
                                    struct gy_err *err); /* ui.c */
 

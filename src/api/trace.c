@@ -16,6 +16,7 @@
 #include "serve/shape.h"
 #include "store/erasures.h"
 #include "store/lineage.h"
+#include "watch/problem.h"
 
 #define TRACE_ROWS 100   /* shown of one request */
 #define TRACE_EDGES 1000 /* the nearest: data made of a folder of images has one a file */
@@ -30,6 +31,8 @@ struct trace {
     size_t n_edges;
     struct gy_erasure erasure; /* of a prediction that was erased */
     bool has_erasure;
+    struct gy_problem *problems;
+    size_t n_problems;
 };
 
 static gy_status read_lineage(struct gy_db *db, void *ctx, struct gy_err *err)
@@ -45,6 +48,9 @@ static gy_status read_lineage(struct gy_db *db, void *ctx, struct gy_err *err)
         }
         return st;
     }
+    char id[GY_UUID_TEXT];
+    gy_uuid_text(r->id, id);
+    GY_TRY(gy_problem_list(db, gy_str_c(id), t->a, &t->problems, &t->n_problems, err));
     char *node =
         gy_arena_printf(t->a, "revision:%" GY_STR_F "/%u", GY_STR_A(r->endpoint), r->revision);
     if (!node) {
@@ -336,6 +342,12 @@ static gy_status send_trace(const struct trace *t, struct gy_reply *reply, struc
     } else {
         write_rows(&w, t, config);
     }
+    gy_jw_key(&w, "problems");
+    gy_jw_arr(&w);
+    for (size_t i = 0; i < t->n_problems; i++) {
+        gy_problem_write(&w, &t->problems[i]);
+    }
+    gy_jw_arr_end(&w);
     gy_api_kv_edges(&w, "lineage", t->edges, t->n_edges);
     gy_jw_obj_end(&w);
     return gy_reply_json(reply, 200, &out, err);

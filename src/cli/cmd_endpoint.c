@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "cli/ask.h"
 #include "cli/cli_internal.h"
+#include "cli/endpoint_test.h"
 #include "cli/yaml_json.h"
 #include "data/schema.h"
 #include "flow/project.h"
@@ -22,6 +23,9 @@ struct endpoint_opts {
     const char *reason;
     bool off, add, watch;
     int64_t to, times;
+    int64_t count, concurrency; /* of test; count 0: ask once and show the answer */
+    double rate;
+    const char *file;
 };
 
 /* ---- the request ---- */
@@ -616,6 +620,13 @@ static gy_status row_request(struct gy_str row, struct gy_buf *out, struct gy_er
 static gy_status run_test(struct gy_cli *cli, void *opts, struct gy_err *err)
 {
     const struct endpoint_opts *o = opts;
+    if (o->count || o->file) {
+        const struct gy_endpoint_test_opts many = {.count = o->count ? o->count : 10,
+                                                   .concurrency = o->concurrency,
+                                                   .rate = o->rate,
+                                                   .file = o->file};
+        return gy_endpoint_test(cli, gy_str_c(cli->argv[0]), &many, err);
+    }
     struct gy_caller *caller = NULL;
     GY_AUTO_DONE(gy_buf_done) struct gy_buf path;
     GY_AUTO_DONE(gy_buf_done) struct gy_buf body;
@@ -689,6 +700,14 @@ static const struct gy_opt rollback_opts[] = {
 static const struct gy_opt test_opts[] = {
     {"row", 0, GY_OPT_STR, offsetof(struct endpoint_opts, row), "JSON", NULL,
      "inputs as an object; default: the model's own example"},
+    {"count", 'n', GY_OPT_INT, offsetof(struct endpoint_opts, count), "N", "0",
+     "send so many rows and tell latencies, failures, versions; 0: one, and show its answer"},
+    {"rate", 0, GY_OPT_NUM, offsetof(struct endpoint_opts, rate), "R", "0",
+     "requests a second, whatever the answers take; 0: as fast as they are answered"},
+    {"concurrency", 0, GY_OPT_INT, offsetof(struct endpoint_opts, concurrency), "C", "1",
+     "requests at a time"},
+    {"file", 0, GY_OPT_STR, offsetof(struct endpoint_opts, file), "CSV", NULL,
+     "send its rows; default: rows made of the ranges that training saw"},
 };
 
 static const struct gy_verb verbs[] = {
@@ -805,8 +824,12 @@ static const struct gy_verb verbs[] = {
      .args = "NAME",
      .min_args = 1,
      .max_args = 1,
-     .summary = "ask it for one prediction",
+     .summary = "ask it for predictions, and see what comes of them",
+     .details = "With --count or --file the exit code is 1 when a request failed. Predictions are "
+                "logged like any others.",
      .examples = "  gyre endpoint test sepsis\n"
+                 "  gyre endpoint test sepsis --count 500 --concurrency 4\n"
+                 "  gyre endpoint test sepsis --file patients.csv --count 50 --rate 20 --json\n"
                  "  gyre endpoint test sepsis --row '{\"HR\":104,\"Resp\":22,\"Temp\":38.9}'",
      .opts = test_opts,
      .n_opts = sizeof test_opts / sizeof test_opts[0],

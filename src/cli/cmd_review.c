@@ -77,9 +77,10 @@ static void add_query(struct gy_buf *path, const char *key, const char *value)
 
 static gy_status say_list(struct gy_cli *cli, const struct gy_cli_answer *a, struct gy_err *err)
 {
-    static const char *const head[] = {"prediction", "endpoint", "state",   "inputs",  "answered",
-                                       "score",      "rule",     "verdict", "reviewer"};
-    static const bool right[] = {false, false, false, false, false, true, false, false, false};
+    static const char *const head[] = {"prediction", "endpoint", "state",   "inputs",   "answered",
+                                       "score",      "rule",     "verdict", "reviewer", "problem"};
+    static const bool right[] = {false, false, false, false, false,
+                                 true,  false, false, false, false};
     enum { N = sizeof head / sizeof head[0] };
     yyjson_val *list, *r;
     size_t i, n;
@@ -108,6 +109,11 @@ static gy_status say_list(struct gy_cli *cli, const struct gy_cli_answer *a, str
         row[7] = gy_cli_cell(cli, gy_json_str(r, "verdict"));
         row[8] = gy_cli_cellf(cli, "%" GY_STR_F "%s", GY_STR_A(gy_json_str(r, "reviewer")),
                               gy_json_bool(r, "simulated", false) ? " (simulated)" : "");
+        int64_t problems = gy_json_i64(r, "problems", 0);
+        row[9] = problems > 1
+                     ? gy_cli_cellf(cli, "%" GY_STR_F " (%lld)",
+                                    GY_STR_A(gy_json_str(r, "problem")), (long long)problems)
+                     : gy_cli_cell(cli, gy_json_str(r, "problem"));
     }
     gy_cli_table(cli, head, N, cells, yyjson_arr_size(list), right);
     int64_t skipped = gy_json_i64(a->root, "skipped", 0);

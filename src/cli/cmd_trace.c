@@ -56,6 +56,16 @@ static void print_trace(const struct gy_cli *cli, yyjson_val *t, bool edges)
     line(cli, "deployed by", gy_json_str(t, "deployed_by"));
     size_t i, n;
     yyjson_val *e;
+    yyjson_arr_foreach(gy_json_get(t, "problems"), i, n, e)
+    {
+        struct gy_str text = gy_json_str(e, "text");
+        gy_cli_say(cli,
+                   "  %-14s %" GY_STR_F ", row %lld, by %" GY_STR_F ": %" GY_STR_F "%s%" GY_STR_F
+                   "\n",
+                   "problem", GY_STR_A(gy_json_str(e, "time")), (long long)gy_json_i64(e, "row", 0),
+                   GY_STR_A(gy_json_str(e, "actor")), GY_STR_A(gy_json_str(e, "reason")),
+                   text.n ? ". " : "", GY_STR_A(text));
+    }
     yyjson_arr_foreach(edges ? gy_json_get(t, "lineage") : NULL, i, n, e)
     {
         gy_cli_say(cli, "  %" GY_STR_F " -%" GY_STR_F "-> %" GY_STR_F "\n",

@@ -361,6 +361,10 @@ static gy_status judged(struct looking *l, struct gy_err *err)
     e->where = GY_STR("reviews");
     GY_TRY(gy_subject_reviews(e->src->store, &o, &n, err));
     GY_TRY(n ? gy_erasing_tell(e, e->kind, e->where, n, "found", GY_STR_NULL, err) : GY_OK);
+    e->kind = "problems";
+    e->where = GY_STR("problems");
+    GY_TRY(gy_subject_problems(e->src->store, &o, &n, err));
+    GY_TRY(n ? gy_erasing_tell(e, e->kind, e->where, n, "found", GY_STR_NULL, err) : GY_OK);
     GY_TRY(gy_erasing_progress(e, "feedback", 0, 0, err));
     e->kind = "feedback";
     e->where = GY_STR("feedback");

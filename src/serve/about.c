@@ -31,12 +31,14 @@ static gy_status list(struct gy_db *db, void *ctx, struct gy_err *err)
 }
 
 /* Those that answer, as their text says; a version of elsewhere that is no number is left out. */
-static void list_variants(const struct gy_endpoint *e, struct listing *l)
+static void list_variants(const struct gy_endpoint *stable, struct listing *l)
 {
-    const struct gy_endpoint *const both[] = {e, e->canary};
-    for (size_t i = 0; i < 2; i++) {
+    const struct gy_endpoint *e;
+    for (size_t i = 0; (e = gy_variants_at((struct gy_endpoint *)(uintptr_t)stable, i)) != NULL;
+         i++) {
         int64_t version;
-        if (both[i] && gy_parse_i64(both[i]->version, 0, INT64_MAX, &version, NULL) == GY_OK) {
+        if (e->role != GY_VARIANT_SHADOW && l->n < GY_ABOUT_MAX_VERSIONS &&
+            gy_parse_i64(e->version, 0, INT64_MAX, &version, NULL) == GY_OK) {
             l->versions[l->n++] = version;
         }
     }

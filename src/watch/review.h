@@ -77,6 +77,10 @@ GY_CHECKED gy_status gy_review_offer(struct gy_review_batch *b, const struct gy_
 GY_CHECKED gy_status gy_review_pick(struct gy_review_batch *b, const struct gy_record *r,
                                     const struct gy_shape *s, struct gy_str actor,
                                     struct gy_err *err);
+/* The same of one row of the record (counted in it). */
+GY_CHECKED gy_status gy_review_pick_row(struct gy_review_batch *b, const struct gy_record *r,
+                                        uint32_t row, const struct gy_shape *s, struct gy_str actor,
+                                        struct gy_err *err);
 /* Put what was offered into the queue; rows that are there already stay as they are. One event
  * review.created an endpoint, when rows came in. The batch is not changed. */
 GY_CHECKED gy_status gy_review_store(struct gy_db *db, const struct gy_review_batch *b,
@@ -104,6 +108,8 @@ struct gy_review {
     bool agrees;                             /* the verdict is what was answered */
     struct gy_str tags;                      /* JSON list; absent: none */
     bool simulated;
+    int64_t problems;      /* that were reported of it (watch/problem.h) ... */
+    struct gy_str problem; /* ... and the reason of the newest; absent: none */
     int64_t predicted_us, created_us, assigned_us, decided_us; /* 0: not yet */
 };
 /* As a JSON object. Of a blind row that is not decided, the answer, its score and what could give

@@ -257,7 +257,10 @@ static gy_status find_source(struct gy_review_batch *b, const struct gy_shape *s
     return GY_OK;
 }
 
-static gy_status offer_rows(struct gy_review_batch *b, const struct gy_record *r,
+/* only: this row alone; GY_ALL_ROWS: each. */
+#define GY_ALL_ROWS UINT32_MAX
+
+static gy_status offer_rows(struct gy_review_batch *b, const struct gy_record *r, uint32_t only,
                             const struct gy_shape *s, struct gy_str actor, struct gy_err *err)
 {
     GY_TRY(find_source(b, s, err));
@@ -273,7 +276,7 @@ static gy_status offer_rows(struct gy_review_batch *b, const struct gy_record *r
                           .outcome = r->rules ? &r->rules[i] : NULL};
         const char *by = "person";
         double probability = NAN;
-        if (gy_gap_row(r, i)) {
+        if (gy_gap_row(r, i) || (only != GY_ALL_ROWS && i != only)) {
             continue;
         }
         row.margin = margin_of(&row);
@@ -285,14 +288,14 @@ static gy_status offer_rows(struct gy_review_batch *b, const struct gy_record *r
 }
 
 /* All rows or none: what a full batch took of the record is forgotten. */
-static gy_status offer(struct gy_review_batch *b, const struct gy_record *r,
+static gy_status offer(struct gy_review_batch *b, const struct gy_record *r, uint32_t only,
                        const struct gy_shape *s, struct gy_str actor, struct gy_err *err)
 {
     struct gy_review_item *last = b->last;
     size_t n = b->n;
     bool held = n > 0 || b->source.revision != 0; /* something that storing it gives back */
     struct gy_err why = GY_ERR_INIT;
-    gy_status status = offer_rows(b, r, s, actor, &why);
+    gy_status status = offer_rows(b, r, only, s, actor, &why);
     if (status == GY_OK) {
         return GY_OK;
     }
@@ -311,11 +314,17 @@ static gy_status offer(struct gy_review_batch *b, const struct gy_record *r,
 gy_status gy_review_offer(struct gy_review_batch *b, const struct gy_record *r,
                           const struct gy_shape *s, struct gy_err *err)
 {
-    return offer(b, r, s, GY_STR_NULL, err);
+    return offer(b, r, GY_ALL_ROWS, s, GY_STR_NULL, err);
 }
 
 gy_status gy_review_pick(struct gy_review_batch *b, const struct gy_record *r,
                          const struct gy_shape *s, struct gy_str actor, struct gy_err *err)
 {
-    return offer(b, r, s, actor.p ? actor : GY_STR(""), err);
+    return offer(b, r, GY_ALL_ROWS, s, actor.p ? actor : GY_STR(""), err);
+}
+
+gy_status gy_review_pick_row(struct gy_review_batch *b, const struct gy_record *r, uint32_t row,
+                             const struct gy_shape *s, struct gy_str actor, struct gy_err *err)
+{
+    return offer(b, r, row, s, actor.p ? actor : GY_STR(""), err);
 }

@@ -234,11 +234,15 @@ gy_status gy_review_store(struct gy_db *db, const struct gy_review_batch *b, str
 
 /* ---- reading ---- */
 
+#define PROBLEMS(what, order)                                                                     \
+    "(SELECT " what " FROM problems p WHERE p.prediction_id = reviews.prediction_id AND p.row = " \
+    "reviews.row" order ")"
 #define COLUMNS                                                                                    \
     "SELECT prediction_id, endpoint, model_version, request_id, predicted, rule, rule_reason, "    \
     "inputs, policy, picked_by, state, assignee, verdict, reason, reviewer, tags, row, "           \
     "request_rows, revision, score, margin, probability, blind, agrees, simulated, predicted_us, " \
-    "created_us, assigned_us, decided_us FROM reviews "
+    "created_us, assigned_us, decided_us, " PROBLEMS("COUNT(*)", "") ", " PROBLEMS(                \
+        "p.reason", " ORDER BY p.id DESC LIMIT 1") " FROM reviews "
 
 static gy_status read_item(struct gy_stmt *st, struct gy_arena *a, struct gy_review *r,
                            struct gy_err *err)
@@ -263,6 +267,8 @@ static gy_status read_item(struct gy_stmt *st, struct gy_arena *a, struct gy_rev
     r->created_us = gy_col_i64(st, 26);
     r->assigned_us = gy_col_i64(st, 27);
     r->decided_us = gy_col_i64(st, 28);
+    r->problems = gy_col_i64(st, 29);
+    GY_TRY(gy_col_copy(st, 30, a, &r->problem, err));
     return GY_OK;
 }
 
@@ -430,6 +436,8 @@ void gy_review_write(struct gy_jw *w, const struct gy_review *r)
     gy_jw_kv_str(w, "assignee", r->assignee);
     write_verdict(w, r);
     gy_jw_kv_bool(w, "simulated", r->simulated);
+    gy_jw_kv_i64(w, "problems", r->problems);
+    gy_jw_kv_str(w, "problem", r->problem);
     kv_time(w, "predicted_at", r->predicted_us);
     kv_time(w, "created", r->created_us);
     kv_time(w, "assigned", r->assigned_us);

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/time.h"
 #include "watch/feedback.h"
+#include "watch/problem.h"
 #include "watch/review_internal.h"
 
 #define BATCH 500         /* rows that one closure removes */
@@ -221,6 +222,81 @@ gy_status gy_subject_reviews(struct gy_store *store, const struct gy_subject_jud
         }
         if (status == GY_OK) {
             status = take_page(store, o, &p, ret_n, err);
+        }
+    }
+    gy_arena_done(&p.a);
+    return status;
+}
+
+/* ---- problems ---- */
+
+struct problem_page {
+    struct gy_str after;
+    struct gy_arena a;
+    struct gy_problem *list;
+    size_t n, n_go; /* those that go are moved to the front */
+};
+
+static gy_status read_problems(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    struct problem_page *p = ctx;
+    return gy_problem_page(db, p->after, GY_PROBLEM_MAX_PAGE, &p->a, &p->list, &p->n, err);
+}
+
+static gy_status remove_problems(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    const struct problem_page *p = ctx;
+    for (size_t i = 0; i < p->n_go; i++) {
+        GY_TRY(gy_problem_remove(db, p->list[i].id, err));
+    }
+    return GY_OK;
+}
+
+static gy_status take_problems(struct gy_store *store, const struct gy_subject_judged *o,
+                               struct problem_page *p, struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf json;
+    gy_buf_init(&json, GY_MIB);
+    p->n_go = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        const struct gy_problem *one = &p->list[i];
+        struct gy_jw w;
+        if (!row_goes(o, one->prediction_id, one->row) && !in_text(o, one->reason) &&
+            !in_text(o, one->text)) {
+            continue;
+        }
+        p->list[p->n_go++] = *one;
+        if (o->fn) {
+            gy_buf_reset(&json);
+            gy_jw_init(&w, &json);
+            gy_problem_write(&w, &p->list[p->n_go - 1]);
+            GY_TRY(tell(o, &json, err));
+        }
+    }
+    return o->remove && p->n_go ? gy_store_write(store, remove_problems, p, err) : GY_OK;
+}
+
+gy_status gy_subject_problems(struct gy_store *store, const struct gy_subject_judged *o,
+                              int64_t *ret_n, struct gy_err *err)
+{
+    struct problem_page p = {.after = GY_STR_NULL};
+    char last[GY_UUID_TEXT];
+    gy_status status = GY_OK;
+    *ret_n = 0;
+    gy_arena_init(&p.a, PAGE_ARENA);
+    for (bool more = true; more && status == GY_OK;) {
+        gy_arena_reset(&p.a);
+        status = gy_store_read(store, read_problems, &p, err);
+        more = status == GY_OK && p.n == GY_PROBLEM_MAX_PAGE;
+        if (more) { /* before the list is changed */
+            struct gy_str id = p.list[p.n - 1].id;
+            id.n = id.n < sizeof last ? id.n : sizeof last - 1;
+            memcpy(last, id.p, id.n);
+            p.after = gy_str_n(last, id.n);
+        }
+        if (status == GY_OK) {
+            status = take_problems(store, o, &p, err);
+            *ret_n += (int64_t)p.n_go;
         }
     }
     gy_arena_done(&p.a);

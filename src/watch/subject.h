@@ -36,6 +36,9 @@ struct gy_subject_judged {
  * by a request id is found by that id. Fails: as gy_store_read and gy_store_write, TOOBIG. */
 GY_CHECKED gy_status gy_subject_reviews(struct gy_store *store, const struct gy_subject_judged *o,
                                         int64_t *ret_n, struct gy_err *err);
+/* What was reported of predictions: of the subject's rows, and what names the subject. */
+GY_CHECKED gy_status gy_subject_problems(struct gy_store *store, const struct gy_subject_judged *o,
+                                         int64_t *ret_n, struct gy_err *err);
 GY_CHECKED gy_status gy_subject_feedback(struct gy_store *store, const struct gy_subject_judged *o,
                                          int64_t *ret_n, struct gy_err *err);
 

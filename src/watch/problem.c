@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "watch/problem.h"
+
+#include "base/time.h"
+#include "store/events.h"
+
+static gy_status check(const struct gy_problem *p, struct gy_err *err)
+{
+    if (gy_str_trim(p->reason).n == 0 || p->reason.n > GY_PROBLEM_MAX_REASON) {
+        return gy_err_set(err, GY_E_INVALID, "'reason' must have 1 to %d bytes",
+                          GY_PROBLEM_MAX_REASON);
+    }
+    if (p->text.n > GY_PROBLEM_MAX_TEXT) {
+        return gy_err_set(err, GY_E_INVALID, "'text' may have %zu bytes", GY_PROBLEM_MAX_TEXT);
+    }
+    return GY_OK;
+}
+
+static gy_status tell(struct gy_db *db, const struct gy_problem *p, struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf data;
+    struct gy_jw w;
+    gy_buf_init(&data, 64 * GY_KIB);
+    gy_jw_init(&w, &data);
+    gy_jw_obj(&w);
+    gy_jw_kv_str(&w, "endpoint", p->endpoint);
+    gy_jw_kv_str(&w, "prediction_id", p->prediction_id);
+    gy_jw_kv_i64(&w, "row", p->row);
+    gy_jw_kv_str(&w, "problem", p->id);
+    gy_jw_kv_str(&w, "reason", p->reason);
+    gy_jw_obj_end(&w);
+    GY_TRY(gy_buf_check(&data, "an event", err));
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf node;
+    gy_buf_init(&node, GY_KIB);
+    gy_buf_addf(&node, "prediction:%" GY_STR_F, GY_STR_A(p->prediction_id));
+    GY_TRY(gy_buf_check(&node, "an event", err));
+    return gy_event_add(db, GY_PROBLEM_EVENT, gy_buf_str(&node), p->actor, gy_buf_str(&data), err);
+}
+
+gy_status gy_problem_add(struct gy_db *db, const struct gy_problem *p, struct gy_err *err)
+{
+    bool found = false;
+    int64_t n = 0;
+    GY_TRY(check(p, err));
+    GY_TRY(gy_db_get_i64(db, "SELECT COUNT(*) FROM problems WHERE prediction_id = ?",
+                         GY_VALS(gy_vs(p->prediction_id)), &found, &n, err));
+    if (n >= GY_PROBLEM_MAX_OF_PREDICTION) {
+        return gy_err_set(err, GY_E_TOOBIG, "the prediction has %d problems already",
+                          GY_PROBLEM_MAX_OF_PREDICTION);
+    }
+    GY_TRY(
+        gy_db_exec(db,
+                   "INSERT INTO problems (id, prediction_id, row, endpoint, reason, text, "
+                   "actor, created_us) VALUES (?,?,?,?,?,?,?,?)",
+                   GY_VALS(gy_vs(p->id), gy_vs(p->prediction_id), gy_vi(p->row), gy_vs(p->endpoint),
+                           gy_vs(p->reason), p->text.n ? gy_vs(p->text) : gy_vnull(),
+                           gy_vs(p->actor), gy_vi(p->created_us)),
+                   NULL, err));
+    return tell(db, p, err);
+}
+
+#define COLUMNS \
+    "SELECT id, prediction_id, endpoint, reason, text, actor, row, created_us FROM problems "
+
+static gy_status read_rows(struct gy_stmt *st, size_t max, struct gy_arena *a,
+                           struct gy_problem **ret, size_t *ret_n, struct gy_err *err)
+{
+    struct gy_problem *list = gy_arena_calloc(a, max, sizeof *list);
+    size_t n = 0;
+    if (!list) {
+        return gy_err_set(err, GY_E_NOMEM, "reading problems");
+    }
+    for (bool row = true; n < max;) {
+        GY_TRY(gy_stmt_step(st, &row, err));
+        if (!row) {
+            break;
+        }
+        struct gy_problem *p = &list[n++];
+        struct gy_str *texts[] = {&p->id,     &p->prediction_id, &p->endpoint,
+                                  &p->reason, &p->text,          &p->actor};
+        for (int i = 0; i < 6; i++) {
+            GY_TRY(gy_col_copy(st, i, a, texts[i], err));
+        }
+        p->row = gy_col_i64(st, 6);
+        p->created_us = gy_col_i64(st, 7);
+    }
+    *ret = list;
+    *ret_n = n;
+    return GY_OK;
+}
+
+gy_status gy_problem_list(struct gy_db *db, struct gy_str prediction_id, struct gy_arena *a,
+                          struct gy_problem **ret, size_t *ret_n, struct gy_err *err)
+{
+    GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
+    GY_TRY(gy_db_query(db, COLUMNS "WHERE prediction_id = ? ORDER BY row, id LIMIT ?",
+                       GY_VALS(gy_vs(prediction_id), gy_vi(GY_PROBLEM_MAX_OF_PREDICTION)), &st,
+                       err));
+    return read_rows(st, GY_PROBLEM_MAX_OF_PREDICTION, a, ret, ret_n, err);
+}
+
+gy_status gy_problem_page(struct gy_db *db, struct gy_str after, size_t limit, struct gy_arena *a,
+                          struct gy_problem **ret, size_t *ret_n, struct gy_err *err)
+{
+    GY_REQUIRE(limit > 0 && limit <= GY_PROBLEM_MAX_PAGE);
+    GY_AUTO(gy_stmt_finish) struct gy_stmt *st = NULL;
+    GY_TRY(gy_db_query(db, COLUMNS "WHERE id > ? ORDER BY id LIMIT ?",
+                       GY_VALS(gy_vs(after.p ? after : GY_STR("")), gy_vi((int64_t)limit)), &st,
+                       err));
+    return read_rows(st, limit, a, ret, ret_n, err);
+}
+
+gy_status gy_problem_remove(struct gy_db *db, struct gy_str id, struct gy_err *err)
+{
+    return gy_db_exec(db, "DELETE FROM problems WHERE id = ?", GY_VALS(gy_vs(id)), NULL, err);
+}
+
+void gy_problem_write(struct gy_jw *w, const struct gy_problem *p)
+{
+    char time[32];
+    gy_jw_obj(w);
+    gy_jw_kv_str(w, "id", p->id);
+    gy_jw_kv_str(w, "prediction_id", p->prediction_id);
+    gy_jw_kv_i64(w, "row", p->row);
+    gy_jw_kv_str(w, "endpoint", p->endpoint);
+    gy_jw_kv_str(w, "reason", p->reason);
+    gy_jw_kv_str(w, "text", p->text);
+    gy_jw_kv_str(w, "actor", p->actor);
+    gy_jw_kv_str(w, "time", gy_str_n(time, gy_time_iso(p->created_us, time)));
+    gy_jw_obj_end(w);
+}
