@@ -206,12 +206,19 @@ def test_versions_with_other_vocabularies_share_requests(tmp_path, server):
     assert status == 200 and answer["rentals"] == want[spring] and "warning" not in answer
 
 
-def test_a_rule_over_a_text_is_refused(tmp_path, server):
+def test_a_rule_over_a_text(tmp_path, server):
     write(tmp_path / "t.csv", rows_of(60))
     version = train(server, tmp_path, "bikes", PARAMS)
     body = {"model": f"models:/bikes/{version}", "columns": [], "project": {"rules": [{"name": "r", "when": "season == 'winter'", "then": {"prediction": 1}}]}}
+    body["project"]["aliases"] = [{"path": "/rentals", "output": {"rentals": "prediction", "rule": "rule"}}]
+    must(server, "POST", f"{serving.API}/endpoints/bikes/deploy", body)
+    row = flat(rows_of(60)[0])
+    for season, hit in (("winter", True), ("summer", False), ("autumn", False)):
+        answer = request(server, "POST", "/rentals", {**row, "season": season})[1]
+        assert (answer["rule"] == "r") == hit and (answer["rentals"] == 1) == hit, answer
+    body["project"]["rules"][0]["when"] = "season > 'winter'"
     status, answer = serving.ask_anyhow(server, "POST", f"{serving.API}/endpoints/bikes/deploy", body)
-    assert status == 400 and "names an input that is no number" in json.dumps(answer)
+    assert status == 400 and "a text can only be compared with" in json.dumps(answer)
     body["project"]["rules"][0]["when"] = "code == 2 and temp > 5"
     must(server, "POST", f"{serving.API}/endpoints/bikes/deploy", body)
 

@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "base/mem.h"
+#include "learn/predictor.h"
 #include "serve/rules.h"
 
 static const struct gy_str inputs[] = {{"HR", 2}, {"Resp", 4}, {"Temp", 4}};
@@ -152,6 +153,144 @@ static void test_refused(void **state)
     assert_int_equal(gy_mem_live(), live);
 }
 
+/* ---- after the model ---- */
+
+static const char after[] =
+    "[{\"name\":\"mark\",\"when\":\"HR > 200\"},"
+    "{\"name\":\"too_sure\",\"after\":true,\"when\":\"probability > 0.98 and Age < 2\","
+    "\"then\":{\"prediction\":0,\"reason\":\"too young to be that sure\"}},"
+    "{\"name\":\"k\",\"after\":true,\"at_least\":2,\"of\":[\"prediction == 1\",\"HR > 90\","
+    "\"probability < 0.6\"],\"then\":{\"prediction\":0}}]";
+
+/* slots: HR Resp Temp Age (the one column that a rule reads) */
+static struct gy_rule_outcome eval_after(const struct gy_rules *r, double hr, double age,
+                                         double prediction, double probability)
+{
+    const double slots[] = {hr, 15, 37, age};
+    double gathered[GY_RULES_SLOTS];
+    struct gy_rule_outcome o;
+    gy_rules_eval(r, slots, 4, &o);
+    gy_rules_gather(r, slots, gathered);
+    gy_rules_after(r, gathered, prediction, probability, &o);
+    return o;
+}
+
+static void test_after_the_model(void **state)
+{
+    (void)state;
+    struct gy_err err = GY_ERR_INIT;
+    GY_AUTO(gy_rules_free) struct gy_rules *r = compile(after, &err);
+    assert_true(gy_rules_any_after(r) && gy_rules_at(r, 1)->after && !gy_rules_at(r, 0)->after);
+    const size_t *reads;
+    assert_int_equal(gy_rules_reads(r, &reads), 2);
+    assert_true(reads[0] == 3 && reads[1] == 0); /* Age, HR */
+    outcome_is(eval_after(r, 80, 1, 1, 0.99), 1, 1, 1, 1);
+    outcome_is(eval_after(r, 80, 1, 0, 0.5), -1, 1, 5, 5);
+    outcome_is(eval_after(r, 95, 9, 1, 0.7), 2, 2, 3, 3);
+    outcome_is(eval_after(r, 95, 9, 1, NAN), 2, 2, 2, 3);
+    /* Kleene: an age that is not known does not hit, but a probability that is too low decides */
+    outcome_is(eval_after(r, 80, NAN, 1, 0.99), -1, 1, 4, 5);
+    outcome_is(eval_after(r, 80, NAN, 1, 0.9), -1, 1, 5, 5);
+    /* A rule that only marks gives way to one that hits after it, and stays where none does. */
+    outcome_is(eval_after(r, 250, 9, 0, 0.9), 0, 1, 1, 1);
+    outcome_is(eval_after(r, 250, 9, 1, 0.9), 2, 2, 3, 3);
+}
+
+static void test_what_was_decided_stays(void **state)
+{
+    (void)state;
+    GY_AUTO(gy_rules_free)
+    struct gy_rules *r =
+        compile("[{\"name\":\"first\",\"when\":\"HR > 90\",\"then\":{\"prediction\":1}},"
+                "{\"name\":\"last\",\"after\":true,\"when\":\"true\",\"then\":{\"prediction\":0}}]",
+                NULL);
+    const double slots[] = {100, 15, 37}, low[] = {80, 15, 37};
+    double gathered[GY_RULES_SLOTS];
+    struct gy_rule_outcome o;
+    gy_rules_gather(r, slots, gathered);
+    gy_rules_eval(r, slots, 3, &o);
+    gy_rules_after(r, gathered, 1, 0.9, &o);
+    assert_int_equal(o.rule, 0);
+    gy_rules_eval(r, low, 3, &o);
+    gy_rules_after(r, gathered, 1, 0.9, &o);
+    assert_int_equal(o.rule, 1);
+}
+
+static void test_texts(void **state)
+{
+    (void)state;
+    static const struct gy_str mixed[] = {{"ward", 4}, {"age", 3}, {"photo", 5}};
+    static const struct gy_predictor_input described[] = {
+        {.kind = GY_INPUT_TEXT}, {.kind = GY_INPUT_NUMBER}, {.kind = GY_INPUT_IMAGE}};
+    const struct gy_rule_names texts = {
+        .inputs = mixed, .n_inputs = 3, .described = described, .text_classes = true};
+    static const struct {
+        const char *json;
+        const char *says; /* NULL: it compiles */
+    } all[] = {
+        {"[{\"name\":\"w\",\"when\":\"ward in ('ICU', 'ER') and ward != 'x' or ward is null\"}]", NULL},
+        {"[{\"name\":\"w\",\"after\":true,\"when\":\"prediction == 'septic' and ward = 'ICU'\"}]", NULL},
+        {"[{\"name\":\"w\",\"when\":\"ward > 'ICU'\"}]", "only be compared with"},
+        {"[{\"name\":\"w\",\"when\":\"len(ward) > 2\"}]", "only be compared with"},
+        {"[{\"name\":\"w\",\"when\":\"ward == 3\"}]", "is needed"},
+        {"[{\"name\":\"w\",\"when\":\"photo == 'x'\"}]", "an input that is an image"},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+        GY_AUTO(gy_rules_free) struct gy_rules *r = NULL;
+        struct gy_err err = GY_ERR_INIT;
+        assert_int_equal(gy_json_parse(gy_str_c(all[i].json), &doc, NULL), GY_OK);
+        gy_status st = gy_rules_compile(yyjson_doc_get_root(doc), &texts, &r, &err);
+        if ((st == GY_OK) != !all[i].says || (all[i].says && !strstr(err.msg, all[i].says))) {
+            fail_msg("%s: %s \"%s\"", all[i].json, gy_status_name(st), err.msg);
+        }
+        if (i == 0) {
+            const double icu[] = {gy_rules_class(GY_STR("ICU")), 3, NAN}, none[] = {NAN, 3, NAN},
+                         other[] = {gy_rules_class(GY_STR("icu")), 3, NAN};
+            struct gy_rule_outcome o;
+            gy_rules_eval(r, icu, 3, &o);
+            assert_int_equal(o.rule, 0);
+            gy_rules_eval(r, none, 3, &o);
+            assert_int_equal(o.rule, 0);
+            gy_rules_eval(r, other, 3, &o);
+            assert_int_equal(o.rule, -1);
+        }
+        if (i == 1) {
+            const double row[] = {gy_rules_class(GY_STR("ICU")), 3, NAN};
+            double gathered[GY_RULES_SLOTS];
+            struct gy_rule_outcome o = {.rule = -1};
+            gy_rules_gather(r, row, gathered);
+            gy_rules_after(r, gathered, gy_rules_class(GY_STR("septic")), 0.9, &o);
+            assert_int_equal(o.rule, 0);
+        }
+    }
+}
+
+static void test_refused_after(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json, *says;
+    } bad[] = {
+        {"[{\"name\":\"r\",\"when\":\"probability > 1\"}]", "unknown name 'probability'"},
+        {"[{\"name\":\"r\",\"after\":1,\"when\":\"HR > 1\"}]", "'after' must be true or false"},
+        {"[{\"name\":\"r\",\"after\":true,\"when\":\"HR > 1\",\"then\":{\"prediction\":1,"
+         "\"skip_model\":true}}]",
+         "too late"},
+        {"[{\"name\":\"r\",\"after\":true,\"when\":\"odds > 1\"}]", "unknown name 'odds'"},
+    };
+    int64_t live = gy_mem_live();
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct gy_err err = GY_ERR_INIT;
+        assert_null(compile(bad[i].json, &err));
+        if (!strstr(err.msg, bad[i].says)) {
+            fail_msg("%s: says \"%s\"", bad[i].json, err.msg);
+        }
+        assert_true(i > 0 || strstr(err.hint, "after: true"));
+        assert_int_equal(gy_mem_live(), live);
+    }
+}
+
 static void test_out_of_memory(void **state)
 {
     (void)state;
@@ -179,6 +318,10 @@ int main(void)
         cmocka_unit_test(test_first_hit_wins), cmocka_unit_test(test_columns_only_rules_read),
         cmocka_unit_test(test_no_rules),       cmocka_unit_test(test_refused),
         cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_after_the_model),
+        cmocka_unit_test(test_what_was_decided_stays),
+        cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_refused_after),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
