@@ -3,6 +3,8 @@
 
 import http.client
 import json
+import re
+import time
 
 import pytest
 
@@ -107,7 +109,13 @@ class Inference:
     """The same server by its other port."""
 
     def __init__(self, server):
-        self.port = server.info["inference_port"]
+        found = None
+        for _ in range(100):
+            found = re.search(r"inference alone: http://127\.0\.0\.1:(\d+)", server.text())
+            if found:
+                break
+            time.sleep(0.05)
+        self.port = int(found.group(1))
 
 
 def test_the_inference_port(listed):
