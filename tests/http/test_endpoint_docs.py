@@ -60,7 +60,7 @@ def test_the_document(home):
 
 
 def gyre(home, *args):
-    return support.run_gyre("--server", home.url, "endpoint", "test", *args)
+    return support.run_gyre("endpoint", "test", *args, "--server", home.url, cwd=home.home)
 
 
 @pytest.mark.parametrize("count", [10, 50])

@@ -45,9 +45,9 @@ def test_report_review_trace(home, prediction):
     assert must(home, "GET", f"{API}/predictions/{prediction}/problems")["problems"] == traced
     told = [e for e in must(home, "GET", f"{API}/events?kind=problem.")["events"] if e["kind"] == "problem.reported"]
     assert told and told[-1]["data"]["reason"] == "again"
-    shown = support.run_gyre("--server", home.url, "review", "list")
+    shown = support.run_gyre("review", "list", "--server", home.url, cwd=home.home)
     assert shown.returncode == 0 and "again (2)" in shown.stdout
-    shown = support.run_gyre("--server", home.url, "trace", prediction)
+    shown = support.run_gyre("trace", prediction, "--server", home.url, cwd=home.home)
     assert "not septic. a marathon runner" in shown.stdout
 
 

@@ -228,8 +228,10 @@ static void test_texts(void **state)
         const char *json;
         const char *says; /* NULL: it compiles */
     } all[] = {
-        {"[{\"name\":\"w\",\"when\":\"ward in ('ICU', 'ER') and ward != 'x' or ward is null\"}]", NULL},
-        {"[{\"name\":\"w\",\"after\":true,\"when\":\"prediction == 'septic' and ward = 'ICU'\"}]", NULL},
+        {"[{\"name\":\"w\",\"when\":\"ward in ('ICU', 'ER') and ward != 'x' or ward is null\"}]",
+         NULL},
+        {"[{\"name\":\"w\",\"after\":true,\"when\":\"prediction == 'septic' and ward = 'ICU'\"}]",
+         NULL},
         {"[{\"name\":\"w\",\"when\":\"ward > 'ICU'\"}]", "only be compared with"},
         {"[{\"name\":\"w\",\"when\":\"len(ward) > 2\"}]", "only be compared with"},
         {"[{\"name\":\"w\",\"when\":\"ward == 3\"}]", "is needed"},
@@ -314,9 +316,12 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_two_of_four),    cmocka_unit_test(test_absent_is_null),
-        cmocka_unit_test(test_first_hit_wins), cmocka_unit_test(test_columns_only_rules_read),
-        cmocka_unit_test(test_no_rules),       cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_two_of_four),
+        cmocka_unit_test(test_absent_is_null),
+        cmocka_unit_test(test_first_hit_wins),
+        cmocka_unit_test(test_columns_only_rules_read),
+        cmocka_unit_test(test_no_rules),
+        cmocka_unit_test(test_refused),
         cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_after_the_model),
         cmocka_unit_test(test_what_was_decided_stays),
