@@ -50,13 +50,14 @@ kind, path = sys.argv[2], sys.argv[3]
 if kind == "xgboost":
     import xgboost
     booster = xgboost.Booster({"nthread": 1}); booster.load_model(path)
-    predict = lambda x: booster.inplace_predict(x)
+    predict = lambda x: booster.inplace_predict(x, validate_features=False)
 else:
     import onnxruntime
     o = onnxruntime.SessionOptions(); o.intra_op_num_threads = o.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, o)
-    name = session.get_inputs()[0].name
-    predict = lambda x: session.run(None, {name: x})[-1]
+    names = [i.name for i in session.get_inputs()]  # one a column
+    kind = np.float64 if "double" in session.get_inputs()[0].type else np.float32
+    predict = lambda x: session.run(None, {n: x[:, i:i + 1].astype(kind) for i, n in enumerate(names)})[-1]
 
 @app.post("/v2/models/m/infer")
 async def infer(request: Request):
