@@ -277,10 +277,10 @@ static void converse(const char *bytes, size_t size, size_t step, bool drain)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf bytes;
     if (size < 2 || size > MOST_INPUT) {
         return 0;
     }
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf bytes;
     bool language = data[0] & 1, drain = data[0] & 2;
     size_t step = data[0] & 4 ? 1 + data[1] % 64 : 60000;
     struct reader r = {data + 2, size - 2};
