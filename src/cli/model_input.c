@@ -368,6 +368,12 @@ gy_status gy_cli_predict(const struct gy_predictor *p, const struct gy_table *t,
                          struct gy_cli_predicted *ret, struct gy_err *err)
 {
     const struct gy_predictor_info *info = gy_predictor_info(p);
+    if (info->n_out_tensors > 0) {
+        (void)gy_err_set(err, GY_E_NOTSERVABLE,
+                         "the model answers with tensors, not with one number or probabilities");
+        return gy_err_hint(err, "ask an endpoint for them (docs/serving.md); a classifier's graph "
+                                "must end in Softmax");
+    }
     GY_AUTO(gy_free) char *rows_room = gy_reallocarray(NULL, t->n_rows, sizeof(uint32_t));
     GY_AUTO(gy_free)
     char *out_room = gy_reallocarray(NULL, t->n_rows, info->n_outputs * sizeof(double));

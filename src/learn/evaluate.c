@@ -299,6 +299,11 @@ static gy_status evaluate(const struct gy_predictor *p, const struct gy_table *t
 {
     const struct gy_model *m = gy_predictor_model(p);
     size_t no = gy_predictor_info(p)->n_outputs;
+    if (gy_predictor_info(p)->n_out_tensors > 0) {
+        return gy_err_set(
+            err, GY_E_INVALID,
+            "the model answers with tensors: there is no one target to measure it by");
+    }
     GY_AUTO(gy_free) char *doubles = gy_reallocarray(NULL, n, 2 * (no + 2) * sizeof(double));
     GY_AUTO(gy_free) char *copy = gy_reallocarray(NULL, n, sizeof(uint32_t));
     if (!doubles || !copy) {

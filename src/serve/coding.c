@@ -41,7 +41,7 @@ gy_status gy_coding_parse(struct gy_str content_encoding, enum gy_coding *ret, s
         *ret = GY_CODING_DEFLATE;
         return GY_OK;
     }
-    return gy_err_set(err, GY_E_UNSUPPORTED,
+    return gy_err_set(err, GY_E_MEDIATYPE,
                       "Content-Encoding '%.*s' is not accepted: gzip and deflate are",
                       (int)(name.n > 64 ? 64 : name.n), name.p);
 }

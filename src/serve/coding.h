@@ -8,7 +8,7 @@
 
 enum gy_coding { GY_CODING_NONE, GY_CODING_GZIP, GY_CODING_DEFLATE };
 
-/* The value of Content-Encoding; absent, "" and "identity": none. Fails: UNSUPPORTED. */
+/* The value of Content-Encoding; absent, "" and "identity": none. Fails: MEDIATYPE. */
 GY_CHECKED gy_status gy_coding_parse(struct gy_str content_encoding, enum gy_coding *ret,
                                      struct gy_err *err);
 /* The one to answer with, by Accept-Encoding. */

@@ -8,6 +8,8 @@
 #include "learn/contributions.h"
 #include "learn/decode.h"
 
+#define MAX_VALUES ((size_t)16 << 20) /* of all rows of an answer: a thread keeps the memory */
+
 void gy_infer_work_done(struct gy_infer_work *w)
 {
     if (!w) {
@@ -318,6 +320,11 @@ gy_status gy_infer_run(const struct gy_endpoint *e, struct gy_infer_work *w, str
     w->out_of_range = 0;
     w->sampled = 0;
     w->shadow_of = NULL;
+    if (w->q.n_rows > MAX_VALUES / e->n_log_outputs) {
+        return gy_err_set(err, GY_E_TOOBIG,
+                          "%zu rows of %zu values; an answer has at most %zu values", w->q.n_rows,
+                          e->n_log_outputs, MAX_VALUES);
+    }
     if (reserve_rows(e, w) != GY_OK) {
         return gy_err_set(err, GY_E_NOMEM, "memory for a prediction");
     }

@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """NVIDIA's own client (tritonclient, HTTP) against Gyre: JSON and binary tensors, models that Gyre trained."""
 
+import gzip
+import json
+import time
+import zlib
+
 import pytest
 
 np = pytest.importorskip("numpy", reason="numpy is not installed")
@@ -200,3 +205,93 @@ def test_dimensions_and_half_floats(simple, served, tmp_path):
     flat.pop("outputs")
     status, got, _ = served.request("POST", "/v2/models/shapes/infer", flat)
     assert status == 400 and "has no JSON form" in got["error"]
+
+
+# ---- packed bodies ----
+
+@pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
+@pytest.mark.parametrize("binary", [True, False])
+def test_packed_both_ways(client, algorithm, binary):
+    rows = np.repeat(ROWS[:1], 2000, axis=0)
+    answer = client.infer("sepsis", [tensor("x", rows, "FP64", binary)], outputs=[http.InferRequestedOutput("probability", binary_data=binary)],
+                          request_compression_algorithm=algorithm, response_compression_algorithm=algorithm)
+    assert np.array_equal(answer.as_numpy("probability"), sigmoid(rows[:, 0] / 10 - 9))
+
+
+def test_packing_is_seen_on_the_wire(served):
+    body = json.dumps({"inputs": [{"name": "x", "shape": [1000, 3], "datatype": "FP64", "data": [1.5] * 3000}]})
+    status, answer, headers = served.request("POST", "/v2/models/sepsis/infer", body, {"Accept-Encoding": "gzip", "Content-Type": "application/json"})
+    assert status == 200 and headers["Content-Encoding"] == "gzip" and headers["Vary"] == "Accept-Encoding"
+    status, plain, headers = served.request("POST", "/v2/models/sepsis/infer", body, {"Content-Type": "application/json"})
+    assert status == 200 and "Content-Encoding" not in headers and len(plain["outputs"][0]["data"]) == 1000
+
+
+@pytest.mark.parametrize("body,coding,status,says", [
+    (gzip.compress(b" " * (9 << 20)), "gzip", 400, "unpacked body"),
+    (gzip.compress(b"{}")[:-4], "gzip", 400, "damaged"),
+    (zlib.compress(b"{}") + b"x", "deflate", 400, "behind the packed body"),
+    (b"{}", "br", 415, "gzip and deflate"),
+])
+def test_bombs_and_damage(served, body, coding, status, says):
+    got, answer, _ = served.request("POST", "/v2/models/sepsis/infer", body, {"Content-Encoding": coding})
+    answer = answer if isinstance(answer, dict) else json.loads(answer)
+    assert got == status and says in answer["error"]
+
+
+# ---- statistics, configuration, the repository ----
+
+def test_statistics_count(client):
+    def stats():
+        return client.get_inference_statistics("sepsis")["model_stats"][0]
+    before = stats()
+    client.infer("sepsis", columns(ROWS))
+    with pytest.raises(InferenceServerException):
+        client.infer("sepsis", columns(ROWS)[:1])
+    after = stats()
+    assert after["inference_count"] == before["inference_count"] + 3 and after["execution_count"] == before["execution_count"] + 1
+    assert after["inference_stats"]["success"]["count"] == before["inference_stats"]["success"]["count"] + 1
+    assert after["inference_stats"]["fail"]["count"] == before["inference_stats"]["fail"]["count"] + 1
+    assert after["inference_stats"]["compute_infer"]["ns"] > before["inference_stats"]["compute_infer"]["ns"]
+    assert abs(after["last_inference"] / 1000 - time.time()) < 60
+    assert len(client.get_inference_statistics()["model_stats"]) >= 3
+
+
+def test_configuration(client):
+    config = client.get_model_config("sepsis")
+    assert config["max_batch_size"] == 100000
+    assert config["input"][0] == {"name": "HR", "data_type": "TYPE_FP64", "dims": [1]}
+    assert {"statistics", "binary_tensor_data", "model_configuration", "model_repository"} <= set(client.get_server_metadata()["extensions"])
+
+
+def test_load_and_unload(client, served):
+    import serving
+    served.add("moving", served.package("regression", [], {"name": "linear", "params": {}, "values": [2.0, 1.0]}, ["x"]))
+    second, _ = serving.register(served.server, "moving", served.package("regression", [], {"name": "linear", "params": {}, "values": [3.0, 1.0]}, ["x"]))
+    serving.register(served.server, "idle", served.package("regression", [], {"name": "linear", "params": {}, "values": [5.0, 0.0]}, ["x"]))
+
+    def ask(name="moving"):
+        return client.infer(name, [tensor("x", np.array([[10.0]]), "FP64")]).as_numpy("prediction").tolist()
+
+    def state(name="moving"):
+        return [(m["version"], m["state"]) for m in client.get_model_repository_index() if m["name"] == name]
+
+    assert ask() == [21.0] and state() == [("1", "READY")]
+    client.load_model("moving")
+    assert ask() == [21.0] and state() == [("1", "READY")]
+    client.unload_model("moving")
+    with pytest.raises(InferenceServerException, match="not found"):
+        ask()
+    assert not client.is_model_ready("moving")
+    client.unload_model("moving")  # again: nothing to do
+    client.load_model("moving")
+    assert ask() == [21.0]
+    client.load_model("moving", config=json.dumps({"version_policy": {"specific": {"versions": [second]}}}))
+    assert ask() == [31.0] and state() == [("2", "READY")]
+    client.load_model("idle")
+    assert ask("idle") == [50.0]
+    with pytest.raises(InferenceServerException, match="nobody not found"):
+        client.load_model("nobody")
+    with pytest.raises(InferenceServerException, match="nobody not found"):
+        client.unload_model("nobody")
+    with pytest.raises(InferenceServerException, match="register it"):
+        client.load_model("moving", config="{}", files={"file:1/model.onnx": b"x"})
