@@ -56,9 +56,9 @@ static void write_stats(struct gy_jw *w, const struct gy_endpoint *e)
     gy_jw_kv_i64(w, "execution_count", (int64_t)s.ok);
     gy_jw_key(w, "inference_stats");
     gy_jw_obj(w);
-    write_duration(w, "success", s.ok, s.latency_ns);
+    write_duration(w, "success", s.ok, s.latency_ns + s.queue_ns);
     write_duration(w, "fail", s.refused + s.no_number + s.failed, 0);
-    write_duration(w, "queue", s.ok, 0);
+    write_duration(w, "queue", s.ok, s.queue_ns);
     write_duration(w, "compute_input", s.ok, 0);
     write_duration(w, "compute_infer", s.ok, s.latency_ns);
     write_duration(w, "compute_output", s.ok, 0);
