@@ -5,6 +5,7 @@ import gzip
 import json
 import time
 import zlib
+from http.client import HTTPConnection
 
 import pytest
 
@@ -220,8 +221,12 @@ def test_packed_both_ways(client, algorithm, binary):
 
 def test_packing_is_seen_on_the_wire(served):
     body = json.dumps({"inputs": [{"name": "x", "shape": [1000, 3], "datatype": "FP64", "data": [1.5] * 3000}]})
-    status, answer, headers = served.request("POST", "/v2/models/sepsis/infer", body, {"Accept-Encoding": "gzip", "Content-Type": "application/json"})
-    assert status == 200 and headers["Content-Encoding"] == "gzip" and headers["Vary"] == "Accept-Encoding"
+    connection = HTTPConnection("127.0.0.1", served.port, timeout=60)
+    connection.request("POST", "/v2/models/sepsis/infer", body, {"Accept-Encoding": "gzip", "Content-Type": "application/json"})
+    answer = connection.getresponse()
+    assert answer.status == 200 and answer.getheader("Content-Encoding") == "gzip" and answer.getheader("Vary") == "Accept-Encoding"
+    assert len(json.loads(gzip.decompress(answer.read()))["outputs"][0]["data"]) == 1000
+    connection.close()
     status, plain, headers = served.request("POST", "/v2/models/sepsis/infer", body, {"Content-Type": "application/json"})
     assert status == 200 and "Content-Encoding" not in headers and len(plain["outputs"][0]["data"]) == 1000
 
