@@ -118,7 +118,7 @@ def partitions(topic, n, offset=-2):
     return items
 
 
-def get(brokers, topic, n_partitions=1, want=None, quiet_s=1.5, timeout_s=30):
+def get(brokers, topic, n_partitions=1, want=None, quiet_s=1.5, timeout_s=90):
     """All messages of a topic: at least `want`, then until nothing came for quiet_s."""
     consumer = client(CONSUMER, bootstrap_servers=brokers, group_id="reader", auto_offset_reset="earliest",
                       enable_auto_commit="false")
@@ -135,6 +135,7 @@ def get(brokers, topic, n_partitions=1, want=None, quiet_s=1.5, timeout_s=30):
                           "value": bytes_of(m.payload, m.len), "headers": headers_of(message)})
             last = time.monotonic()
         lib.rd_kafka_message_destroy(message)
+    assert len(found) >= (want or 0), f"{len(found)} of {want} messages came within {timeout_s} s"
     lib.rd_kafka_topic_partition_list_destroy(items)
     lib.rd_kafka_consumer_close(consumer)
     lib.rd_kafka_destroy(consumer)
@@ -145,7 +146,9 @@ def committed(brokers, topic, group, n_partitions):
     """The group's offsets; -1001 where it has none."""
     consumer = client(CONSUMER, bootstrap_servers=brokers, group_id=group)
     items = partitions(topic, n_partitions)
-    assert lib.rd_kafka_committed(consumer, items, 10000) == 0
+    end = time.monotonic() + 60
+    while lib.rd_kafka_committed(consumer, items, 10000) != 0:  # a coordinator that is not there yet
+        assert time.monotonic() < end
     view = ctypes.cast(items, POINTER(Partitions)).contents
     found = [view.elems[i].offset for i in range(view.cnt)]
     lib.rd_kafka_topic_partition_list_destroy(items)
