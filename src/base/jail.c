@@ -31,6 +31,7 @@ enum {
     RESTRICT_SELF = 446,
     VERSION = 1,
     RULE_PATH = 1,
+    EXECUTE = 1 << 0,
     READ_FILE = 1 << 2,
     READ_DIR = 1 << 3,
 };
@@ -51,7 +52,7 @@ static gy_status limit(int what, int64_t value, struct gy_err *err)
                : gy_err_sys(err, errno, "limiting the process");
 }
 
-static gy_status allow(int rules, const char *path, struct gy_err *err)
+static gy_status allow(int rules, const char *path, bool execute, struct gy_err *err)
 {
     struct stat s;
     int fd = open(path, O_PATH | O_CLOEXEC);
@@ -61,25 +62,27 @@ static gy_status allow(int rules, const char *path, struct gy_err *err)
         }
         return GY_OK; /* nothing that could be read */
     }
-    const struct path_rule rule = {
-        .allowed = READ_FILE | (S_ISDIR(s.st_mode) ? (uint64_t)READ_DIR : 0), .fd = fd};
+    const struct path_rule rule = {.allowed = READ_FILE |
+                                              (S_ISDIR(s.st_mode) ? (uint64_t)READ_DIR : 0) |
+                                              (execute ? (uint64_t)EXECUTE : 0),
+                                   .fd = fd};
     const long rc = syscall(ADD_RULE, rules, RULE_PATH, &rule, 0);
     const int failed = errno;
     (void)close(fd);
     return rc == 0 ? GY_OK : gy_err_sys(err, failed, "walling the process in");
 }
 
-static gy_status wall_in(int rules, const char *const *readable, struct gy_err *err)
+static gy_status wall_in(int rules, const struct gy_jail_options *o, struct gy_err *err)
 {
-    for (; readable && *readable; readable++) {
-        GY_TRY(allow(rules, *readable, err));
+    for (const char *const *path = o->readable; path && *path; path++) {
+        GY_TRY(allow(rules, *path, o->execute, err));
     }
     return syscall(RESTRICT_SELF, rules, 0) == 0 ? GY_OK
                                                  : gy_err_sys(err, errno, "walling the process in");
 }
 
 /* All that this kernel knows to refuse is refused. */
-static gy_status landlock(const char *const *readable, bool *ret_walled, struct gy_err *err)
+static gy_status landlock(const struct gy_jail_options *o, bool *ret_walled, struct gy_err *err)
 {
     const long abi = syscall(CREATE_RULESET, NULL, 0, VERSION);
     *ret_walled = abi > 0;
@@ -92,7 +95,7 @@ static gy_status landlock(const char *const *readable, bool *ret_walled, struct 
     if (rules < 0) {
         return gy_err_sys(err, errno, "walling the process in");
     }
-    gy_status status = wall_in(rules, readable, err);
+    gy_status status = wall_in(rules, o, err);
     (void)close(rules);
     return status;
 }
@@ -114,7 +117,7 @@ gy_status gy_jail_enter(const struct gy_jail_options *o, bool *ret_walled, struc
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
         return gy_err_sys(err, errno, "limiting the process");
     }
-    GY_TRY(landlock(o->readable, &walled, err));
+    GY_TRY(landlock(o, &walled, err));
     if (ret_walled) {
         *ret_walled = walled;
     }

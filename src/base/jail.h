@@ -13,10 +13,12 @@
 
 struct gy_jail_options {
     int64_t memory_bytes; /* of address space */
-    int64_t cpu_s;        /* of all threads together; the kernel ends a process that used more */
+    int64_t cpu_s;        /* of all threads together; the kernel ends a process that used more; -1:
+                             as much as it likes */
     int64_t max_files;    /* open at once */
     const char *const *readable; /* files and folders that may be read, NULL-terminated; what is
                                     not there is passed over */
+    bool execute;                /* what may be read may also be run */
 };
 
 /* Nothing may be written but to descriptors that are no regular files. *ret_walled (MAY be NULL):

@@ -67,6 +67,7 @@ static const struct gy_verb_table *const g_tables[] = {
     &gy_cmd_token,
     &gy_cmd_audit,
     &gy_cmd_exec,
+    &gy_cmd_python,
     &gy_cmd_query,
     &gy_cmd_backup,
     &gy_cmd_subject,

@@ -102,6 +102,7 @@ extern const struct gy_verb_table gy_cmd_predict;      /* cmd_predict.c */
 extern const struct gy_verb_table gy_cmd_run;          /* cmd_run.c: run, flow dag|status */
 extern const struct gy_verb_table gy_cmd_gate;         /* cmd_gate.c */
 extern const struct gy_verb_table gy_cmd_exec;         /* cmd_exec.c: __exec */
+extern const struct gy_verb_table gy_cmd_python;       /* cmd_python.c: models env, __worker */
 extern const struct gy_verb_table gy_cmd_trigger;      /* cmd_trigger.c: trigger, jobs, flow logs */
 extern const struct gy_verb_table gy_cmd_exp;          /* cmd_exp.c */
 extern const struct gy_verb_table gy_cmd_runs;         /* cmd_runs.c */

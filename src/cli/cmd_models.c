@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "cli/ask.h"
 #include "cli/comments.h"
+#include "cli/register_remote.h"
 
 #define MLFLOW "/api/2.0/mlflow"
 #define GYRE "/api/gyre/v1"
@@ -233,6 +234,7 @@ static gy_status run_show(struct gy_cli *cli, void *opts, struct gy_err *err)
 
 struct register_opts {
     const char *run, *description;
+    struct gy_cli_remote remote;
 };
 
 static gy_status ensure_model(struct gy_cli *cli, const char *name, struct gy_err *err)
@@ -265,6 +267,14 @@ static gy_status run_register(struct gy_cli *cli, void *opts, struct gy_err *err
     GY_AUTO_DONE(gy_cli_answer_done) struct gy_cli_answer a = {.doc = NULL};
     GY_AUTO_DONE(gy_cli_answer_done) struct gy_cli_answer shown = {.doc = NULL};
     struct gy_jw w;
+    if (o->remote.url) {
+        return gy_cli_register_remote(cli, &o->remote, err);
+    }
+    if (cli->argc < 2) {
+        return gy_err_set(err, GY_E_USAGE,
+                          "where are its files? models register NAME SOURCE, or "
+                          "--remote URL --model M");
+    }
     GY_TRY(ensure_model(cli, cli->argv[0], err));
     gy_buf_init(&body, GY_MIB);
     gy_jw_init(&w, &body);
@@ -373,17 +383,40 @@ static const struct gy_opt register_options[] = {
      "the run that made it"},
     {"description", 0, GY_OPT_STR, offsetof(struct register_opts, description), "TEXT", NULL,
      "what is to be known about it"},
+#define REMOTE(member) offsetof(struct register_opts, remote.member)
+    {"remote", 0, GY_OPT_STR, REMOTE(url), "URL", NULL,
+     "instead of SOURCE: an upstream that speaks the Open Inference Protocol v2"},
+    {"model", 'm', GY_OPT_STR, REMOTE(model), "M", NULL, "the model's name there"},
+    {"version", 0, GY_OPT_STR, REMOTE(version), "V", NULL, "its version there"},
+    {"timeout", 0, GY_OPT_STR, REMOTE(timeout), "TIME", "2s",
+     "how long an answer may take: 500ms, 2s"},
+    {"classes", 0, GY_OPT_STR, REMOTE(classes), "A,B", NULL,
+     "of a classifier: the classes in the order of its probabilities"},
+    {"answer", 0, GY_OPT_STR, REMOTE(output), "TENSOR", NULL, "the output that is the answer"},
+    {"inputs", 'i', GY_OPT_STR, REMOTE(inputs), "A,B,C", NULL,
+     "names of the columns, where the upstream takes one tensor"},
+    {"schema", 0, GY_OPT_STR, REMOTE(schema), "FILE", NULL,
+     "schema.yaml with types, texts, ranges and the label"},
+    {"token-env", 0, GY_OPT_STR, REMOTE(token_env), "NAME", NULL,
+     "the server's environment variable with the upstream's token: GYRE_TOKEN_..."},
+    {"token-file", 0, GY_OPT_STR, REMOTE(token_file), "NAME", NULL,
+     "the file with it in the folder GYRE_TOKEN_DIR"},
 };
 static const struct gy_verb verbs[] = {
     {"models", "list", "", 0, 0, "list registered models", NULL, "gyre models list\n",
      GY_OPTS(list_options), sizeof(struct list_opts), run_list},
     {"models", "show", "NAME[/VERSION|@ALIAS]", 1, 1, "a model's versions, or one version", NULL,
      "gyre models show sepsis\ngyre models show sepsis@champion\n", NULL, 0, 0, run_show},
-    {"models", "register", "NAME SOURCE", 2, 2, "register what lies at SOURCE as the next version",
+    {"models", "register", "NAME [SOURCE]", 1, 2,
+     "register what lies at SOURCE, or answers at --remote, as the next version",
      "SOURCE is where the files of the model are: mlflow-artifacts:/..., models:/NAME/VERSION, "
-     "models:/m-ID, or a place elsewhere.",
+     "models:/m-ID, or a place elsewhere.\nWith --remote the version is how an upstream is asked: "
+     "its inputs and outputs are read from its metadata. It is\ngated, deployed, logged and "
+     "compared "
+     "as any other.",
      "gyre models register sepsis mlflow-artifacts:/0/5f0c1d2e3a4b5c6d7e8f90a1b2c3d4e5/artifacts/"
-     "model\n",
+     "model\ngyre models register churn --remote http://10.0.0.7:8080 --model churn --timeout "
+     "500ms\n",
      GY_OPTS(register_options), sizeof(struct register_opts), run_register},
     {"models", "prove", "NAME[/VERSION|@ALIAS]", 1, 1, "find out whether a version can be served",
      "It must load and answer its own input example; trees are compared with libxgboost bit by "

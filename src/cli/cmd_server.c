@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -12,10 +13,12 @@
 #include "api/query.h"
 #include "api/review_api.h"
 #include "api/watching.h"
+#include "base/file.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "cli/cli_internal.h"
 #include "cli/transport.h"
+#include "learn/runtime/python.h"
 #include "serve/serving.h"
 #include "watch/webhook.h"
 
@@ -23,7 +26,7 @@
 #define OTHER_FILES 256 /* that a server has open beside its connections */
 
 struct server_opts {
-    const char *host, *tls_cert, *tls_key, *auth, *allowed_hosts, *cors;
+    const char *host, *tls_cert, *tls_key, *auth, *allowed_hosts, *cors, *python_runtime;
     bool insecure, metrics_public;
     int64_t port, inference_port; /* -1: none */
     int64_t loops, max_connections;
@@ -239,6 +242,29 @@ static gy_status serve_until_signal(struct gy_cli *cli, const struct server_opts
     return status;
 }
 
+/* In the environment, so that the children that prove versions know it too. Before any thread. */
+static gy_status allow_python(struct gy_cli *cli, const char *where, struct gy_err *err)
+{
+    char dir[GY_MAX_PATH];
+    struct gy_home home = {.lock_fd = -1};
+    if (!where) {
+        return GY_OK; /* as the environment says */
+    }
+    if (strcmp(where, "auto") == 0) {
+        GY_TRY(gy_cli_home(cli, &home, err));
+        gy_status status = gy_home_path(&home, "python", dir, err);
+        gy_home_done(&home);
+        GY_TRY(status);
+    } else if (where[0] == '/') {
+        (void)snprintf(dir, sizeof dir, "%s", where);
+    } else {
+        return gy_err_set(err, GY_E_USAGE, "--python-runtime takes auto or an absolute path");
+    }
+    GY_TRY(gy_dir_make(dir, err));
+    return setenv(GY_PYTHON_ENV, dir, 1) == 0 ? GY_OK
+                                              : gy_err_set(err, GY_E_NOMEM, "the environment");
+}
+
 static gy_status run_server(struct gy_cli *cli, void *opts, struct gy_err *err)
 {
     const struct server_opts *o = opts;
@@ -268,6 +294,7 @@ static gy_status run_server(struct gy_cli *cli, void *opts, struct gy_err *err)
     }
     GY_TRY(check_host(o, err));
     GY_TRY(allow_connections(o, err));
+    GY_TRY(allow_python(cli, o->python_runtime, err));
     sigset_t signals;
     block_signals(&signals);
     struct gy_app_options options = gy_cli_app_options(cli);
@@ -322,6 +349,10 @@ static const struct gy_opt server_opts[] = {
      "when the prediction log is full, answer without a record instead of 503"},
     {"drain-delay", 0, GY_OPT_INT, offsetof(struct server_opts, drain_delay_ms), "MS", "0",
      "on SIGTERM stay reachable but not ready for so long, so that a load balancer turns away"},
+    {"python-runtime", 0, GY_OPT_STR, offsetof(struct server_opts, python_runtime), "auto|DIR",
+     NULL,
+     "serve models that only Python can load, in worker processes; auto: environments are in the "
+     "home's folder python"},
     {"migrate", 0, GY_OPT_FLAG, offsetof(struct server_opts, migrate), NULL, NULL,
      "bring an older PostgreSQL database to this program's schema; back it up before"},
     {"access-log", 0, GY_OPT_FLAG, offsetof(struct server_opts, access_log), NULL, NULL,

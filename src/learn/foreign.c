@@ -10,6 +10,7 @@
 #include "base/yaml.h"
 #include "learn/cells.h"
 #include "learn/foreign.h"
+#include "learn/runtime/python.h"
 #include "learn/runtime/ubj.h"
 
 #define MAX_NAMED 512 /* inputs of a graph that are told by name */
@@ -39,7 +40,8 @@ static gy_status open_ml_model(const char *dir, struct gy_yaml **ret, struct gy_
 static const char *const g_flavors[] = {[GY_FLAVOR_GYRE] = "gyre",
                                         [GY_FLAVOR_XGBOOST] = "xgboost",
                                         [GY_FLAVOR_LIGHTGBM] = "lightgbm",
-                                        [GY_FLAVOR_ONNX] = "onnx"};
+                                        [GY_FLAVOR_ONNX] = "onnx",
+                                        [GY_FLAVOR_PYTHON] = "python_function"};
 
 static gy_status refuse_flavors(const struct gy_yaml_node *flavors, struct gy_err *err)
 {
@@ -53,7 +55,7 @@ static gy_status refuse_flavors(const struct gy_yaml_node *flavors, struct gy_er
                      names.n ? names.p : "none");
     return gy_err_hint(err, "log it with mlflow.onnx: skl2onnx.to_onnx(model, X[:1], "
                             "options={'zipmap': False}) for scikit-learn, torch.onnx.export for "
-                            "PyTorch");
+                            "PyTorch; or allow Python: gyre server --python-runtime auto");
 }
 
 gy_status gy_package_flavor(const char *dir, enum gy_package_flavor *ret, struct gy_err *err)
@@ -71,7 +73,8 @@ gy_status gy_package_flavor(const char *dir, enum gy_package_flavor *ret, struct
     }
     GY_TRY(open_ml_model(dir, &y, err));
     const struct gy_yaml_node *flavors = gy_yaml_get(gy_yaml_root(y), "flavors");
-    for (int i = 0; i < GY_FLAVORS; i++) {
+    int n = gy_python_dir() ? GY_FLAVORS : GY_FLAVOR_PYTHON;
+    for (int i = 0; i < n; i++) {
         if (gy_yaml_get(flavors, g_flavors[i])) {
             *ret = (enum gy_package_flavor)i;
             return GY_OK;
@@ -302,6 +305,9 @@ gy_status gy_model_from_foreign(const char *dir, enum gy_package_flavor flavor, 
     const struct gy_yaml_node *flavors = gy_yaml_get(root, "flavors");
     m->target = GY_STR("prediction");
     GY_TRY(gy_foreign_said(root, m, err));
+    if (flavor == GY_FLAVOR_PYTHON) {
+        return gy_python_describe(dir, m, err);
+    }
     GY_TRY(read_signature(root, &doc, &columns, &width, err));
     GY_TRY(
         read_model_file(dir, flavor, gy_yaml_get(flavors, g_flavors[flavor]), width, m, &f, err));

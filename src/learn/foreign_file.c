@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "learn/runtime/lightgbm.h"
 #include "learn/runtime/onnx.h"
+#include "learn/runtime/python.h"
 #include "learn/runtime/recode.h"
 #include "learn/runtime/trees.h"
 
@@ -271,6 +272,7 @@ gy_status gy_foreign_describe(enum gy_package_flavor flavor, struct gy_str bytes
 {
     *ret = (struct gy_foreign){0};
     switch (flavor) {
+    case GY_FLAVOR_PYTHON:
     case GY_FLAVOR_GYRE:
     case GY_FLAVORS:
         break;
@@ -418,6 +420,9 @@ gy_status gy_foreign_load(const struct gy_model *m, struct gy_str bytes, struct 
                           struct gy_err *err)
 {
     struct gy_onnx *o = NULL;
+    if (m->learner == GY_LEARNER_PYTHON) {
+        return gy_python_load(m, ret, err);
+    }
     if (m->learner == GY_LEARNER_XGBOOST) {
         return load_xgboost(m, bytes, ret, err);
     }

@@ -358,7 +358,7 @@ static gy_status read_learner(yyjson_val *root, struct gy_model *m, struct gy_er
     GY_TRY(gy_json_need_obj(root, "learner", &learner, err));
     GY_TRY(gy_json_need_str(learner, "name", &name, err));
     GY_TRY(read_params(gy_json_get(learner, "params"), m, err));
-    if (gy_learner_parse(name, &m->learner, NULL) != GY_OK) {
+    if (!gy_learner_find(name, &m->learner)) {
         return gy_err_set(err, GY_E_NOTSERVABLE,
                           "learner '%" GY_STR_F "' is not known to this version", GY_STR_A(name));
     }

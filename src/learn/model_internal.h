@@ -11,6 +11,7 @@ enum gy_package_flavor {
     GY_FLAVOR_XGBOOST,
     GY_FLAVOR_LIGHTGBM,
     GY_FLAVOR_ONNX,
+    GY_FLAVOR_PYTHON, /* whatever MLflow's python_function loads: opt-in */
     GY_FLAVORS
 };
 

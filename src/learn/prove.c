@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/id.h"
 #include "base/mem.h"
+#include "base/time.h"
 #include "learn/cells.h"
 #include "learn/evaluate.h"
 #include "learn/example.h"
@@ -16,7 +17,8 @@
 #include "learn/xgb.h"
 
 #define MAX_ROWS ((size_t)1 << 20)
-#define MAX_CELLS ((size_t)1 << 22) /* rows x inputs; 80 MiB of work space */
+#define READY_NS ((int64_t)300 * 1000000000) /* for a worker process to start */
+#define MAX_CELLS ((size_t)1 << 22)          /* rows x inputs; 80 MiB of work space */
 
 struct proof {
     const char *dir;
@@ -59,6 +61,11 @@ static gy_status dry_run(struct proof *p, struct gy_err *err)
     if (!p->info->input_example.p && (learner == GY_LEARNER_XGBOOST || is_foreign(learner))) {
         return GY_OK; /* MLflow does not ask for one; they are tried on many rows anyway */
     }
+    if (!p->info->input_example.p && p->info->blocks) {
+        struct gy_err why = GY_ERR_INIT; /* what answers is there, which loaded the model */
+        gy_status status = gy_predictor_ready(p->p, gy_mono_ns() + READY_NS, &why);
+        return status == GY_OK ? GY_OK : refuse(p, why.msg);
+    }
     if (!p->info->input_example.p) {
         return refuse(p, "the package has no input example to try");
     }
@@ -75,7 +82,10 @@ static gy_status dry_run(struct proof *p, struct gy_err *err)
         }
         return st;
     }
-    gy_predictor_run(p->p, in, 1, out, align64(scratch));
+    if (gy_predictor_ready(p->p, gy_mono_ns() + READY_NS, &why) != GY_OK ||
+        gy_predictor_try_run(p->p, in, 1, out, align64(scratch), 0, &why) != GY_OK) {
+        return refuse(p, why.msg); /* somebody else answers, and does not now */
+    }
     for (size_t i = 0; i < p->info->n_outputs; i++) {
         if (!isfinite(out[i])) {
             return refuse(p, "the answer to the input example is not a finite number");

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/http_client.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/dl.h"
@@ -35,7 +38,7 @@ struct client {
     char name[GY_MAX_PATH]; /* as given, for messages */
     char unix_path[GY_UNIX_PATH_MAX];
     int unix_dir_fd; /* -1, or what unix_path goes through */
-    bool no_proxy;
+    bool no_proxy, guarded;
     int64_t timeout_ms;   /* 0: none */
     long stall_s;         /* 0: none */
     pthread_mutex_t lock; /* guards idle */
@@ -52,7 +55,9 @@ struct transfer {
     size_t n_headers;
     int status;
     int64_t size_bytes;
-    gy_status failed; /* of our side: reply or body reader */
+    int64_t timeout_ms; /* of this call; 0: none */
+    bool unsent;        /* there was no connection */
+    gy_status failed;   /* of our side: reply or body reader */
     struct gy_err err;
 };
 
@@ -219,6 +224,27 @@ static gy_status build_headers(const struct gy_request *req, struct curl_slist *
     return GY_OK;
 }
 
+/* libcurl asks for a socket to an address that it has resolved. */
+static curl_socket_t open_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *a)
+{
+    (void)ctx;
+    (void)purpose;
+    bool link_local = false;
+    if (a->family == AF_INET) {
+        struct sockaddr_in in;
+        memcpy(&in, &a->addr, sizeof in);
+        link_local = ntohl(in.sin_addr.s_addr) >> 16 == 0xa9fe;
+    } else if (a->family == AF_INET6) {
+        struct sockaddr_in6 in;
+        memcpy(&in, (const void *)&a->addr, sizeof in);
+        const unsigned char *b = in.sin6_addr.s6_addr;
+        bool mapped = IN6_IS_ADDR_V4MAPPED(&in.sin6_addr) && b[12] == 169 && b[13] == 254;
+        link_local = mapped || IN6_IS_ADDR_LINKLOCAL(&in.sin6_addr);
+    }
+    return link_local ? CURL_SOCKET_BAD
+                      : socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+}
+
 /* Options of a known type can not fail but for memory, which easy_perform then reports. */
 static void set_options(struct client *c, CURL *h, struct transfer *t, struct curl_slist *headers)
 {
@@ -226,7 +252,15 @@ static void set_options(struct client *c, CURL *h, struct transfer *t, struct cu
     (void)snprintf(method, sizeof method, "%" GY_STR_F, GY_STR_A(t->req->method));
     g_curl.easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
     g_curl.easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
-    g_curl.easy_setopt(h, CURLOPT_TIMEOUT_MS, (long)c->timeout_ms);
+    int64_t limit = c->timeout_ms;
+    if (t->timeout_ms && (!limit || t->timeout_ms < limit)) {
+        limit = t->timeout_ms;
+    }
+    g_curl.easy_setopt(h, CURLOPT_TIMEOUT_MS, (long)limit);
+    if (c->guarded) {
+        g_curl.easy_setopt(h, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+        g_curl.easy_setopt(h, CURLOPT_PROXY, ""); /* a proxy would resolve the name itself */
+    }
     g_curl.easy_setopt(h, CURLOPT_HTTPHEADER, headers);
     g_curl.easy_setopt(h, CURLOPT_HEADERFUNCTION, on_header);
     g_curl.easy_setopt(h, CURLOPT_HEADERDATA, t);
@@ -300,6 +334,7 @@ static gy_status perform(struct client *c, CURL *h, struct transfer *t, struct g
     CURLcode code = g_curl.easy_perform(h);
     g_curl.slist_free_all(headers);
     if (code != CURLE_OK) {
+        t->unsent = code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST;
         return explain(c, t, code, err);
     }
     if (begin_reply(t) == GY_OK) {
@@ -309,20 +344,24 @@ static gy_status perform(struct client *c, CURL *h, struct transfer *t, struct g
     return t->failed == GY_OK ? GY_OK : explain(c, t, code, err);
 }
 
-static gy_status client_call(void *self, struct gy_request *req, struct gy_reply *reply,
-                             struct gy_err *err)
+static gy_status transfer(struct client *c, struct transfer *t, struct gy_err *err)
 {
-    struct client *c = self;
     CURL *h = take_handle(c);
     if (!h) {
         return gy_err_set(err, GY_E_NOMEM, "out of memory for a request");
     }
-    struct transfer t = {.req = req, .reply = reply, .size_bytes = -1};
-    gy_arena_init(&t.arena, GY_MIB);
-    gy_status status = perform(c, h, &t, err);
-    gy_arena_done(&t.arena);
+    gy_arena_init(&t->arena, GY_MIB);
+    gy_status status = perform(c, h, t, err);
+    gy_arena_done(&t->arena);
     give_handle(c, h);
     return status;
+}
+
+static gy_status client_call(void *self, struct gy_request *req, struct gy_reply *reply,
+                             struct gy_err *err)
+{
+    struct transfer t = {.req = req, .reply = reply, .size_bytes = -1};
+    return transfer(self, &t, err);
 }
 
 static void client_free(void *self)
@@ -403,4 +442,22 @@ void gy_http_client_stall(struct gy_caller *c, long stall_s)
 {
     GY_REQUIRE(c->ops == &client_ops && stall_s >= 0);
     ((struct client *)c->self)->stall_s = stall_s;
+}
+
+void gy_http_client_guard(struct gy_caller *c)
+{
+    GY_REQUIRE(c->ops == &client_ops);
+    ((struct client *)c->self)->guarded = true;
+}
+
+gy_status gy_http_client_call(struct gy_caller *c, struct gy_request *req, struct gy_reply *reply,
+                              int64_t timeout_ms, bool *ret_sent, struct gy_err *err)
+{
+    GY_REQUIRE(c->ops == &client_ops && timeout_ms >= 0);
+    struct transfer t = {.req = req, .reply = reply, .size_bytes = -1, .timeout_ms = timeout_ms};
+    gy_status status = transfer(c->self, &t, err);
+    if (ret_sent) {
+        *ret_sent = !t.unsent;
+    }
+    return status;
 }

@@ -17,5 +17,15 @@ void gy_http_client_timeout(struct gy_caller *c, int64_t timeout_ms);
 /* A transfer that moves not a byte for so many seconds is given up (TIMEOUT), 0: never. For bodies
  * whose size, and so whose time, is not known. As above. */
 void gy_http_client_stall(struct gy_caller *c, long stall_s);
+/* Connect to no link-local address (169.254.0.0/16, fe80::/10), whatever the host's name resolves
+ * to: there clouds hand out the machine's own credentials. For URLs that others have chosen. As
+ * above. */
+void gy_http_client_guard(struct gy_caller *c);
+/* gy_call with a time limit of its own, which counts where it is shorter than the client's. Fails:
+ * as gy_call, TIMEOUT. *ret_sent (MAY be NULL): false when the peer has surely not seen the
+ * request, since no connection could be made. */
+GY_CHECKED gy_status gy_http_client_call(struct gy_caller *c, struct gy_request *req,
+                                         struct gy_reply *reply, int64_t timeout_ms, bool *ret_sent,
+                                         struct gy_err *err);
 
 #endif

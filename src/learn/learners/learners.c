@@ -9,7 +9,8 @@ static const struct gy_learner_ops *const g_learners[] = {
     [GY_LEARNER_LINEAR] = &gy_learner_linear,     [GY_LEARNER_GLM] = &gy_learner_glm,
     [GY_LEARNER_FOREST] = &gy_learner_forest,     [GY_LEARNER_MLP] = &gy_learner_mlp,
     [GY_LEARNER_CNN] = &gy_learner_cnn,           [GY_LEARNER_LIGHTGBM] = &gy_learner_lightgbm,
-    [GY_LEARNER_ONNX] = &gy_learner_onnx,
+    [GY_LEARNER_ONNX] = &gy_learner_onnx,         [GY_LEARNER_REMOTE] = &gy_learner_remote,
+    [GY_LEARNER_PYTHON] = &gy_learner_python,
 };
 
 const struct gy_learner_ops *gy_learner_get(enum gy_learner learner)
@@ -35,6 +36,15 @@ gy_status gy_learner_parse(struct gy_str name, enum gy_learner *ret, struct gy_e
     }
     return gy_err_set(err, GY_E_INVALID, "learner '%" GY_STR_F "' is not one of %s", GY_STR_A(name),
                       names.p);
+}
+
+bool gy_learner_find(struct gy_str name, enum gy_learner *ret)
+{
+    if (gy_str_eqc(name, gy_learner_remote.name)) {
+        *ret = GY_LEARNER_REMOTE;
+        return true;
+    }
+    return gy_learner_parse(name, ret, NULL) == GY_OK;
 }
 
 gy_status gy_learner_params(struct gy_model *m, const struct gy_buf *json, struct gy_err *err)

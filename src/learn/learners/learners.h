@@ -19,6 +19,8 @@ struct gy_trees;
 const struct gy_trees *gy_forest_part(const void *self, size_t k);
 extern const struct gy_learner_ops gy_learner_lightgbm; /* foreign.c: loaded, never fitted */
 extern const struct gy_learner_ops gy_learner_onnx;
+extern const struct gy_learner_ops gy_learner_remote; /* registered */
+extern const struct gy_learner_ops gy_learner_python; /* imported */
 
 /* What libxgboost gets for a fit, in order, objective and seed included; out has room for
  * GY_XGB_MAX_PARAMS. Numbers are written into the arena. Fails: NOMEM. */

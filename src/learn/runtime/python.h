@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gy_python: models that only Python can load (pickles, scikit-learn, MLflow's python_function),
+ * answered by a worker process: opt-in, since loading a pickle runs whatever its author put there.
+ *
+ * The worker is a child of the server in a jail (base/jail.h): it reads its model and its Python,
+ * writes nothing, has no network and bounded memory, and answers on a socket that the server holds.
+ * One worker a loaded package, whatever number of endpoints and revisions serve it. When it dies it
+ * is started again, at once at first, then more and more slowly; requests meanwhile wait until
+ * their deadline, then fail with UNAVAILABLE; those that died with it are asked once more. One that
+ * does not answer GY_PYTHON_MAX_LATE requests in a row in time is ended and started again. ready
+ * says how it is now, so that a dead worker is never a healthy probe.
+ *
+ * Where environments are: the folder that the environment variable GYRE_PYTHON_RUNTIME names; not
+ * set: the runtime is not allowed. `gyre models env` makes one: FOLDER/envs/KEY, by the digest of
+ * the package's requirements, so that versions with the same ones share it. Thread safe. */
+#ifndef GY_LEARN_RUNTIME_PYTHON_H
+#define GY_LEARN_RUNTIME_PYTHON_H
+
+#include "learn/model.h"
+#include "learn/runtime/runtime.h"
+
+#define GY_PYTHON_ENV "GYRE_PYTHON_RUNTIME"
+#define GY_PYTHON_MAX_LATE 3
+#define GY_PYTHON_TIMEOUT_MS 10000    /* of a request */
+#define GY_PYTHON_MEMORY (8 * GY_GIB) /* address space of a worker */
+#define GY_PYTHON_FILES 256           /* open at once */
+#define GY_PYTHON_DESCRIBE_MS 300000  /* to load a model and tell what it is */
+#define GY_PYTHON_BACKOFF_MAX_MS 30000
+#define GY_PYTHON_WORKER_VERB "__worker" /* of the program: enters the jail, becomes Python */
+
+/* The folder, NULL: the runtime is not allowed here. */
+const char *gy_python_dir(void);
+/* NOTSERVABLE with the hint what to do. */
+gy_status gy_python_not_allowed(struct gy_err *err);
+
+/* The digest of a package's requirements (requirements.txt, else conda.yaml, python_env.yaml): the
+ * name of its environment. Fails: as files do. */
+GY_CHECKED gy_status gy_python_key(const char *dir, char ret[17], struct gy_err *err);
+/* The interpreter of that environment: envs/KEY/bin/python, or what envs/KEY/interpreter says. ret
+ * of GY_MAX_PATH. Fails: NOTSERVABLE (there is none, with the command that makes it). */
+GY_CHECKED gy_status gy_python_interpreter(const char *key, char *ret, struct gy_err *err);
+
+/* Fill task, classes and inputs of an initialised model from a package, by asking a worker; what it
+ * said is kept under FOLDER/models/DIGEST.json. Fails: NOTSERVABLE (not allowed, no environment, no
+ * model that can be served, with the reason), as files and processes do. */
+GY_CHECKED gy_status gy_python_describe(const char *dir, struct gy_model *m, struct gy_err *err);
+/* Start the worker of a described model; does not wait for it. Fails: NOTSERVABLE, MISSINGDEP
+ * (libcurl), NOMEM, as processes do. */
+GY_CHECKED gy_status gy_python_load(const struct gy_model *m, struct gy_runtime *ret,
+                                    struct gy_err *err);
+
+/* In the child: limits, no network, no file but those of the model and of Python; then Python takes
+ * its place. argv: what, interpreter, model folder ("serve", "describe"). Returns only on failure.
+ */
+gy_status gy_python_become(const char *what, const char *interpreter, const char *dir,
+                           struct gy_err *err);
+
+#endif
