@@ -94,6 +94,19 @@ static gy_status open_store(struct gy_app *app, const struct gy_app_options *o, 
     return GY_OK;
 }
 
+/* What is Gyre's own or the registry's, a replica does not have. */
+static bool is_inference(struct gy_str pattern)
+{
+    static const char *const others[] = {"/api/gyre/",    "/api/2.0/", "/api/3.0/", "/ajax-api/",
+                                         "/get-artifact", "/graphql",  "/docs"};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        if (gy_str_starts(pattern, gy_str_c(others[i]))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 gy_status gy_app_open(const struct gy_app_options *o, struct gy_app **ret, struct gy_err *err)
 {
     GY_AUTO(gy_app_free) struct gy_app *app = gy_calloc(1, sizeof *app);
@@ -110,6 +123,9 @@ gy_status gy_app_open(const struct gy_app_options *o, struct gy_app **ret, struc
     GY_TRY(gy_auth_limit_new(&app->reports, err));
     GY_TRY(gy_router_new(&app->router, err));
     gy_router_set_guard(app->router, gy_auth_guard(app->auth));
+    if (o->inference_only) {
+        gy_router_set_filter(app->router, is_inference);
+    }
     for (size_t i = 0; i < sizeof add_routes / sizeof add_routes[0]; i++) {
         GY_TRY(add_routes[i](app->router, app, err));
     }

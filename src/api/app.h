@@ -49,6 +49,7 @@ struct gy_app_options {
     const char *objects_url; /* NULL: objects/ in the home */
     const char *s3_endpoint; /* of s3:// objects; NULL: by the URL */
     bool migrate;            /* of gy_store_options */
+    bool inference_only;     /* routes of inference, health and metrics alone (gyre serve) */
     bool settle;             /* the home is to remember where store and objects are (a server) */
 };
 /* Open home, store and objects and build the router. Fails as those do. */

@@ -2,7 +2,9 @@
 /* What a command needs that reads the prediction log itself, beside a running server.
  *   POST /api/gyre/v1/log/flush                      {"flushed"}: all answers given are in the
  *        segment files of .gyre/log (false: nothing is served by this process)
- *   GET  /api/gyre/v1/log/labels?endpoint=&since_us= the labels of its predictions, as the join of
+ *   POST /api/gyre/v1/log/receive?replica=&boot=&ring=  whole frames of a replica's stream, in
+ * order (serve/receive.h): {"last_seq","records"}, when they are on the disk GET
+ * /api/gyre/v1/log/labels?endpoint=&since_us= the labels of its predictions, as the join of
  *        feedback sees them: a line "PREDICTION_ID ROW CLASS_VALUE" each; with &source= only those
  *        that this source has the last word on, with &text=1 the label's text instead
  *   GET  /api/gyre/v1/endpoints/{name}/revisions/{revision}
@@ -32,6 +34,38 @@ static gy_status post_flush(void *ctx, struct gy_request *req, struct gy_reply *
     gy_jw_init(&w, &out);
     gy_jw_obj(&w);
     gy_jw_kv_bool(&w, "flushed", app->serving != NULL);
+    gy_jw_obj_end(&w);
+    return gy_reply_json(reply, 200, &out, err);
+}
+
+/* ---- records of replicas ---- */
+
+static gy_status post_receive(void *ctx, struct gy_request *req, struct gy_reply *reply,
+                              struct gy_err *err)
+{
+    struct gy_app *app = ctx;
+    unsigned char boot[16];
+    int64_t ring;
+    struct gy_received got;
+    if (!app->serving) {
+        return gy_err_set(err, GY_E_UNAVAILABLE, "only a running server takes records of replicas");
+    }
+    GY_TRY(gy_uuid_parse(gy_req_query(req, "boot"), boot, err));
+    GY_TRY(gy_parse_i64(gy_req_query(req, "ring"), 0, GY_PREDLOG_MAX_RINGS, &ring, err));
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf body;
+    gy_buf_init(&body, GY_RECEIVER_MAX_BATCH + GY_RECORD_MAX_BYTES);
+    if (req->body) {
+        GY_TRY(gy_req_read_body(req, &body, err));
+    }
+    GY_TRY(gy_receiver_take(gy_predlog_receiver(gy_serving_log(app->serving)), boot, (uint32_t)ring,
+                            gy_buf_str(&body), &got, err));
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
+    gy_buf_init(&out, GY_KIB);
+    struct gy_jw w;
+    gy_jw_init(&w, &out);
+    gy_jw_obj(&w);
+    gy_jw_kv_i64(&w, "last_seq", (int64_t)got.last_seq);
+    gy_jw_kv_i64(&w, "records", (int64_t)got.records);
     gy_jw_obj_end(&w);
     return gy_reply_json(reply, 200, &out, err);
 }
@@ -139,6 +173,8 @@ static gy_status get_revision(void *ctx, struct gy_request *req, struct gy_reply
 static const struct gy_route routes[] = {
     {"POST", "/api/gyre/v1/log/flush", post_flush, NULL, 0,
      "What was answered is in the files of the prediction log", GY_ACCESS_VIEWER, GY_ROUTE_BULK},
+    {"POST", "/api/gyre/v1/log/receive", post_receive, NULL, 8 * GY_MIB,
+     "Records that a replica ships", GY_ACCESS_OPERATOR, GY_ROUTE_BULK},
     {"GET", "/api/gyre/v1/log/labels", get_labels, NULL, 0, "Labels of an endpoint's predictions"},
     {"GET", "/api/gyre/v1/endpoints/{name}/revisions/{revision}", get_revision, NULL, 0,
      "A frozen revision of an endpoint"},

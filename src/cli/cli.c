@@ -72,6 +72,7 @@ static const struct gy_verb_table *const g_tables[] = {
     &gy_cmd_backup,
     &gy_cmd_subject,
     &gy_cmd_gc,
+    &gy_cmd_serve,
     &gy_cmd_log,
     &gy_cmd_log_export,
     &gy_cmd_flow,

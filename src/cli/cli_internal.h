@@ -82,6 +82,7 @@ struct gy_verb_table {
 
 /* One a command file. cli.c lists them. */
 extern const struct gy_verb_table gy_cmd_gc;           /* cmd_gc.c */
+extern const struct gy_verb_table gy_cmd_serve;        /* cmd_serve.c: serve */
 extern const struct gy_verb_table gy_cmd_log;          /* cmd_log.c: log list */
 extern const struct gy_verb_table gy_cmd_log_export;   /* cmd_log_export.c: log export, ship */
 extern const struct gy_verb_table gy_cmd_backup;       /* cmd_backup.c: backup, restore */

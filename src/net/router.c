@@ -44,6 +44,7 @@ struct gy_router {
     struct entry **all;
     size_t n_all, cap_all;
     const struct gy_router_guard *guard; /* NULL: none */
+    bool (*keep)(struct gy_str pattern); /* NULL: all routes */
 };
 
 /* A match: which entry, and what the parameters are (raw, views into the path). */
@@ -229,9 +230,16 @@ gy_status gy_router_add(struct gy_router *r, const struct gy_route *routes, size
                         struct gy_err *err)
 {
     for (size_t i = 0; i < n; i++) {
-        GY_TRY(add_one(r, &routes[i], ctx, err));
+        if (!r->keep || r->keep(gy_str_c(routes[i].pattern))) {
+            GY_TRY(add_one(r, &routes[i], ctx, err));
+        }
     }
     return GY_OK;
+}
+
+void gy_router_set_filter(struct gy_router *r, bool (*keep)(struct gy_str pattern))
+{
+    r->keep = keep;
 }
 
 void gy_router_set_guard(struct gy_router *r, const struct gy_router_guard *guard)

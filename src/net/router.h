@@ -73,6 +73,8 @@ GY_CHECKED gy_status gy_router_call(struct gy_router *r, struct gy_request *req,
 /* The router as a gy_caller (in-process transport). c must outlive its use; frees nothing. */
 void gy_router_caller(struct gy_router *r, struct gy_caller *c);
 /* Before the first call; guard outlives the router. Without one everybody may everything. */
+/* From now on routes are added only where keep says yes to their pattern. NULL: all. */
+void gy_router_set_filter(struct gy_router *r, bool (*keep)(struct gy_str pattern));
 void gy_router_set_guard(struct gy_router *r, const struct gy_router_guard *guard);
 const struct gy_router_guard *gy_router_guard(const struct gy_router *r); /* NULL: none */
 /* What a failure of the guard adds to the answer; absent name: nothing. */

@@ -15,6 +15,11 @@ struct gy_deployer {
     struct gy_objects *objects;
     const char *cache_dir;      /* .gyre/cache/models: packages by digest */
     struct gy_serving *serving; /* NULL: only recorded; the next server start serves it */
+    /* MAY be NULL: where packages come from otherwise (a replica's server). The folder of the one
+     * with this digest, which is held against what is in it. */
+    gy_status (*package)(void *ctx, struct gy_str model, int64_t version, struct gy_str digest,
+                         char ret_dir[GY_MAX_PATH], struct gy_err *err);
+    void *package_ctx;
 };
 
 /* Who changes it and why. */
@@ -88,5 +93,11 @@ GY_CHECKED gy_status gy_deploy_undeploy(const struct gy_deployer *d, struct gy_s
  * can not be loaded is left out and logged; *ret_failed counts it. */
 GY_CHECKED gy_status gy_deploy_load(const struct gy_deployer *d, size_t *ret_failed,
                                     struct gy_err *err);
+
+/* Serve exactly these revisions, which another server made; what is in memory already is not
+ * loaded again. *ret_failed: how many can not be loaded (told to the log). Store and objects of d
+ * are not looked at. Fails: as gy_serving_publish. */
+GY_CHECKED gy_status gy_deploy_serve(const struct gy_deployer *d, struct gy_revision *revisions,
+                                     size_t n, size_t *ret_failed, struct gy_err *err);
 
 #endif

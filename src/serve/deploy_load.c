@@ -33,6 +33,9 @@ static gy_status checkout(const struct gy_deployer *d, const struct gy_plan_vari
     gy_arena_init(&a, GY_MAX_REQUEST_ARENA);
     struct packing packing = {.v = v, .a = &a};
     char digest[GY_SHA256_HEX];
+    if (d->package) {
+        return d->package(d->package_ctx, v->model, v->version, v->digest, dir, err);
+    }
     GY_TRY(gy_store_read(d->store, find_package, &packing, err));
     (void)snprintf(digest, sizeof digest, "%" GY_STR_F, GY_STR_A(v->digest));
     GY_TRY(gy_path_check_relative(v->digest, err));
@@ -198,6 +201,25 @@ static void load_all(const struct gy_deployer *d, struct loading *l,
     }
 }
 
+/* Load what is listed and publish it. */
+static gy_status publish_all(const struct gy_deployer *d, struct loading *l,
+                             const struct gy_endpoint *fresh, size_t *ret_failed,
+                             struct gy_err *err)
+{
+    size_t n = 0;
+    struct gy_endpoint **loaded = gy_calloc(l->n + 1, sizeof *loaded);
+    if (!loaded) {
+        return gy_err_set(err, GY_E_NOMEM, "loading endpoints");
+    }
+    load_all(d, l, fresh, loaded, &n, ret_failed);
+    gy_status st = gy_serving_publish(d->serving, loaded, n, err);
+    for (size_t i = 0; i < n; i++) {
+        gy_endpoint_unref(loaded[i]);
+    }
+    gy_free(loaded);
+    return st;
+}
+
 gy_status gy_deploy_publish(const struct gy_deployer *d, const struct gy_endpoint *fresh,
                             size_t *ret_failed, struct gy_err *err)
 {
@@ -206,22 +228,22 @@ gy_status gy_deploy_publish(const struct gy_deployer *d, const struct gy_endpoin
     *ret_failed = 0;
     gy_serving_change_begin(d->serving);
     gy_status st = gy_store_read(d->store, read_current, &l, err);
-    struct gy_endpoint **loaded = NULL;
-    size_t n = 0;
     if (st == GY_OK) {
-        loaded = gy_calloc(l.n + 1, sizeof *loaded);
-        st = loaded ? GY_OK : gy_err_set(err, GY_E_NOMEM, "loading endpoints");
-    }
-    if (st == GY_OK) {
-        load_all(d, &l, fresh, loaded, &n, ret_failed);
-        st = gy_serving_publish(d->serving, loaded, n, err);
+        st = publish_all(d, &l, fresh, ret_failed, err);
     }
     gy_serving_change_end(d->serving);
-    for (size_t i = 0; i < n; i++) {
-        gy_endpoint_unref(loaded[i]);
-    }
-    gy_free(loaded);
     gy_arena_done(&l.a);
+    return st;
+}
+
+gy_status gy_deploy_serve(const struct gy_deployer *d, struct gy_revision *revisions, size_t n,
+                          size_t *ret_failed, struct gy_err *err)
+{
+    struct loading l = {.all = revisions, .n = n};
+    *ret_failed = 0;
+    gy_serving_change_begin(d->serving);
+    gy_status st = publish_all(d, &l, NULL, ret_failed, err);
+    gy_serving_change_end(d->serving);
     return st;
 }
 

@@ -67,6 +67,7 @@ struct gy_predlog {
     struct full full[FULL_MAX];
     size_t n_full;
     struct gy_predlog_stats stats;
+    struct gy_receiver *receiver; /* has a lock of its own */
     pthread_t flusher, syncer;
     bool flusher_runs, syncer_runs;
 };
@@ -198,8 +199,14 @@ gy_status gy_predlog_flush(struct gy_predlog *l, bool durable, struct gy_err *er
     return st;
 }
 
+struct gy_receiver *gy_predlog_receiver(struct gy_predlog *l)
+{
+    return l->receiver;
+}
+
 gy_status gy_predlog_rotate(struct gy_predlog *l, struct gy_err *err)
 {
+    GY_TRY(gy_receiver_rotate(l->receiver, err));
     pthread_mutex_lock(&l->mu);
     uint64_t mine = ++l->rotate_asked;
     pthread_cond_signal(&l->flusher_wakes);
@@ -646,6 +653,9 @@ gy_status gy_predlog_open(const struct gy_predlog_options *o, struct gy_predlog 
         for (size_t i = 0; i < l->n_streams; i++) {
             l->streams[i].fd = -1;
         }
+        st = gy_receiver_new(o->dir, l->o.segment_bytes, &l->receiver, err);
+    }
+    if (st == GY_OK) {
         st = open_log(l, err);
     }
     if (st != GY_OK) {
@@ -692,6 +702,7 @@ void gy_predlog_close(struct gy_predlog *l)
         }
         gy_ring_close(s->ring);
     }
+    gy_receiver_free(l->receiver);
     pthread_cond_destroy(&l->flusher_wakes);
     pthread_cond_destroy(&l->syncer_wakes);
     pthread_cond_destroy(&l->done);

@@ -12,6 +12,7 @@
 #ifndef GY_SERVE_PREDLOG_H
 #define GY_SERVE_PREDLOG_H
 
+#include "serve/receive.h"
 #include "serve/record.h"
 
 #define GY_PREDLOG_MAX_RINGS 65 /* 64 loops and the one that pool threads share */
@@ -50,6 +51,9 @@ GY_CHECKED gy_status gy_predlog_flush(struct gy_predlog *l, bool durable, struct
 /* Everything appended before this call is in sealed segments: the open ones are closed, and what
  * comes next begins new ones. Fails as append_wait. */
 GY_CHECKED gy_status gy_predlog_rotate(struct gy_predlog *l, struct gy_err *err);
+
+/* Where records of replicas go (receive.h); lives as long as the log. */
+struct gy_receiver *gy_predlog_receiver(struct gy_predlog *l);
 
 struct gy_predlog_stats {
     uint64_t appended_bytes; /* moved into segments by this process */

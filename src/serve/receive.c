@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "serve/receive.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "serve/predlog_internal.h"
+
+struct stream {
+    unsigned char boot[16];
+    uint32_t ring, number; /* of the segment to write to */
+    uint64_t last_seq;
+    uint64_t bytes; /* of it; 0: it is not there yet */
+};
+
+struct gy_receiver {
+    char dir[GY_MAX_PATH];
+    size_t segment_bytes;
+    pthread_mutex_t mu; /* all below */
+    struct stream *streams;
+    size_t n;
+};
+
+gy_status gy_receiver_new(const char *dir, size_t segment_bytes, struct gy_receiver **ret,
+                          struct gy_err *err)
+{
+    struct gy_receiver *r = gy_calloc(1, sizeof *r);
+    if (!r || strlen(dir) >= sizeof r->dir) {
+        gy_free(r);
+        return gy_err_set(err, GY_E_NOMEM, "receiving records of replicas");
+    }
+    memcpy(r->dir, dir, strlen(dir) + 1);
+    r->segment_bytes = segment_bytes;
+    (void)pthread_mutex_init(&r->mu, NULL); /* can not fail on Linux */
+    *ret = r;
+    return GY_OK;
+}
+
+static gy_status path_of(const struct gy_receiver *r, const struct stream *s, char out[GY_MAX_PATH],
+                         struct gy_err *err)
+{
+    char name[128];
+    gy_segment_name(s->boot, s->ring, s->number, ".seg", name);
+    return gy_path_join(out, GY_MAX_PATH, r->dir, name, err);
+}
+
+/* The open segment ends here. */
+static gy_status seal(const struct gy_receiver *r, struct stream *s, struct gy_err *err)
+{
+    char path[GY_MAX_PATH];
+    struct gy_segment_info info;
+    if (s->bytes == 0) {
+        return GY_OK;
+    }
+    GY_TRY(path_of(r, s, path, err));
+    GY_TRY(gy_segment_seal(path, &info, err));
+    s->number++;
+    s->bytes = 0;
+    return GY_OK;
+}
+
+gy_status gy_receiver_rotate(struct gy_receiver *r, struct gy_err *err)
+{
+    gy_status st = GY_OK;
+    pthread_mutex_lock(&r->mu);
+    for (size_t i = 0; st == GY_OK && i < r->n; i++) {
+        st = seal(r, &r->streams[i], err);
+    }
+    pthread_mutex_unlock(&r->mu);
+    return st;
+}
+
+void gy_receiver_free(struct gy_receiver *r)
+{
+    if (r) {
+        GY_IGNORE(gy_receiver_rotate(r, NULL)); /* the next start does it */
+        pthread_mutex_destroy(&r->mu);
+        gy_free(r->streams);
+        gy_free(r);
+    }
+}
+
+struct looking {
+    const char *dir;
+    struct stream *s;
+};
+
+/* What an earlier life of this server has of the stream. */
+static gy_status look(void *ctx, const char *name, bool is_dir, struct gy_err *err)
+{
+    struct looking *l = ctx;
+    unsigned char boot[16];
+    uint32_t ring, number;
+    char path[GY_MAX_PATH];
+    struct gy_segment_info info;
+    if (is_dir || !gy_segment_parse_name(name, boot, &ring, &number) || ring != l->s->ring ||
+        memcmp(boot, l->s->boot, 16) != 0) {
+        return GY_OK;
+    }
+    GY_TRY(gy_path_join(path, sizeof path, l->dir, name, err));
+    l->s->number = number >= l->s->number ? number + 1 : l->s->number;
+    if (gy_segment_sealed(path, &info, NULL) != GY_OK) {
+        GY_TRY(gy_segment_scan(path, &info, err));
+    }
+    l->s->last_seq = info.last_seq > l->s->last_seq ? info.last_seq : l->s->last_seq;
+    return GY_OK;
+}
+
+static gy_status find_stream(struct gy_receiver *r, const unsigned char boot[16], uint32_t ring,
+                             struct stream **ret, struct gy_err *err)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        if (r->streams[i].ring == ring && memcmp(r->streams[i].boot, boot, 16) == 0) {
+            *ret = &r->streams[i];
+            return GY_OK;
+        }
+    }
+    if (r->n == GY_RECEIVER_MAX_STREAMS) {
+        return gy_err_set(err, GY_E_TOOBIG, "more than %d streams of replicas",
+                          GY_RECEIVER_MAX_STREAMS);
+    }
+    struct stream s = {.ring = ring};
+    struct looking l = {r->dir, &s};
+    memcpy(s.boot, boot, 16);
+    GY_TRY(gy_dir_each(r->dir, look, &l, err));
+    struct stream *more = gy_reallocarray(r->streams, r->n + 1, sizeof *more);
+    if (!more) {
+        return gy_err_set(err, GY_E_NOMEM, "receiving records of replicas");
+    }
+    r->streams = more;
+    r->streams[r->n] = s;
+    *ret = &r->streams[r->n++];
+    return GY_OK;
+}
+
+/* Which part of the batch is new; everything is looked at before anything is written. */
+static gy_status check(const struct stream *s, struct gy_str frames, struct gy_str *ret_new,
+                       struct gy_received *ret, struct gy_err *err)
+{
+    uint64_t last = 0;
+    *ret_new = gy_str_n(frames.p + frames.n, 0);
+    ret->last_seq = s->last_seq;
+    for (size_t at = 0, bytes; at < frames.n; at += bytes) {
+        unsigned char id[16];
+        uint64_t seq;
+        if (gy_frame_look(frames.p, frames.n, at, &bytes) != GY_FRAME_GOOD ||
+            gy_frame_kind(frames.p + at) != GY_FRAME_RECORD) {
+            return gy_err_set(err, GY_E_CORRUPT, "the batch has a bad record at byte %zu", at);
+        }
+        gy_record_peek(frames.p + at, id, &seq);
+        if (seq <= last) {
+            return gy_err_set(err, GY_E_INVALID, "the records of the batch are not in order");
+        }
+        last = seq;
+        if (seq > s->last_seq) {
+            *ret_new = ret->records == 0 ? gy_str_sub(frames, at, SIZE_MAX) : *ret_new;
+            ret->records++;
+            ret->last_seq = seq;
+        }
+    }
+    return GY_OK;
+}
+
+/* A write that fails half-way is taken back: half a frame would be damage. */
+static gy_status append(int fd, struct stream *s, struct gy_str bytes, struct gy_err *err)
+{
+    char header[GY_SEGMENT_HEADER];
+    gy_segment_header(s->boot, s->ring, s->number, header);
+    gy_status st = s->bytes == 0 ? gy_predlog_write_all(fd, header, sizeof header, err) : GY_OK;
+    if (st == GY_OK) {
+        st = gy_predlog_write_all(fd, bytes.p, bytes.n, err);
+    }
+    if (st == GY_OK && fdatasync(fd) != 0) {
+        st = gy_err_sys(err, errno, "syncing records of a replica");
+    }
+    if (st != GY_OK && ftruncate(fd, (off_t)s->bytes) != 0) {
+        s->number++; /* the next batch goes elsewhere */
+        s->bytes = 0;
+    }
+    return st;
+}
+
+static gy_status write_new(const struct gy_receiver *r, struct stream *s, struct gy_str bytes,
+                           struct gy_err *err)
+{
+    char path[GY_MAX_PATH];
+    GY_TRY(path_of(r, s, path, err));
+    bool fresh = s->bytes == 0;
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | (fresh ? O_TRUNC : 0), 0644);
+    if (fd < 0) {
+        return gy_err_sys(err, errno, "open %s", path);
+    }
+    gy_status st = append(fd, s, bytes, err);
+    (void)close(fd); /* synced */
+    GY_TRY(st);
+    s->bytes += bytes.n + (fresh ? GY_SEGMENT_HEADER : 0);
+    GY_TRY(fresh ? gy_dir_sync(r->dir, err) : GY_OK);
+    return s->bytes >= r->segment_bytes ? seal(r, s, err) : GY_OK;
+}
+
+gy_status gy_receiver_take(struct gy_receiver *r, const unsigned char boot[16], uint32_t ring,
+                           struct gy_str frames, struct gy_received *ret, struct gy_err *err)
+{
+    struct stream *s = NULL;
+    struct gy_str fresh;
+    *ret = (struct gy_received){0};
+    pthread_mutex_lock(&r->mu);
+    gy_status st = find_stream(r, boot, ring, &s, err);
+    if (st == GY_OK) {
+        st = check(s, frames, &fresh, ret, err);
+    }
+    if (st == GY_OK && ret->records > 0) {
+        st = write_new(r, s, fresh, err);
+        s->last_seq = st == GY_OK ? ret->last_seq : s->last_seq;
+    }
+    pthread_mutex_unlock(&r->mu);
+    return st;
+}
