@@ -191,7 +191,13 @@ static void python_json(struct gy_buf *b, struct gy_str host, struct gy_str path
                         struct gy_str body)
 {
     gy_buf_addc(b, "import json, urllib.request\n\nrow = json.loads(r'''");
-    gy_buf_add(b, body);
+    for (size_t i = 0; i < body.n; i++) { /* JSON's own spelling: no quote ends the text early */
+        if (body.p[i] == '\'') {
+            gy_buf_addc(b, "\\u0027");
+        } else {
+            gy_buf_add_char(b, body.p[i]);
+        }
+    }
     gy_buf_addf(b,
                 "''')\nrequest = urllib.request.Request(\"http://%" GY_STR_F "%" GY_STR_F
                 "\", json.dumps(row).encode(),\n    {\"Content-Type\": \"application/json\"})\n"
@@ -274,7 +280,8 @@ static const char script[] =
     "var n=k==='number'&&e.value!==''?Number(e.value):e.value===''?null:e.value;"
     "if(n===null&&e.dataset.optional)return;"
     "ins.push({name:e.name,shape:[1,1],datatype:k==='number'?'FP64':'BYTES',data:[n]})});"
-    "Promise.all(jobs).then(function(){return fetch(f.action,{method:'POST',headers:{"
+    "Promise.all(jobs).then(function(){return "
+    "fetch(f.getAttribute('action'),{method:'POST',headers:{"
     "'Content-Type':'application/json'},body:JSON.stringify({inputs:ins})})}).then(function(a){"
     "id=a.headers.get('Gyre-Prediction-Id')||'';r.hidden=!id;return a.json()}).then(function(j){"
     "show(JSON.stringify(j,null,2))}).catch(function(e){show(String(e))})});"

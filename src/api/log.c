@@ -2,9 +2,10 @@
 /* What a command needs that reads the prediction log itself, beside a running server.
  *   POST /api/gyre/v1/log/flush                      {"flushed"}: all answers given are in the
  *        segment files of .gyre/log (false: nothing is served by this process)
- *   POST /api/gyre/v1/log/receive?replica=&boot=&ring=  whole frames of a replica's stream, in
- * order (serve/receive.h): {"last_seq","records"}, when they are on the disk GET
- * /api/gyre/v1/log/labels?endpoint=&since_us= the labels of its predictions, as the join of
+ *   POST /api/gyre/v1/log/receive?replica=&boot=&ring=
+ *        whole frames of a replica's stream, in order (serve/receive.h): {"last_seq","records"},
+ *        when they are on the disk
+ *   GET  /api/gyre/v1/log/labels?endpoint=&since_us=  the labels of its predictions, as the join of
  *        feedback sees them: a line "PREDICTION_ID ROW CLASS_VALUE" each; with &source= only those
  *        that this source has the last word on, with &text=1 the label's text instead
  *   GET  /api/gyre/v1/endpoints/{name}/revisions/{revision}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* "Report a problem", on every prediction.
- *   POST /api/gyre/v1/predictions/{id}/problems {"reason","text"?,"row"?} -> 201 the problem, with
- *                 "review": its row in the review queue
+ *   POST /api/gyre/v1/predictions/{id}/problems {"reason","text"?,"row"?} -> 201 the problem;
+ *                 its row is in the review queue
  *   GET  /api/gyre/v1/predictions/{id}/problems -> {"problems":[...]}
  * Who may ask for predictions may report; how often, is limited by caller. */
 #include "api/app.h"
@@ -54,6 +54,12 @@ static gy_status find_row(struct gy_app *app, struct gy_str id_text, struct repo
     size_t n = 0;
     struct gy_predlog *live = app->serving ? gy_serving_log(app->serving) : NULL;
     GY_TRY(gy_uuid_parse(id_text, id, err));
+    char *text = gy_arena_alloc(r->a, GY_UUID_TEXT); /* as we spell it, whoever asks */
+    if (!text) {
+        return gy_err_set(err, GY_E_NOMEM, "a problem");
+    }
+    gy_uuid_text(id, text);
+    r->problem.prediction_id = gy_str_c(text);
     GY_TRY(gy_home_path(&app->home, "log", dir, err));
     GY_TRY(gy_predlog_find(live, dir, NULL, id, r->a, &parts, &n, err));
     GY_TRY(gy_gap_refuse(parts, n, err));
@@ -106,6 +112,11 @@ static gy_status read_body(struct gy_request *req, yyjson_val *body, struct gy_p
     p->created_us = gy_now_us();
     GY_TRY(gy_json_need_str(body, "reason", &p->reason, err));
     p->text = gy_json_str(body, "text");
+    yyjson_val *row = gy_json_get(body, "row"), *text = gy_json_get(body, "text");
+    if ((row && !yyjson_is_null(row) && !yyjson_is_int(row)) ||
+        (text && !yyjson_is_null(text) && !yyjson_is_str(text))) {
+        return gy_err_set(err, GY_E_INVALID, "'row' must be a whole number, 'text' a string");
+    }
     p->row = gy_json_i64(body, "row", 0);
     return GY_OK;
 }

@@ -7,6 +7,7 @@
  * with its disk is what it has not shipped yet: the answers of the last --ship-every, as long as
  * the server can be reached (docs/prediction-log.md). */
 #include <signal.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,6 +32,7 @@
 #define MAX_ANSWER (64 * GY_MIB)
 #define TICK_MS 100
 #define BATCH_RECORDS 4096
+#define TICK_BATCHES 64 /* shipped between two looks at signals and revisions; the rest follows */
 
 struct serve_opts {
     const char *host, *tls_cert, *tls_key, *auth, *replica;
@@ -218,13 +220,18 @@ static gy_status open_cursor(struct replica *r, struct gy_err *err)
 
 static gy_status ship(struct replica *r, struct gy_err *err)
 {
-    int64_t before = r->shipped;
+    if (!r->cursor) { /* it could not be opened last time */
+        GY_TRY(open_cursor(r, err));
+    }
     GY_TRY(gy_predlog_flush(gy_serving_log(r->app->serving), false, err));
-    for (size_t n = BATCH_RECORDS; n == BATCH_RECORDS;) {
+    size_t n = BATCH_RECORDS;
+    for (int i = 0; i < TICK_BATCHES && n == BATCH_RECORDS; i++) {
+        int64_t before = r->shipped;
         GY_TRY(gy_log_tail(r->cursor, BATCH_RECORDS, take_record, r, &n, err));
         GY_TRY(send_batch(r, err));
+        GY_TRY(r->shipped > before ? save_marks(r, err) : GY_OK);
     }
-    return r->shipped > before ? save_marks(r, err) : GY_OK;
+    return GY_OK;
 }
 
 /* Told when it begins and when it is over. */
@@ -504,6 +511,11 @@ static gy_status run_serve(struct gy_cli *cli, void *opts, struct gy_err *err)
     GY_AUTO(gy_app_free) struct gy_app *app = NULL;
     sigset_t signals;
     GY_TRY(check_opts(cli, o, err));
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) { /* each connection is a file */
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
     if (!cli->server) {
         GY_TRY(find_packages(cli, &alone, err));
     }
@@ -535,7 +547,7 @@ static const struct gy_opt serve_opts[] = {
     {"port", 'p', GY_OPT_INT, offsetof(struct serve_opts, port), "N", "8080",
      "0: any free one, printed"},
     {"replica", 0, GY_OPT_STR, offsetof(struct serve_opts, replica), "NAME", "replica",
-     "what it is called in its server's log"},
+     "its name in what it prints and in the requests that ship"},
     {"poll", 0, GY_OPT_INT, offsetof(struct serve_opts, poll_ms), "MS", "2000",
      "look so often for new revisions"},
     {"ship-every", 0, GY_OPT_INT, offsetof(struct serve_opts, ship_ms), "MS", "2000",

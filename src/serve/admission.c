@@ -105,10 +105,12 @@ gy_status gy_admit_begin(struct gy_admission *a, const struct gy_endpoint *e,
 
 void gy_admit_end(struct gy_admission *a, size_t place, int64_t busy_ns)
 {
-    uint64_t mean = atomic_load_explicit(&a->work_ns, memory_order_relaxed);
-    uint64_t now = busy_ns > 0 ? (uint64_t)busy_ns : 0;
-    /* Two that end at once may lose one of them: it is a mean. */
-    atomic_store_explicit(&a->work_ns, mean ? mean - mean / SMOOTHING + now / SMOOTHING : now,
-                          memory_order_relaxed);
+    if (busy_ns > 0) {
+        uint64_t mean = atomic_load_explicit(&a->work_ns, memory_order_relaxed);
+        uint64_t now = (uint64_t)busy_ns;
+        /* Two that end at once may lose one of them: it is a mean. */
+        atomic_store_explicit(&a->work_ns, mean ? mean - mean / SMOOTHING + now / SMOOTHING : now,
+                              memory_order_relaxed);
+    }
     gy_limiter_leave(a->limiter, place);
 }

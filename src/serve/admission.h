@@ -30,6 +30,7 @@ GY_CHECKED gy_status gy_admit_queue(const struct gy_admission *a, const struct g
 GY_CHECKED gy_status gy_admit_begin(struct gy_admission *a, const struct gy_endpoint *e,
                                     const struct gy_request *req, struct gy_fast_reply *out,
                                     size_t *ret_place, struct gy_err *err);
+/* busy_ns 0: it was none of the queue's, and does not count for its mean. */
 void gy_admit_end(struct gy_admission *a, size_t place, int64_t busy_ns);
 
 #endif

@@ -27,9 +27,21 @@ static const struct gy_protocol *nameless(struct gy_str path)
 
 gy_status gy_endpoint_check_path(struct gy_str path, struct gy_err *err)
 {
-    static const char *const own[] = {"/api",     "/ajax-api",     "/v1",   "/v2",
-                                      "/metrics", "/get-artifact", "/docs", "/ui",
-                                      "/graphql", "/static-files"};
+    static const char *const own[] = {"/api",
+                                      "/ajax-api",
+                                      "/v1",
+                                      "/v2",
+                                      "/metrics",
+                                      "/get-artifact",
+                                      "/docs",
+                                      "/ui",
+                                      "/graphql",
+                                      "/static-files",
+                                      "/endpoints",
+                                      "/serving-endpoints",
+                                      "/seldon",
+                                      "/inference.GRPCInferenceService",
+                                      "/grpc.health.v1.Health"};
     bool good = path.n > 0 && path.n <= GY_MAX_NAME && path.p[0] == '/';
     for (size_t i = 1; good && i < path.n; i++) {
         good = gy_endpoint_name_char(path.p[i]) || (path.p[i] == '/' && path.p[i - 1] != '/');

@@ -56,3 +56,12 @@ double gy_plain_certainty(const struct gy_endpoint *e, const struct gy_infer_wor
     return decided ? (double)((size_t)w->classes[row] == class)
                    : gy_plain_probability(e, w, row, class);
 }
+
+gy_status gy_plain_check(const struct gy_endpoint *e, struct gy_err *err)
+{
+    bool many = e->info->task == GY_TASK_REGRESSION && e->info->n_outputs > 1;
+    return many ? gy_err_set(err, GY_E_UNSUPPORTED,
+                             "the model answers with tensors: ask /v2/models/%" GY_STR_F "/infer",
+                             GY_STR_A(e->name))
+                : GY_OK;
+}

@@ -20,4 +20,7 @@ double gy_plain_certainty(const struct gy_endpoint *e, const struct gy_infer_wor
 /* A number as JSON; null for NaN. */
 void gy_plain_number(double value, struct gy_buf *out);
 
+/* A model of several values a row has no such answer. Fails: UNSUPPORTED. */
+GY_CHECKED gy_status gy_plain_check(const struct gy_endpoint *e, struct gy_err *err);
+
 #endif

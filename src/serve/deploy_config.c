@@ -199,9 +199,10 @@ static gy_status check_weights(const struct gy_plan *p, struct gy_err *err)
         bool canary = v->role == GY_VARIANT_CANARY;
         sum += canary && v->weight >= 0 ? v->weight : canary ? INFINITY : 0;
     }
-    return sum <= 1 + 1e-9
+    return sum <= 1 + 1e-9 && gy_plan_canaries(p) <= GY_CANARIES_MAX
                ? GY_OK
-               : gy_err_set(err, GY_E_CORRUPT, "a revision of an endpoint has shares above 1");
+               : gy_err_set(err, GY_E_CORRUPT,
+                            "a revision of an endpoint has shares above 1, or too many canaries");
 }
 
 gy_status gy_plan_frozen(yyjson_val *config, struct gy_plan *ret, struct gy_err *err)

@@ -154,8 +154,9 @@ gy_status gy_logging_read(yyjson_val *setting, const struct gy_infer_shape *shap
 
 bool gy_logging_draws(const struct gy_logging *l, const unsigned char id[16])
 {
-    /* A lot of its own: that of row 0 decides which rows of rules the model scores. */
-    return l->sample >= 1 || gy_infer_lot(id, SIZE_MAX - 1) < l->cut;
+    /* A lot of its own: row 0's decides which rows of rules the model scores, SIZE_MAX - 1 who
+     * answers (variant.c). */
+    return l->sample >= 1 || gy_infer_lot(id, SIZE_MAX - 2) < l->cut;
 }
 
 void gy_logging_key(const struct gy_erasure_key *home, unsigned char ret[GY_LOGGING_KEY])

@@ -175,6 +175,8 @@ void gy_logrow_write(struct gy_jw *w, const struct gy_record *r, uint32_t row,
         gy_jw_kv_f64(w, "propensity", r->propensity);
     }
     gy_logrow_trace(w, r);
-    gy_logrow_body(w, r);
+    if (row == 0) { /* once: all its rows are in this record */
+        gy_logrow_body(w, r);
+    }
     gy_jw_obj_end(w);
 }

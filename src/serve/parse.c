@@ -239,8 +239,8 @@ gy_status gy_infer_read(enum gy_infer_form form, const struct gy_infer_shape *sh
 gy_status gy_infer_parse(enum gy_infer_form form, const struct gy_infer_shape *shape,
                          struct gy_str body, struct gy_infer_request *q, struct gy_err *err)
 {
-    if (gy_infer_scan(form, shape, body, q)) {
-        return GY_OK;
-    }
-    return gy_infer_read(form, shape, body, q, err);
+    gy_status st =
+        gy_infer_scan(form, shape, body, q) ? GY_OK : gy_infer_read(form, shape, body, q, err);
+    q->flat = form == GY_INFER_FLAT;
+    return st;
 }

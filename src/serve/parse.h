@@ -63,6 +63,7 @@ struct gy_infer_request {
     char unseen[60]; /* the first text that training has not seen, and where it stands */
     size_t unseen_bytes, unseen_row, unseen_field;
     size_t n_rows;
+    bool flat;                    /* gy_infer_parse read it in the flat form */
     uint32_t asked;               /* of the protocol that read it, for its answer; 0 at first */
     uint8_t coding;               /* the same: what the client takes its answer packed with */
     uint32_t outputs;             /* bit i: outputs[i] was asked for; all when none was named */

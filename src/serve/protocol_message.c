@@ -5,8 +5,6 @@
 
 #include "base/json.h"
 
-#define ASKED_FLAT 0x40000000u /* q->asked; what the v2 form keeps there is its own */
-
 static bool claims(struct gy_str path, struct gy_ask *ret)
 {
     if (!gy_str_starts(path, GY_STR(GY_MESSAGE_PATH))) {
@@ -66,7 +64,7 @@ static gy_status read_message(const struct gy_ask *ask, const struct gy_request 
     }
     bool v2 = is_v2(&stable->shape, body);
     GY_TRY(gy_infer_parse(v2 ? GY_INFER_V2 : GY_INFER_FLAT, &stable->shape, body, q, err));
-    q->asked = v2 ? 0 : ASKED_FLAT; /* an answer in JSON, whatever form was asked for */
+    q->asked = 0; /* an answer in JSON, whatever form was asked for */
     return v2 ? GY_OK : check_any(&stable->shape, q, err);
 }
 
@@ -87,7 +85,7 @@ static void answer(const struct gy_ask *ask, const struct gy_endpoint *e,
     (void)ask;
     out->status = 200;
     out->content_type = "application/json";
-    gy_infer_answer(e, w->q.asked & ASKED_FLAT ? &flat : NULL, w, prediction_id, out->body);
+    gy_infer_answer(e, w->q.flat ? &flat : NULL, w, prediction_id, out->body);
 }
 
 static void fail(const struct gy_ask *ask, const struct gy_err *failed, struct gy_fast_reply *out)

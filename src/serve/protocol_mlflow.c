@@ -207,6 +207,7 @@ static gy_status read_mlflow(const struct gy_ask *ask, const struct gy_request *
     bool csv = false;
     struct gy_json_rows r = {
         .shape = &stable->shape, .q = q, .what = "csv", .body_bytes = body.n, .as_mlflow = true};
+    GY_TRY(gy_plain_check(stable, err));
     GY_TRY(body_kind(req, &csv, err));
     if (csv) {
         gy_json_rows_reset(q);

@@ -164,6 +164,7 @@ static gy_status read_seldon(const struct gy_ask *ask, const struct gy_request *
 {
     (void)ask;
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
+    GY_TRY(gy_plain_check(stable, err));
     GY_TRY(gy_json_rows_parse(q, body, &doc, err));
     yyjson_val *root = yyjson_doc_get_root(doc);
     struct gy_json_rows r = {.shape = &stable->shape, .q = q, .body_bytes = body.n};

@@ -140,6 +140,7 @@ static gy_status read_v1(const struct gy_ask *ask, const struct gy_request *req,
     struct gy_json_rows r = {.shape = &stable->shape, .q = q, .body_bytes = body.n};
     size_t verb = cut_verb(req->path, &name);
     uint32_t asked = verb < N_VERBS ? verbs[verb].asked : 0;
+    GY_TRY(gy_plain_check(stable, err));
     GY_TRY(check_task(stable, asked, err));
     GY_TRY(gy_json_rows_parse(q, body, &doc, err));
     GY_TRY(gy_event_open(req, yyjson_doc_get_root(doc), &form, &data, &data_doc, q, err));

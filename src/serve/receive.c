@@ -185,7 +185,7 @@ static gy_status append(int fd, struct stream *s, struct gy_str bytes, struct gy
 }
 
 static gy_status write_new(const struct gy_receiver *r, struct stream *s, struct gy_str bytes,
-                           struct gy_err *err)
+                           uint64_t last_seq, struct gy_err *err)
 {
     char path[GY_MAX_PATH];
     GY_TRY(path_of(r, s, path, err));
@@ -197,6 +197,7 @@ static gy_status write_new(const struct gy_receiver *r, struct stream *s, struct
     gy_status st = append(fd, s, bytes, err);
     (void)close(fd); /* synced */
     GY_TRY(st);
+    s->last_seq = last_seq; /* they are there, whatever fails from here on */
     s->bytes += bytes.n + (fresh ? GY_SEGMENT_HEADER : 0);
     GY_TRY(fresh ? gy_dir_sync(r->dir, err) : GY_OK);
     return s->bytes >= r->segment_bytes ? seal(r, s, err) : GY_OK;
@@ -214,8 +215,7 @@ gy_status gy_receiver_take(struct gy_receiver *r, const unsigned char boot[16], 
         st = check(s, frames, &fresh, ret, err);
     }
     if (st == GY_OK && ret->records > 0) {
-        st = write_new(r, s, fresh, err);
-        s->last_seq = st == GY_OK ? ret->last_seq : s->last_seq;
+        st = write_new(r, s, fresh, ret->last_seq, err);
     }
     pthread_mutex_unlock(&r->mu);
     return st;

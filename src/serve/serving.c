@@ -474,7 +474,11 @@ static void fail_unbegun(const struct target *t, struct gy_fast_reply *out,
                          const struct gy_err *err, struct gy_stat_block *block)
 {
     fail_counted(t, out, err, block);
-    gy_stat_add(err->code == GY_E_LIMITED ? &block->limited : &block->shed, 1);
+    if (err->code == GY_E_LIMITED) {
+        gy_stat_add(&block->limited, 1);
+    } else if (err->code == GY_E_BUSY || err->code == GY_E_TIMEOUT) {
+        gy_stat_add(&block->shed, 1);
+    }
 }
 
 /* The request was read well: that there is no prediction is not the client's doing alone. */
@@ -733,7 +737,8 @@ void gy_serving_answer(struct gy_serving *s, const struct gy_request *req, struc
         return;
     }
     answer_begun(s, &t, req, body, start, out);
-    gy_admit_end(&s->admission, place, gy_mono_ns() - start);
+    /* Waiting for another process says nothing of how fast the queue of the others moves. */
+    gy_admit_end(&s->admission, place, t.stable->waits ? 0 : gy_mono_ns() - start);
 }
 
 static void deferred(void *self, int loop, const struct gy_request *req, struct gy_str body,

@@ -165,8 +165,14 @@ gy_status gy_follow_tick(struct gy_follow *f, struct gy_err *err)
     struct gy_err why = GY_ERR_INIT;
     gy_arena_init(&l.a, 4 * GY_MAX_REQUEST_ARENA);
     first = gy_store_read(f->d.store, read_current, &l, &why);
-    for (size_t i = 0; first == GY_OK && i < l.n; i++) {
-        first = may_follow(&l.all[i]) ? follow(f, &l.all[i], &why) : GY_OK;
+    size_t n = first == GY_OK ? l.n : 0;
+    for (size_t i = 0; i < n; i++) { /* one that fails does not keep the others from following */
+        struct gy_err one = GY_ERR_INIT;
+        gy_status st = may_follow(&l.all[i]) ? follow(f, &l.all[i], &one) : GY_OK;
+        if (st != GY_OK && first == GY_OK) {
+            first = st;
+            why = one;
+        }
     }
     gy_arena_done(&l.a);
     if (first != GY_OK && err) {

@@ -5,6 +5,8 @@
 #include <math.h>
 
 #include "base/id.h"
+#include "serve/endpoint.h"
+#include "serve/infer.h"
 #include "serve/logging.h"
 
 static const struct gy_infer_field fields[] = {
@@ -73,18 +75,21 @@ static void test_the_draw(void **state)
     assert_int_equal(read_setting("{\"sample\":0.5}", &a, &half, NULL), GY_OK);
     struct gy_uuid_gen gen;
     assert_int_equal(gy_uuid_gen_init(&gen, NULL), GY_OK);
-    int n_tenth = 0, n_half = 0;
+    int n_tenth = 0, n_half = 0, n_both = 0;
     for (int i = 0; i < 100000; i++) {
         unsigned char id[16];
         gy_uuid7(&gen, id);
         bool drawn = gy_logging_draws(&tenth, id);
         assert_int_equal(drawn, gy_logging_draws(&tenth, id));
         n_tenth += drawn;
+        /* independent of who answers: a canary of a tenth is logged no more than the rest */
+        n_both += drawn && gy_infer_lot(id, SIZE_MAX - 1) < gy_share_cut(0.1);
         n_half += gy_logging_draws(&half, id);
         if (drawn) { /* a smaller sample is a part of a larger one */
             assert_true(gy_logging_draws(&half, id));
         }
     }
+    assert_in_range(n_both, 800, 1200);
     assert_in_range(n_tenth, 9600, 10400);
     assert_in_range(n_half, 49300, 50700);
 }
