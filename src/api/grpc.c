@@ -166,8 +166,9 @@ static gy_status model_ready(void *ctx, struct gy_request *req, struct gy_reply 
     GY_TRY(receive(req, &inference__model_ready_request__descriptor, &asked, err));
     GY_TRY(get_table(app, &t, err));
     /* A model that is not there is not ready: clients poll this until it is. */
-    answer.ready =
-        find(t, asked->name, asked->version, &e, NULL) == GY_OK && gy_api_ready(app, &reason);
+    answer.ready = find(t, asked->name, asked->version, &e, NULL) == GY_OK &&
+                   gy_api_ready(app, &reason) &&
+                   gy_predictor_ready(e->model->predictor, 0, NULL) == GY_OK;
     return send(reply, &answer.base, err);
 }
 
@@ -443,7 +444,9 @@ static bool fill_counted(struct gy_arena *a, const struct gy_endpoint *e, struct
     c->model.last_inference = gy_endpoint_stats_last_us(e->stats) / 1000;
     c->success.count = c->queue.count = c->compute_input.count = sum.ok;
     c->compute_infer.count = c->compute_output.count = sum.ok;
-    c->success.ns = c->compute_infer.ns = sum.latency_ns;
+    c->success.ns = sum.latency_ns + sum.queue_ns;
+    c->queue.ns = sum.queue_ns;
+    c->compute_infer.ns = sum.latency_ns;
     c->fail.count = sum.refused + sum.no_number + sum.failed;
     return c->model.name && c->model.version;
 }
@@ -622,8 +625,10 @@ static gy_status health_of(const struct gy_app *app, struct gy_request *req, hea
     struct gy_table *t = app->serving ? gy_serving_table(app->serving) : NULL;
     bool known =
         !asked->service[0] || strcmp(asked->service, "inference.GRPCInferenceService") == 0;
-    known = known || (t && gy_table_find(t, gy_str_c(asked->service)));
-    bool ready = t && gy_api_ready(app, &reason);
+    const struct gy_endpoint *e = t ? gy_table_find(t, gy_str_c(asked->service)) : NULL;
+    known = known || e;
+    bool ready = t && gy_api_ready(app, &reason) &&
+                 (!e || gy_predictor_ready(e->model->predictor, 0, NULL) == GY_OK);
     ret->status = !known  ? GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVICE_UNKNOWN
                   : ready ? GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING
                           : GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__NOT_SERVING;

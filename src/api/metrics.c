@@ -102,7 +102,8 @@ static void latencies(struct gy_buf *b, const struct gy_endpoint_stats *all)
 {
     static const char name[] = "gyre_inference_latency_seconds";
     gy_metric_family(b, name, "histogram",
-                     "Time from when an event loop or a worker begins with a request to its answer being ready.");
+                     "Time from when an event loop or a worker begins with a request to its answer "
+                     "being ready.");
     for (const struct gy_endpoint_stats *s = all; s; s = s->next) {
         struct gy_stat_sum sum;
         gy_endpoint_stats_sum(s, &sum);

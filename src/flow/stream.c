@@ -252,6 +252,26 @@ static gy_status write_all(struct stream *s, bool *ret_left, struct gy_err *err)
     }
 }
 
+/* Broker away, coordinator moving: the batch waits, as it does before. */
+static gy_status commit(struct stream *s, bool *ret_kept, bool *ret_left, struct gy_err *err)
+{
+    s->wait_ms = FIRST_WAIT_MS;
+    for (;;) {
+        struct gy_err why = GY_ERR_INIT;
+        struct gy_err stay = GY_ERR_INIT;
+        gy_status status = s->source->ops->done(s->source, &s->batch, ret_kept, &why);
+        if (status == GY_OK) {
+            return GY_OK;
+        }
+        if (!gy_status_retryable(status)) {
+            return gy_err_set(err, status, "%s", why.msg);
+        }
+        if (!wait_more(s, &why, &stay)) {
+            return give_up(&why, &stay, ret_left, err);
+        }
+    }
+}
+
 static gy_status handle(struct stream *s, bool *ret_left, struct gy_err *err)
 {
     int64_t start = gy_mono_ns();
@@ -265,7 +285,10 @@ static gy_status handle(struct stream *s, bool *ret_left, struct gy_err *err)
     if (*ret_left) {
         return GY_OK;
     }
-    GY_TRY(s->source->ops->done(s->source, &s->batch, &kept, err));
+    GY_TRY(commit(s, &kept, ret_left, err));
+    if (*ret_left) {
+        return GY_OK;
+    }
     s->counts->unkept += kept ? 0 : 1;
     s->counts->batches++;
     s->counts->busy_ns += (uint64_t)(gy_mono_ns() - start);

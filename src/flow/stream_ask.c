@@ -157,9 +157,13 @@ static gy_status take_answers(struct stream_asker *a, struct stream_batch *b, si
             return gy_err_set(err, GY_E_NETWORK, "the server did not answer all messages");
         }
         m->status = got.status;
+        if (is_open(m)) {
+            continue; /* asked again: kept, such answers would fill the arena of a long wait */
+        }
         m->json.p = gy_arena_strdup(&b->arena, got.json);
         m->json.n = got.json.n;
         if (!m->json.p) {
+            m->status = 0;
             return gy_err_set(err, GY_E_NOMEM, "out of memory for answers");
         }
     }
@@ -257,7 +261,11 @@ static gy_status add_input(struct stream_asker *a, const struct stream_message *
     gy_buf_reset(&a->with_input);
     gy_buf_add(&a->with_input, gy_str_sub(m->json, 0, m->json.n - 1)); /* it ends in '}' */
     gy_buf_addc(&a->with_input, ",\"input\":");
-    gy_buf_add(&a->with_input, gy_str_trim(m->value));
+    struct gy_str input = gy_str_trim(m->value);
+    for (size_t i = 0; i < input.n; i++) { /* raw line ends stand between tokens alone */
+        char c = input.p[i];
+        gy_buf_add_char(&a->with_input, c == '\n' || c == '\r' ? ' ' : c);
+    }
     gy_buf_add_char(&a->with_input, '}');
     out->value = gy_buf_str(&a->with_input);
     return gy_buf_check(&a->with_input, "an answer with its input", err);

@@ -72,7 +72,9 @@ static gy_status kafka_done(struct stream_source *s, const struct stream_batch *
     struct kafka_source *k = (struct kafka_source *)(void *)s;
     (void)b;
     gy_status status = gy_kafka_commit(k->consumer, k->messages, k->n, ret_kept, err);
-    let_go(k);
+    if (status == GY_OK) { /* else it is committed again */
+        let_go(k);
+    }
     return status;
 }
 

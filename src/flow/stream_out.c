@@ -76,11 +76,25 @@ static gy_status file_put(struct stream_sink *s, const struct stream_out *o, str
     return gy_buf_check(&f->lines, "the lines of a batch", err);
 }
 
+/* A line that a killed writer left half is ended, so that it spoils no other one. */
+static gy_status close_torn_line(int fd, const char *path, struct gy_err *err)
+{
+    off_t end = lseek(fd, 0, SEEK_END);
+    char last = '\n';
+    if (end > 0) {
+        GY_TRY(gy_fd_read_at(fd, path, &last, 1, end - 1, err));
+    }
+    return last == '\n' ? GY_OK : gy_fd_write(fd, path, GY_STR("\n"), err);
+}
+
 static gy_status file_flush(struct stream_sink *s, struct gy_err *err)
 {
     struct file_sink *f = (struct file_sink *)(void *)s;
     if (f->lines.n == 0) {
         return GY_OK;
+    }
+    if (f->sync) {
+        GY_TRY(close_torn_line(f->fd, f->name, err)); /* of a write that failed */
     }
     GY_TRY(gy_fd_write(f->fd, f->name, gy_buf_str(&f->lines), err));
     gy_buf_reset(&f->lines);
@@ -101,17 +115,6 @@ static void file_free(struct stream_sink *s)
 }
 
 static const struct stream_sink_ops file_ops = {file_begin, file_put, file_flush, file_free};
-
-/* A line that a killed writer left half is ended, so that it spoils no other one. */
-static gy_status close_torn_line(int fd, const char *path, struct gy_err *err)
-{
-    off_t end = lseek(fd, 0, SEEK_END);
-    char last = '\n';
-    if (end > 0) {
-        GY_TRY(gy_fd_read_at(fd, path, &last, 1, end - 1, err));
-    }
-    return last == '\n' ? GY_OK : gy_fd_write(fd, path, GY_STR("\n"), err);
-}
 
 gy_status gy_stream_to_file(const char *path, struct stream_sink **ret, struct gy_err *err)
 {

@@ -75,7 +75,7 @@ static gy_status ask(struct work *w, struct gy_err *err)
             *err = why;
         }
         (void)gy_err_wrap(err, "the metadata of '%" GY_STR_F "'", GY_STR_A(p->model));
-        return gy_err_hint(err, "an upstream without metadata needs --schema FILE and --output "
+        return gy_err_hint(err, "an upstream without metadata needs --schema FILE and --answer "
                                 "NAME");
     }
     yyjson_val *root = yyjson_doc_get_root(w->doc);
@@ -391,7 +391,7 @@ static gy_status choose_output(struct work *w, yyjson_val **ret, struct gy_err *
     }
     (void)gy_err_set(err, GY_E_NOTSERVABLE,
                      "no output is a number a row, or one a class: what is the answer?");
-    return gy_err_hint(err, "--output NAME, and of a classifier --classes A,B,C");
+    return gy_err_hint(err, "--answer NAME, and of a classifier --classes A,B,C");
 }
 
 static gy_status read_output(struct work *w, struct gy_err *err)

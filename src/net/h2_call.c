@@ -54,7 +54,10 @@ void gy_h2_call_header(struct gy_h2_call *call, struct gy_str name, struct gy_st
     }
     gy_buf_add(&call->texts, name);
     gy_buf_add(&call->texts, value);
-    call->too_big = call->texts.failed != GY_OK;
+    if (call->texts.failed != GY_OK) {
+        call->too_big = true;
+        return;
+    }
     call->names[call->n_headers] = (struct gy_http_span){(uint32_t)at, (uint32_t)name.n};
     call->values[call->n_headers++] =
         (struct gy_http_span){(uint32_t)(at + name.n), (uint32_t)value.n};
@@ -112,7 +115,10 @@ static void find_route(struct gy_h2_call *call, struct gy_str path)
     const struct gy_route *last = call->h2->last_route;
     if (!last || !gy_str_eqc(path, last->pattern)) {
         last = gy_router_find(o->router, GY_STR("POST"), path);
-        last = last && last->flags & GY_ROUTE_GRPC ? last : NULL;
+        bool serves = last && last->flags & GY_ROUTE_GRPC &&
+                      (!call->h2->conn->inference_port ||
+                       gy_access_of(last->access, last->method) <= GY_ACCESS_VIEWER);
+        last = serves ? last : NULL;
         call->h2->last_route = last;
     }
     call->route = last;
@@ -188,6 +194,7 @@ void gy_h2_call_begin(struct gy_h2_call *call)
                        (int)(path.n < 200 ? path.n : 200), path.p);
         gy_h2_call_end(call, GY_GRPC_UNIMPLEMENTED, text);
     } else if (!gy_grpc_encoding(header(call, "grpc-encoding"), &call->encoding)) {
+        call->route = NULL; /* a watch was not counted yet */
         gy_h2_call_end(call, GY_GRPC_UNIMPLEMENTED,
                        "grpc-encoding is none of identity, gzip, deflate");
     } else if (has_flag(call, GY_ROUTE_GRPC_WATCH) && ++call->h2->n_watches > GY_H2_MAX_WATCHES) {
@@ -482,6 +489,7 @@ static bool next_message(struct gy_h2_call *call)
         }
         return false;
     }
+    wait_no_more(call); /* all of it is here */
     if (!has_flag(call, GY_ROUTE_GRPC_STREAM)) {
         if (in.n > GY_GRPC_PREFIX + n) {
             gy_h2_call_end(call, GY_GRPC_INVALID_ARGUMENT, "this method takes one message");
@@ -511,6 +519,9 @@ static void compact(struct gy_h2_call *call)
 static void pump(struct gy_h2_call *call)
 {
     while (!call->ended && !call->job && next_message(call)) {
+        if (!call->ended && !call->job) {
+            give_turn(call); /* answered at once */
+        }
     }
     if (call->ended) {
         return;

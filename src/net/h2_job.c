@@ -27,12 +27,15 @@ struct gy_h2_job {
     size_t max_message;
     int64_t deadline_ns; /* 0: none */
     enum gy_grpc_encoding encoding;
-    bool deferred, packed;
+    bool deferred, packed, turn; /* turn: of long messages */
 };
 
 static void job_free(struct gy_h2_job *job)
 {
     if (job) {
+        if (job->turn) {
+            gy_upload_give(job->loop->server, GY_UPLOAD_FAST);
+        }
         gy_buf_done(&job->in);
         gy_buf_done(&job->plain);
         gy_collect_done(&job->collect);
@@ -185,6 +188,9 @@ static bool copy_request(struct gy_h2_job *job, const struct gy_h2_call *call)
 /* A long message that is all there is changes hands. */
 static bool take_message(struct gy_h2_job *job, struct gy_h2_call *call, struct gy_str message)
 {
+    job->turn =
+        call->uploading; /* of long messages: until it is answered, whatever became of the call */
+    call->uploading = false;
     const char *end = call->in.p + call->in.n;
     if (message.n >= STEAL_BYTES && message.p + message.n == end && call->half_closed &&
         !(call->route->flags & GY_ROUTE_GRPC_WATCH)) {

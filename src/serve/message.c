@@ -91,14 +91,21 @@ struct batch {
     struct gy_serving *serving;
     struct gy_str path;
     bool unlogged;
+    bool away; /* the model can not answer now: nobody else of the batch is asked */
     struct gy_buf *out;
     struct gy_buf one; /* the answer at hand */
 };
 
 static gy_status answer_one(struct batch *b, const struct gy_message *m, struct gy_err *err)
 {
+    static const char away[] = "{\"error\":\"not asked: the endpoint can not answer now\","
+                               "\"code\":\"UNAVAILABLE\"}";
     struct gy_header headers[2];
     size_t n = 0;
+    if (b->away) {
+        gy_buf_addf(b->out, "503 %zu\n%s\n", sizeof away - 1, away);
+        return gy_buf_check(b->out, "the answers to a batch of messages", err);
+    }
     if (m->key.n) {
         headers[n++] =
             (struct gy_header){GY_STR(GY_STICKY_HEADER), gy_str_sub(m->key, 0, GY_MESSAGE_MAX_KEY)};
@@ -114,6 +121,7 @@ static gy_status answer_one(struct batch *b, const struct gy_message *m, struct 
     struct gy_fast_reply got = {.body = &b->one};
     gy_buf_reset(&b->one);
     gy_serving_answer(b->serving, &req, m->body, &got);
+    b->away = got.status == 503 || got.status == 504;
     GY_TRY(gy_buf_check(&b->one, "the answer to a message", err));
     gy_buf_addf(b->out, "%d %zu\n", got.status, b->one.n);
     gy_buf_add(b->out, gy_buf_str(&b->one));

@@ -441,7 +441,8 @@ static void add_contents(const struct gy_endpoint *e, const struct gy_infer_work
     gy_answer_binary(e, w, i, out);
     size_t written = out->n;
     /* Room for all that follows first: what is read must not move. */
-    if (out->failed != GY_OK || !gy_buf_reserve(out, n_raw * 11 + 16)) {
+    size_t size = gy_datatype_size(type), most = size ? n_raw / size * 10 : n_raw * 2;
+    if (out->failed != GY_OK || !gy_buf_reserve(out, most + 16)) {
         return;
     }
     struct gy_str raw = gy_str_n(out->p + from, written - from);

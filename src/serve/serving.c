@@ -767,6 +767,9 @@ static bool is_inference(struct gy_str path)
 {
     static const char *const roots[] = {"/v2",   "/v1",          "/api/v1.0", "/api/v0.1",
                                         "/ping", "/invocations", "/seldon",   "/seldon.json"};
+    if (gy_str_starts(path, GY_STR("/v2/repository/models/"))) {
+        return false; /* load and unload deploy: no page of another origin, not on that port */
+    }
     for (size_t i = 0; i < sizeof roots / sizeof roots[0]; i++) {
         size_t n = strlen(roots[i]);
         if (gy_str_starts(path, gy_str_c(roots[i])) && (path.n == n || path.p[n] == '/')) {

@@ -5,8 +5,10 @@
 
 #include <math.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -269,10 +271,17 @@ gy_status gy_python_become(const char *what, const char *interpreter, const char
                                          .execute = true};
     (void)unshare(CLONE_NEWUSER | CLONE_NEWNET); /* where it is allowed; Landlock refuses TCP too */
     (void)setpriority(PRIO_PROCESS, 0, 5);       /* answers of other models come first */
-    GY_TRY(gy_jail_enter(&jail, NULL, err));
+    bool walled = false;
+    GY_TRY(gy_jail_enter(&jail, &walled, err));
     if (strcmp(what, "describe") == 0) {
         (void)alarm(GY_PYTHON_DESCRIBE_MS / 1000);
     }
+    if (!walled) {
+        return gy_err_set(err, GY_E_UNSUPPORTED,
+                          "this kernel has no Landlock: a Python model could "
+                          "read and delete what the server can");
+    }
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a server that is killed takes it along */
     const char *const argv[] = {interpreter, "-I", "-B", "-c", gy_python_worker[0].bytes,
                                 what,        dir,  NULL};
     /* One thread: rows come one request at a time, and idle threads of a BLAS spin. */

@@ -153,6 +153,9 @@ static void watch(struct gy_python_process *p, int fd)
             gy_log(GY_LOG_ERROR, "python", "a worker does not answer: it is ended",
                    GY_KV_S("model", gy_str_c(p->dir)), GY_KV_I("pid", p->child.pid));
         }
+        if (stopping || hung) {
+            return; /* what it has started may hold its output open */
+        }
         if (poll(&out, 1, LOOK_MS) > 0 && !read_output(p, fd)) {
             return;
         }

@@ -149,7 +149,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             n = tensors[0]["shape"][0]
             out = self.server.model.answer({t["name"]: t["data"] for t in tensors}, n)
         except Exception as e:  # whatever the model raises is the answer to this request alone
-            return self.send(500, {"error": f"{type(e).__name__}: {str(e)[:300]}"})
+            ours = isinstance(e, (Refused, MemoryError, OSError))
+            return self.send(500 if ours else 400, {"error": f"{type(e).__name__}: {str(e)[:300]}"})
         data = [v if math.isfinite(v) else None for v in out.reshape(-1).tolist()]
         return self.send(200, {"model_name": "model", "outputs": [
             {"name": "answer", "datatype": "FP64", "shape": list(out.shape), "data": data}]})
