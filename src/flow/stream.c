@@ -202,6 +202,9 @@ static gy_status put(struct stream *s, uint64_t *dead, uint64_t *notified, struc
         GY_TRY(gy_stream_understand(s->asker, &s->batch.items[i], &out, &notify, err));
         struct stream_sink *to = out.kind == STREAM_DEAD ? s->dead : s->to;
         *dead += out.kind == STREAM_DEAD;
+        if (!to || (notify && !s->notify)) {
+            return gy_err_set(err, GY_E_FAILED, "the stream has no place for what it answers");
+        }
         GY_TRY(to->ops->put(to, &out, err));
         if (notify) {
             out.kind = STREAM_NOTICE;

@@ -6,7 +6,6 @@
 #include "base/mem.h"
 #include "learn/decode.h"
 #include "serve/logging.h"
-#include "serve/logging.h"
 
 #define ALIGN 64
 
