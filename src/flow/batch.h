@@ -18,8 +18,9 @@
 #include "learn/predictor.h"
 #include "net/call.h"
 
-#define GY_BATCH_MAX_LONG (64 * GY_MIB) /* of the bytes of a too long record that its letter has \
-                                         */
+#define GY_BATCH_MAX_LONG                                                  \
+    (64 * GY_MIB) /* of the bytes of a too long record that its letter has \
+                   */
 
 enum gy_batch_format { GY_BATCH_CSV, GY_BATCH_JSONL, GY_BATCH_PARQUET };
 /* By the name's ending (.jsonl, .ndjson, .parquet, .pq; else CSV). */

@@ -34,8 +34,7 @@ static gy_status list(struct gy_db *db, void *ctx, struct gy_err *err)
 static void list_variants(const struct gy_endpoint *stable, struct listing *l)
 {
     const struct gy_endpoint *e;
-    for (size_t i = 0; (e = gy_variants_at(stable, i)) != NULL;
-         i++) {
+    for (size_t i = 0; (e = gy_variants_at(stable, i)) != NULL; i++) {
         int64_t version;
         if (e->role != GY_VARIANT_SHADOW && l->n < GY_ABOUT_MAX_VERSIONS &&
             gy_parse_i64(e->version, 0, INT64_MAX, &version, NULL) == GY_OK) {

@@ -27,7 +27,7 @@ struct gy_ask {
     const struct gy_alias *alias; /* of the endpoint that has the path; NULL: no alias route */
     enum gy_verb verb;
     bool unlogged; /* neither logged nor counted; only messages ask so (serve/message.h) */
-    bool sticky; /* the version is a wish: when it does not answer, whoever is drawn does */
+    bool sticky;   /* the version is a wish: when it does not answer, whoever is drawn does */
 };
 
 struct gy_protocol {

@@ -2,15 +2,9 @@
 #include "serve/protocol_message.h"
 
 static const struct gy_protocol *const protocols[] = {
-    &gy_protocol_v2,
-    &gy_protocol_explain,
-    &gy_protocol_message,
-    &gy_protocol_grpc,
-    &gy_protocol_grpc_stream,
-    &gy_protocol_v1,
-    &gy_protocol_seldon,
-    &gy_protocol_mlflow,
-    &gy_protocol_alias,
+    &gy_protocol_v2,     &gy_protocol_explain,     &gy_protocol_message,
+    &gy_protocol_grpc,   &gy_protocol_grpc_stream, &gy_protocol_v1,
+    &gy_protocol_seldon, &gy_protocol_mlflow,      &gy_protocol_alias,
 };
 
 bool gy_protocols_claim(struct gy_str path, struct gy_ask *ret)

@@ -31,7 +31,7 @@ struct gy_stat_block {
     _Atomic uint64_t not_logged;   /* predictions that the log's sample left out */
     _Atomic uint64_t latency_ns;
     _Atomic uint64_t queue_ns; /* that answered requests waited for a worker; not in latency_ns */
-    _Atomic uint64_t last_us; /* when the last answer was given */
+    _Atomic uint64_t last_us;  /* when the last answer was given */
     _Atomic uint64_t buckets[GY_STATS_BUCKETS];
     _Atomic uint64_t classes[GY_STATS_CLASSES]; /* predictions by class; further ones in the last */
 };

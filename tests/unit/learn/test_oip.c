@@ -112,8 +112,8 @@ static void answers_are_held_against_what_was_asked(void **state)
                                       "{\"name\":\"y\",\"shape\":[2,-1],\"data\":[1,2]}",
                                       "{\"name\":\"y\",\"data\":[1,2]}",
                                       "{\"name\":\"y\",\"shape\":[2]}",
-                                      "{\"name\":\"y\",\"shape\":[2],\"datatype\":\"FP64\","
-                                      "\"parameters\":{\"binary_data_size\":99}}"};
+                                      ("{\"name\":\"y\",\"shape\":[2],\"datatype\":\"FP64\","
+                                       "\"parameters\":{\"binary_data_size\":99}}")};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_int_equal(read_answer(&s, bad[i], 2, out), GY_E_NETWORK);
     }
