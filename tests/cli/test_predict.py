@@ -174,6 +174,7 @@ def test_another_input_is_not_gone_on_with(model, tmp_path):
     assert predict(tmp_path, model, "t.csv", "-o", "out.csv")["rows"] == 10
 
 
+@pytest.mark.skipif(support.sanitized(), reason="a sanitizer's memory is not the program's")
 def test_memory_does_not_grow_with_the_table(model, tmp_path):
     """A table of 160 MB with 100 MB of address space for data."""
     long_table(tmp_path / "t.csv", 100)
