@@ -196,11 +196,13 @@ static gy_status deploy_body(const struct loading *l, const char *ref, struct gy
     gy_jw_kv_strc(&w, "model", ref);
     gy_jw_key(&w, "project");
     gy_jw_obj(&w);
-    yyjson_obj_foreach(config, i, n, key, value)
-    {
-        if (gy_setting_known(gy_json_val_str(key))) {
-            gy_jw_keys(&w, gy_json_val_str(key));
-            gy_jw_val(&w, value);
+    if (config) { /* the loop may not be begun over nothing */
+        yyjson_obj_foreach(config, i, n, key, value)
+        {
+            if (gy_setting_known(gy_json_val_str(key))) {
+                gy_jw_keys(&w, gy_json_val_str(key));
+                gy_jw_val(&w, value);
+            }
         }
     }
     gy_jw_obj_end(&w);
