@@ -157,7 +157,10 @@ static gy_status read_parameters(yyjson_val *body, int64_t *ret_version, struct 
     yyjson_val *parameters = gy_json_get(body, "parameters");
     size_t i, n;
     yyjson_val *key, *value;
-    if (parameters && !yyjson_is_obj(parameters)) {
+    if (!parameters) {
+        return GY_OK;
+    }
+    if (!yyjson_is_obj(parameters)) {
         return gy_err_set(err, GY_E_INVALID, "'parameters' must be an object");
     }
     yyjson_obj_foreach(parameters, i, n, key, value)

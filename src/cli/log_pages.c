@@ -193,7 +193,13 @@ static void write_asked(struct gy_jw *w, yyjson_val *const *rows, size_t n)
     gy_jw_kv_str(w, "id", gy_json_str(rows[0], "prediction_id"));
     gy_jw_key(w, "inputs");
     gy_jw_arr(w);
-    yyjson_obj_foreach(gy_json_get(rows[0], "inputs"), i, max, key, value)
+    yyjson_val *inputs = gy_json_get(rows[0], "inputs");
+    if (!inputs) { /* erased */
+        gy_jw_arr_end(w);
+        gy_jw_obj_end(w);
+        return;
+    }
+    yyjson_obj_foreach(inputs, i, max, key, value)
     {
         write_tensor(w, rows, n, "inputs", gy_json_val_str(key));
     }
