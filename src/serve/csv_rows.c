@@ -164,10 +164,10 @@ gy_status gy_csv_rows(const struct gy_json_rows *r, struct gy_str body, struct g
     if (gy_str_starts(body, GY_STR("\xef\xbb\xbf"))) {
         body = gy_str_sub(body, 3, SIZE_MAX);
     }
-    struct csv c = {.p = body.p, .end = body.p + body.n, .line = 1, .field = &field};
     if (gy_str_trim(body).n == 0) {
         return gy_err_set(err, GY_E_PARSE, "No columns to parse from file");
     }
+    struct csv c = {.p = body.p, .end = body.p + body.n, .line = 1, .field = &field};
     GY_TRY(read_header(r, &c, &map, err));
     GY_TRY(count_records(c, &n_rows, err));
     GY_TRY(gy_json_rows_begin(r, &map, n_rows, err));
