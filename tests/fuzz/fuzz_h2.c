@@ -45,8 +45,10 @@ static const struct gy_route routes[] = {
      FLAGS | GY_ROUTE_GRPC_WATCH},
 };
 
-static bool claims(void *self, int loop, struct gy_str method, struct gy_str path)
+static bool claims(void *self, int loop, bool inference_port, struct gy_str method,
+                   struct gy_str path)
 {
+    (void)inference_port;
     (void)self;
     (void)loop;
     (void)method;
