@@ -69,7 +69,10 @@ def test_cnn_is_as_good_as_sklearn(digits):
     folder, x, y = digits
     held = held_out(1, len(y))
     done = train(folder, "cnn", {"shape": "8x8", "epochs": 15, "rate": 0.003, "augment": ["shift"]}, 1)
-    assert done["metrics"]["accuracy"]["value"] >= reference(x, y, held, 1) - 0.02
+    ours, theirs = done["metrics"]["accuracy"]["value"], reference(x, y, held, 1)
+    # One seed each, and BLAS adds in another order on another kind of processor: 2.5 standard errors of the difference.
+    noise = 2.5 * ((ours * (1 - ours) + theirs * (1 - theirs)) / held.sum()) ** 0.5
+    assert ours >= theirs - noise, (ours, theirs, noise)
 
 
 def test_threads_do_not_change_a_byte(digits):
