@@ -21,27 +21,8 @@ static void feed(struct gy_conn *c, const char *bytes, size_t n);
 static void answered(struct gy_conn *c);
 static void go_on(struct gy_conn *c);
 static void pump(struct gy_conn *c);
-static void refuse(struct gy_conn *c, int status, const char *text);
 
 /* ---- turns of long bodies ---- */
-
-void gy_upload_give(struct gy_server *s, enum gy_upload kind)
-{
-    (void)atomic_fetch_sub(&s->n_uploads[kind], 1);
-    for (int i = 0; i < s->n_loops && atomic_load(&s->n_upload_waits) > 0; i++) {
-        (void)uv_async_send(&s->loops[i].wake); /* can not fail on a handle that lives */
-    }
-}
-
-bool gy_upload_take(struct gy_server *s, enum gy_upload kind)
-{
-    int n = atomic_load(&s->n_uploads[kind]);
-    bool taken = false;
-    while (n < s->max_uploads[kind] && !taken) {
-        taken = atomic_compare_exchange_weak(&s->n_uploads[kind], &n, n + 1);
-    }
-    return taken;
-}
 
 static void give_upload(struct gy_conn *c)
 {
@@ -62,23 +43,7 @@ static bool take_upload(struct gy_conn *c)
     return c->uploading;
 }
 
-void gy_conn_wait_for_upload(struct gy_conn *c)
-{
-    c->upload_wait_ms = uv_now(&c->loop->uv);
-    c->loop->n_upload_waits++;
-    (void)atomic_fetch_add(&c->loop->server->n_upload_waits, 1);
-}
-
-void gy_conn_wait_no_more(struct gy_conn *c)
-{
-    if (c->upload_wait_ms) {
-        c->upload_wait_ms = 0;
-        c->loop->n_upload_waits--;
-        (void)atomic_fetch_sub(&c->loop->server->n_upload_waits, 1);
-    }
-}
-
-static void enter(struct gy_conn *c, enum gy_conn_state state)
+void gy_conn_enter(struct gy_conn *c, enum gy_conn_state state)
 {
     gy_conn_wait_no_more(c);
     if (state != GY_CONN_STREAM && !(state == GY_CONN_WORK && c->upload_kind == GY_UPLOAD_FAST)) {
@@ -159,7 +124,7 @@ void gy_conn_close(struct gy_conn *c)
     if (c->next) {
         c->next->prev = c->prev;
     }
-    enter(c, GY_CONN_CLOSED);
+    gy_conn_enter(c, GY_CONN_CLOSED);
     uv_close(&c->uv.handle, on_closed);
 }
 
@@ -193,7 +158,7 @@ static bool read_tls(struct gy_conn *c, const char *bytes, size_t n, size_t *ret
     if (first && (unsigned char)bytes[0] != GY_NET_TLS_HANDSHAKE) {
         gy_tls_free(c->tls);
         c->tls = NULL;
-        refuse(c, 400, "this port speaks TLS: use https://");
+        gy_conn_refuse(c, 400, "this port speaks TLS: use https://");
         return false;
     }
     gy_status status = gy_tls_open(c->tls, bytes, n, c->loop->plain_bytes, ret_n, &end, &err);
@@ -306,7 +271,7 @@ static void on_shutdown(uv_shutdown_t *req, int status)
  * (closing with unread input would reset the connection under it). */
 void gy_conn_linger(struct gy_conn *c)
 {
-    enter(c, GY_CONN_LINGER);
+    gy_conn_enter(c, GY_CONN_LINGER);
     c->shutdown_req.data = c;
     gy_buf_done(&c->pending);
     gy_buf_done(&c->body);
@@ -331,7 +296,7 @@ static void answered(struct gy_conn *c)
         gy_conn_linger(c);
         return;
     }
-    enter(c, GY_CONN_IDLE);
+    gy_conn_enter(c, GY_CONN_IDLE);
     c->span = GY_STR_NULL;
     gy_buf_reset(&c->body);
     if (c->body.cap > GY_NET_COLLECT_BYTES) {
@@ -388,7 +353,7 @@ static void send_answer(struct gy_conn *c, const struct gy_head_out *h, struct g
     }
     uv_buf_t bufs[2] = {uv_buf_init(head->p, (unsigned)head->n),
                         {.base = (char *)(uintptr_t)body.p, .len = body.n}};
-    enter(c, GY_CONN_WRITE);
+    gy_conn_enter(c, GY_CONN_WRITE);
     count_answer(c, h->status);
     if (gy_conn_send(c, bufs, body.n ? 2 : 1) && !c->writing) {
         answered(c);
@@ -396,7 +361,7 @@ static void send_answer(struct gy_conn *c, const struct gy_head_out *h, struct g
 }
 
 /* Refuse in our own words and close: what came in can not be trusted to have an end. */
-static void refuse(struct gy_conn *c, int status, const char *text)
+void gy_conn_refuse(struct gy_conn *c, int status, const char *text)
 {
     char body[512];
     int n = snprintf(body, sizeof body,
@@ -421,7 +386,7 @@ static void refuse(struct gy_conn *c, int status, const char *text)
 }
 
 /* Refuse in the words of the route's protocol. */
-static void refuse_as_route(struct gy_conn *c, gy_status code, const char *text)
+void gy_conn_refuse_as_route(struct gy_conn *c, gy_status code, const char *text)
 {
     GY_AUTO_DONE(gy_collect_done) struct gy_collect answer;
     struct gy_err failed = GY_ERR_INIT;
@@ -441,7 +406,7 @@ static void refuse_as_route(struct gy_conn *c, gy_status code, const char *text)
     (void)gy_err_set(&failed, code, "%s", text);
     if (!c->route || !c->route->errors ||
         c->route->errors(&req, &answer.reply, &failed, NULL) != GY_OK) {
-        refuse(c, gy_status_http(code), text);
+        gy_conn_refuse(c, gy_status_http(code), text);
         return;
     }
     c->stop = c->close_after = true;
@@ -525,7 +490,7 @@ static void dispatch(struct gy_conn *c, bool whole, enum gy_fast_result how)
                                              gy_str_c(c->actor), c->peer, gy_str_c(c->address));
     if (!ex || c->body.failed != GY_OK) {
         gy_exchange_unref(ex);
-        refuse_as_route(c, GY_E_NOMEM, "no memory for this request");
+        gy_conn_refuse_as_route(c, GY_E_NOMEM, "no memory for this request");
         return;
     }
     struct gy_buf empty = ex->in;
@@ -553,10 +518,10 @@ static void dispatch(struct gy_conn *c, bool whole, enum gy_fast_result how)
         drop_exchange(c);
         gy_server_count_down(s, &s->n_running);
         gy_stat_add(&c->loop->stats.refused, 1);
-        refuse_as_route(c, GY_E_BUSY, "too many requests are waiting");
+        gy_conn_refuse_as_route(c, GY_E_BUSY, "too many requests are waiting");
         return;
     }
-    enter(c, whole ? GY_CONN_WORK : GY_CONN_STREAM);
+    gy_conn_enter(c, whole ? GY_CONN_WORK : GY_CONN_STREAM);
     if (whole) {
         read_on(c, false);
     }
@@ -641,7 +606,7 @@ static void run_fast(struct gy_conn *c)
         return;
     }
     if (l->fast_body.failed != GY_OK) {
-        refuse(c, 503, "no memory for the answer");
+        gy_conn_refuse(c, 503, "no memory for the answer");
         return;
     }
     c->close_after = !h->keep_alive || l->draining;
@@ -679,7 +644,7 @@ static bool find_route(struct gy_conn *c, const struct gy_http_head *h)
         char text[128];
         (void)snprintf(text, sizeof text, "the body has %lld bytes, %zu are the most here",
                        (long long)h->content_length, c->body_limit);
-        refuse_as_route(c, GY_E_TOOBIG, text);
+        gy_conn_refuse_as_route(c, GY_E_TOOBIG, text);
         return false;
     }
     return true;
@@ -722,7 +687,7 @@ static bool on_head(void *ctx, const struct gy_http_head *h)
     struct gy_server *s = c->loop->server;
     const struct gy_server_options *o = &s->o;
     const char *why = NULL;
-    enter(c, GY_CONN_COLLECT);
+    gy_conn_enter(c, GY_CONN_COLLECT);
     c->body_bytes = 0;
     c->window_bytes = 0;
     c->window_ms = c->since_ms;
@@ -734,11 +699,11 @@ static bool on_head(void *ctx, const struct gy_http_head *h)
     c->cors = served && h->origin.p ? gy_cors_allows(s, h->origin) : GY_STR_NULL;
     c->preflight = c->cors.p && gy_cors_is_preflight(h);
     if (gy_guard_check(s, h, c->peer, c->cors.p != NULL, &why) != GY_OK) {
-        refuse(c, 403, why);
+        gy_conn_refuse(c, 403, why);
         return false;
     }
     if (c->inference_port && !served && !is_probe(h->path)) {
-        refuse(c, 404, "this port serves inference alone");
+        gy_conn_refuse(c, 404, "this port serves inference alone");
         return false;
     }
     c->fast = o->fast && h->content_length <= (int64_t)o->fast->max_body &&
@@ -765,9 +730,9 @@ static void too_big(struct gy_conn *c)
     if (c->ex) {
         gy_exchange_end_in(c->ex, GY_E_TOOBIG, "the body is longer than this route allows");
         c->stop = c->close_after = true;
-        enter(c, GY_CONN_WORK);
+        gy_conn_enter(c, GY_CONN_WORK);
     } else {
-        refuse_as_route(c, GY_E_TOOBIG, "the body is longer than this route allows");
+        gy_conn_refuse_as_route(c, GY_E_TOOBIG, "the body is longer than this route allows");
     }
 }
 
@@ -819,7 +784,7 @@ static void message_complete(struct gy_conn *c)
 {
     if (c->state == GY_CONN_STREAM) {
         gy_exchange_end_in(c->ex, GY_OK, NULL);
-        enter(c, GY_CONN_WORK);
+        gy_conn_enter(c, GY_CONN_WORK);
         read_on(c, false);
     } else if (c->preflight) {
         answer_preflight(c);
@@ -842,7 +807,7 @@ static bool greet(struct gy_conn *c, const char *bytes, size_t n)
     }
     c->used = true;
     if (h2) {
-        enter(c, GY_CONN_H2);
+        gy_conn_enter(c, GY_CONN_H2);
         if (!gy_h2_begin(c)) {
             gy_conn_close(c);
         }
@@ -880,7 +845,7 @@ static void feed(struct gy_conn *c, const char *bytes, size_t n)
     while (n && receiving(c)) {
         size_t taken = 0;
         if (c->state == GY_CONN_IDLE) {
-            enter(c, GY_CONN_HEAD);
+            gy_conn_enter(c, GY_CONN_HEAD);
             c->request_id[0] = '\0';
             c->cors = GY_STR_NULL;
             c->preflight = false;
@@ -909,9 +874,9 @@ static void feed(struct gy_conn *c, const char *bytes, size_t n)
             if (c->state == GY_CONN_STREAM) { /* the handler may have begun to answer */
                 gy_exchange_end_in(c->ex, GY_E_INVALID, c->parser.bad_text);
                 c->stop = c->close_after = true;
-                enter(c, GY_CONN_WORK);
+                gy_conn_enter(c, GY_CONN_WORK);
             } else {
-                refuse(c, c->parser.bad_status, c->parser.bad_text);
+                gy_conn_refuse(c, c->parser.bad_status, c->parser.bad_text);
             }
             return;
         }
@@ -926,109 +891,6 @@ static void feed(struct gy_conn *c, const char *bytes, size_t n)
     if (!receiving(c) && c->state < GY_CONN_LINGER) {
         read_on(c, false);
     }
-}
-
-/* ---- timeouts, draining ---- */
-
-static bool body_too_slow(struct gy_conn *c, uint64_t now_ms)
-{
-    const struct gy_server_options *o = &c->loop->server->o;
-    uint64_t window = (uint64_t)o->body_window_ms;
-    if (!c->reading || now_ms - c->window_ms < window) {
-        return false;
-    }
-    bool slow = c->window_bytes * 1000 < window * (uint64_t)o->body_min_bytes_s;
-    c->window_ms = now_ms;
-    c->window_bytes = 0;
-    return slow;
-}
-
-/* A client that takes less of its answer than the body rate asks for, over the idle time. A whole
- * buffer taken starts anew, so that one byte now and then does not hold a worker for ever. */
-static bool write_stalled(struct gy_conn *c, uint64_t now_ms)
-{
-    const struct gy_server_options *o = &c->loop->server->o;
-    uint64_t window = (uint64_t)o->idle_timeout_ms;
-    if (!c->writing || now_ms - c->write_ms <= window) {
-        return false;
-    }
-    uint64_t left = uv_stream_get_write_queue_size(&c->uv.stream), before = c->write_left;
-    c->write_left = left;
-    c->write_ms = now_ms;
-    return (before - left) * 1000 < window * (uint64_t)o->body_min_bytes_s;
-}
-
-void gy_conn_tick(struct gy_conn *c, uint64_t now_ms)
-{
-    const struct gy_server_options *o = &c->loop->server->o;
-    uint64_t age = now_ms > c->since_ms ? now_ms - c->since_ms : 0;
-    _Atomic uint64_t *timeouts = &c->loop->stats.timeouts;
-    if (write_stalled(c, now_ms) || gy_file_out_stalled(c, now_ms, (uint64_t)o->idle_timeout_ms,
-                                                        (uint64_t)o->body_min_bytes_s)) {
-        gy_stat_add(timeouts, 1);
-        gy_conn_close(c);
-        return;
-    }
-    switch (c->state) {
-    case GY_CONN_IDLE:
-        if (age > (uint64_t)(c->used ? o->idle_timeout_ms : o->header_timeout_ms)) {
-            gy_conn_close(c);
-        }
-        break;
-    case GY_CONN_HEAD:
-        if (age > (uint64_t)o->header_timeout_ms) {
-            gy_stat_add(timeouts, 1);
-            refuse(c, 408, "the head of the request took too long");
-        }
-        break;
-    case GY_CONN_COLLECT:
-        if (body_too_slow(c, now_ms)) {
-            gy_stat_add(timeouts, 1);
-            refuse(c, 408, "the body comes too slowly");
-        } else if (c->upload_wait_ms && now_ms - c->upload_wait_ms > (uint64_t)o->idle_timeout_ms) {
-            gy_stat_add(&c->loop->stats.refused, 1);
-            refuse_as_route(c, GY_E_BUSY, "too many uploads at a time");
-        }
-        break;
-    case GY_CONN_STREAM:
-        if (body_too_slow(c, now_ms)) {
-            gy_stat_add(timeouts, 1);
-            gy_exchange_end_in(c->ex, GY_E_TIMEOUT, "the body comes too slowly");
-            c->stop = c->close_after = true;
-            enter(c, GY_CONN_WORK);
-        }
-        break;
-    case GY_CONN_LINGER:
-        if (age > GY_NET_LINGER_MS) {
-            gy_conn_close(c);
-        }
-        break;
-    case GY_CONN_H2:
-        gy_h2_tick(c, now_ms);
-        break;
-    case GY_CONN_WORK:
-    case GY_CONN_WRITE:
-    case GY_CONN_CLOSED:
-        break;
-    }
-}
-
-void gy_conn_drain(struct gy_conn *c)
-{
-    uv_os_fd_t fd;
-    char byte;
-    if (c->state == GY_CONN_H2) {
-        gy_h2_drain(c);
-        return;
-    }
-    if (c->state != GY_CONN_IDLE) {
-        return; /* answered first; then draining closes it */
-    }
-    /* A request that has arrived but was not read yet is accepted work. */
-    if (uv_fileno(&c->uv.handle, &fd) == 0 && recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0) {
-        return;
-    }
-    gy_conn_close(c);
 }
 
 /* ---- opening ---- */
@@ -1077,7 +939,7 @@ void gy_conn_open(struct gy_net_loop *l, const struct gy_accepted *a)
         l->conns->prev = c;
     }
     l->conns = c;
-    enter(c, GY_CONN_IDLE);
+    gy_conn_enter(c, GY_CONN_IDLE);
     failed = is_pipe ? uv_pipe_open(&c->uv.pipe, a->fd) : uv_tcp_open(&c->uv.tcp, a->fd);
     if (failed) {
         (void)close(a->fd);
@@ -1091,7 +953,7 @@ void gy_conn_open(struct gy_net_loop *l, const struct gy_accepted *a)
     }
     if (a->refuse) { /* in the clear: before a handshake there is nothing else to say it in */
         gy_stat_add(&l->stats.refused, 1);
-        refuse(c, 503, "too many connections");
+        gy_conn_refuse(c, 503, "too many connections");
         return;
     }
     read_on(c, true);

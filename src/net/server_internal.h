@@ -204,10 +204,14 @@ void gy_net_loop_inbox(struct gy_net_loop *l);
 /* ---- conn.c; loop thread ---- */
 /* Takes the socket; closes it when there is no memory. */
 void gy_conn_open(struct gy_net_loop *l, const struct gy_accepted *a);
-void gy_conn_news(struct gy_conn *c);                  /* its exchange was posted */
-void gy_conn_tick(struct gy_conn *c, uint64_t now_ms); /* timeouts */
-void gy_conn_drain(struct gy_conn *c);
-void gy_conn_retry_uploads(struct gy_net_loop *l); /* an upload has ended somewhere */
+void gy_conn_news(struct gy_conn *c); /* its exchange was posted */
+void gy_conn_enter(struct gy_conn *c, enum gy_conn_state state);
+/* Answer an error and close; as_route: in the form of the route that was asked. */
+void gy_conn_refuse(struct gy_conn *c, int status, const char *text);
+void gy_conn_refuse_as_route(struct gy_conn *c, gy_status code, const char *text);
+void gy_conn_tick(struct gy_conn *c, uint64_t now_ms); /* conn_time.c */
+void gy_conn_drain(struct gy_conn *c);                 /* conn_time.c */
+void gy_conn_retry_uploads(struct gy_net_loop *l);     /* an upload has ended somewhere */
 void gy_conn_close(struct gy_conn *c);
 void gy_conn_free_spare(struct gy_net_loop *l);
 /* The threads for what the fast path says; NULL: there are none. */
