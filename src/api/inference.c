@@ -40,8 +40,8 @@ gy_status gy_api_need_serving(const struct gy_app *app, struct gy_err *err)
                       "no server runs here, so nothing is served: gyre server starts one");
 }
 
-static gy_status get_models(void *ctx, struct gy_request *req, struct gy_reply *reply,
-                            struct gy_err *err)
+gy_status gy_api_served_models(void *ctx, struct gy_request *req, struct gy_reply *reply,
+                               struct gy_err *err)
 {
     struct gy_app *app = ctx;
     (void)req;
@@ -250,7 +250,7 @@ gy_status gy_api_predict(void *ctx, struct gy_request *req, struct gy_reply *rep
 #define ERRORS gy_inference_errors
 static const struct gy_route routes[] = {
     {"GET", "/v2", get_server, ERRORS, 0, "the server"},
-    {"GET", "/v2/models", get_models, ERRORS, 0, "the models that are served"},
+    {"GET", "/v2/models", gy_api_served_models, ERRORS, 0, "the models that are served"},
     {"GET", "/v2/models/{m}", get_model, ERRORS, 0, "inputs and outputs of a model"},
     {"GET", "/v2/models/{m}/versions", get_versions, ERRORS, 0, "its versions"},
     {"GET", "/v2/models/{m}/versions/{v}", get_model, ERRORS, 0, "inputs and outputs of a version"},

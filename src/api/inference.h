@@ -10,6 +10,9 @@ GY_CHECKED gy_status gy_api_need_serving(const struct gy_app *app, struct gy_err
 /* A handler: the way of a prediction that the event loops did not take, whatever its protocol. */
 GY_CHECKED gy_status gy_api_predict(void *ctx, struct gy_request *req, struct gy_reply *reply,
                                     struct gy_err *err);
+/* A handler: {"models":[names]} of what is served. */
+GY_CHECKED gy_status gy_api_served_models(void *ctx, struct gy_request *req, struct gy_reply *reply,
+                                          struct gy_err *err);
 /* The errors of routes of Seldon's protocol (inference_seldon.c). */
 GY_CHECKED gy_status gy_api_seldon_errors(struct gy_request *req, struct gy_reply *reply,
                                           const struct gy_err *failed, struct gy_err *err);

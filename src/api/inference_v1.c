@@ -11,28 +11,6 @@
 #include "serve/infer.h"
 #include "serve/serving.h"
 
-static gy_status get_models(void *ctx, struct gy_request *req, struct gy_reply *reply,
-                            struct gy_err *err)
-{
-    struct gy_app *app = ctx;
-    (void)req;
-    GY_TRY(gy_api_need_serving(app, err));
-    GY_AUTO(gy_table_unref) struct gy_table *t = gy_serving_table(app->serving);
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
-    gy_buf_init(&out, GY_MIB);
-    struct gy_jw w;
-    gy_jw_init(&w, &out);
-    gy_jw_obj(&w);
-    gy_jw_key(&w, "models");
-    gy_jw_arr(&w);
-    for (size_t i = 0; i < gy_table_count(t); i++) {
-        gy_jw_str(&w, gy_table_at(t, i)->name);
-    }
-    gy_jw_arr_end(&w);
-    gy_jw_obj_end(&w);
-    return gy_reply_json(reply, 200, &out, err);
-}
-
 /* Is e the one that the path names by version or label? A shadow answers nobody. */
 static bool is_named(const struct gy_endpoint *e, struct gy_str version, struct gy_str label)
 {
@@ -212,7 +190,7 @@ static gy_status get_metadata(void *ctx, struct gy_request *req, struct gy_reply
     }
 #define MODEL "/v1/models/{m}"
 static const struct gy_route routes[] = {
-    GET("/v1/models", get_models, "the models that are served (KServe V1)"),
+    GET("/v1/models", gy_api_served_models, "the models that are served (KServe V1)"),
     GET(MODEL, get_model, "a model is ready (KServe V1)"),
     GET(MODEL "/versions/{v}", get_model, "a version is ready"),
     GET(MODEL "/labels/{l}", get_model, "the version of that role is ready"),

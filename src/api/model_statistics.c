@@ -6,17 +6,10 @@
  * Counters are those of the endpoint and version since the server started. Gyre answers a request
  * in one go, so its time is all compute_infer; nothing waits in a queue of the model's own. */
 #include "api/health.h"
+#include "api/inference.h"
 #include "serve/infer.h"
 #include "serve/serving.h"
 #include "serve/tensors.h"
-
-static gy_status need_serving(const struct gy_app *app, struct gy_err *err)
-{
-    return app->serving
-               ? GY_OK
-               : gy_err_set(err, GY_E_UNAVAILABLE,
-                            "no server runs here, so nothing is served: gyre server starts one");
-}
 
 static gy_status find(const struct gy_table *t, const struct gy_request *req,
                       const struct gy_endpoint **ret, struct gy_err *err)
@@ -93,7 +86,7 @@ static gy_status get_stats(void *ctx, struct gy_request *req, struct gy_reply *r
     struct gy_app *app = ctx;
     const struct gy_endpoint *one = NULL;
     struct gy_jw w;
-    GY_TRY(need_serving(app, err));
+    GY_TRY(gy_api_need_serving(app, err));
     GY_AUTO(gy_table_unref) struct gy_table *t = gy_serving_table(app->serving);
     GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
     gy_buf_init(&out, 4 * GY_MIB);
@@ -180,7 +173,7 @@ static gy_status get_config(void *ctx, struct gy_request *req, struct gy_reply *
     struct gy_app *app = ctx;
     const struct gy_endpoint *e = NULL;
     struct gy_jw w;
-    GY_TRY(need_serving(app, err));
+    GY_TRY(gy_api_need_serving(app, err));
     GY_AUTO(gy_table_unref) struct gy_table *t = gy_serving_table(app->serving);
     GY_TRY(find(t, req, &e, err));
     GY_AUTO_DONE(gy_buf_done) struct gy_buf out;

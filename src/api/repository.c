@@ -12,6 +12,7 @@
 
 #include "api/body.h"
 #include "api/health.h"
+#include "api/inference.h"
 #include "base/log.h"
 #include "serve/deploy.h"
 #include "serve/setting.h"
@@ -69,21 +70,13 @@ static void write_index(struct gy_jw *w, const struct gy_table *t, const struct 
     gy_jw_arr_end(w);
 }
 
-static gy_status need_serving(const struct gy_app *app, struct gy_err *err)
-{
-    return app->serving
-               ? GY_OK
-               : gy_err_set(err, GY_E_UNAVAILABLE,
-                            "no server runs here, so nothing is served: gyre server starts one");
-}
-
 static gy_status post_index(void *ctx, struct gy_request *req, struct gy_reply *reply,
                             struct gy_err *err)
 {
     struct gy_app *app = ctx;
     struct listing l = {.a = req->arena};
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    GY_TRY(need_serving(app, err));
+    GY_TRY(gy_api_need_serving(app, err));
     GY_TRY(gy_api_object(req, MAX_BODY, &doc, err));
     yyjson_val *ready = gy_json_get(yyjson_doc_get_root(doc), "ready");
     if (ready && !yyjson_is_bool(ready)) {
@@ -279,7 +272,7 @@ static gy_status loading_init(struct loading *l, struct gy_app *app, struct gy_r
                               struct gy_str name, struct gy_err *err)
 {
     *l = (struct loading){.app = app, .a = req->arena, .name = name, .actor = req->actor};
-    GY_TRY(need_serving(app, err));
+    GY_TRY(gy_api_need_serving(app, err));
     GY_TRY(gy_home_path(&app->home, "cache/models", l->cache, err));
     l->d = (struct gy_deployer){app->store, app->objects, l->cache, app->serving};
     if (gy_endpoint_check_name(l->name, NULL) != GY_OK) {
