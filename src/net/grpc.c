@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/grpc.h"
 
-#include <limits.h>
 #include <stdio.h>
-#include <zlib.h>
 
-#include "base/mem.h"
-
-enum { PIECE = 32 * 1024 };
+#include "net/inflate.h"
 
 /* ---- statuses ---- */
 
@@ -141,52 +137,12 @@ bool gy_grpc_encoding(struct gy_str name, enum gy_grpc_encoding *ret)
     return !name.p;
 }
 
-static void *zlib_alloc(void *opaque, unsigned n, unsigned size)
-{
-    (void)opaque;
-    return gy_calloc(n, size);
-}
-
-static void zlib_free(void *opaque, void *p)
-{
-    (void)opaque;
-    gy_free(p);
-}
-
-static gy_status inflate_all(z_stream *z, struct gy_buf *out, struct gy_err *err)
-{
-    unsigned char piece[PIECE];
-    int what = Z_OK;
-    while (what == Z_OK) {
-        z->next_out = piece;
-        z->avail_out = sizeof piece;
-        what = inflate(z, Z_NO_FLUSH);
-        gy_buf_add_bytes(out, piece, sizeof piece - z->avail_out);
-        GY_TRY(gy_buf_check(out, "the unpacked message", err));
-    }
-    if (what == Z_MEM_ERROR) {
-        return gy_err_set(err, GY_E_NOMEM, "unpacking a message");
-    }
-    if (what != Z_STREAM_END || z->avail_in > 0) {
-        return gy_err_set(err, GY_E_PARSE, "the message is not packed as its grpc-encoding says");
-    }
-    return GY_OK;
-}
-
 gy_status gy_grpc_unpack(enum gy_grpc_encoding encoding, struct gy_str packed, struct gy_buf *out,
                          struct gy_err *err)
 {
-    enum { ZLIB_WINDOW = 15, GZIP_WINDOW = 15 + 16 };
-    z_stream z = {.zalloc = zlib_alloc, .zfree = zlib_free};
-    if (packed.n > UINT_MAX) {
-        return gy_err_set(err, GY_E_TOOBIG, "the message is too long");
-    }
-    if (inflateInit2(&z, encoding == GY_GRPC_GZIP ? GZIP_WINDOW : ZLIB_WINDOW) != Z_OK) {
-        return gy_err_set(err, GY_E_NOMEM, "unpacking a message");
-    }
-    z.next_in = (unsigned char *)(uintptr_t)packed.p;
-    z.avail_in = (unsigned)packed.n;
-    gy_status status = inflate_all(&z, out, err);
-    (void)inflateEnd(&z); /* fails for a stream without a state alone */
-    return status;
+    gy_status status =
+        gy_inflate(encoding == GY_GRPC_GZIP ? GY_PACKED_GZIP : GY_PACKED_ZLIB, packed, out, err);
+    return status == GY_E_PARSE
+               ? gy_err_set(err, status, "the message is not packed as its grpc-encoding says")
+               : status;
 }

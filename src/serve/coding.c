@@ -5,10 +5,10 @@
 
 #include "base/mem.h"
 #include "net/http_cond.h"
+#include "net/inflate.h"
 
 enum {
     PIECE = 16 * 1024,
-    EITHER_WINDOW = 47, /* 15 bits; 32: gzip and zlib are told apart by how they begin */
     GZIP_WINDOW = 31,
     ZLIB_WINDOW = 15,
     LEVEL = 1, /* an answer is worth little time */
@@ -67,38 +67,9 @@ static gy_status take(struct gy_buf *out, const unsigned char *piece, size_t n, 
     return gy_buf_check(out, what, err);
 }
 
-static gy_status unpack(z_stream *z, struct gy_buf *out, struct gy_err *err)
-{
-    unsigned char piece[PIECE];
-    int got = Z_OK;
-    while (got != Z_STREAM_END) {
-        z->next_out = piece;
-        z->avail_out = sizeof piece;
-        got = inflate(z, Z_NO_FLUSH);
-        if (got != Z_OK && got != Z_STREAM_END) {
-            return got == Z_MEM_ERROR
-                       ? gy_err_set(err, GY_E_NOMEM, "unpacking a request")
-                       : gy_err_set(err, GY_E_PARSE, "the packed body is damaged, or ends early");
-        }
-        GY_TRY(take(out, piece, sizeof piece - z->avail_out, "the unpacked body", err));
-    }
-    return z->avail_in == 0
-               ? GY_OK
-               : gy_err_set(err, GY_E_PARSE, "%u bytes stand behind the packed body", z->avail_in);
-}
-
 gy_status gy_coding_unpack(struct gy_str body, struct gy_buf *out, struct gy_err *err)
 {
-    z_stream z = {.zalloc = zlib_alloc, .zfree = zlib_free};
-    if (inflateInit2(&z, EITHER_WINDOW) != Z_OK) {
-        return gy_err_set(err, GY_E_NOMEM, "unpacking a request");
-    }
-    /* zlib's interface reads through a pointer that is not const. */
-    z.next_in = (unsigned char *)(uintptr_t)body.p;
-    z.avail_in = (unsigned)body.n;
-    gy_status status = unpack(&z, out, err);
-    (void)inflateEnd(&z);
-    return status;
+    return gy_inflate(GY_PACKED_EITHER, body, out, err);
 }
 
 gy_status gy_coding_pack(enum gy_coding coding, struct gy_str bytes, struct gy_buf *out,
