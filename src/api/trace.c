@@ -99,41 +99,6 @@ static struct gy_str approver(const struct trace *t, struct gy_str digest)
     return GY_STR_NULL;
 }
 
-static void write_inputs(struct gy_jw *w, const struct gy_record *r, size_t row, yyjson_val *config)
-{
-    yyjson_val *names = gy_json_get(config, "inputs");
-    gy_jw_key(w, "inputs");
-    gy_jw_obj(w);
-    for (size_t i = 0; i < r->n_inputs; i++) {
-        struct gy_str name = gy_json_val_str(yyjson_arr_get(names, i));
-        char number[32];
-        if (!name.p) {
-            name = gy_str_n(number, gy_fmt_f64_trim((double)i, number));
-        }
-        char scratch[40];
-        double v = r->inputs[row * r->n_inputs + i];
-        enum gy_log_column how = gy_logging_column_of(config, name);
-        if (how == GY_LOG_LEFT_OUT) {
-            continue;
-        }
-        struct gy_str text = gy_shape_logged_text(config, name, v, scratch);
-        gy_jw_keys(w, name);
-        if (how == GY_LOG_HASHED && !isnan(v)) {
-            gy_jw_strf(w, "hash:%013llx", (unsigned long long)v);
-        } else if (text.p) {
-            gy_jw_str(w, text);
-        } else {
-            gy_logrow_value(w, v);
-        }
-    }
-    gy_jw_obj_end(w);
-    yyjson_val *left_out = gy_json_get(gy_json_get(config, "log"), "leave_out");
-    if (yyjson_arr_size(left_out) > 0) {
-        gy_jw_key(w, "left_out");
-        gy_jw_val(w, left_out);
-    }
-}
-
 /* A rule answered without asking the model. */
 static bool rule_decided(const struct gy_record *r, size_t row, yyjson_val *config)
 {
@@ -231,7 +196,7 @@ static void write_row(struct gy_jw *w, const struct gy_record *r, size_t row, yy
         gy_jw_kv_bool(w, "erased", true);
         return;
     }
-    write_inputs(w, r, row, config);
+    gy_logrow_inputs(w, r, (uint32_t)row, config);
     write_outputs(w, r, row, config);
     write_model(w, r, row);
     write_shadow(w, r, row);

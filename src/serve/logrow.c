@@ -72,8 +72,7 @@ static struct gy_str input_name(yyjson_val *names, size_t i, char number[32])
     return name.p ? name : gy_str_n(number, gy_fmt_f64_trim((double)i, number));
 }
 
-static void write_inputs(struct gy_jw *w, const struct gy_record *r, uint32_t row,
-                         yyjson_val *config)
+void gy_logrow_inputs(struct gy_jw *w, const struct gy_record *r, uint32_t row, yyjson_val *config)
 {
     yyjson_val *names = gy_json_get(config, "inputs");
     yyjson_val *left_out = gy_json_get(gy_json_get(config, "log"), "leave_out");
@@ -166,7 +165,7 @@ void gy_logrow_write(struct gy_jw *w, const struct gy_record *r, uint32_t row,
         gy_jw_obj_end(w);
         return;
     }
-    write_inputs(w, r, row, shape ? shape->config : NULL);
+    gy_logrow_inputs(w, r, row, shape ? shape->config : NULL);
     write_outputs(w, r, row, shape);
     if (r->sample_rate > 0) {
         gy_jw_kv_f64(w, "sample_rate", r->sample_rate);

@@ -14,6 +14,9 @@
 /* shape NULL: the revision is gone; then inputs are named by their number. */
 void gy_logrow_write(struct gy_jw *w, const struct gy_record *r, uint32_t row,
                      const struct gy_shape *shape);
+/* Member inputs, and left_out where columns are, by the frozen configuration (NULL: inputs are
+ * named by their number). */
+void gy_logrow_inputs(struct gy_jw *w, const struct gy_record *r, uint32_t row, yyjson_val *config);
 /* A value; a missing one is null. */
 void gy_logrow_value(struct gy_jw *w, double v);
 /* Member "body" or "body_b64", and "body_type"; nothing without a body. */
