@@ -151,11 +151,6 @@ void gy_lane_free(struct gy_lane *l)
     }
 }
 
-int64_t gy_lane_timeout_ms(const struct gy_lane *l)
-{
-    return l->o.timeout_ms;
-}
-
 void gy_lane_get_stats(struct gy_lane *l, struct gy_lane_stats *ret)
 {
     (void)pthread_mutex_lock(&l->lock);

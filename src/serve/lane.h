@@ -47,7 +47,6 @@ struct gy_lane_stats { /* since it was made; running and inside: now */
 GY_CHECKED gy_status gy_lane_new(const struct gy_predictor *p, const struct gy_lane_options *o,
                                  struct gy_lane **ret, struct gy_err *err);
 void gy_lane_free(struct gy_lane *l); /* nobody is inside; NULL allowed */
-int64_t gy_lane_timeout_ms(const struct gy_lane *l);
 void gy_lane_get_stats(struct gy_lane *l, struct gy_lane_stats *ret);
 
 /* As gy_predictor_try_run; blocks. deadline_ns (0: none) besides the lane's own. Fails: UNAVAILABLE

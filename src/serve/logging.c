@@ -4,10 +4,8 @@
 #include <math.h>
 #include <sodium.h>
 
-#include "base/time.h"
 #include "serve/infer.h"
 
-#define US 1000000
 #define MANTISSA 0xfffffffffffffu /* 52 bits: every one of them is a double */
 
 static yyjson_val *given(yyjson_val *object, const char *key)
@@ -18,7 +16,7 @@ static yyjson_val *given(yyjson_val *object, const char *key)
 
 static gy_status check_key(struct gy_str key, struct gy_err *err)
 {
-    static const char *const keys[] = {"sample", "hash", "leave_out", "body", "retention"};
+    static const char *const keys[] = {"sample", "hash", "leave_out", "body"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         if (gy_str_eqc(key, keys[i])) {
             return GY_OK;
@@ -26,7 +24,7 @@ static gy_status check_key(struct gy_str key, struct gy_err *err)
     }
     return gy_err_set(err, GY_E_INVALID,
                       "log: unknown key '%" GY_STR_F
-                      "'; there are sample, hash, leave_out, body and retention",
+                      "'; there are sample, hash, leave_out and body",
                       GY_STR_A(key));
 }
 
@@ -40,19 +38,6 @@ static gy_status check_names(yyjson_val *list, const char *key, struct gy_err *e
         good = good && yyjson_is_str(one) && yyjson_get_len(one) > 0;
     }
     return good ? GY_OK : gy_err_set(err, GY_E_INVALID, "log: '%s' must be a list of columns", key);
-}
-
-static gy_status read_retention(yyjson_val *v, int64_t *ret_us, struct gy_err *err)
-{
-    int64_t seconds = 0;
-    if (v && (!yyjson_is_str(v) ||
-              gy_time_parse_span(gy_json_val_str(v), GY_LOGGING_MAX_RETENTION_S, &seconds, NULL) !=
-                  GY_OK ||
-              seconds <= 0)) {
-        return gy_err_set(err, GY_E_INVALID, "log: 'retention' must be a time such as 90d or 12h");
-    }
-    *ret_us = seconds * US;
-    return GY_OK;
 }
 
 static gy_status check_pairs(yyjson_val *hash, yyjson_val *leave_out, struct gy_err *err)
@@ -77,7 +62,6 @@ gy_status gy_logging_check(yyjson_val *setting, struct gy_err *err)
 {
     size_t i, n;
     yyjson_val *key, *value;
-    int64_t retention_us;
     if (!yyjson_is_obj(setting)) {
         return gy_err_set(err, GY_E_INVALID, "'log' must be an object, such as {sample: 0.1}");
     }
@@ -101,7 +85,7 @@ gy_status gy_logging_check(yyjson_val *setting, struct gy_err *err)
         (void)gy_err_set(err, GY_E_INVALID, "log: 'body' keeps what 'hash' and 'leave_out' hide");
         return gy_err_hint(err, "take body: true away, or the lists");
     }
-    return read_retention(given(setting, "retention"), &retention_us, err);
+    return GY_OK;
 }
 
 static gy_status mark_columns(yyjson_val *list, const struct gy_infer_shape *shape,
@@ -140,7 +124,6 @@ gy_status gy_logging_read(yyjson_val *setting, const struct gy_infer_shape *shap
     ret->cut = ret->sample < 1 ? gy_share_cut(ret->sample) : UINT64_MAX;
     ret->body = gy_json_bool(setting, "body", false);
     ret->hashes = yyjson_arr_size(hash) > 0;
-    GY_TRY(read_retention(given(setting, "retention"), &ret->retention_us, err));
     if (!ret->hashes && yyjson_arr_size(leave_out) == 0) {
         return GY_OK;
     }
@@ -220,14 +203,6 @@ const char *gy_logging_column_name(enum gy_log_column how)
 {
     static const char *const names[] = {NULL, "hashed", "left out"};
     return names[how];
-}
-
-int64_t gy_logging_retention_of(yyjson_val *config)
-{
-    int64_t us = 0;
-    GY_IGNORE(
-        read_retention(given(given(config, "log"), "retention"), &us, NULL)); /* frozen: good */
-    return us;
 }
 
 double gy_logging_sample_of(yyjson_val *config)

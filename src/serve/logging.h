@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gy_logging: what of an endpoint's predictions goes to the log, by its setting `log`:
- *   {sample: 0.1, hash: [patient], leave_out: [name], body: true, retention: 90d}
+ *   {sample: 0.1, hash: [patient], leave_out: [name], body: true}
  * A sample is drawn by the prediction's id, so anybody who has the id can tell whether it was
  * drawn; the record says at which rate, so that counts can be re-weighted. A hashed column is
  * logged as a keyed hash of its value (equal values stay equal), a column that is left out as
@@ -13,16 +13,14 @@
 #include "serve/parse.h"
 #include "store/erasure_key.h"
 
-#define GY_LOGGING_MAX_RETENTION_S ((int64_t)100 * 366 * 86400)
 #define GY_LOGGING_KEY 16
 
 enum gy_log_column { GY_LOG_AS_IS, GY_LOG_HASHED, GY_LOG_LEFT_OUT };
 
 struct gy_logging {
-    double sample;        /* 1: everything */
-    uint64_t cut;         /* gy_share_cut of it */
-    int64_t retention_us; /* 0: as the server says */
-    uint8_t *columns;     /* enum gy_log_column of each field; NULL: all as they are */
+    double sample;    /* 1: everything */
+    uint64_t cut;     /* gy_share_cut of it */
+    uint8_t *columns; /* enum gy_log_column of each field; NULL: all as they are */
     bool hashes, body;
 };
 
@@ -50,8 +48,6 @@ void gy_logging_columns(const struct gy_logging *l, const unsigned char key[GY_L
 enum gy_log_column gy_logging_column_of(yyjson_val *config, struct gy_str name);
 /* "hashed", "left out"; NULL: it is as it is. */
 const char *gy_logging_column_name(enum gy_log_column how);
-/* retention of the setting in a frozen configuration; 0: none. */
-int64_t gy_logging_retention_of(yyjson_val *config);
 /* The share of predictions that it logs. */
 double gy_logging_sample_of(yyjson_val *config);
 

@@ -30,13 +30,12 @@ static void test_the_setting(void **state)
     struct gy_logging l;
     struct gy_err err = GY_ERR_INIT;
     assert_status(GY_OK, gy_logging_read(NULL, &shape, &a, &l, &err), err);
-    assert_true(l.sample == 1 && !l.columns && !l.body && l.retention_us == 0);
+    assert_true(l.sample == 1 && !l.columns && !l.body);
     assert_status(GY_OK,
-                  read_setting("{\"sample\":0.5,\"hash\":[\"patient\"],\"leave_out\":[\"Temp\"],"
-                               "\"retention\":\"90d\"}",
+                  read_setting("{\"sample\":0.5,\"hash\":[\"patient\"],\"leave_out\":[\"Temp\"]}",
                                &a, &l, &err),
                   err);
-    assert_true(l.sample == 0.5 && l.hashes && l.retention_us == (int64_t)90 * 86400 * 1000000);
+    assert_true(l.sample == 0.5 && l.hashes);
     assert_int_equal(l.columns[0], GY_LOG_AS_IS);
     assert_int_equal(l.columns[1], GY_LOG_HASHED);
     assert_int_equal(l.columns[2], GY_LOG_LEFT_OUT);
@@ -53,9 +52,7 @@ static void test_the_setting(void **state)
         "{\"hash\":[\"HR\"],\"leave_out\":[\"HR\"]}",
         "{\"body\":1}",
         "{\"body\":true,\"leave_out\":[\"HR\"]}",
-        "{\"retention\":\"0d\"}",
-        "{\"retention\":\"-1d\"}",
-        "{\"retention\":90}",
+        "{\"retention\":\"90d\"}",
         "{\"other\":1}",
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
@@ -119,17 +116,16 @@ static void test_of_a_configuration(void **state)
     (void)state;
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
     struct gy_str text = GY_STR("{\"log\":{\"hash\":[\"HR\"],\"leave_out\":[\"Temp\"],"
-                                "\"retention\":\"2h\",\"sample\":0.25}}");
+                                "\"sample\":0.25}}");
     assert_int_equal(gy_json_parse(text, &doc, NULL), GY_OK);
     yyjson_val *config = yyjson_doc_get_root(doc);
     assert_int_equal(gy_logging_column_of(config, GY_STR("HR")), GY_LOG_HASHED);
     assert_int_equal(gy_logging_column_of(config, GY_STR("Temp")), GY_LOG_LEFT_OUT);
     assert_int_equal(gy_logging_column_of(config, GY_STR("Resp")), GY_LOG_AS_IS);
     assert_null(gy_logging_column_name(GY_LOG_AS_IS));
-    assert_true(gy_logging_retention_of(config) == (int64_t)7200 * 1000000);
     assert_true(gy_logging_sample_of(config) == 0.25);
     assert_int_equal(gy_logging_column_of(NULL, GY_STR("HR")), GY_LOG_AS_IS);
-    assert_true(gy_logging_sample_of(NULL) == 1 && gy_logging_retention_of(NULL) == 0);
+    assert_true(gy_logging_sample_of(NULL) == 1);
 }
 
 int main(void)
