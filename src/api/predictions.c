@@ -4,9 +4,13 @@
  *        {"predictions":[row...],"truncated"}; order "desc" (as standard): the newest ones, newest
  *        first; "asc": from `since` on. since: a time, or "1h" before now (as standard 1d).
  *   POST /api/gyre/v1/predictions/search   the same in JSON, for those who read on:
- *        {"endpoint","version","request_id","since_us","until_us","where","limit","cursor"}
- *        -> {"predictions","cursor","more"}; the next call begins behind the cursor, an opaque
- *        object. `limit` counts predictions, all of whose rows are given. */
+ *        {"endpoint","version","request_id","since_us","until_us","where","limit","max_bytes",
+ *        "max_scan_bytes","cursor"} -> {"predictions","cursor","more","where_right",
+ *        "where_problem"}; the next call begins behind the cursor, an opaque object. `limit` counts
+ * records, all of whose rows are given; a page also ends past max_bytes of answer (as standard 32
+ * MiB) and past max_scan_bytes of the log looked at (256 MiB), so that it may be empty while there
+ * is more. where_right: some revision met on this page has what `where` names; where_problem: why
+ * none has, of those that were met. Pages before and after may meet others. */
 #include "api/app.h"
 #include "api/body.h"
 #include "base/limits.h"
@@ -21,6 +25,9 @@
 #define LIMIT_MAX 5000
 #define SINCE_STANDARD "1d"
 #define MAX_ANSWER (256 * GY_MIB)
+#define PAGE_BYTES (32 * GY_MIB)       /* past it no other record is given */
+#define PAGE_SCAN_BYTES (256 * GY_MIB) /* of the log, for one page */
+#define MAX_ROW (32 * GY_MIB)
 
 static gy_status open_query(struct gy_app *app, char dir[GY_MAX_PATH], struct gy_logquery *q,
                             struct gy_err *err)
@@ -40,6 +47,7 @@ static gy_status open_query(struct gy_app *app, char dir[GY_MAX_PATH], struct gy
 struct newest {
     struct gy_buf *rows; /* a ring of cap */
     size_t cap, n, next;
+    size_t bytes; /* of the n rows: more than PAGE_BYTES, and the oldest go */
 };
 
 static void newest_done(struct newest *k)
@@ -51,6 +59,15 @@ static void newest_done(struct newest *k)
 }
 GY_DEFINE_AUTO_DONE(struct newest, newest_done);
 
+static void forget_oldest(struct newest *k)
+{
+    struct gy_buf *oldest = &k->rows[(k->next + k->cap - k->n) % k->cap];
+    k->bytes -= oldest->n;
+    k->n--;
+    gy_buf_done(oldest);
+    gy_buf_init(oldest, MAX_ROW);
+}
+
 static gy_status keep_row(void *ctx, const struct gy_record *r, const bool *rows,
                           const struct gy_shape *shape, struct gy_err *err)
 {
@@ -59,12 +76,18 @@ static gy_status keep_row(void *ctx, const struct gy_record *r, const bool *rows
         if (rows[i]) {
             struct gy_jw w;
             struct gy_buf *out = &k->rows[k->next];
-            gy_buf_reset(out);
+            if (k->n == k->cap) {
+                forget_oldest(k);
+            }
             gy_jw_init(&w, out);
             gy_logrow_write(&w, r, i, shape);
             GY_TRY(gy_buf_check(out, "a logged prediction", err));
             k->next = (k->next + 1) % k->cap;
-            k->n += k->n < k->cap;
+            k->n++;
+            k->bytes += out->n;
+            while (k->bytes > PAGE_BYTES && k->n > 1) {
+                forget_oldest(k);
+            }
         }
     }
     return GY_OK;
@@ -81,7 +104,7 @@ static gy_status find_newest(const struct gy_logquery *q, size_t limit, struct g
         return gy_err_set(err, GY_E_NOMEM, "out of memory for logged predictions");
     }
     for (size_t i = 0; i < limit; i++) {
-        gy_buf_init(&k.rows[i], GY_MIB);
+        gy_buf_init(&k.rows[i], MAX_ROW);
     }
     GY_TRY(gy_logquery_run(q, &place, keep_row, &k, &result, err));
     for (size_t i = 0; i < k.n; i++) {
@@ -159,6 +182,8 @@ static gy_status get_predictions(void *ctx, struct gy_request *req, struct gy_re
         struct gy_logquery_result result;
         struct writing x = {&w, &out};
         q.max_records = (size_t)limit;
+        q.written = &out.n;
+        q.max_bytes = PAGE_BYTES;
         GY_TRY(gy_logquery_run(&q, &place, write_rows, &x, &result, err));
         gy_jw_arr_end(&w);
         gy_jw_kv_bool(&w, "truncated", result.more);
@@ -171,12 +196,24 @@ static gy_status get_predictions(void *ctx, struct gy_request *req, struct gy_re
 
 /* ---- reading on ---- */
 
+static gy_status read_bound(yyjson_val *body, const char *key, int64_t standard, int64_t *ret,
+                            struct gy_err *err)
+{
+    *ret = gy_json_i64(body, key, standard);
+    return *ret >= 1 && *ret <= standard
+               ? GY_OK
+               : gy_err_set(err, GY_E_INVALID, "'%s' must be from 1 to %lld", key,
+                            (long long)standard);
+}
+
 static gy_status read_search(yyjson_val *body, struct gy_logquery *q, struct gy_err *err)
 {
-    int64_t limit = gy_json_i64(body, "limit", LIMIT_STANDARD);
+    int64_t limit = gy_json_i64(body, "limit", LIMIT_STANDARD), bytes, scan;
     if (limit < 1 || limit > LIMIT_MAX) {
         return gy_err_set(err, GY_E_INVALID, "'limit' must be from 1 to %d", LIMIT_MAX);
     }
+    GY_TRY(read_bound(body, "max_bytes", (int64_t)PAGE_BYTES, &bytes, err));
+    GY_TRY(read_bound(body, "max_scan_bytes", (int64_t)PAGE_SCAN_BYTES, &scan, err));
     q->endpoint = gy_json_str(body, "endpoint");
     q->version = gy_json_str(body, "version");
     q->request_id = gy_json_str(body, "request_id");
@@ -184,6 +221,8 @@ static gy_status read_search(yyjson_val *body, struct gy_logquery *q, struct gy_
     q->since_us = gy_json_i64(body, "since_us", 0);
     q->until_us = gy_json_i64(body, "until_us", 0);
     q->max_records = (size_t)limit;
+    q->max_bytes = (size_t)bytes;
+    q->max_scan_bytes = (uint64_t)scan;
     return GY_OK;
 }
 
@@ -219,6 +258,7 @@ static gy_status post_search(void *ctx, struct gy_request *req, struct gy_reply 
     GY_TRY(read_search(yyjson_doc_get_root(doc), &q, err));
     GY_TRY(read_cursor(yyjson_doc_get_root(doc), &place, err));
     GY_TRY(open_query(ctx, dir, &q, err));
+    q.written = &out.n;
     gy_jw_init(&w, &out);
     gy_jw_obj(&w);
     gy_jw_key(&w, "predictions");
@@ -228,6 +268,13 @@ static gy_status post_search(void *ctx, struct gy_request *req, struct gy_reply 
     gy_jw_key(&w, "cursor");
     gy_log_marks_write(&place, &w);
     gy_jw_kv_bool(&w, "more", result.more);
+    gy_jw_kv_bool(&w, "where_right", result.right);
+    gy_jw_key(&w, "where_problem");
+    if (result.wrong.code != GY_OK) {
+        gy_jw_strc(&w, result.wrong.msg);
+    } else {
+        gy_jw_null(&w);
+    }
     gy_jw_obj_end(&w);
     return gy_reply_json(reply, 200, &out, err);
 }

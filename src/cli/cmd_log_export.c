@@ -179,7 +179,7 @@ static gy_status export_all(struct exporting *x, struct gy_log_pages *p, struct 
         GY_TRY(rows_of(&a, list, &rows, &n, err));
         GY_TRY(export_rows(x, rows, n, err));
     }
-    return GY_OK;
+    return gy_log_pages_check_where(p, err);
 }
 
 /* Lines of JSON as a table of DuckDB's, which finds their columns and types. */
@@ -262,7 +262,7 @@ static gy_status run_export(struct gy_cli *cli, void *opts, struct gy_err *err)
     if (table && !output) {
         return gy_err_set(err, GY_E_USAGE, "%s goes to a file: -o FILE", o->format);
     }
-    gy_buf_init(&x.line, 2 * MAX_LINE);
+    gy_buf_init(&x.line, MAX_POST); /* an event has all rows of its page's part of a prediction */
     gy_status st = table ? export_table(&x, &p, output, err) : export_lines(&x, &p, output, err);
     gy_file_writer_free(x.to);
     gy_buf_done(&x.line);
@@ -506,9 +506,13 @@ static gy_status ship_all(struct shipping *s, struct gy_err *err)
     bool more = true;
     GY_TRY(cursor_file(s, err));
     GY_TRY(read_cursor(s, err));
+    bool whole = s->pages.cursor.n == 0; /* else an earlier ship may have met what where names */
     while (!g_stop && (more || s->o->follow)) {
         size_t n = 0;
         GY_TRY(ship_page(s, &more, &n, err));
+        if (!more && !s->o->follow && whole) {
+            GY_TRY(gy_log_pages_check_where(&s->pages, err));
+        }
         if (!more && s->o->follow) {
             wait_s(s->o->every_s);
         }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/log_pages.h"
 
+#include <stdio.h>
+
 #include "base/limits.h"
 #include "base/time.h"
 #include "cli/ask.h"
@@ -53,6 +55,23 @@ static gy_status write_question(const struct gy_log_pages *p, struct gy_buf *out
     return gy_buf_check(out, "a question", err);
 }
 
+/* A page of revisions that do not have what where names is no failure: others may. */
+static void note_where(struct gy_log_pages *p, yyjson_val *root)
+{
+    struct gy_str problem = gy_json_str(root, "where_problem");
+    if (problem.n) {
+        (void)snprintf(p->where_problem, sizeof p->where_problem, "%" GY_STR_F, GY_STR_A(problem));
+    }
+    p->where_right = p->where_right || gy_json_bool(root, "where_right", false);
+}
+
+gy_status gy_log_pages_check_where(const struct gy_log_pages *p, struct gy_err *err)
+{
+    return p->where_right || !p->where_problem[0]
+               ? GY_OK
+               : gy_err_set(err, GY_E_INVALID, "where: %s", p->where_problem);
+}
+
 gy_status gy_log_pages_next(struct gy_log_pages *p, yyjson_doc **ret_doc, yyjson_val **ret_rows,
                             bool *ret_more, struct gy_err *err)
 {
@@ -75,6 +94,7 @@ gy_status gy_log_pages_next(struct gy_log_pages *p, yyjson_doc **ret_doc, yyjson
     gy_jw_val(&w, gy_json_get(root, "cursor"));
     GY_TRY(gy_buf_check(&p->cursor, "the cursor", err));
     *ret_more = gy_json_bool(root, "more", false);
+    note_where(p, root);
     *ret_doc = GY_TAKE(doc);
     return GY_OK;
 }

@@ -13,14 +13,21 @@ struct gy_log_pages {
     int64_t since_us, until_us;             /* 0: no bound */
     int64_t limit;                          /* predictions of a page */
     struct gy_buf cursor; /* JSON, made by the caller (gy_buf_init); empty: the beginning */
+    /* Told by the pages: of some where could be asked; why it could not, "": no such page. */
+    bool where_right;
+    char where_problem[256];
 };
 void gy_log_pages_done(struct gy_log_pages *p);
 GY_DEFINE_AUTO_DONE(struct gy_log_pages, gy_log_pages_done);
 /* since and until as people write them; NULL: no bound. Fails: INVALID. */
 GY_CHECKED gy_status gy_log_pages_times(struct gy_log_pages *p, const char *since,
                                         const char *until, struct gy_err *err);
-/* The next page: *ret_rows is the array of rows, a view into *ret_doc (gy_json_free); *ret_more:
- * there is another now. The cursor moves behind it. Fails as the transport does. */
+/* After the last page of a walk from the beginning: where names what no revision has. Fails:
+ * INVALID. */
+GY_CHECKED gy_status gy_log_pages_check_where(const struct gy_log_pages *p, struct gy_err *err);
+/* The next page, which may be empty while there is more: *ret_rows is the array of rows, a view
+ * into *ret_doc (gy_json_free); *ret_more: there is another now. The cursor moves behind it. Fails
+ * as the transport does. */
 GY_CHECKED gy_status gy_log_pages_next(struct gy_log_pages *p, yyjson_doc **ret_doc,
                                        yyjson_val **ret_rows, bool *ret_more, struct gy_err *err);
 

@@ -29,8 +29,12 @@ struct walk {
     struct gy_logquery_result *ret;
     struct compiled *compiled;
     size_t n_compiled;
-    struct gy_err wrong; /* of the where; code OK: it is right somewhere, or was not tried */
-    bool right, ended;
+    bool ended;         /* a bound was reached */
+    uint64_t looked_at; /* bytes of the log */
+    /* Of the stream whose segments are listed one after the other: something young was seen. */
+    unsigned char young_boot[16];
+    uint32_t young_ring;
+    bool any_young;
     struct gy_arena a; /* of one record */
 };
 
@@ -45,22 +49,38 @@ static int64_t id_us(const unsigned char id[16])
 
 /* ---- where to begin ---- */
 
+static bool is_young(struct walk *w, const char *path, const unsigned char boot[16], uint32_t ring,
+                     struct gy_segment_info *info)
+{
+    unsigned char least[16], greatest[16];
+    uint64_t n = 0;
+    if (w->any_young && w->young_ring == ring && memcmp(w->young_boot, boot, 16) == 0) {
+        return true; /* what comes behind it must be read, whatever the clock said */
+    }
+    if (gy_segment_ids(path, least, greatest, &n, NULL) == GY_OK && n > 0 &&
+        id_us(greatest) + SLACK_US < w->q->since_us &&
+        gy_segment_sealed(path, info, NULL) == GY_OK) {
+        return false;
+    }
+    w->any_young = true;
+    w->young_ring = ring;
+    memcpy(w->young_boot, boot, 16);
+    return true;
+}
+
 /* A sealed segment without anything young enough is as if it had been read. */
 static gy_status pass_over(void *ctx, const char *name, bool is_dir, struct gy_err *err)
 {
     struct walk *w = ctx;
-    unsigned char boot[16], least[16], greatest[16];
+    unsigned char boot[16];
     uint32_t ring, number;
-    uint64_t n = 0;
     char path[GY_MAX_PATH];
     struct gy_segment_info info;
     if (is_dir || !gy_segment_parse_name(name, boot, &ring, &number)) {
         return GY_OK;
     }
     GY_TRY(gy_path_join(path, sizeof path, w->q->dir, name, err));
-    if (gy_segment_ids(path, least, greatest, &n, NULL) != GY_OK || n == 0 ||
-        id_us(greatest) + SLACK_US >= w->q->since_us ||
-        gy_segment_sealed(path, &info, NULL) != GY_OK) {
+    if (is_young(w, path, boot, ring, &info)) {
         return GY_OK;
     }
     const struct gy_log_mark *have = gy_log_marks_get(w->place, boot, ring);
@@ -108,9 +128,10 @@ static gy_status compile(struct walk *w, const struct gy_shape *s, const struct 
         w->compiled = c;
         struct gy_err why = GY_ERR_INIT;
         if (gy_expr_compile(w->q->where, resolve, (void *)(uintptr_t)s, &c->expr, &why) == GY_OK) {
-            w->right = true;
-        } else {
-            w->wrong = why;
+            w->ret->right = true;
+            w->ret->wrong = (struct gy_err)GY_ERR_INIT;
+        } else if (!w->ret->right) {
+            w->ret->wrong = why;
         }
     }
     *ret = c->expr;
@@ -162,6 +183,20 @@ static bool is_asked_for(const struct gy_logquery *q, const struct gy_record *r)
            (!q->request_id.n || gy_str_eq(q->request_id, r->request_id));
 }
 
+/* Is there no room for another record? */
+static bool is_full(const struct walk *w)
+{
+    const struct gy_logquery *q = w->q;
+    return (q->max_records && w->ret->records >= q->max_records) ||
+           (q->written && w->ret->records && *q->written >= q->max_bytes);
+}
+
+static gy_status end_page(struct walk *w, struct gy_err *err)
+{
+    w->ret->more = w->ended = true;
+    return gy_err_set(err, GY_E_CANCELLED, "the page is full"); /* the record comes again */
+}
+
 static gy_status one_record(void *ctx, const struct gy_log_place *place, const struct gy_record *r,
                             struct gy_err *err)
 {
@@ -173,12 +208,15 @@ static gy_status one_record(void *ctx, const struct gy_log_place *place, const s
         w->ended = true; /* this server and all that follow started later */
         return gy_err_set(err, GY_E_CANCELLED, "the end");
     }
+    if (w->q->max_scan_bytes && w->looked_at >= w->q->max_scan_bytes) {
+        return end_page(w, err);
+    }
+    w->looked_at += gy_record_frame_bytes(r);
     if (!is_asked_for(w->q, r)) {
         return GY_OK;
     }
-    if (w->q->max_records && w->ret->records >= w->q->max_records) {
-        w->ret->more = w->ended = true;
-        return gy_err_set(err, GY_E_CANCELLED, "the page is full"); /* the record comes again */
+    if (is_full(w)) {
+        return end_page(w, err);
     }
     gy_arena_reset(&w->a);
     bool *rows = gy_arena_calloc(&w->a, (size_t)r->n_rows + 1, sizeof *rows);
@@ -215,9 +253,30 @@ static gy_status read_on(struct walk *w, struct gy_log_cursor *c, struct gy_err 
     return gy_log_marks_copy(w->place, gy_log_cursor_marks(c), err);
 }
 
+static bool resolve_any(void *ctx, struct gy_str name, size_t *ret_slot,
+                        enum gy_expr_type *ret_type)
+{
+    (void)ctx;
+    (void)name;
+    *ret_slot = 0;
+    *ret_type = GY_EXPR_NUM;
+    return true;
+}
+
+/* What is no expression for any inputs is refused at once, whatever is logged. */
+static gy_status check_where(struct gy_str where, struct gy_err *err)
+{
+    struct gy_expr *e = NULL;
+    gy_status st = where.n ? gy_expr_compile(where, resolve_any, NULL, &e, err) : GY_OK;
+    gy_expr_free(e);
+    return st == GY_OK ? GY_OK : gy_err_wrap(err, "where");
+}
+
 static gy_status run(struct walk *w, struct gy_err *err)
 {
     GY_AUTO(gy_log_cursor_free) struct gy_log_cursor *c = NULL;
+    bool whole = w->place->n == 0; /* else others may have seen revisions of which it is right */
+    GY_TRY(check_where(w->q->where, err));
     if (!gy_path_is_dir(w->q->dir)) {
         return GY_OK;
     }
@@ -227,9 +286,9 @@ static gy_status run(struct walk *w, struct gy_err *err)
     GY_TRY(gy_log_cursor_new(w->q->dir, &c, err));
     GY_TRY(gy_log_cursor_seek(c, w->place, err));
     GY_TRY(read_on(w, c, err));
-    if (w->wrong.code != GY_OK && !w->right) {
+    if (w->ret->wrong.code != GY_OK && whole && !w->ret->more) {
         if (err) {
-            *err = w->wrong;
+            *err = w->ret->wrong;
         }
         return gy_err_wrap(err, "where");
     }
@@ -240,9 +299,8 @@ gy_status gy_logquery_run(const struct gy_logquery *q, struct gy_log_marks *plac
                           gy_logquery_fn fn, void *ctx, struct gy_logquery_result *ret,
                           struct gy_err *err)
 {
-    struct walk w = {
-        .q = q, .place = place, .fn = fn, .ctx = ctx, .ret = ret, .wrong = GY_ERR_INIT};
-    *ret = (struct gy_logquery_result){0};
+    struct walk w = {.q = q, .place = place, .fn = fn, .ctx = ctx, .ret = ret};
+    *ret = (struct gy_logquery_result){.wrong = GY_ERR_INIT};
     gy_arena_init(&w.a, GY_MAX_REQUEST_ARENA);
     gy_status st = run(&w, err);
     while (w.compiled) {

@@ -103,6 +103,52 @@ def test_reading_on_gives_each_once(filled):
         assert request(filled, "POST", f"{API}/predictions/search", {"cursor": bad})[0] == 400
 
 
+def read_on(server, **question):
+    """Every page of a search."""
+    pages, cursor = [], None
+    while True:
+        answer = must(server, "POST", f"{API}/predictions/search", {**question, "cursor": cursor})
+        pages.append([(r["prediction_id"], r["row"]) for r in answer["predictions"]])
+        cursor = answer["cursor"]
+        if not answer["more"]:
+            return pages
+
+
+def test_a_page_is_bound_by_its_bytes_and_by_what_it_looks_at(filled):
+    everything = [(one, 0) for one in filled.ids] + [(filled.three, i) for i in range(3)]
+    pages = read_on(filled, limit=5000, max_bytes=1000)
+    assert sum(pages, []) == everything and 10 < len(pages) and max(map(len, pages)) < 10
+    pages = read_on(filled, limit=5000, max_scan_bytes=1000, where="HR = 119")
+    assert sum(pages, []) == [(filled.ids[59], 0)] and len(pages) > 5  # most are empty, and the next one goes on behind them
+    for bad in ({"max_bytes": 0}, {"max_scan_bytes": -1}, {"max_bytes": 1 << 40}):
+        assert request(filled, "POST", f"{API}/predictions/search", bad)[0] == 400
+
+
+def test_a_condition_meets_pages_of_an_endpoint_without_its_inputs(new_server):
+    server = new_server()
+    serving.serve(server)
+    other = {name: text.replace('"HR"', '"Speed"') for name, text in serving.package().items()}
+    serving.register(server, name="fuel", files=other)
+    serving.deploy(server, "models:/fuel/1", name="fuel", project={}, columns=())
+    ids = [request(server, "POST", "/v2/models/sepsis/infer", serving.v2([[hr, 15, 37]]))[2]["Gyre-Prediction-Id"] for hr in (70, 80)]
+    for i in range(5):
+        assert request(server, "POST", "/v2/models/fuel/infer", serving.v2([[70 + i, 15, 37]]))[0] == 200
+    must(server, "POST", f"{API}/log/flush", {})
+    assert sum(read_on(server, limit=2, where="HR > 60"), []) == [(one, 0) for one in ids]
+    first = must(server, "POST", f"{API}/predictions/search", {"limit": 2, "where": "HR > 60"})
+    second = must(server, "POST", f"{API}/predictions/search", {"limit": 2, "where": "HR > 60", "cursor": first["cursor"]})
+    assert first["where_right"] and not second["where_right"] and "HR" in second["where_problem"]
+    sink = Sink()
+    try:
+        done = gyre(server, "log", "ship", "--to", sink.url, "--format", "jsonl", "--batch", "2", "--where", "HR > 60")
+        assert done.returncode == 0, done.stderr
+        assert [json.loads(line)["prediction_id"] for batch in sink.batches for line in batch.splitlines()] == ids
+    finally:
+        sink.close()
+    done = gyre(server, "log", "export", "--where", "Lactate > 2")
+    assert done.returncode != 0 and "Lactate" in done.stderr
+
+
 def test_the_command(filled):
     done = gyre(filled, "log", "list", "--where", "HR > 115", "--since", "1h")
     assert done.returncode == 0 and done.stdout.count("\n") == 1 + 5 and filled.ids[59] in done.stdout
