@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "net/kafka_internal.h"
@@ -19,6 +20,67 @@ static void on_error(struct rd_client *client, int code, const char *reason, voi
     (void)opaque;
     gy_log(GY_LOG_WARN, "kafka", "trouble with the brokers", GY_KV_I("code", code),
            GY_KV_C("reason", reason));
+}
+
+/* A setting that is as it is here, because at-least-once rests on it. */
+struct fixed {
+    const char *name;
+    const char *may; /* the values that change nothing; NULL: none */
+    const char *why;
+};
+
+#define YES "true t 1"
+#define NO "false f 0"
+#define COMMITTED "offsets are committed when the decisions have arrived, and by nothing else"
+#define DELIVERED "a decision has arrived when all brokers that must have it have it"
+#define TAKEN_AWAY "what was taken is let go when all partitions are given back"
+
+static const struct fixed fixed_settings[] = {
+    {"enable.auto.commit", NO, COMMITTED},
+    {"auto.commit.enable", NO, COMMITTED},
+    {"enable.auto.offset.store", NO, COMMITTED},
+    {"offset.store.method", "broker", COMMITTED},
+    {"auto.offset.reset", "earliest smallest beginning error",
+     "a group without offsets would pass over what came before it could commit"},
+    {"partition.assignment.strategy", "range roundrobin range,roundrobin roundrobin,range",
+     TAKEN_AWAY},
+    {"group.protocol", "classic", TAKEN_AWAY},
+    {"acks", "all -1", DELIVERED},
+    {"request.required.acks", "all -1", DELIVERED},
+    {"enable.idempotence", YES, "without it what is sent again changes the order"},
+    {"transactional.id", NULL, "decisions are not written in transactions"},
+    {"enabled_events", "0", "what was delivered would be told to nobody"},
+    {"test.mock.num.brokers", "0", "decisions would go to brokers that are not there"},
+    {"bootstrap.servers", NULL, "the address of a topic names its brokers"},
+    {"metadata.broker.list", NULL, "the address of a topic names its brokers"},
+    {"group.id", NULL, "--group names the group"},
+};
+
+static bool is_among(const char *may, const char *value)
+{
+    struct gy_str rest = gy_str_c(may);
+    struct gy_str word;
+    while (gy_str_next(&rest, ' ', &word)) {
+        if (gy_str_eqc(word, value)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static gy_status allow(const struct gy_kafka_setting *s, struct gy_err *err)
+{
+    for (size_t i = 0; i < sizeof fixed_settings / sizeof fixed_settings[0]; i++) {
+        const struct fixed *f = &fixed_settings[i];
+        if (strcmp(f->name, s->name) != 0 || (f->may && is_among(f->may, s->value))) {
+            continue;
+        }
+        gy_err_set(err, GY_E_INVALID, "Kafka setting '%s' can not be %s: %s", f->name,
+                   f->may ? "changed" : "given", f->why);
+        return gy_err_hint(err, "leave it out%s%s", f->may ? ", or give one of: " : "",
+                           f->may ? f->may : "");
+    }
+    return GY_OK;
 }
 
 static gy_status set(const struct gy_rd *rd, struct rd_conf *conf, const struct gy_kafka_setting *s,
@@ -46,6 +108,7 @@ static gy_status set_all(const struct gy_rd *rd, const struct gy_kafka_options *
         GY_TRY(set(rd, conf, own, err));
     }
     for (size_t i = 0; i < o->n_settings; i++) {
+        GY_TRY(allow(&o->settings[i], err));
         GY_TRY(set(rd, conf, &o->settings[i], err));
     }
     return GY_OK;

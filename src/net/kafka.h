@@ -18,9 +18,11 @@ struct gy_kafka_setting {
     const char *name, *value;
 };
 struct gy_kafka_options {
-    const char *brokers;                     /* "host:9092,host:9092" */
-    const char *group, *topic;               /* of a consumer */
-    const struct gy_kafka_setting *settings; /* over our own */
+    const char *brokers;       /* "host:9092,host:9092" */
+    const char *group, *topic; /* of a consumer */
+    /* Over our own, but for those that at-least-once rests on: these are INVALID, with the reason.
+     */
+    const struct gy_kafka_setting *settings;
     size_t n_settings;
 };
 

@@ -112,6 +112,21 @@ def test_what_is_wrong_is_said(sepsis, tmp_path, args, code, said):
         assert done.returncode == 2
 
 
+@needs_kafka
+@pytest.mark.parametrize("setting, said", [
+    ("acks=0", "'acks' can not be changed: a decision has arrived when all brokers"),
+    ("enable.auto.commit=true", "'enable.auto.commit' can not be changed: offsets are committed"),
+    ("enable.idempotence=false", "'enable.idempotence' can not be changed"),
+    ("transactional.id=x", "'transactional.id' can not be given"),
+    ("bootstrap.servers=127.0.0.1:2", "names its brokers"),
+])
+def test_settings_that_would_lose_messages_are_refused(sepsis, tmp_path, setting, said):
+    (tmp_path / "kafka.conf").write_text(f"# of us all\n{setting}\n")
+    for args in (["--from", "kafka://127.0.0.1:1/t", "--kafka", setting], ["--to", "kafka://127.0.0.1:1/t", "--kafka-config", "kafka.conf"]):
+        done = stream(sepsis, tmp_path, *args, stdin=json.dumps(WELL))
+        assert done.returncode == 3 and said in done.stderr and "leave it out" in done.stderr
+
+
 def test_an_unknown_endpoint_is_an_error(sepsis, tmp_path):
     done = stream(sepsis, tmp_path, endpoint="other", stdin=json.dumps(WELL))
     assert done.returncode != 0 and "nothing is served as 'other'" in done.stderr

@@ -105,6 +105,68 @@ static void test_a_setting_that_is_none(void **state)
     assert_null(p);
 }
 
+/* What at-least-once rests on is not changed by a setting; spelling it out is allowed. */
+static void test_settings_that_lose_messages(void **state)
+{
+    (void)state;
+    static const struct {
+        struct gy_kafka_setting setting;
+        const char *why; /* NULL: taken */
+    } cases[] = {
+        {{"enable.auto.commit", "true"}, "offsets are committed"},
+        {{"auto.commit.enable", "1"}, "offsets are committed"},
+        {{"enable.auto.offset.store", "true"}, "offsets are committed"},
+        {{"offset.store.method", "file"}, "offsets are committed"},
+        {{"auto.offset.reset", "latest"}, "pass over"},
+        {{"auto.offset.reset", ""}, "pass over"},
+        {{"partition.assignment.strategy", "cooperative-sticky"}, "given back"},
+        {{"group.protocol", "consumer"}, "given back"},
+        {{"acks", "0"}, "all brokers"},
+        {{"acks", "1"}, "all brokers"},
+        {{"request.required.acks", "1"}, "all brokers"},
+        {{"enable.idempotence", "false"}, "order"},
+        {{"transactional.id", "x"}, "transactions"},
+        {{"enabled_events", "255"}, "told to nobody"},
+        {{"test.mock.num.brokers", "1"}, "not there"},
+        {{"bootstrap.servers", "127.0.0.1:2"}, "names its brokers"},
+        {{"metadata.broker.list", "127.0.0.1:2"}, "names its brokers"},
+        {{"group.id", "h"}, "--group"},
+        {{"enable.auto.commit", "false"}, NULL},
+        {{"auto.offset.reset", "earliest"}, NULL},
+        {{"partition.assignment.strategy", "range,roundrobin"}, NULL},
+        {{"acks", "all"}, NULL},
+        {{"acks", "-1"}, NULL},
+        {{"enable.idempotence", "true"}, NULL},
+    };
+#if UNDER_TSAN
+    skip(); /* threads of a library that was not built with it end in its own memory */
+#endif
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct gy_err err = GY_ERR_INIT;
+        const struct gy_kafka_options o = {.brokers = "127.0.0.1:1",
+                                           .group = "g",
+                                           .topic = "t",
+                                           .settings = &cases[i].setting,
+                                           .n_settings = 1};
+        struct gy_kafka_consumer *c = NULL;
+        struct gy_kafka_producer *p = NULL;
+        gy_status reading = gy_kafka_consumer_open(&o, &c, &err);
+        if (reading == GY_E_MISSINGDEP) {
+            skip();
+        }
+        gy_status writing = gy_kafka_producer_open(&o, &p, &err);
+        gy_kafka_consumer_free(c);
+        gy_kafka_producer_free(p);
+        assert_int_equal(reading, cases[i].why ? GY_E_INVALID : GY_OK);
+        assert_int_equal(writing, reading);
+        if (cases[i].why) {
+            assert_non_null(strstr(err.msg, cases[i].setting.name));
+            assert_non_null(strstr(err.msg, cases[i].why));
+            assert_non_null(strstr(err.hint, "leave it out"));
+        }
+    }
+}
+
 /* Nobody is there: taking gives nothing, staying waits, writing times out. */
 static void test_nobody_there(void **state)
 {
@@ -143,6 +205,7 @@ int main(void)
         cmocka_unit_test(test_layouts),
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_a_setting_that_is_none),
+        cmocka_unit_test(test_settings_that_lose_messages),
         cmocka_unit_test(test_nobody_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
