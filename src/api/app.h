@@ -14,6 +14,7 @@
 #include "store/store.h"
 
 struct gy_serving;      /* serve/serving.h */
+struct gy_replica;      /* serve/replica.h */
 struct gy_prover;       /* api/prover.h */
 struct gy_shapes;       /* serve/shape.h */
 struct gy_join;         /* watch/join.h */
@@ -32,6 +33,7 @@ struct gy_app {
     struct gy_auth_limit *reports; /* how often somebody reported a problem */
     struct gy_serving *serving;    /* NULL: nothing is served by this process */
     struct gy_server *server;      /* NULL: in-process */
+    struct gy_replica *replica;    /* NULL: it is none; set before the server starts */
     struct gy_prover *prover;      /* NULL: who registers proves */
     struct gy_shapes *shapes;
     struct gy_join *join; /* predictions and feedback; may lag or be empty: gy_app_join_refresh */

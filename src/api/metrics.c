@@ -8,6 +8,7 @@
 #include "api/watching.h"
 #include "api/review_api.h"
 #include "base/time.h"
+#include "serve/replica.h"
 #include "serve/serving.h"
 
 #define family gy_metric_family
@@ -176,6 +177,53 @@ static void log_metrics(struct gy_buf *b, struct gy_predlog *log)
     gy_metric_one(b, "gyre_log_segments", "gauge", "Segment files.", (double)s.segments);
 }
 
+static void received_metrics(struct gy_buf *b, struct gy_predlog *log)
+{
+    struct gy_receiver_stats s;
+    gy_receiver_get_stats(gy_predlog_receiver(log), &s);
+    gy_metric_one(b, "gyre_log_received_total", "counter", "Records of replicas that were kept.",
+                  (double)s.records);
+    gy_metric_one(b, "gyre_log_received_refused_total", "counter",
+                  "Records of replicas that do not belong here.", (double)s.refused);
+    gy_metric_one(b, "gyre_log_received_damaged_total", "counter",
+                  "Batches of replicas that were refused: something in them was damaged.",
+                  (double)s.damaged);
+}
+
+static void replica_metrics(struct gy_buf *b, struct gy_replica *replica)
+{
+    struct gy_replica_stats s;
+    gy_replica_get_stats(replica, &s);
+    gy_metric_one(b, "gyre_replica_server_up", "gauge",
+                  "1 when the last calls to the server went well.", s.up);
+    gy_metric_one(b, "gyre_replica_last_contact_timestamp_seconds", "gauge",
+                  "When a call to the server last went well, Unix seconds.",
+                  (double)s.last_contact_us / 1e6);
+    gy_metric_family(b, "gyre_replica_failures_total", "counter",
+                     "Calls to the server that failed.");
+    for (int call = 0; call < 2; call++) {
+        for (int why = 0; why < 3; why++) {
+            gy_buf_addf(b, "gyre_replica_failures_total{call=\"%s\",why=\"%s\"} %llu\n",
+                        gy_replica_call_name((enum gy_replica_call)call),
+                        gy_replica_failure_name((enum gy_replica_failure)why),
+                        (unsigned long long)s.failures[call][why]);
+        }
+    }
+    gy_metric_one(b, "gyre_replica_shipped_total", "counter",
+                  "Records that the server acknowledged or refused.", (double)s.shipped);
+    gy_metric_one(b, "gyre_replica_refused_total", "counter", "Records that the server refused.",
+                  (double)s.refused);
+    gy_metric_one(b, "gyre_replica_refused_lost_total", "counter",
+                  "Of the refused records those for which there was no room.",
+                  (double)s.refused_lost);
+    gy_metric_one(b, "gyre_replica_removed_segments_total", "counter",
+                  "Segments removed after the server had them.", (double)s.removed);
+    gy_metric_one(b, "gyre_replica_removed_bytes_total", "counter",
+                  "Bytes of segments removed after the server had them.", (double)s.removed_bytes);
+    gy_metric_one(b, "gyre_replica_log_bytes", "gauge", "Bytes of the segments that are here.",
+                  (double)s.segment_bytes);
+}
+
 static void serving_metrics(struct gy_buf *b, struct gy_serving *serving)
 {
     const struct gy_endpoint_stats *all = gy_serving_stats(serving);
@@ -191,6 +239,7 @@ static void serving_metrics(struct gy_buf *b, struct gy_serving *serving)
     gy_metric_one(b, "gyre_serving_tables_total", "counter", "Tables of endpoints published.",
                   (double)gy_serving_swaps(serving));
     log_metrics(b, gy_serving_log(serving));
+    received_metrics(b, gy_serving_log(serving));
 }
 
 static void store_metrics(struct gy_buf *b, struct gy_store *store)
@@ -331,6 +380,9 @@ static gy_status get_metrics(void *ctx, struct gy_request *req, struct gy_reply 
     GY_TRY(gy_review_metrics(app, req->arena, &b, err));
     if (app->serving) {
         serving_metrics(&b, app->serving);
+    }
+    if (app->replica) {
+        replica_metrics(&b, app->replica);
     }
     store_metrics(&b, app->store);
     auth_metrics(&b, app->auth);

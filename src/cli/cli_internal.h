@@ -30,7 +30,10 @@ struct gy_cli {
     struct gy_arena arena;    /* memory of the whole run */
     struct gy_app *app;       /* set once the in-process transport is open */
     struct gy_caller *caller; /* set by gy_cli_caller */
-    int exit_code;            /* a verb that succeeded may ask for another code than 0 */
+    /* Of calls to --server, before gy_cli_caller; 0: none (net/http_client.h). */
+    long stall_s;
+    int64_t call_max_ms;
+    int exit_code; /* a verb that succeeded may ask for another code than 0 */
 };
 
 enum gy_opt_kind {

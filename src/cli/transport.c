@@ -70,7 +70,10 @@ static gy_status add_heads(struct gy_cli *cli, struct gy_err *err)
 static gy_status open_caller(struct gy_cli *cli, struct gy_err *err)
 {
     if (cli->server && cli->server[0]) {
-        return gy_http_client_new(cli->server, &cli->caller, err);
+        GY_TRY(gy_http_client_new(cli->server, &cli->caller, err));
+        gy_http_client_stall(cli->caller, cli->stall_s);
+        gy_http_client_timeout(cli->caller, cli->call_max_ms);
+        return GY_OK;
     }
     struct gy_home home = {.lock_fd = -1};
     GY_TRY(gy_cli_home(cli, &home, err));

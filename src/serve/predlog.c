@@ -199,6 +199,13 @@ gy_status gy_predlog_flush(struct gy_predlog *l, bool durable, struct gy_err *er
     return st;
 }
 
+void gy_predlog_removed(struct gy_predlog *l, uint64_t segments)
+{
+    pthread_mutex_lock(&l->mu);
+    l->stats.segments -= segments < l->stats.segments ? segments : l->stats.segments;
+    pthread_mutex_unlock(&l->mu);
+}
+
 struct gy_receiver *gy_predlog_receiver(struct gy_predlog *l)
 {
     return l->receiver;
@@ -612,6 +619,7 @@ static gy_status open_log(struct gy_predlog *l, struct gy_err *err)
     struct gy_uuid_gen gen;
     GY_TRY(gy_uuid_gen_init(&gen, err));
     gy_uuid7(&gen, l->boot);
+    gy_receiver_own(l->receiver, l->boot);
     struct gy_predlog_recovery found = {0};
     GY_TRY(gy_predlog_recover(l->dir, l->o.ring_dir, &found, err));
     l->stats.recovered = found.records;

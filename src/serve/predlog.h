@@ -52,6 +52,9 @@ GY_CHECKED gy_status gy_predlog_flush(struct gy_predlog *l, bool durable, struct
  * comes next begins new ones. Fails as append_wait. */
 GY_CHECKED gy_status gy_predlog_rotate(struct gy_predlog *l, struct gy_err *err);
 
+/* So many sealed segments were taken out of the folder (shipped.h): for the statistics. */
+void gy_predlog_removed(struct gy_predlog *l, uint64_t segments);
+
 /* Where records of replicas go (receive.h); lives as long as the log. */
 struct gy_receiver *gy_predlog_receiver(struct gy_predlog *l);
 

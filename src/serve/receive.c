@@ -15,6 +15,7 @@ struct stream {
     uint32_t ring, number; /* of the segment to write to */
     uint64_t last_seq;
     uint64_t bytes; /* of it; 0: it is not there yet */
+    uint64_t used;  /* the receiver's clock when it was asked for last */
 };
 
 struct gy_receiver {
@@ -23,6 +24,10 @@ struct gy_receiver {
     pthread_mutex_t mu; /* all below */
     struct stream *streams;
     size_t n;
+    uint64_t clock; /* counts batches */
+    bool has_own;
+    unsigned char own[16]; /* boot of the log itself */
+    struct gy_receiver_stats stats;
 };
 
 gy_status gy_receiver_new(const char *dir, size_t segment_bytes, struct gy_receiver **ret,
@@ -38,6 +43,12 @@ gy_status gy_receiver_new(const char *dir, size_t segment_bytes, struct gy_recei
     (void)pthread_mutex_init(&r->mu, NULL); /* can not fail on Linux */
     *ret = r;
     return GY_OK;
+}
+
+void gy_receiver_own(struct gy_receiver *r, const unsigned char boot[16])
+{
+    memcpy(r->own, boot, sizeof r->own);
+    r->has_own = true;
 }
 
 static gy_status path_of(const struct gy_receiver *r, const struct stream *s, char out[GY_MAX_PATH],
@@ -110,6 +121,18 @@ static gy_status look(void *ctx, const char *name, bool is_dir, struct gy_err *e
     return GY_OK;
 }
 
+/* Replicas that start again and again leave streams behind that nobody writes to any more. */
+static gy_status forget_quietest(struct gy_receiver *r, struct gy_err *err)
+{
+    size_t quietest = 0;
+    for (size_t i = 1; i < r->n; i++) {
+        quietest = r->streams[i].used < r->streams[quietest].used ? i : quietest;
+    }
+    GY_TRY(seal(r, &r->streams[quietest], err));
+    r->streams[quietest] = r->streams[--r->n];
+    return GY_OK;
+}
+
 static gy_status find_stream(struct gy_receiver *r, const unsigned char boot[16], uint32_t ring,
                              struct stream **ret, struct gy_err *err)
 {
@@ -119,14 +142,11 @@ static gy_status find_stream(struct gy_receiver *r, const unsigned char boot[16]
             return GY_OK;
         }
     }
-    if (r->n == GY_RECEIVER_MAX_STREAMS) {
-        return gy_err_set(err, GY_E_TOOBIG, "more than %d streams of replicas",
-                          GY_RECEIVER_MAX_STREAMS);
-    }
     struct stream s = {.ring = ring};
     struct looking l = {r->dir, &s};
     memcpy(s.boot, boot, 16);
     GY_TRY(gy_dir_each(r->dir, look, &l, err));
+    GY_TRY(r->n == GY_RECEIVER_MAX_STREAMS ? forget_quietest(r, err) : GY_OK);
     struct stream *more = gy_reallocarray(r->streams, r->n + 1, sizeof *more);
     if (!more) {
         return gy_err_set(err, GY_E_NOMEM, "receiving records of replicas");
@@ -137,6 +157,66 @@ static gy_status find_stream(struct gy_receiver *r, const unsigned char boot[16]
     return GY_OK;
 }
 
+/* ---- what comes ---- */
+
+void gy_sifted_init(struct gy_sifted *s)
+{
+    *s = (struct gy_sifted){0};
+    gy_buf_init(&s->good, GY_RECEIVER_MAX_BATCH + GY_RECORD_MAX_BYTES);
+    gy_buf_init(&s->refused, GY_RECEIVER_MAX_BATCH);
+}
+
+void gy_sifted_done(struct gy_sifted *s)
+{
+    gy_buf_done(&s->good);
+    gy_buf_done(&s->refused);
+}
+
+/* The frame at `at`, its checksum computed. */
+static gy_status look_at_frame(struct gy_str frames, size_t at, uint64_t last, size_t *ret_bytes,
+                               uint64_t *ret_seq, struct gy_err *err)
+{
+    unsigned char id[16];
+    if (gy_frame_look(frames.p, frames.n, at, ret_bytes) != GY_FRAME_GOOD ||
+        gy_frame_kind(frames.p + at) != GY_FRAME_RECORD) {
+        return gy_err_set(err, GY_E_CORRUPT, "the batch has a bad record at byte %zu", at);
+    }
+    gy_record_peek(frames.p + at, id, ret_seq);
+    return *ret_seq > last
+               ? GY_OK
+               : gy_err_set(err, GY_E_INVALID, "the records of the batch are not in order");
+}
+
+gy_status gy_receiver_sift(struct gy_str frames, gy_receiver_may_fn may, void *ctx,
+                           struct gy_sifted *ret, struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
+    gy_arena_init(&a, GY_MAX_REQUEST_ARENA);
+    for (size_t at = 0, bytes; at < frames.n; at += bytes) {
+        struct gy_record r;
+        const char *why = NULL;
+        uint64_t seq;
+        gy_arena_reset(&a);
+        GY_TRY(look_at_frame(frames, at, ret->through, &bytes, &seq, err));
+        /* A checksum that is right says nothing of what it stands over: every later reader would
+         * stumble over a content that can not be read. */
+        gy_status st = gy_record_read(frames.p + at, bytes, &a, &r, err);
+        if (st != GY_OK) {
+            return gy_err_wrap(err, "the batch's record at byte %zu", at);
+        }
+        GY_TRY(may(ctx, &r, &why, err));
+        if (why) {
+            ret->why = ret->why ? ret->why : why;
+            gy_buf_add_bytes(&ret->refused, &seq, sizeof seq);
+        } else {
+            gy_buf_add(&ret->good, gy_str_sub(frames, at, bytes));
+        }
+        ret->through = seq;
+    }
+    GY_TRY(gy_buf_check(&ret->good, "records of a replica", err));
+    return gy_buf_check(&ret->refused, "records of a replica", err);
+}
+
 /* Which part of the batch is new; everything is looked at before anything is written. */
 static gy_status check(const struct stream *s, struct gy_str frames, struct gy_str *ret_new,
                        struct gy_received *ret, struct gy_err *err)
@@ -145,16 +225,8 @@ static gy_status check(const struct stream *s, struct gy_str frames, struct gy_s
     *ret_new = gy_str_n(frames.p + frames.n, 0);
     ret->last_seq = s->last_seq;
     for (size_t at = 0, bytes; at < frames.n; at += bytes) {
-        unsigned char id[16];
         uint64_t seq;
-        if (gy_frame_look(frames.p, frames.n, at, &bytes) != GY_FRAME_GOOD ||
-            gy_frame_kind(frames.p + at) != GY_FRAME_RECORD) {
-            return gy_err_set(err, GY_E_CORRUPT, "the batch has a bad record at byte %zu", at);
-        }
-        gy_record_peek(frames.p + at, id, &seq);
-        if (seq <= last) {
-            return gy_err_set(err, GY_E_INVALID, "the records of the batch are not in order");
-        }
+        GY_TRY(look_at_frame(frames, at, last, &bytes, &seq, err));
         last = seq;
         if (seq > s->last_seq) {
             *ret_new = ret->records == 0 ? gy_str_sub(frames, at, SIZE_MAX) : *ret_new;
@@ -209,14 +281,35 @@ gy_status gy_receiver_take(struct gy_receiver *r, const unsigned char boot[16], 
     struct stream *s = NULL;
     struct gy_str fresh;
     *ret = (struct gy_received){0};
+    if (r->has_own && memcmp(r->own, boot, sizeof r->own) == 0) {
+        (void)gy_err_set(err, GY_E_CONFLICT, "these records are said to be of this server itself");
+        return gy_err_hint(err, "a replica ships to another server than its own");
+    }
     pthread_mutex_lock(&r->mu);
     gy_status st = find_stream(r, boot, ring, &s, err);
     if (st == GY_OK) {
+        s->used = ++r->clock;
         st = check(s, frames, &fresh, ret, err);
     }
     if (st == GY_OK && ret->records > 0) {
         st = write_new(r, s, fresh, ret->last_seq, err);
     }
+    r->stats.records += st == GY_OK ? ret->records : 0;
     pthread_mutex_unlock(&r->mu);
     return st;
+}
+
+void gy_receiver_refused(struct gy_receiver *r, uint64_t records, uint64_t damaged)
+{
+    pthread_mutex_lock(&r->mu);
+    r->stats.refused += records;
+    r->stats.damaged += damaged;
+    pthread_mutex_unlock(&r->mu);
+}
+
+void gy_receiver_get_stats(struct gy_receiver *r, struct gy_receiver_stats *ret)
+{
+    pthread_mutex_lock(&r->mu);
+    *ret = r->stats;
+    pthread_mutex_unlock(&r->mu);
 }

@@ -86,6 +86,19 @@ static gy_status current_of(struct gy_db *db, struct gy_str endpoint, int64_t *r
                : gy_err_set(err, GY_E_NOTFOUND, "no endpoint '%" GY_STR_F "'", GY_STR_A(endpoint));
 }
 
+gy_status gy_revision_is(struct gy_db *db, struct gy_str endpoint, int64_t revision, bool *ret,
+                         struct gy_err *err)
+{
+    int64_t n = 0;
+    bool found = false;
+    GY_TRY(gy_db_get_i64(db,
+                         "SELECT COUNT(*) FROM endpoint_revisions WHERE workspace_id='default' AND "
+                         "endpoint=? AND revision=?",
+                         GY_VALS(gy_vs(endpoint), gy_vi(revision)), &found, &n, err));
+    *ret = found && n > 0;
+    return GY_OK;
+}
+
 gy_status gy_revision_get(struct gy_db *db, struct gy_str endpoint, int64_t revision,
                           struct gy_arena *a, struct gy_revision *ret, struct gy_err *err)
 {

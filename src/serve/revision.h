@@ -25,6 +25,9 @@ struct gy_revision {
     int64_t created_us;
 };
 
+/* Was there ever such a revision? Inside a closure. */
+GY_CHECKED gy_status gy_revision_is(struct gy_db *db, struct gy_str endpoint, int64_t revision,
+                                    bool *ret, struct gy_err *err);
 /* revision 0: the one that is served. Fails: NOTFOUND (no such endpoint or revision, or
  * undeployed).
  */

@@ -287,6 +287,12 @@ static gy_status swap_tables(struct gy_serving *s, struct gy_table *table, struc
     return GY_OK;
 }
 
+void gy_serving_set_log_key(struct gy_serving *s, const unsigned char key[GY_LOGGING_KEY])
+{
+    memcpy(s->log_key, key, sizeof s->log_key);
+    s->has_log_key = true;
+}
+
 /* The key of hashed columns, when the first endpoint comes that has some. */
 static gy_status need_log_key(struct gy_serving *s, struct gy_endpoint *stable, struct gy_err *err)
 {

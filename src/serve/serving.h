@@ -44,6 +44,10 @@ void gy_serving_attach(struct gy_serving *s, struct gy_server *server);
  * may run already that publishing does not know. */
 bool gy_serving_attached(struct gy_serving *s);
 
+/* Hash logged columns with this key instead of the home's: a replica has its server's, so that
+ * equal values have equal hashes in one log. Before the first publish. */
+void gy_serving_set_log_key(struct gy_serving *s, const unsigned char key[GY_LOGGING_KEY]);
+
 /* Serve exactly these endpoints (references are taken). Returns after every loop has the new table.
  * Fails: CONFLICT (two claim one alias path), TOOBIG, NOMEM, UNAVAILABLE (the server is going
  * down); then the old table stays. */
