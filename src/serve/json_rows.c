@@ -93,24 +93,19 @@ static gy_status put_number_text(const struct gy_infer_field *f, struct gy_str t
 static gy_status put_number(const struct gy_json_rows *r, const struct gy_infer_field *f,
                             yyjson_val *v, double *cell, struct gy_err *err)
 {
+    if (gy_infer_missing(v)) {
+        return put_missing(f, err);
+    }
+    if (gy_infer_infinite(v)) {
+        return gy_err_set(err, GY_E_INVALID, "field '%.*s' must be a finite number", NAME(f->name));
+    }
     if (yyjson_is_num(v)) {
-        double value = yyjson_get_num(v);
-        if (isnan(value)) {
-            return put_missing(f, err);
-        }
-        if (isinf(value)) {
-            return gy_err_set(err, GY_E_INVALID, "field '%.*s' must be a finite number",
-                              NAME(f->name));
-        }
-        *cell = value;
+        *cell = yyjson_get_num(v);
         return GY_OK;
     }
     if (yyjson_is_bool(v)) {
         *cell = yyjson_get_bool(v) ? 1 : 0;
         return GY_OK;
-    }
-    if (yyjson_is_null(v)) {
-        return put_missing(f, err);
     }
     if (r->as_mlflow && yyjson_is_str(v)) {
         return put_number_text(f, gy_json_val_str(v), cell, err);
@@ -161,9 +156,6 @@ static gy_status put_value(const struct gy_json_rows *r, size_t field, size_t ro
     }
     if (!f->input) {
         return put_number(r, f, v, cell, err);
-    }
-    if (yyjson_is_real(v) && isnan(yyjson_get_real(v))) {
-        return put_missing(f, err);
     }
     return gy_infer_value(r->shape, r->q, field, row, f->name, v, cell, err);
 }

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "serve/parse_internal.h"
 
-#include <math.h>
-
-#include "base/json.h"
+#include "base/json_python.h"
 #include "base/mem.h"
 
 /* Each key is looked for among the fields: bounds their product. */
@@ -151,10 +149,14 @@ static gy_status flat_value(struct reader *r, size_t row, struct gy_str key, yyj
     if (f->input) {
         return gy_infer_value(r->shape, r->q, field, row, f->key, v, ret, err);
     }
-    if (yyjson_is_null(v)) {
+    if (gy_infer_missing(v)) {
         return f->required ? gy_err_set(err, GY_E_INVALID, "field '%" GY_STR_F "' must not be null",
                                         GY_STR_A(f->key))
                            : GY_OK;
+    }
+    if (gy_infer_infinite(v)) {
+        return gy_err_set(err, GY_E_INVALID, "field '%" GY_STR_F "' must be a finite number",
+                          GY_STR_A(f->key));
     }
     if (!yyjson_is_num(v)) {
         return gy_err_set(err, GY_E_INVALID, "field '%" GY_STR_F "' must be a number, not a %s",
@@ -226,7 +228,7 @@ gy_status gy_infer_read(enum gy_infer_form form, const struct gy_infer_shape *sh
         return gy_err_set(err, GY_E_PARSE, "the body is empty");
     }
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    GY_TRY(gy_json_parse(body, &doc, err));
+    GY_TRY(gy_json_parse_python(body, &doc, err));
     yyjson_val *root = yyjson_doc_get_root(doc);
     if (!yyjson_is_obj(root) && !(form == GY_INFER_FLAT && yyjson_is_arr(root))) {
         return gy_err_set(err, GY_E_INVALID, "the body must be a JSON object");

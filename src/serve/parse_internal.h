@@ -3,6 +3,8 @@
 #ifndef GY_SERVE_PARSE_INTERNAL_H
 #define GY_SERVE_PARSE_INTERNAL_H
 
+#include <math.h>
+
 #include "base/json.h"
 #include "serve/parse.h"
 
@@ -30,6 +32,16 @@ GY_CHECKED gy_status gy_infer_rows(struct gy_infer_request *q, const struct gy_i
  * SIZE_MAX when there is none. */
 size_t gy_infer_field_find(const struct gy_infer_shape *shape, struct gy_str name, size_t hint,
                            bool by_key);
+/* What JSON says for a missing value: null, or NaN, which Python's json module writes. */
+static inline bool gy_infer_missing(yyjson_val *v)
+{
+    return yyjson_is_null(v) || (yyjson_is_real(v) && isnan(yyjson_get_real(v)));
+}
+/* Infinity, which that module writes too, or a number as large. Refused in every form. */
+static inline bool gy_infer_infinite(yyjson_val *v)
+{
+    return yyjson_is_real(v) && isinf(yyjson_get_real(v));
+}
 /* The value of a field that is no plain number, as it is logged; pixels go to the request. name: of
  * the field, as messages call it. Fails: INVALID, PARSE (no image), TOOBIG, NOMEM. */
 GY_CHECKED gy_status gy_infer_value(const struct gy_infer_shape *shape, struct gy_infer_request *q,

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The general reader of Open Inference Protocol v2: its JSON, and the tensors in binary form behind
  * it. */
-#include <math.h>
-
+#include "base/json_python.h"
 #include "serve/tensors.h"
 
 struct reader {
@@ -120,17 +119,19 @@ static gy_status read_datatype(struct gy_tensor *t, yyjson_val *v, struct gy_err
 
 /* ---- data as JSON ---- */
 
-static gy_status read_number(const struct input *in, yyjson_val *v, bool required, double *ret,
-                             struct gy_err *err)
+static gy_status read_number(const struct input *in, yyjson_val *v, size_t row, bool required,
+                             double *ret, struct gy_err *err)
 {
     const struct gy_tensor *t = &in->tensor;
     bool boolean = t->type == GY_DATATYPE_BOOL;
-    if (yyjson_is_null(v)) {
+    if (gy_infer_missing(v)) {
         *ret = NAN;
-        return required
-                   ? gy_err_set(err, GY_E_INVALID, "input '%.*s': a value is required, not null",
-                                GY_TENSOR_NAME(t))
-                   : GY_OK;
+        return required ? gy_err_set(err, GY_E_INVALID, "input '%.*s': a value is required, not %s",
+                                     GY_TENSOR_NAME(t), yyjson_is_null(v) ? "null" : "NaN")
+                        : GY_OK;
+    }
+    if (gy_infer_infinite(v)) {
+        return gy_tensors_infinite(t, row, err);
     }
     if (boolean && yyjson_is_bool(v)) {
         *ret = yyjson_get_bool(v) ? 1 : 0;
@@ -163,7 +164,7 @@ static gy_status read_value(const struct reader *r, const struct input *in, yyjs
     const struct gy_infer_field *f = &shape->fields[field];
     double *cell = &r->t.q->values[row * shape->n_fields + field];
     return f->input ? gy_infer_value(shape, r->t.q, field, row, f->name, v, cell, err)
-                    : read_number(in, v, f->required, cell, err);
+                    : read_number(in, v, row, f->required, cell, err);
 }
 
 /* What is nested at that dimension; at: values so far. Never deeper than there are dimensions. */
@@ -386,7 +387,7 @@ gy_status gy_infer_read_binary(const struct gy_infer_shape *shape, struct gy_str
         return GY_OK;
     }
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    GY_TRY(gy_json_parse(gy_str_n(body.p, header_bytes), &doc, err));
+    GY_TRY(gy_json_parse_python(gy_str_n(body.p, header_bytes), &doc, err));
     yyjson_val *root = yyjson_doc_get_root(doc);
     struct gy_str binary = gy_str_n(body.p + header_bytes, body.n - header_bytes);
     if (!yyjson_is_obj(root)) {

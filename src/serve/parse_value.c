@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Values of fields that are no plain numbers: texts, times, images. */
-#include <math.h>
-
 #include "base/hash.h"
 #include "base/mem.h"
 #include "data/image.h"
@@ -137,13 +135,16 @@ gy_status gy_infer_value(const struct gy_infer_shape *shape, struct gy_infer_req
     bool image = f->input->kind == GY_INPUT_IMAGE;
     char scratch[32];
     *ret = NAN;
-    struct gy_str text = yyjson_is_null(v) ? GY_STR("") : text_of(v, scratch);
+    if (gy_infer_infinite(v)) {
+        return gy_err_set(err, GY_E_INVALID, "field '%.*s' must be a finite number", FIELD(name));
+    }
+    struct gy_str text = gy_infer_missing(v) ? GY_STR("") : text_of(v, scratch);
     if (!text.p || (image && text.n > 0 && !yyjson_is_str(v))) {
         return gy_infer_wrong_type(f, name, yyjson_get_type_desc(v), err);
     }
     if (text.n == 0) {
         return f->required ? gy_err_set(err, GY_E_INVALID, "field '%.*s' must not be %s",
-                                        FIELD(name), yyjson_is_null(v) ? "null" : "empty")
+                                        FIELD(name), gy_infer_missing(v) ? "null" : "empty")
                            : GY_OK;
     }
     return gy_infer_text(shape, q, field, row, name, text, yyjson_get_type_desc(v), ret, err);

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "base/json.h"
+#include "base/json_python.h"
 
 static bool claims(struct gy_str path, struct gy_ask *ret)
 {
@@ -36,7 +36,7 @@ static bool is_v2(const struct gy_infer_shape *shape, struct gy_str body)
         }
     }
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
-    return gy_json_parse(body, &doc, NULL) == GY_OK &&
+    return gy_json_parse_python(body, &doc, NULL) == GY_OK &&
            yyjson_is_arr(gy_json_get(yyjson_doc_get_root(doc), "inputs"));
 }
 

@@ -165,9 +165,9 @@ struct tensor {
 static bool value(struct scan *s, const struct tensor *t, double *ret)
 {
     blanks(s);
-    if (s->p < s->end && *s->p == 'n') {
+    if (s->p < s->end && (*s->p == 'n' || *s->p == 'N')) {
         *ret = NAN;
-        return !t->required && literal(s, "null", 4);
+        return !t->required && (literal(s, "null", 4) || literal(s, "NaN", 3));
     }
     return number(s, ret) &&
            (!t->integer || (*ret == rint(*ret) && *ret >= t->min && *ret <= t->max));

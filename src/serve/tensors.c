@@ -185,6 +185,14 @@ gy_status gy_tensors_end(const struct gy_tensors *t, struct gy_err *err)
     return GY_OK;
 }
 
+gy_status gy_tensors_infinite(const struct gy_tensor *t, size_t row, struct gy_err *err)
+{
+    return gy_err_set(err, GY_E_INVALID,
+                      "input '%.*s': row %zu is infinite; send a finite number, or NaN for a "
+                      "missing one",
+                      GY_TENSOR_NAME(t), row);
+}
+
 /* ---- the binary form ---- */
 
 /* A tensor being read. */
@@ -202,10 +210,7 @@ static gy_status put_number(const struct input *in, size_t column, size_t row, d
     double *cell = &in->t->q->values[row * shape->n_fields + column];
     char text[32];
     if (isinf(v)) {
-        return gy_err_set(err, GY_E_INVALID,
-                          "input '%.*s': row %zu is infinite; send a finite number, or NaN for a "
-                          "missing one",
-                          GY_TENSOR_NAME(in->tensor), row);
+        return gy_tensors_infinite(in->tensor, row, err);
     }
     if (isnan(v) && f->required) {
         return gy_err_set(err, GY_E_INVALID, "input '%.*s': a value is required, not NaN",

@@ -70,6 +70,8 @@ const struct gy_tensor_group *gy_tensors_group(const struct gy_infer_shape *shap
                                                struct gy_str name);
 /* Values a row: the product of what stands behind the rows. */
 size_t gy_tensor_width(const struct gy_tensor *t);
+/* INVALID: the row has an infinite value. */
+GY_CHECKED gy_status gy_tensors_infinite(const struct gy_tensor *t, size_t row, struct gy_err *err);
 /* What a field takes that is a tensor of its own. */
 enum gy_datatype gy_infer_field_type(const struct gy_infer_field *f);
 

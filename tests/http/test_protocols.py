@@ -282,6 +282,56 @@ def test_seldon_about(sepsis):
     assert document["openapi"].startswith("3.") and "/api/v1.0/predictions" in document["paths"]
 
 
+# ---- missing and infinite values ----
+
+CSV = {"Content-Type": "text/csv"}
+ANYWHERE = [
+    ("v2 rows", "/v2/models/sepsis/infer", '{"inputs":[{"name":"x","shape":[2,3],"datatype":"FP64","data":[[100,15,37],[80,?,37]]}]}', None),
+    ("v2 columns", "/v2/models/sepsis/infer", '{"inputs":[{"name":"HR","shape":[2],"datatype":"FP32","data":[100,80]},{"name":"Resp",'
+     '"shape":[2],"datatype":"FP32","data":[15,?]},{"name":"Temp","shape":[2],"datatype":"FP32","data":[37,37]}]}', None),
+    ("flat", "/predictions", '[{"hr":100,"resp":15,"temp":37},{"hr":80,"resp":?,"temp":37}]', None),
+    ("V1 rows", PREDICT, '{"instances":[[100,15,37],[80,?,37]]}', None),
+    ("V1 columns", PREDICT, '{"inputs":{"HR":[100,80],"Resp":[15,?],"Temp":[37,37]}}', None),
+    ("V1 event", PREDICT, '{"specversion":"1.0","id":"1","source":"/","type":"t","data":{"instances":[[100,15,37],[80,?,37]]}}',
+     {"Content-Type": "application/cloudevents+json"}),
+    ("Seldon ndarray", SELDON, '{"data":{"ndarray":[[100,15,37],[80,?,37]]}}', None),
+    ("Seldon tensor", SELDON, '{"data":{"tensor":{"shape":[2,3],"values":[100,15,37,80,?,37]}}}', None),
+    ("MLflow split", "/invocations", '{"dataframe_split":{"columns":["HR","Resp","Temp"],"data":[[100,15,37],[80,?,37]]}}',
+     {"Content-Type": "application/json"}),
+    ("MLflow CSV", "/invocations", "HR,Resp,Temp\n100,15,37\n80,?,37\n", CSV),
+]
+
+
+def labels(answer):
+    """The predictions of an answer in whatever protocol."""
+    answer = answer.get("data", answer) if "specversion" in answer else answer
+    if "outputs" in answer and isinstance(answer["outputs"][0], dict):
+        return serving.outputs(answer)["prediction"]
+    if "meta" in answer:
+        return answer["meta"]["tags"]["predictions"]
+    return answer.get("predictions") or answer.get("outputs")
+
+
+@pytest.mark.parametrize("path, body, headers", [pytest.param(*row[1:], id=row[0]) for row in ANYWHERE])
+def test_what_is_missing_is_the_same_in_all(sepsis, path, body, headers):
+    words = ["NaN", ""] if headers == CSV else ["null", "NaN"]
+    for word in words:
+        status, answer, _ = request(sepsis, "POST", path, body.replace("?", word), headers)
+        assert status == 200, answer
+        got = [row["isSepsis"] for row in answer] if isinstance(answer, list) else labels(answer)
+        assert got == [1, 0]
+
+
+@pytest.mark.parametrize("path, body, headers", [pytest.param(*row[1:], id=row[0]) for row in ANYWHERE])
+def test_what_is_infinite_is_refused_in_all(sepsis, path, body, headers):
+    for word in ("inf", "-inf") if headers == CSV else ("Infinity", "-Infinity", "1e999"):
+        status, answer, _ = request(sepsis, "POST", path, body.replace("?", word), headers)
+        said = json.dumps(answer)
+        assert status == 400 and ("must be a number, not" if headers == CSV else "finite") in said and ("row 1" in said or "'Resp'" in said), answer
+    for word in ("Infinit", "NaNN", "NaN0", "++1"):
+        assert request(sepsis, "POST", path, body.replace("?", word), headers)[0] == 400
+
+
 # ---- MLflow ----
 
 JSON = {"Content-Type": "application/json"}

@@ -99,6 +99,14 @@ static const struct good good[] = {
      "[1,2,3],\"datatype\":\"FP32\",\"name\":\"x\",\"shape\":[1,3],\"parameters\":{}}]}",
      1,
      {1, 2, 3, NAN}},
+    {GY_INFER_V2,
+     true,
+     "{\"inputs\":[" THREE
+     "," COLUMN("Temp", "[1]", "FP64", "[3]") "," COLUMN("WBC", "[1]", "FP64", "[NaN]") "]}",
+     1,
+     {104, 22, 3, NAN}},
+    {GY_INFER_FLAT, true, "{\"hr\":1,\"resp\":NaN,\"temp\":3}", 1, {1, NAN, 3, NAN}},
+    {GY_INFER_FLAT, false, "[{\"hr\":1,\"resp\":NaN,\"temp\":3}]", 1, {1, NAN, 3, NAN}},
 };
 
 static void test_good(void **state)
@@ -169,9 +177,13 @@ static const struct bad bad[] = {
     {GY_INFER_FLAT, "{\"hr\":[104],\"resp\":22,\"temp\":38.9}", GY_E_INVALID, "not a array"},
     {GY_INFER_FLAT, "{\"hr\":null,\"resp\":22,\"temp\":38.9}", GY_E_INVALID, "must not be null"},
     {GY_INFER_FLAT, "{\"hr\":1,\"hr\":2,\"resp\":22,\"temp\":38.9}", GY_E_INVALID, "twice"},
-    {GY_INFER_FLAT, "{\"hr\":NaN,\"resp\":22,\"temp\":38.9}", GY_E_PARSE, ""},
-    {GY_INFER_FLAT, "{\"hr\":-Infinity,\"resp\":22,\"temp\":38.9}", GY_E_PARSE, ""},
-    {GY_INFER_FLAT, "{\"hr\":1e999,\"resp\":22,\"temp\":38.9}", GY_E_PARSE, ""},
+    {GY_INFER_FLAT, "{\"hr\":NaN,\"resp\":22,\"temp\":38.9}", GY_E_INVALID, "must not be null"},
+    {GY_INFER_FLAT, "{\"hr\":-Infinity,\"resp\":22,\"temp\":38.9}", GY_E_INVALID, "finite"},
+    {GY_INFER_FLAT, "{\"hr\":1e999,\"resp\":22,\"temp\":38.9}", GY_E_INVALID, "finite"},
+    {GY_INFER_FLAT, "{\"hr\":1,\"resp\":Nan0,\"temp\":38.9}", GY_E_PARSE, ""},
+    {GY_INFER_V2, MATRIX("[2,3]", "[1,2,3,NaN,5,6]"), GY_E_INVALID, "required, not NaN"},
+    {GY_INFER_V2, MATRIX("[2,3]", "[1,2,3,4,Infinity,6]"), GY_E_INVALID, "row 1 is infinite"},
+    {GY_INFER_V2, MATRIX("[1,3]", "[1,2,-1e400]"), GY_E_INVALID, "row 0 is infinite"},
     {GY_INFER_FLAT, "{\"hr\":01,\"resp\":22,\"temp\":38.9}", GY_E_PARSE, ""},
     {GY_INFER_FLAT, "{\"hr\":1.,\"resp\":22,\"temp\":38.9}", GY_E_PARSE, ""},
     {GY_INFER_FLAT, "{\"hr\":+1,\"resp\":22,\"temp\":38.9}", GY_E_PARSE, ""},
