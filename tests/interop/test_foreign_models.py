@@ -12,42 +12,13 @@ mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed")
 np = pytest.importorskip("numpy", reason="numpy is not installed")
 pd = pytest.importorskip("pandas", reason="pandas is not installed")
 
-ROWS, TRAIN = 10_000, 2_000
-WARDS = ["surgery", "icu", "Emergency", "ward 7", "maternity"]
+import foreign  # noqa: E402
+from foreign import NUMBERS, TRAIN, WARDS  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def table():
-    """x0..x3 numbers, `code` the code of a category, `ward` a text; targets beside them."""
-    rng = np.random.default_rng(7)
-    t = pd.DataFrame(rng.normal(size=(ROWS, 4)), columns=["x0", "x1", "x2", "x3"])
-    t["x1"] = t["x1"].round(1)
-    t["x3"] *= 1e6
-    t["code"] = rng.integers(0, 12, ROWS).astype(float)
-    t["ward"] = rng.choice(WARDS, ROWS)
-    score = t["x0"] - t["x1"] + t["code"].isin([2, 5, 7]) + (t["ward"] == "icu") + 0.3 * rng.normal(size=ROWS)
-    for name in ("x0", "x1", "x2", "x3"):
-        t.loc[rng.random(ROWS) < 0.1, name] = np.nan
-    t["number"], t["two"], t["three"] = score, (score > 0.5).astype(int), np.digitize(score, [0, 1.5])
-    return t
-
-
-NUMBERS = ["x0", "x1", "x2", "x3"]
-
-
-def on_splits(x, splits):
-    """Every third value becomes a split of its column, or a neighbour of one. splits: {column: [values]}; x: float32 or float64."""
-    x = x.copy()
-    for name, values in splits.items():
-        column = x[name].to_numpy().copy()
-        values = np.asarray(sorted(set(values)), dtype=column.dtype)
-        if len(values):
-            picks = values[np.arange(len(column)) % len(values)]
-            up, down = np.nextafter(picks, np.inf), np.nextafter(picks, -np.inf)
-            chosen = np.where(np.arange(len(column)) % 9 == 0, picks, np.where(np.arange(len(column)) % 9 == 3, up, down))
-            column = np.where((np.arange(len(column)) % 3 == 0) & ~np.isnan(column), chosen, column)
-        x[name] = column
-    return x
+    return foreign.table()
 
 
 def answers(folder, x, cwd, key):
@@ -66,30 +37,10 @@ def check_classes(lines, theirs):
     return theirs.max(axis=1)
 
 
-def booster_splits(booster):
-    found = {}
-    frame = booster.trees_to_dataframe()
-    frame = frame[(frame["Feature"] != "Leaf") & frame["Split"].notna()]
-    for name, split in zip(frame["Feature"], frame["Split"]):
-        found.setdefault(name, []).append(np.float32(split))
-    return found
-
-
-@pytest.mark.parametrize("kind", ["binary", "number", "three", "dart", "forest", "gblinear", "rank", "poisson"])
+@pytest.mark.parametrize("kind", foreign.XGBOOST)
 def test_xgboost_is_answered_with_the_same_bits(table, tmp_path, kind):
     xgboost = pytest.importorskip("xgboost", reason="xgboost is not installed")
-    params = {"binary": {"objective": "binary:logistic"}, "number": {"objective": "reg:squarederror"},
-              "three": {"objective": "multi:softprob", "num_class": 3},
-              "dart": {"objective": "binary:logistic", "booster": "dart", "rate_drop": 0.4},
-              "forest": {"objective": "reg:squarederror", "num_parallel_tree": 4, "subsample": 0.6},
-              "gblinear": {"objective": "reg:squarederror", "booster": "gblinear", "updater": "coord_descent"},
-              "rank": {"objective": "rank:ndcg"}, "poisson": {"objective": "count:poisson"}}[kind]
-    target = {"binary": "two", "three": "three", "dart": "two", "rank": "two", "poisson": "two"}.get(kind, "number")
-    x = table[NUMBERS].astype("float32")
-    matrix = xgboost.DMatrix(x[:TRAIN], table[target][:TRAIN], **({"group": [100] * (TRAIN // 100)} if kind == "rank" else {}))
-    booster = xgboost.train({"nthread": 1, "max_depth": 5, "seed": 3, **params}, matrix, 12)
-    if kind != "gblinear":
-        x = on_splits(x, booster_splits(booster))
+    booster, x = foreign.xgboost_model(kind, table)
     mlflow.xgboost.save_model(booster, str(tmp_path / "model"), pip_requirements=[], model_format="ubj")
     theirs = booster.predict(xgboost.DMatrix(x))
     if kind == "three":
@@ -115,32 +66,16 @@ def test_categories_of_text_go_by_their_names(table, tmp_path, order):
     xgboost = pytest.importorskip("xgboost", reason="xgboost is not installed")
     if tuple(int(v) for v in xgboost.__version__.split(".")[:2]) < (3, 1):
         pytest.skip(f"xgboost {xgboost.__version__} does not keep categories")
-    x = table[["x0", "x1", "ward"]].astype({"ward": pd.CategoricalDtype(order)} if order else {"ward": "category"})
-    booster = xgboost.train({"nthread": 1, "objective": "binary:logistic"}, xgboost.DMatrix(x[:TRAIN], table["two"][:TRAIN], enable_categorical=True), 10)
+    booster, x = foreign.xgboost_of_texts(table, order)
     mlflow.xgboost.save_model(booster, str(tmp_path / "model"), pip_requirements=[])
     ours = answers("model", x, tmp_path, "probability")
     assert np.array_equal(ours.astype("float32"), booster.predict(xgboost.DMatrix(x, enable_categorical=True)))
 
 
-LIGHTGBM = {
-    "binary": {"objective": "binary"}, "number": {"objective": "regression"}, "three": {"objective": "multiclass", "num_class": 3},
-    "one against all": {"objective": "multiclassova", "num_class": 3}, "forest": {"objective": "binary", "boosting": "rf", "bagging_freq": 1,
-                                                                               "bagging_fraction": 0.6},
-    "zero": {"objective": "regression", "zero_as_missing": True}, "tweedie": {"objective": "tweedie"}, "rank": {"objective": "lambdarank"},
-}
-
-
-@pytest.mark.parametrize("kind", LIGHTGBM)
+@pytest.mark.parametrize("kind", foreign.LIGHTGBM)
 def test_lightgbm_is_answered_with_the_same_bits(table, tmp_path, kind):
-    lightgbm = pytest.importorskip("lightgbm", reason="lightgbm is not installed")
-    target = {"binary": "two", "forest": "two", "three": "three", "one against all": "three", "tweedie": "two", "rank": "two"}.get(kind, "number")
-    x = table[[*NUMBERS, "code"]]
-    data = lightgbm.Dataset(x[:TRAIN], table[target][:TRAIN], categorical_feature=["code"],
-                            **({"group": [100] * (TRAIN // 100)} if kind == "rank" else {}))
-    booster = lightgbm.train({"verbose": -1, "num_threads": 1, "seed": 3, "min_data_per_group": 10, **LIGHTGBM[kind]}, data, 12)
-    trees = booster.trees_to_dataframe()
-    trees = trees[(trees["decision_type"] == "<=") & trees["threshold"].notna()]
-    x = on_splits(x, trees.astype({"threshold": float}).groupby("split_feature")["threshold"].apply(list).drop("code", errors="ignore").to_dict())
+    pytest.importorskip("lightgbm", reason="lightgbm is not installed")
+    booster, x = foreign.lightgbm_model(kind, table)
     mlflow.lightgbm.save_model(booster, str(tmp_path / "model"), pip_requirements=[])
     theirs = booster.predict(x)
     probability = kind in ("binary", "forest") or theirs.ndim == 2
@@ -152,18 +87,10 @@ def test_lightgbm_is_answered_with_the_same_bits(table, tmp_path, kind):
 
 def test_lightgbm_categories_of_a_table(table, tmp_path):
     """Texts and numbers as categories; a text that training has not seen is answered as pandas' unknown one."""
-    lightgbm = pytest.importorskip("lightgbm", reason="lightgbm is not installed")
-    x = table[["x0", "ward", "code"]].copy()
-    seen = x[:TRAIN].astype({"ward": pd.CategoricalDtype(list(reversed(WARDS))), "code": "category"})
-    seen["code"] = (seen["code"].astype(float) * 10).astype("category")
-    booster = lightgbm.train({"objective": "binary", "verbose": -1, "num_threads": 1, "min_data_per_group": 10},
-                             lightgbm.Dataset(seen, table["two"][:TRAIN]), 10)
-    x["code"] *= 10
-    x.loc[::50, "ward"] = "a new wing"
-    x.loc[::70, "code"] = 123
+    pytest.importorskip("lightgbm", reason="lightgbm is not installed")
+    booster, x = foreign.lightgbm_of_texts(table)
     mlflow.lightgbm.save_model(booster, str(tmp_path / "model"), pip_requirements=[])
-    theirs = booster.predict(x.astype({"ward": pd.CategoricalDtype([*reversed(WARDS), "a new wing"]), "code": "category"}))
-    assert np.array_equal(answers("model", x, tmp_path, "probability"), theirs)
+    assert np.array_equal(answers("model", x, tmp_path, "probability"), foreign.lightgbm_says_of_texts(booster, x))
 
 
 def test_a_pickled_lightgbm_class_says_how_to_export(table, tmp_path):

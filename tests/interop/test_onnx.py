@@ -14,6 +14,8 @@ ort = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 np = pytest.importorskip("numpy", reason="numpy is not installed")
 pd = pytest.importorskip("pandas", reason="pandas is not installed")
 
+from foreign import encoder, scikit  # noqa: E402
+
 
 @pytest.fixture(scope="module")
 def library():
@@ -60,15 +62,6 @@ def run_python(model, x):
     return dict(zip([o.name for o in session.get_outputs()], session.run(None, feed)))
 
 
-def scikit(kind):
-    from sklearn import ensemble, linear_model, neural_network, pipeline, preprocessing, svm
-    return {"logistic": linear_model.LogisticRegression(), "forest": ensemble.RandomForestClassifier(8, max_depth=5, random_state=0),
-            "boosting": ensemble.GradientBoostingClassifier(n_estimators=8, random_state=0),
-            "network": pipeline.make_pipeline(preprocessing.StandardScaler(), neural_network.MLPClassifier((8,), max_iter=20, random_state=0)),
-            "svm": svm.SVC(probability=True, random_state=0),
-            "linear": linear_model.LinearRegression(), "trees": ensemble.RandomForestRegressor(8, max_depth=5, random_state=0)}[kind]
-
-
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind,target", [("logistic", "two"), ("logistic", "three"), ("forest", "two"), ("boosting", "three"), ("network", "three"),
                                          ("network", "two"), ("svm", "two"), ("linear", "number"), ("trees", "number")])
@@ -100,11 +93,8 @@ def test_columns_by_name_and_texts(library, table, tmp_path):
     """One input a column, in another order than the signature's; a text that no encoder knows is none of them."""
     skl2onnx = pytest.importorskip("skl2onnx", reason="skl2onnx is not installed")
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
-    from sklearn import compose, linear_model, pipeline, preprocessing
     x = table[["ward", "x1", "x0"]].copy()
-    encode = compose.ColumnTransformer([("n", preprocessing.StandardScaler(), ["x0", "x1"]),
-                                        ("t", preprocessing.OneHotEncoder(handle_unknown="ignore"), ["ward"])])
-    fitted = pipeline.make_pipeline(encode, linear_model.LogisticRegression()).fit(x[:800], table["two"][:800])
+    fitted = encoder().fit(x[:800], table["two"][:800])
     model = skl2onnx.to_onnx(fitted, initial_types=[("x0", FloatTensorType([None, 1])), ("x1", FloatTensorType([None, 1])),
                                                     ("ward", StringTensorType([None, 1]))], options={"zipmap": False})
     mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed")
