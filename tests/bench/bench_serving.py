@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Predictions over HTTP beside other model servers, in one run: the same 100 trees of depth 6 over 8 features in each.
+"""Predictions over HTTP beside other model servers, in one run: the same 100 trees of depth 6 over 8 features in each, the same network
+as ONNX (8 features, 64 and 32 units), and a network of pictures of the same layers (300 x 300 PNG files, uploaded as forms).
 
     tests/bench/bench_serving.py [--rounds 3] [--seconds 3] [--connections 32] [--peers DIR] [--only NAME,...] [--work NAME,...] [--json FILE]
 
@@ -9,9 +10,10 @@ Servers take turns, workload by workload, each with one processor (--server-cpu)
     floor            epoll_floor.c: raw epoll, a real HTTP parse, strtod over the body, a reply of the same shape; no model, log or metrics
     gyre             with prediction log and metrics          gyre-auth   and with logins: a token with every request
     fastapi          current FastAPI, uvicorn (uvloop, httptools), orjson, Booster.inplace_predict
-    fastapi-onnx     the same with ONNX Runtime on the model that `gyre models export` wrote
+    fastapi-onnx     the same with ONNX Runtime on the model that `gyre models export` wrote; pictures with Pillow and ONNX Runtime
     mlserver         MLServer with its XGBoost runtime        mlflow      `mlflow models serve`
 
+Before them, the trees alone: CPU of 10,000 rows in the walker (walker_bench), in libxgboost and in Treelite's compiled library, no server.
 Each row is a closed loop, then an open loop at half the rate that the closed one reached (requests due at fixed times, latency from when
 they were due). CPU is what the server's processes used (schedstat of all threads; of processes that other peers start too), per request.
 The peers live in virtual environments below --peers (fastapi/, mlserver/, mlflow/: whoever is not there is left out and named).
@@ -20,9 +22,11 @@ The peers live in virtual environments below --peers (fastapi/, mlserver/, mlflo
 import argparse
 import array
 import json
+import math
 import os
 import pathlib
 import random
+import re
 import shutil
 import socket
 import statistics
@@ -35,6 +39,7 @@ import urllib.request
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 sys.path.insert(0, str(ROOT / "tests" / "bench"))
+import pictures  # noqa: E402
 import serve  # noqa: E402
 import support  # noqa: E402
 
@@ -42,34 +47,104 @@ BENCH = support.BIN.parent / "tests" / "bench"
 FEATURES = serve.FEATURES
 
 FASTAPI = """
-import sys, numpy as np
-from fastapi import FastAPI, Request, Response
+import io, os, sys, numpy as np
+from fastapi import FastAPI, File, Request, Response, UploadFile
 import orjson
 app = FastAPI()
-kind, path = sys.argv[2], sys.argv[3]
-if kind == "xgboost":
-    import xgboost
-    booster = xgboost.Booster({"nthread": 1}); booster.load_model(path)
-    predict = lambda x: booster.inplace_predict(x, validate_features=False)
-else:
+kind, folder = sys.argv[2], sys.argv[3]
+
+def session(name):
     import onnxruntime
     o = onnxruntime.SessionOptions(); o.intra_op_num_threads = o.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(path, o)
-    names = [i.name for i in session.get_inputs()]  # one a column
-    kind = np.float64 if "double" in session.get_inputs()[0].type else np.float32
-    predict = lambda x: session.run(None, {n: x[:, i:i + 1].astype(kind) for i, n in enumerate(names)})[-1]
+    return onnxruntime.InferenceSession(os.path.join(folder, name), o)
 
-@app.post("/v2/models/m/infer")
-async def infer(request: Request):
-    body = orjson.loads(await request.body())
-    one = body["inputs"][0]
-    x = np.asarray(one["data"], dtype=np.float32).reshape(one["shape"])
-    p = np.asarray(predict(x), dtype=np.float64)
-    return Response(orjson.dumps({"model_name": "m", "outputs": [{"name": "probability", "shape": list(p.shape), "datatype": "FP64",
-                    "data": p.ravel()}]}, option=orjson.OPT_SERIALIZE_NUMPY), media_type="application/json")
+def by_columns(onnx):
+    names = [i.name for i in onnx.get_inputs()]
+    kind = np.float64 if "double" in onnx.get_inputs()[0].type else np.float32
+    return lambda x: onnx.run(None, {n: x[:, i:i + 1].astype(kind) for i, n in enumerate(names)})[-1]
+
+def route(name, predict):
+    @app.post(f"/v2/models/{name}/infer")
+    async def infer(request: Request):
+        body = orjson.loads(await request.body())
+        one = body["inputs"][0]
+        x = np.asarray(one["data"], dtype=np.float32).reshape(one["shape"])
+        p = np.asarray(predict(x), dtype=np.float64)
+        return Response(orjson.dumps({"model_name": name, "outputs": [{"name": "probability", "shape": list(p.shape), "datatype": "FP64",
+                        "data": p.ravel()}]}, option=orjson.OPT_SERIALIZE_NUMPY), media_type="application/json")
+
+if kind == "xgboost":
+    import xgboost
+    booster = xgboost.Booster({"nthread": 1}); booster.load_model(os.path.join(folder, "trees.ubj"))
+    route("m", lambda x: booster.inplace_predict(x, validate_features=False))
+else:
+    from PIL import Image
+    route("m", by_columns(session("trees.onnx")))
+    mlp = session("mlp.onnx")
+    route("mlp", lambda x: mlp.run(None, {"X": x})[-1])
+    cnn = session("cnn.onnx")
+
+    @app.post("/predict/")
+    async def predict(image: UploadFile = File(...)):
+        seen = Image.open(io.BytesIO(await image.read())).convert("L").resize((48, 48), Image.BILINEAR)
+        p = cnn.run(None, {"X": np.asarray(seen, dtype=np.float32)[None, None] / 255})[0]
+        return {"n_rings_pred": int(p[0].argmax())}
 
 import uvicorn
 uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="warning", access_log=False)
+"""
+
+# What Treelite takes for 10,000 rows on one thread, its matrix ready made; microseconds of CPU a row.
+TREELITE = """
+import sys, time, statistics, numpy as np, treelite, tl2cgen
+folder = sys.argv[1]
+model = treelite.frontend.load_xgboost_model(f"{folder}/trees.ubj", format_choice="ubjson")
+tl2cgen.export_lib(model, toolchain="gcc", libpath=f"{folder}/treelite.so", params={"parallel_comp": 8})
+predictor = tl2cgen.Predictor(f"{folder}/treelite.so", nthread=1)
+data = tl2cgen.DMatrix(np.fromfile(f"{folder}/rows.f32", dtype=np.float32).reshape(10000, -1))
+took = []
+for _ in range(15):
+    start = time.process_time()
+    predictor.predict(data)
+    took.append(time.process_time() - start)
+print(statistics.median(took) * 100)
+"""
+
+# Written with the peers' libraries: a network of scikit-learn as ONNX, and one of pictures with the layers of CNN_PARAMS.
+NETWORKS = """
+import sys, numpy as np, onnx
+from onnx import helper, numpy_helper, TensorProto
+from skl2onnx import to_onnx
+from sklearn.neural_network import MLPClassifier
+folder = sys.argv[1]
+r = np.random.default_rng(3)
+x = r.normal(size=(4000, 8)).astype(np.float32)
+y = (x[:, 0] * x[:, 1] + x[:, 2] > 0).astype(int)
+net = MLPClassifier((64, 32), max_iter=30, random_state=1).fit(x, y)
+model = to_onnx(net, x[:1], options={"zipmap": False}, target_opset=15)
+onnx.save(model, f"{folder}/mlp.onnx")
+nodes, weights, last, channels = [], [], "X", 1
+def weight(name, *shape):
+    weights.append(numpy_helper.from_array((r.normal(size=shape) / 8).astype(np.float32), name))
+    return name
+for i, c in enumerate((8, 16, 32)):
+    nodes += [helper.make_node("Conv", [last, weight(f"w{i}", c, channels, 3, 3), weight(f"b{i}", c)], [f"c{i}"], pads=[1, 1, 1, 1]),
+              helper.make_node("Relu", [f"c{i}"], [f"r{i}"]), helper.make_node("MaxPool", [f"r{i}"], [f"p{i}"], kernel_shape=[2, 2], strides=[2, 2])]
+    last, channels = f"p{i}", c
+nodes += [helper.make_node("Flatten", [last], ["f"]), helper.make_node("Gemm", ["f", weight("w3", 32 * 36, 32), weight("b3", 32)], ["d"]),
+          helper.make_node("Relu", ["d"], ["e"]), helper.make_node("Gemm", ["e", weight("w4", 32, 3), weight("b4", 3)], ["o"]),
+          helper.make_node("Softmax", ["o"], ["P"])]
+graph = helper.make_graph(nodes, "cnn", [helper.make_tensor_value_info("X", TensorProto.FLOAT, [1, 1, 48, 48])],
+                          [helper.make_tensor_value_info("P", TensorProto.FLOAT, [1, 3])], weights)
+onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8), f"{folder}/cnn.onnx")
+"""
+
+CNN_PARAMS = """train:
+  target: rings
+  task: multiclass
+  features: [image]
+  image: {width: 48, height: 48, grey: true}
+  cnn: {conv: [8, 16, 32], layers: [32], epochs: 2}
 """
 
 
@@ -115,9 +190,9 @@ class Peer:
                     total += int(line.split()[1])
         return total / 1024
 
-    def load(self, options, seconds, body, rate, headers=()):
+    def load(self, options, seconds, body, rate, headers=(), path=None):
         command = ["taskset", "-c", str(options.client_cpu), str(BENCH / "load"), str(self.port), str(options.connections), str(seconds),
-                   self.path, str(body), str(rate), *self.headers, *headers]
+                   path or self.path, str(body), str(rate), *self.headers, *headers]
         before = self.cpu_ns()
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         used = self.cpu_ns() - before
@@ -162,6 +237,7 @@ def bodies(folder):
     made = {}
     for n in (1, 100, 10000):
         rows = [[round(rng.gauss(0, 1), 6) for _ in range(FEATURES)] for _ in range(n)]
+        (folder / "rows.f32").write_bytes(array.array("f", [v for r in rows for v in r]).tobytes())
         v2 = folder / f"v2-{n}.json"
         v2.write_text(json.dumps({"inputs": [{"name": "x", "shape": [n, FEATURES], "datatype": "FP32", "data": [v for r in rows for v in r]}]}))
         split = folder / f"split-{n}.json"
@@ -171,7 +247,40 @@ def bodies(folder):
         raw = folder / f"binary-{n}.bin"
         raw.write_bytes(head.encode() + array.array("f", [v for r in rows for v in r]).tobytes())
         made[n] = {"v2": v2, "split": split, "binary": raw, "head": len(head)}
+    (folder / "picture.png").write_bytes(picture(300, 2))
+    edge = "----edge7MA4YWxkTrZu0gW"
+    (folder / "form.bin").write_bytes(f'--{edge}\r\nContent-Disposition: form-data; name="image"; filename="p.png"\r\nContent-Type: image/png\r\n\r\n'
+                                      .encode() + picture(300, 2) + f"\r\n--{edge}--\r\n".encode())
+    made["form"] = {"body": folder / "form.bin", "type": f"Content-Type: multipart/form-data; boundary={edge}"}
     return made
+
+
+def picture(side, rings):
+    """Rings as lines, of the kind that drawing programs of molecules make."""
+    canvas = pictures.Canvas(side, side)
+    for i in range(rings):
+        corners = [(side * (i + 0.5 + 0.4 * math.cos(k * math.pi / 3)) / rings, side * (0.5 + 0.4 / rings * math.sin(k * math.pi / 3))) for k in range(7)]
+        for (x0, y0), (x1, y1) in zip(corners, corners[1:]):
+            for thick in range(3):
+                canvas.line(int(x0) + thick, int(y0), int(x1) + thick, int(y1), (0, 0, 0))
+    return canvas.png()
+
+
+def deploy_networks(server, folder):
+    """The network as ONNX where the peers' libraries wrote it, and one of pictures that is trained here."""
+    if (folder / "mlp.onnx").exists():
+        version = support.run_json("models", "import", "mlp", "mlp.onnx", "--server", server.url, cwd=folder)["version"]
+        serve.post(f"{server.url}/api/gyre/v1/endpoints/mlp/deploy", {"model": f"models:/mlp/{version}"})
+    with open(folder / "rings.csv", "w", encoding="ascii") as f:
+        f.write("image,rings\n")
+        for i in range(30):
+            (folder / f"r{i}.png").write_bytes(picture(300, 1 + i % 3))
+            f.write(f"r{i}.png,{1 + i % 3}\n")
+    (folder / "cnn.yaml").write_text(CNN_PARAMS)
+    version = support.run_json("train", "rings.csv", "--learner", "cnn", "--params", "cnn.yaml", "--register", "rings", "--server", server.url,
+                               cwd=folder, timeout=600)["version"]
+    serve.post(f"{server.url}/api/gyre/v1/endpoints/rings/deploy", {"model": f"models:/rings/{version}", "project": {
+        "aliases": [{"path": "/predict/", "output": {"n_rings_pred": "prediction"}}]}})
 
 
 def pin(options, server):
@@ -185,11 +294,15 @@ def start_all(options, folder):
     base = support.Server(folder / "home", ["--loops", "1"]).start()
     serve.deploy(base, folder)
     package = next((folder / "home" / "cache" / "models").iterdir())
-    pin(options, base)
     model = package / "model.ubj"
-    onnx = folder / "trees.onnx"
-    support.run_gyre("models", "export", str(package), "-o", str(onnx), cwd=folder)
+    shutil.copy(model, folder / "trees.ubj")
+    support.run_gyre("models", "export", str(package), "-o", str(folder / "trees.onnx"), cwd=folder)
     (folder / "app.py").write_text(FASTAPI)
+    python = options.peers / "fastapi" / "bin" / "python"
+    if python.exists():
+        subprocess.run([python, "-c", NETWORKS, folder], check=True)
+    deploy_networks(base, folder)
+    pin(options, base)
     if "floor" in wanted:
         process = pinned(options, [BENCH / "epoll_floor", "1"])
         peers.append(Peer("floor", process.pid, int(process.stdout.readline().rsplit(":", 1)[1]), serve.PATH, process=process))
@@ -205,11 +318,10 @@ def start_all(options, folder):
         again = support.Server(folder / "home2", ["--loops", "1", "--auth", "on"]).start()
         pin(options, again)
         peers.append(Peer("gyre-auth", again.pid, again.port, serve.PATH, [f"Authorization: Bearer {token}"], stop=again.stop))
-    for name, kind, file in (("fastapi", "xgboost", model), ("fastapi-onnx", "onnx", onnx)):
-        python = options.peers / "fastapi" / "bin" / "python"
+    for name, kind in (("fastapi", "xgboost"), ("fastapi-onnx", "onnx")):
         if name in wanted and python.exists():
             port = free_port()
-            process = pinned(options, [python, folder / "app.py", port, kind, file], env={**os.environ, "OMP_NUM_THREADS": "1"})
+            process = pinned(options, [python, folder / "app.py", port, kind, folder], env={**os.environ, "OMP_NUM_THREADS": "1"})
             wait_ready(f"http://127.0.0.1:{port}{serve.PATH}", (folder / "v2-1.json").read_bytes())
             peers.append(Peer(name, process.pid, port, serve.PATH, process=process))
         elif name in wanted:
@@ -245,8 +357,36 @@ def start_all(options, folder):
     return peers, missing
 
 
-WORK = {"row": (1, "v2"), "batch-100": (100, "v2"), "batch-10k": (10000, "v2"), "binary-10k": (10000, "binary")}
-HAS_BINARY = ("gyre", "gyre-auth")
+def measure_alone(options, folder):
+    """Microseconds of CPU a row of the trees without a server, on the server's processor, of 10,000 rows."""
+    on = ["taskset", "-c", str(options.server_cpu)]
+    text = subprocess.run([*on, BENCH / "walker_bench", "15", folder / "trees.ubj", folder / "rows.f32"], capture_output=True, text=True, check=True).stdout
+    alone = {name: float(re.search(f"{words} +([0-9.]+)", text).group(1)) for name, words in
+             (("walker", "64 rows at a time"), ("walker, row by row", "one row at a time"), ("libxgboost", "1 thr"))}
+    python = options.peers / "fastapi" / "bin" / "python"
+    if python.exists():
+        done = subprocess.run([*on, python, "-c", TREELITE, folder], capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            alone["Treelite, compiled"] = float(done.stdout.split()[-1])
+        else:
+            print("Treelite:", done.stderr.strip().splitlines()[-1:], file=sys.stderr)
+    return alone
+
+
+WORK = {"row": (1, "v2"), "batch-100": (100, "v2"), "batch-10k": (10000, "v2"), "binary-10k": (10000, "binary"), "onnx-mlp": (1, "mlp"),
+        "png": (1, "form")}
+# Who can do what; all do the others.
+ABLE = {"binary": ("gyre", "gyre-auth", "mlserver"), "mlp": ("gyre", "fastapi-onnx"), "form": ("gyre", "fastapi-onnx")}
+PATHS = {"mlp": "/v2/models/mlp/infer", "form": "/predict/"}
+
+
+def request_of(peer, n, form, made):
+    """(body, headers, path) of one kind of request to one server."""
+    if form == "form":
+        return made["form"]["body"], [made["form"]["type"]], PATHS["form"]
+    if form == "binary":
+        return made[n]["binary"], [f"Inference-Header-Content-Length: {made[n]['head']}", "Content-Type: application/octet-stream"], None
+    return made[n]["split" if peer.name == "mlflow" else "v2"], [], PATHS.get(form)
 
 
 def measure(options, peers, made):
@@ -254,17 +394,14 @@ def measure(options, peers, made):
     for work in options.work.split(","):
         n, form = WORK[work]
         for peer in peers:
-            if form == "binary" and peer.name not in HAS_BINARY:
-                continue
-            if peer.name == "floor" and n > 1:
-                continue  # it reads one row
-            body = made[n]["split" if peer.name == "mlflow" else form]
-            headers = [f"Inference-Header-Content-Length: {made[n]['head']}", "Content-Type: application/octet-stream"] if form == "binary" else []
-            peer.load(options, 1, body, 0, headers)
+            if peer.name not in ABLE.get(form, (peer.name,)) or (peer.name == "floor" and work != "row"):
+                continue  # the floor reads one row
+            body, headers, path = request_of(peer, n, form, made)
+            peer.load(options, 1, body, 0, headers, path)
             closed, opened = [], []
             for _ in range(options.rounds):
-                closed.append(peer.load(options, options.seconds, body, 0, headers))
-                opened.append(peer.load(options, options.seconds, body, max(1, closed[-1]["per_s"] / 2), headers))
+                closed.append(peer.load(options, options.seconds, body, 0, headers, path))
+                opened.append(peer.load(options, options.seconds, body, max(1, closed[-1]["per_s"] / 2), headers, path))
             middle = {k: statistics.median(r[k] for r in closed) for k in ("cpu_us", "per_s", "p50_us", "p99_us")}
             half = {k: statistics.median(r[k] for r in opened) for k in ("per_s", "p50_us", "p99_us", "p999_us")}
             rows.append({"work": work, "server": peer.name, "closed": middle, "half": half, "rss_mb": round(peer.rss_mb(), 1),
@@ -290,12 +427,14 @@ def main():
         made = bodies(folder)
         peers, missing = start_all(options, folder)
         try:
+            alone = measure_alone(options, folder)
             rows = measure(options, peers, made)
         finally:
             for peer in peers:
                 peer.stop()
     if options.json:
-        pathlib.Path(options.json).write_text(json.dumps({"rows": rows, "missing": missing}, indent=1))
+        pathlib.Path(options.json).write_text(json.dumps({"alone": alone, "rows": rows, "missing": missing}, indent=1))
+    print("CPU us a row alone:", ", ".join(f"{name} {us:.3f}" for name, us in alone.items()), "\n")
     print("| work | server | CPU us/request | beside gyre | requests/s | p50, p99 us | at half load: p50, p99, p99.9 us | MB |\n|---|---|---|---|---|---|---|---|")
     gyre = {r["work"]: r["closed"]["cpu_us"] for r in rows if r["server"] == "gyre"}
     for r in rows:

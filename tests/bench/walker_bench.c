@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Microseconds of CPU a row: the flat walker beside libxgboost, on 100 trees of depth 6 over 8
- * features, trained here from made data.
- *   walker_bench [REPEATS]      median of REPEATS (default 9) alternating runs
+ * features, trained here from made data; or on a model and rows (float32) from files.
+ *   walker_bench [REPEATS [MODEL.ubj ROWS.f32]]      median of REPEATS (default 9) alternating runs
  * libxgboost is given one thread and a ready matrix, which flatters it: a server would have to make
  * the matrix of every request. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/file.h"
 #include "base/id.h"
 #include "base/limits.h"
 #include "base/mem.h"
@@ -104,6 +105,17 @@ static void measure(const struct gy_trees *t, struct gy_str model, const float *
     }
 }
 
+/* 10,000 rows of float32, one after another. */
+static void read_rows(const char *path, float *x)
+{
+    FILE *f = fopen(path, "rb");
+    if (!f || fread(x, sizeof *x * FEATURES, ROWS, f) != ROWS) {
+        (void)fprintf(stderr, "%s does not hold %d rows of %d float32\n", path, ROWS, FEATURES);
+        exit(1);
+    }
+    (void)fclose(f);
+}
+
 int main(int argc, char **argv)
 {
     int64_t repeats = 9;
@@ -121,7 +133,12 @@ int main(int argc, char **argv)
     GY_AUTO_DONE(gy_buf_done) struct gy_buf model;
     GY_AUTO(gy_trees_free) struct gy_trees *t = NULL;
     gy_buf_init(&model, 64 * GY_MIB);
-    make_model(x, &model);
+    if (argc > 3) {
+        must(gy_file_read(argv[2], &model, &err), &err);
+        read_rows(argv[3], x);
+    } else {
+        make_model(x, &model);
+    }
     must(gy_trees_parse(gy_buf_str(&model), &t, &err), &err);
     measure(t, gy_buf_str(&model), x, (size_t)repeats, &f);
     const struct gy_trees_info *info = gy_trees_get_info(t);
