@@ -11,11 +11,14 @@ Servers take turns, workload by workload, each with one processor (--server-cpu)
     gyre             with prediction log and metrics          gyre-auth   and with logins: a token with every request
     fastapi          current FastAPI, uvicorn (uvloop, httptools), orjson, Booster.inplace_predict
     fastapi-onnx     the same with ONNX Runtime on the model that `gyre models export` wrote; pictures with Pillow and ONNX Runtime
-    mlserver         MLServer with its XGBoost runtime        mlflow      `mlflow models serve`
+    mlserver         MLServer with its XGBoost runtime, as it comes: a worker process       mlserver-0  without one
+    mlflow           `mlflow models serve`
 
 Before them, the trees alone: CPU of 10,000 rows in the walker (walker_bench), in libxgboost and in Treelite's compiled library, no server.
 Each row is a closed loop, then an open loop at half the rate that the closed one reached (requests due at fixed times, latency from when
-they were due). CPU is what the server's processes used (schedstat of all threads; of processes that other peers start too), per request.
+they were due). Bodies of more than 100 kB come over 4 connections. CPU is what the server's processes used (schedstat of all threads; of
+processes that other peers start too), per request; of Gyre's, what its watcher takes for drift and feedback is told beside it: the load
+ends when the last answer is there, not when all is watched.
 The peers live in virtual environments below --peers (fastapi/, mlserver/, mlflow/: whoever is not there is left out and named).
 """
 
@@ -142,8 +145,7 @@ onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], 
 CNN_PARAMS = """train:
   target: rings
   task: multiclass
-  features: [image]
-  image: {width: 48, height: 48, grey: true}
+  image: {column: image, width: 48, height: 48, grey: true}
   cnn: {conv: [8, 16, 32], layers: [32], epochs: 2}
 """
 
@@ -173,14 +175,17 @@ class Peer:
         self.name, self.pid, self.port, self.path, self.headers, self.process, self.stop_it = name, pid, port, path, list(headers), process, stop
 
     def cpu_ns(self):
-        total = 0
+        """(of all threads, of those that only watch what was answered)"""
+        total = watching = 0
         for pid in family(self.pid):
             for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
                 try:
-                    total += int((task / "schedstat").read_text().split()[0])
+                    used = int((task / "schedstat").read_text().split()[0])
+                    total += used
+                    watching += used if (task / "comm").read_text().strip() == "gyre-watcher" else 0
                 except OSError:
                     pass
-        return total
+        return total, watching
 
     def rss_mb(self):
         total = 0
@@ -191,15 +196,16 @@ class Peer:
         return total / 1024
 
     def load(self, options, seconds, body, rate, headers=(), path=None):
-        command = ["taskset", "-c", str(options.client_cpu), str(BENCH / "load"), str(self.port), str(options.connections), str(seconds),
+        connections = min(options.connections, 4) if body.stat().st_size > 100_000 else options.connections
+        command = ["taskset", "-c", str(options.client_cpu), str(BENCH / "load"), str(self.port), str(connections), str(seconds),
                    path or self.path, str(body), str(rate), *self.headers, *headers]
         before = self.cpu_ns()
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        used = self.cpu_ns() - before
+        used, watched = (after - b for after, b in zip(self.cpu_ns(), before))
         row = json.loads(done.stdout) if done.stdout else {"requests": 0, "errors": 1}
         if not row["requests"] or row["errors"] or row["non_2xx"]:
             raise RuntimeError(f"{self.name}: {row} {done.stderr}")
-        row["cpu_us"] = used / 1000 / row["requests"]
+        row["cpu_us"], row["watch_us"] = used / 1000 / row["requests"], watched / 1000 / row["requests"]
         return row
 
     def stop(self):
@@ -288,8 +294,9 @@ def pin(options, server):
         subprocess.run(["taskset", "-cp", str(options.server_cpu), task.name], stdout=subprocess.DEVNULL, check=True)
 
 
-def start_all(options, folder):
-    peers, missing = [], []
+def start_all(options, folder, peers):
+    """Adds each server to `peers` as it is started; the names of those that are not there."""
+    missing = []
     wanted = options.only.split(",")
     base = support.Server(folder / "home", ["--loops", "1"]).start()
     serve.deploy(base, folder)
@@ -303,11 +310,11 @@ def start_all(options, folder):
         subprocess.run([python, "-c", NETWORKS, folder], check=True)
     deploy_networks(base, folder)
     pin(options, base)
+    if "gyre" in wanted:
+        peers.append(Peer("gyre", base.pid, base.port, serve.PATH, stop=base.stop))
     if "floor" in wanted:
         process = pinned(options, [BENCH / "epoll_floor", "1"])
         peers.append(Peer("floor", process.pid, int(process.stdout.readline().rsplit(":", 1)[1]), serve.PATH, process=process))
-    if "gyre" in wanted:
-        peers.append(Peer("gyre", base.pid, base.port, serve.PATH, stop=base.stop))
     if "gyre-auth" in wanted:
         again = support.Server(folder / "home2", ["--loops", "1"]).start()
         serve.deploy(again, folder)
@@ -322,39 +329,39 @@ def start_all(options, folder):
         if name in wanted and python.exists():
             port = free_port()
             process = pinned(options, [python, folder / "app.py", port, kind, folder], env={**os.environ, "OMP_NUM_THREADS": "1"})
-            wait_ready(f"http://127.0.0.1:{port}{serve.PATH}", (folder / "v2-1.json").read_bytes())
             peers.append(Peer(name, process.pid, port, serve.PATH, process=process))
+            wait_ready(f"http://127.0.0.1:{port}{serve.PATH}", (folder / "v2-1.json").read_bytes())
         elif name in wanted:
             missing.append(f"{name} (no {python})")
-    if "mlserver" in wanted:
-        binary = options.peers / "mlserver" / "bin" / "mlserver"
-        if binary.exists():
-            at = folder / "mlserver"
+    binary = options.peers / "mlserver" / "bin" / "mlserver"
+    for name, workers in (("mlserver", 1), ("mlserver-0", 0)):
+        if name in wanted and binary.exists():
+            at = folder / name
             at.mkdir()
             shutil.copy(model, at / "model.ubj")
             port, grpc, metrics = free_port(), free_port(), free_port()
-            (at / "settings.json").write_text(json.dumps({"http_port": port, "grpc_port": grpc, "metrics_port": metrics, "parallel_workers": 1,
+            (at / "settings.json").write_text(json.dumps({"http_port": port, "grpc_port": grpc, "metrics_port": metrics, "parallel_workers": workers,
                                                           "host": "127.0.0.1", "debug": False}))
             (at / "model-settings.json").write_text(json.dumps({"name": "m", "implementation": "mlserver_xgboost.XGBoostModel",
                                                                 "parameters": {"uri": "./model.ubj"}}))
             process = pinned(options, [binary, "start", at], env={**os.environ, "OMP_NUM_THREADS": "1", "PATH": f"{binary.parent}:/usr/bin:/bin"})
+            peers.append(Peer(name, process.pid, port, serve.PATH, process=process))
             wait_ready(f"http://127.0.0.1:{port}{serve.PATH}", (folder / "v2-1.json").read_bytes())
-            peers.append(Peer("mlserver", process.pid, port, serve.PATH, process=process))
-        else:
-            missing.append(f"mlserver (no {binary})")
+        elif name in wanted:
+            missing.append(f"{name} (no {binary})")
     if "mlflow" in wanted:
         binary = options.peers / "mlflow" / "bin" / "mlflow"
         if binary.exists():
             port = free_port()
             process = pinned(options, [binary, "models", "serve", "-m", package, "--env-manager", "local", "-p", port, "-h", "127.0.0.1", "-w", "1"],
                              env={**os.environ, "OMP_NUM_THREADS": "1", "PATH": f"{binary.parent}:/usr/bin:/bin"})
-            wait_ready(f"http://127.0.0.1:{port}/invocations", (folder / "split-1.json").read_bytes())
             peers.append(Peer("mlflow", process.pid, port, "/invocations", process=process))
+            wait_ready(f"http://127.0.0.1:{port}/invocations", (folder / "split-1.json").read_bytes())
         else:
             missing.append(f"mlflow (no {binary})")
     if "gyre" not in wanted:
         base.stop()
-    return peers, missing
+    return missing
 
 
 def measure_alone(options, folder):
@@ -376,7 +383,7 @@ def measure_alone(options, folder):
 WORK = {"row": (1, "v2"), "batch-100": (100, "v2"), "batch-10k": (10000, "v2"), "binary-10k": (10000, "binary"), "onnx-mlp": (1, "mlp"),
         "png": (1, "form")}
 # Who can do what; all do the others.
-ABLE = {"binary": ("gyre", "gyre-auth", "mlserver"), "mlp": ("gyre", "fastapi-onnx"), "form": ("gyre", "fastapi-onnx")}
+ABLE = {"binary": ("gyre", "gyre-auth"), "mlp": ("gyre", "fastapi-onnx"), "form": ("gyre", "fastapi-onnx")}
 PATHS = {"mlp": "/v2/models/mlp/infer", "form": "/predict/"}
 
 
@@ -402,7 +409,7 @@ def measure(options, peers, made):
             for _ in range(options.rounds):
                 closed.append(peer.load(options, options.seconds, body, 0, headers, path))
                 opened.append(peer.load(options, options.seconds, body, max(1, closed[-1]["per_s"] / 2), headers, path))
-            middle = {k: statistics.median(r[k] for r in closed) for k in ("cpu_us", "per_s", "p50_us", "p99_us")}
+            middle = {k: statistics.median(r[k] for r in closed) for k in ("cpu_us", "watch_us", "per_s", "p50_us", "p99_us")}
             half = {k: statistics.median(r[k] for r in opened) for k in ("per_s", "p50_us", "p99_us", "p999_us")}
             rows.append({"work": work, "server": peer.name, "closed": middle, "half": half, "rss_mb": round(peer.rss_mb(), 1),
                          "load": os.getloadavg()[0]})
@@ -418,16 +425,18 @@ def main():
     p.add_argument("--server-cpu", type=int, default=0)
     p.add_argument("--client-cpu", type=int, default=1)
     p.add_argument("--peers", type=pathlib.Path, default=pathlib.Path(".peers"))
-    p.add_argument("--only", default="floor,gyre,gyre-auth,fastapi,fastapi-onnx,mlserver,mlflow")
+    p.add_argument("--only", default="floor,gyre,gyre-auth,fastapi,fastapi-onnx,mlserver,mlserver-0,mlflow")
     p.add_argument("--work", default=",".join(WORK))
     p.add_argument("--json", help="write all results here")
     options = p.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         made = bodies(folder)
-        peers, missing = start_all(options, folder)
+        peers = []
         try:
+            missing = start_all(options, folder, peers)
             alone = measure_alone(options, folder)
+            print(json.dumps(alone), file=sys.stderr, flush=True)
             rows = measure(options, peers, made)
         finally:
             for peer in peers:
@@ -435,12 +444,13 @@ def main():
     if options.json:
         pathlib.Path(options.json).write_text(json.dumps({"alone": alone, "rows": rows, "missing": missing}, indent=1))
     print("CPU us a row alone:", ", ".join(f"{name} {us:.3f}" for name, us in alone.items()), "\n")
-    print("| work | server | CPU us/request | beside gyre | requests/s | p50, p99 us | at half load: p50, p99, p99.9 us | MB |\n|---|---|---|---|---|---|---|---|")
+    print("| work | server | CPU us/request (of it the watcher) | beside gyre | requests/s | p50, p99 us | at half load: p50, p99, p99.9 us | MB |\n|---|---|---|---|---|---|---|---|")
     gyre = {r["work"]: r["closed"]["cpu_us"] for r in rows if r["server"] == "gyre"}
     for r in rows:
         c, h = r["closed"], r["half"]
+        watched = f" ({c['watch_us']:.1f})" if c["watch_us"] else ""
         ratio = f"{c['cpu_us'] / gyre[r['work']]:.2f}" if r["work"] in gyre else ""
-        print(f"| {r['work']} | {r['server']} | {c['cpu_us']:.1f} | {ratio} | {c['per_s']:.0f} | {c['p50_us']:.0f}, {c['p99_us']:.0f} | "
+        print(f"| {r['work']} | {r['server']} | {c['cpu_us']:.1f}{watched} | {ratio} | {c['per_s']:.0f} | {c['p50_us']:.0f}, {c['p99_us']:.0f} | "
               f"{h['p50_us']:.0f}, {h['p99_us']:.0f}, {h['p999_us']:.0f} | {r['rss_mb']:.0f} |")
     if missing:
         print("not there:", "; ".join(missing))
