@@ -107,6 +107,25 @@ def test_no_python_environment_means_counted_skips_with_the_reason(tool, tmp_pat
     assert results.skipped == [("release", "tests/interop/test_mlflow.py", "the index is away")]
 
 
+def test_each_client_is_a_process_of_its_own_and_all_are_counted(tool, tmp_path):
+    """A folder, files, and one that is not wanted."""
+    for name in ("mlflow/test_a", "mlflow/test_b", "serving/test_c", "test_d", "test_e"):
+        path = tmp_path / f"tests/interop/{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("import os, pathlib\ndef test_it():\n    pathlib.Path(os.environ['SEEN'], str(os.getpid())).touch()\n" +
+                        ("    assert False\n" if name == "serving/test_c" else ""))
+    for venv in (".venv", ".venv-serving"):
+        (tmp_path / venv / "bin").mkdir(parents=True)
+        (tmp_path / venv / "bin" / "python").symlink_to(sys.executable)
+        (tmp_path / venv / ".stamp").touch()
+    (tmp_path / "seen").mkdir()
+    tool.ROOT = tmp_path
+    results = tool.Results()
+    tool.interop("build", results, "release", tmp_path, {"SEEN": str(tmp_path / "seen")}, lambda path: path != "test_e.py")
+    assert results.passed == 3 and [name for _, name, _ in results.failed] == ["tests.interop.serving.test_c::test_it"]
+    assert len(list((tmp_path / "seen").iterdir())) == 3
+
+
 @pytest.mark.parametrize("states,code,line", [
     (["passed", "passed"], 0, "2 passed, 0 failed, 0 skipped"), (["passed", "failed", "skipped"], 1, "1 passed, 1 failed, 1 skipped"),
     (["skipped"], 1, "0 passed, 0 failed, 1 skipped"), ([], 1, "0 passed, 0 failed, 0 skipped"),
