@@ -16,6 +16,8 @@ import support
 from identity import PASSWORD, add_token, add_user, add_workspace, ask, audit, basic, bearer, must, root
 from serving import API
 
+pytestmark = pytest.mark.tsan
+
 MLFLOW = "/api/2.0/mlflow"
 WHO = f"{API}/whoami"
 

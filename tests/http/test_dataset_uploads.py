@@ -17,6 +17,8 @@ import support
 from identity import ask
 from serving import API
 
+pytestmark = pytest.mark.tsan
+
 SCHEMA = {"columns": [{"name": "id", "type": "int", "required": True, "unique": True}, {"name": "HR", "type": "int", "min": 20, "max": 300},
                       {"name": "note", "type": "string"}]}
 ROWS = b"id,HR,note\n1,70,a\n2,310,high\n3,x,typo\n4,80,\"b, c\"\n1,75,again\n5,320,\"x\ny\"\n"

@@ -13,6 +13,8 @@ import support
 from h2frames import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PREFACE, PRIORITY, RST_STREAM, SETTINGS,
                       Connection, block, frame, head, message)
 
+pytestmark = pytest.mark.tsan
+
 MEGABYTE = 1024 * 1024
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 

@@ -10,6 +10,8 @@ import re
 
 import pytest
 
+pytestmark = pytest.mark.tsan
+
 M = "/api/2.0/mlflow"
 A = "/api/2.0/mlflow-artifacts/artifacts"
 JSON = {"Content-Type": "application/json"}

@@ -13,6 +13,8 @@ import serving
 import support
 from serving import API, request, v2
 
+pytestmark = pytest.mark.tsan
+
 COLUMNS = ["HR", "Resp", "Temp"]
 
 

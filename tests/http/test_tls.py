@@ -16,6 +16,8 @@ import requests
 
 from support import Server, run_gyre
 
+pytestmark = pytest.mark.tsan
+
 MIB = 1 << 20
 
 
