@@ -66,6 +66,7 @@ struct gy_app_serve_options {
     int n_loops;     /* as the server's; 0: one a CPU */
     int log_sync_ms; /* -1: 50; 0: each answer waits for the disk */
     bool log_drop_when_full;
+    size_t model_memory; /* bytes for loaded models (serve/budget.h); 0: no limit */
 };
 GY_CHECKED gy_status gy_app_serve_open(struct gy_app *app, const struct gy_app_serve_options *o,
                                        struct gy_err *err);

@@ -224,6 +224,28 @@ static void replica_metrics(struct gy_buf *b, struct gy_replica *replica)
                   (double)s.segment_bytes);
 }
 
+static void model_metrics(struct gy_buf *b, struct gy_serving *serving)
+{
+    struct gy_budget_stats s;
+    gy_budget_get_stats(gy_serving_budget(serving), &s);
+    gy_metric_one(b, "gyre_models_served", "gauge", "Models of all endpoints and variants.",
+                  (double)s.models);
+    gy_metric_one(b, "gyre_models_loaded", "gauge", "Of them, those that are in memory now.",
+                  (double)s.loaded);
+    gy_metric_one(b, "gyre_model_bytes", "gauge", "Memory of those, as their runtimes tell it.",
+                  (double)s.bytes);
+    gy_metric_one(b, "gyre_model_memory_bytes", "gauge",
+                  "What they may take together (--model-memory); 0: no limit.", (double)s.limit);
+    gy_metric_one(b, "gyre_model_loads_total", "counter", "Models loaded, the first time or again.",
+                  (double)s.loads);
+    gy_metric_one(b, "gyre_model_load_seconds_total", "counter", "Time that loading took.",
+                  (double)s.load_ns / 1e9);
+    gy_metric_one(b, "gyre_model_load_failures_total", "counter",
+                  "Unloaded models that could not be loaded again.", (double)s.failures);
+    gy_metric_one(b, "gyre_model_unloads_total", "counter",
+                  "Models unloaded to make room for others.", (double)s.unloads);
+}
+
 static void serving_metrics(struct gy_buf *b, struct gy_serving *serving)
 {
     const struct gy_endpoint_stats *all = gy_serving_stats(serving);
@@ -238,6 +260,7 @@ static void serving_metrics(struct gy_buf *b, struct gy_serving *serving)
                   (double)gy_serving_unknown(serving));
     gy_metric_one(b, "gyre_serving_tables_total", "counter", "Tables of endpoints published.",
                   (double)gy_serving_swaps(serving));
+    model_metrics(b, serving);
     log_metrics(b, gy_serving_log(serving));
     received_metrics(b, gy_serving_log(serving));
 }

@@ -36,7 +36,8 @@ gy_status gy_app_serve_open(struct gy_app *app, const struct gy_app_serve_option
                                                .key_dir = keys,
                                                .n_loops = o->n_loops,
                                                .log_sync_ms = o->log_sync_ms,
-                                               .log_drop_when_full = o->log_drop_when_full};
+                                               .log_drop_when_full = o->log_drop_when_full,
+                                               .model_memory = o->model_memory};
     GY_TRY(gy_serving_open(&options, &app->serving, err));
     const struct gy_deployer d = {app->store, app->objects, cache, app->serving};
     size_t failed = 0;

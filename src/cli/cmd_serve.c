@@ -18,13 +18,14 @@
 #include "base/mem.h"
 #include "cli/model_input.h"
 #include "cli/transport.h"
+#include "serve/budget.h"
 #include "serve/replica.h"
 
 #define MAX_MODELS GY_SERVING_MAX_ENDPOINTS
 #define MAX_KEEP_S (7 * 86400)
 
 struct serve_opts {
-    const char *host, *tls_cert, *tls_key, *auth, *replica;
+    const char *host, *tls_cert, *tls_key, *auth, *replica, *model_memory;
     int64_t port, loops, log_sync_ms, poll_ms, ship_ms, keep_s, server_timeout_s, drain_delay_ms;
     bool log_drop, access_log;
 };
@@ -63,12 +64,19 @@ struct alone {
     size_t n;
 };
 
-static void alone_done(struct alone *a)
+/* The table has references of its own; these go before the serving that counts the models. */
+static void let_endpoints_go(struct alone *a)
 {
     for (size_t i = 0; a->endpoints && i < a->n; i++) {
         gy_endpoint_unref(a->endpoints[i]);
     }
     gy_free(a->endpoints);
+    a->endpoints = NULL;
+}
+
+static void alone_done(struct alone *a)
+{
+    let_endpoints_go(a);
     gy_free(a->dirs);
     gy_free(a->names);
 }
@@ -106,7 +114,8 @@ static gy_status publish_packages(struct gy_app *app, struct alone *a, struct gy
                                               .model_name = a->names[i],
                                               .version = GY_STR("1"),
                                               .digest = gy_str_c(digest),
-                                              .package_dir = a->dirs[i]};
+                                              .package_dir = a->dirs[i],
+                                              .budget = gy_serving_budget(app->serving)};
         gy_status st = gy_endpoint_build(&spec, &a->endpoints[i], err);
         if (st != GY_OK) {
             return gy_err_wrap(err, "'%s'", a->dirs[i]);
@@ -241,9 +250,12 @@ static gy_status open_app(struct gy_cli *cli, const struct serve_opts *o, struct
     }
     const struct gy_auth_options auth = {.logins = o->auth != NULL, .metrics_public = true};
     GY_TRY(gy_auth_start(app->auth, &auth, err));
+    size_t model_memory = 0;
+    GY_TRY(gy_budget_parse(gy_str_c(o->model_memory), &model_memory, err));
     const struct gy_app_serve_options serving = {.n_loops = (int)o->loops,
                                                  .log_sync_ms = (int)o->log_sync_ms,
-                                                 .log_drop_when_full = o->log_drop};
+                                                 .log_drop_when_full = o->log_drop,
+                                                 .model_memory = model_memory};
     return gy_app_serve_open(app, &serving, err);
 }
 
@@ -290,6 +302,7 @@ static gy_status run_serve(struct gy_cli *cli, void *opts, struct gy_err *err)
     if (st == GY_OK) {
         st = listen_and_serve(cli, o, app, &signals, err);
     }
+    let_endpoints_go(&alone);
     if (app) {
         gy_replica_free(app->replica);
         app->replica = NULL;
@@ -325,6 +338,9 @@ static const struct gy_opt serve_opts[] = {
      "predictions reach the disk within this; 0: each answer waits for it"},
     {"log-drop", 0, GY_OPT_FLAG, offsetof(struct serve_opts, log_drop), NULL, NULL,
      "when the prediction log is full, answer without a record instead of 503"},
+    {"model-memory", 0, GY_OPT_STR, offsetof(struct serve_opts, model_memory), "SIZE", "0",
+     "what loaded models may take together (512M, 2G): those not asked for longest are unloaded, "
+     "and loaded again when they are asked; 0: no limit"},
     {"drain-delay", 0, GY_OPT_INT, offsetof(struct serve_opts, drain_delay_ms), "MS", "0",
      "on SIGTERM stay reachable but not ready for so long"},
     {"access-log", 0, GY_OPT_FLAG, offsetof(struct serve_opts, access_log), NULL, NULL,

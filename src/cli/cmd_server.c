@@ -19,6 +19,7 @@
 #include "cli/cli_internal.h"
 #include "cli/transport.h"
 #include "learn/runtime/python.h"
+#include "serve/budget.h"
 #include "serve/serving.h"
 #include "watch/webhook.h"
 
@@ -26,7 +27,8 @@
 #define OTHER_FILES 256 /* that a server has open beside its connections */
 
 struct server_opts {
-    const char *host, *tls_cert, *tls_key, *auth, *allowed_hosts, *cors, *python_runtime;
+    const char *host, *tls_cert, *tls_key, *auth, *allowed_hosts, *cors, *python_runtime,
+        *model_memory;
     bool insecure, metrics_public;
     int64_t port, inference_port; /* -1: none */
     int64_t loops, max_connections;
@@ -292,6 +294,8 @@ static gy_status run_server(struct gy_cli *cli, void *opts, struct gy_err *err)
     if (!o->tls_cert != !o->tls_key) {
         return gy_err_set(err, GY_E_USAGE, "--tls-cert and --tls-key belong together");
     }
+    size_t model_memory = 0;
+    GY_TRY(gy_budget_parse(gy_str_c(o->model_memory), &model_memory, err));
     GY_TRY(check_host(o, err));
     GY_TRY(allow_connections(o, err));
     GY_TRY(allow_python(cli, o->python_runtime, err));
@@ -306,7 +310,8 @@ static gy_status run_server(struct gy_cli *cli, void *opts, struct gy_err *err)
     GY_TRY(set_up_logins(app, o, err));
     const struct gy_app_serve_options serving = {.n_loops = (int)o->loops,
                                                  .log_sync_ms = (int)o->log_sync_ms,
-                                                 .log_drop_when_full = o->log_drop};
+                                                 .log_drop_when_full = o->log_drop,
+                                                 .model_memory = model_memory};
     GY_TRY(gy_app_serve_open(app, &serving, err));
     struct gy_watching *watching = NULL;
     gy_status status = gy_watching_start(app, &watching, err);
@@ -347,6 +352,9 @@ static const struct gy_opt server_opts[] = {
      "predictions reach the disk within this; 0: each answer waits for it"},
     {"log-drop", 0, GY_OPT_FLAG, offsetof(struct server_opts, log_drop), NULL, NULL,
      "when the prediction log is full, answer without a record instead of 503"},
+    {"model-memory", 0, GY_OPT_STR, offsetof(struct server_opts, model_memory), "SIZE", "0",
+     "what loaded models may take together (512M, 2G): those not asked for longest are unloaded, "
+     "and loaded again when they are asked; 0: no limit"},
     {"drain-delay", 0, GY_OPT_INT, offsetof(struct server_opts, drain_delay_ms), "MS", "0",
      "on SIGTERM stay reachable but not ready for so long, so that a load balancer turns away"},
     {"python-runtime", 0, GY_OPT_STR, offsetof(struct server_opts, python_runtime), "auto|DIR",

@@ -23,6 +23,7 @@ struct gy_predictor {
     struct gy_predictor_info info;
     struct gy_runtime runtime;
     char digest[GY_SHA256_HEX];
+    bool foreign; /* without a model.json */
     struct gy_buf example;
     struct gy_decoder *decoder;
     double *means; /* of the features over training rows; NULL: not told */
@@ -33,9 +34,10 @@ static size_t aligned(size_t bytes)
     return (bytes + 63) & ~(size_t)63;
 }
 
+/* It does not look at the runtime, which may have been unloaded. */
 static bool waits(const struct gy_predictor *p)
 {
-    return p->runtime.ops->version >= 2 && p->runtime.ops->try_run;
+    return p->info.blocks;
 }
 
 /* ---- loading ---- */
@@ -56,7 +58,7 @@ static gy_status read_file(const char *dir, const struct gy_model *m, struct gy_
     return GY_OK;
 }
 
-static gy_status load_runtime(const char *dir, bool foreign, struct gy_predictor *p,
+static gy_status open_runtime(const char *dir, const struct gy_predictor *p, struct gy_runtime *ret,
                               struct gy_err *err)
 {
     const struct gy_model *m = &p->model;
@@ -65,10 +67,16 @@ static gy_status load_runtime(const char *dir, bool foreign, struct gy_predictor
     if (m->file.p) {
         GY_TRY(read_file(dir, m, &bytes, err));
     }
-    GY_TRY((foreign ? gy_foreign_load : gy_learner_get(m->learner)->load)(m, gy_buf_str(&bytes),
-                                                                          &p->runtime, err));
+    return (p->foreign ? gy_foreign_load : gy_learner_get(m->learner)->load)(m, gy_buf_str(&bytes),
+                                                                             ret, err);
+}
+
+static gy_status load_runtime(const char *dir, struct gy_predictor *p, struct gy_err *err)
+{
+    GY_TRY(open_runtime(dir, p, &p->runtime, err));
+    const struct gy_runtime_ops *ops = p->runtime.ops;
     p->info.n_trees = p->runtime.n_trees;
-    p->info.blocks = waits(p);
+    p->info.blocks = ops->version >= 2 && ops->try_run;
     p->info.timeout_ms = p->runtime.timeout_ms;
     return GY_OK;
 }
@@ -156,7 +164,8 @@ gy_status gy_predictor_load(const char *dir, struct gy_predictor **ret, struct g
     GY_TRY(gy_package_digest(dir, p->digest, err));
     fill_info(p);
     GY_TRY(gy_decoder_new(p->model.inputs, p->model.n_inputs, &p->model.arena, &p->decoder, err));
-    GY_TRY(load_runtime(dir, flavor != GY_FLAVOR_GYRE, p, err));
+    p->foreign = flavor != GY_FLAVOR_GYRE;
+    GY_TRY(load_runtime(dir, p, err));
     GY_TRY(load_example(dir, p, flavor == GY_FLAVOR_GYRE, err));
     GY_TRY(gy_read_background(dir, &p->model, &p->means, err));
     *ret = GY_TAKE(p);
@@ -186,6 +195,33 @@ const struct gy_runtime *gy_predictor_runtime(const struct gy_predictor *p)
 const double *gy_predictor_means(const struct gy_predictor *p)
 {
     return p->means;
+}
+
+size_t gy_predictor_bytes(const struct gy_predictor *p)
+{
+    return p->info.blocks ? 0 : gy_runtime_bytes(p->runtime.ops, p->runtime.self);
+}
+
+void gy_predictor_unload(struct gy_predictor *p)
+{
+    GY_REQUIRE(!p->info.blocks);
+    if (p->runtime.ops) {
+        p->runtime.ops->free(p->runtime.self);
+        p->runtime = (struct gy_runtime){.ops = NULL};
+    }
+}
+
+gy_status gy_predictor_load_again(struct gy_predictor *p, const char *dir, struct gy_err *err)
+{
+    struct gy_runtime fresh = {.ops = NULL};
+    GY_REQUIRE(!p->runtime.ops);
+    gy_status status = open_runtime(dir, p, &fresh, err);
+    if (status != GY_OK && fresh.ops) {
+        fresh.ops->free(fresh.self);
+    } else if (status == GY_OK) {
+        p->runtime = fresh;
+    }
+    return status;
 }
 
 void gy_predictor_free(struct gy_predictor *p)
@@ -272,6 +308,6 @@ void gy_predictor_run(const struct gy_predictor *p, const double *rows, size_t n
 
 gy_status gy_predictor_ready(const struct gy_predictor *p, int64_t deadline_ns, struct gy_err *err)
 {
-    const struct gy_runtime_ops *ops = p->runtime.ops;
-    return waits(p) && ops->ready ? ops->ready(p->runtime.self, deadline_ns, err) : GY_OK;
+    bool asks = waits(p) && p->runtime.ops->ready;
+    return asks ? p->runtime.ops->ready(p->runtime.self, deadline_ns, err) : GY_OK;
 }

@@ -72,6 +72,17 @@ const struct gy_decoder *gy_predictor_decoder(const struct gy_predictor *p);
 void gy_predictor_free(struct gy_predictor *p);
 GY_DEFINE_AUTO(struct gy_predictor *, gy_predictor_free);
 
+/* Memory of what answers (trees, weights), as its runtime tells it; what is told of the model stays
+ * beside it. 0: it waits for another process. */
+size_t gy_predictor_bytes(const struct gy_predictor *p);
+/* Give that memory back. Until it is loaded again, info, decoder and ready are all that may be
+ * asked for. Not of a model that blocks. Nobody predicts meanwhile: the caller sees to it. */
+void gy_predictor_unload(struct gy_predictor *p);
+/* After gy_predictor_unload, from the same folder: it predicts again, as before, or stays unloaded.
+ * Fails: NOTFOUND, CORRUPT (the file is another by now), NOMEM. */
+GY_CHECKED gy_status gy_predictor_load_again(struct gy_predictor *p, const char *dir,
+                                             struct gy_err *err);
+
 /* Bytes of scratch a thread needs to predict up to n rows at once. */
 size_t gy_predictor_scratch(const struct gy_predictor *p, size_t n_rows);
 /* rows: row-major n_rows x n_cells raw cells in input order, NaN = missing. out: n_rows x

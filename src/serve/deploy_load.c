@@ -82,6 +82,8 @@ static gy_status load_variant(const struct gy_deployer *d, const struct gy_plan_
                                           .revision = (uint32_t)revision,
                                           .package_dir = dir,
                                           .loaded = loaded,
+                                          .budget =
+                                              d->serving ? gy_serving_budget(d->serving) : NULL,
                                           .config = config,
                                           .threshold = isnan(v->threshold) ? NULL : &v->threshold};
     return gy_endpoint_build(&spec, ret, err);

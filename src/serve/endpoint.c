@@ -314,9 +314,10 @@ static gy_status build(struct gy_endpoint *e, const struct gy_endpoint_spec *spe
         GY_REQUIRE(gy_str_eq(spec->loaded->info->digest, spec->digest));
         e->model = gy_loaded_ref(spec->loaded);
     } else {
-        GY_TRY(gy_loaded_open(spec->package_dir, spec->digest, &e->model, err));
+        GY_TRY(gy_loaded_open(spec->package_dir, spec->digest, spec->budget, &e->model, err));
     }
     e->info = e->model->info;
+    e->unloads = e->model->unloads;
     e->decoder = gy_predictor_decoder(e->model->predictor);
     GY_TRY(read_threshold(e, spec, err));
     GY_TRY(build_classes(e, err));

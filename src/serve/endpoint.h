@@ -99,6 +99,7 @@ struct gy_endpoint {
     size_t inline_rows;        /* more rows are answered off the loop */
     struct gy_lane *lane;      /* the model is asked through it; NULL: on the loop or the pool */
     bool waits;                /* it, or a variant that it owns, has a lane: never on a loop */
+    bool unloads;              /* its model, or that of a variant that it owns, may be unloaded */
     struct gy_str v2_head;     /* {"model_name":"sepsis","model_version":"3" */
     struct gy_str headers;     /* Gyre-... lines */
     struct gy_endpoint_stats *stats; /* set by serving before publishing */
@@ -112,6 +113,7 @@ struct gy_endpoint_spec {
     uint32_t revision;
     const char *package_dir;
     struct gy_loaded *loaded; /* MAY be NULL: then package_dir is loaded; a reference is taken */
+    struct gy_budget *budget; /* where it is counted then; MAY be NULL */
     yyjson_val *config;       /* MAY be NULL */
     const double *threshold;  /* MAY be NULL: as config says, else the package */
 };

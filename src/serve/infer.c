@@ -315,22 +315,10 @@ static gy_status run_lane(const struct gy_endpoint *e, struct gy_infer_work *w, 
     return GY_OK;
 }
 
-gy_status gy_infer_run(const struct gy_endpoint *e, struct gy_infer_work *w, struct gy_err *err)
+/* The model is loaded, and held. */
+static gy_status run_chunks(const struct gy_endpoint *e, struct gy_infer_work *w,
+                            struct gy_err *err)
 {
-    w->out_of_range = 0;
-    w->sampled = 0;
-    w->shadow_of = NULL;
-    if (w->q.n_rows > MAX_VALUES / e->n_log_outputs) {
-        return gy_err_set(err, GY_E_TOOBIG,
-                          "%zu rows of %zu values; an answer has at most %zu values", w->q.n_rows,
-                          e->n_log_outputs, MAX_VALUES);
-    }
-    if (reserve_rows(e, w) != GY_OK) {
-        return gy_err_set(err, GY_E_NOMEM, "memory for a prediction");
-    }
-    if (e->lane) {
-        return run_lane(e, w, err);
-    }
     double *raw = (double *)(void *)(w->scratch + e->model->scratch_bytes);
     for (size_t first = 0; first < w->q.n_rows; first += GY_ENDPOINT_CHUNK) {
         size_t left = w->q.n_rows - first;
@@ -352,6 +340,25 @@ gy_status gy_infer_run(const struct gy_endpoint *e, struct gy_infer_work *w, str
         }
     }
     return GY_OK;
+}
+
+gy_status gy_infer_run(const struct gy_endpoint *e, struct gy_infer_work *w, struct gy_err *err)
+{
+    w->out_of_range = 0;
+    w->sampled = 0;
+    w->shadow_of = NULL;
+    if (w->q.n_rows > MAX_VALUES / e->n_log_outputs) {
+        return gy_err_set(err, GY_E_TOOBIG,
+                          "%zu rows of %zu values; an answer has at most %zu values", w->q.n_rows,
+                          e->n_log_outputs, MAX_VALUES);
+    }
+    if (reserve_rows(e, w) != GY_OK) {
+        return gy_err_set(err, GY_E_NOMEM, "memory for a prediction");
+    }
+    GY_TRY(gy_loaded_hold(e->model, err));
+    gy_status status = e->lane ? run_lane(e, w, err) : run_chunks(e, w, err);
+    gy_loaded_release(e->model);
+    return status;
 }
 
 /* ---- the shadow ---- */
@@ -414,19 +421,8 @@ static void shadow_lane(const struct gy_endpoint *shadow, struct gy_infer_work *
     }
 }
 
-gy_status gy_infer_shadow(const struct gy_endpoint *shadow, struct gy_infer_work *w,
-                          struct gy_err *err)
+static void shadow_chunks(const struct gy_endpoint *shadow, struct gy_infer_work *w)
 {
-    if (reserve_shadow(shadow, w) != GY_OK) {
-        return gy_err_set(err, GY_E_NOMEM, "memory for a shadow's prediction");
-    }
-    w->shadow_differs = 0;
-    w->shadow_failed = 0;
-    w->shadow_of = shadow;
-    if (shadow->lane) {
-        shadow_lane(shadow, w);
-        return GY_OK;
-    }
     double *raw = (double *)(void *)(w->scratch + shadow->model->scratch_bytes);
     for (size_t first = 0; first < w->q.n_rows; first += GY_ENDPOINT_CHUNK) {
         size_t left = w->q.n_rows - first;
@@ -443,6 +439,29 @@ gy_status gy_infer_shadow(const struct gy_endpoint *shadow, struct gy_infer_work
                           false);
         }
     }
+}
+
+gy_status gy_infer_shadow(const struct gy_endpoint *shadow, struct gy_infer_work *w,
+                          struct gy_err *err)
+{
+    if (reserve_shadow(shadow, w) != GY_OK) {
+        return gy_err_set(err, GY_E_NOMEM, "memory for a shadow's prediction");
+    }
+    w->shadow_differs = 0;
+    w->shadow_failed = 0;
+    w->shadow_of = shadow;
+    if (gy_loaded_hold(shadow->model, NULL) != GY_OK) {
+        for (size_t i = 0; i < w->q.n_rows; i++) {
+            decide_shadow(shadow, w, i, NULL, true);
+        }
+        return GY_OK;
+    }
+    if (shadow->lane) {
+        shadow_lane(shadow, w);
+    } else {
+        shadow_chunks(shadow, w);
+    }
+    gy_loaded_release(shadow->model);
     return GY_OK;
 }
 
@@ -463,7 +482,10 @@ gy_status gy_infer_explain(const struct gy_endpoint *e, struct gy_infer_work *w,
     for (size_t i = 0; i < n; i++) {
         cells_of(e, w, i, cells + i * e->info->n_cells);
     }
-    return gy_contributions(e->model->predictor, cells, n, w->contributions, err);
+    GY_TRY(gy_loaded_hold(e->model, err));
+    gy_status status = gy_contributions(e->model->predictor, cells, n, w->contributions, err);
+    gy_loaded_release(e->model);
+    return status;
 }
 
 void gy_infer_count_shadow(const struct gy_infer_work *w, struct gy_stat_block *block)

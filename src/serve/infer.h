@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Answering one prediction request: rules, then the model, then the text of the answer. The work
  * memory belongs to one thread and only grows, so that a steady state allocates nothing. Nothing
- * here blocks, but for endpoints with a lane (`waits`), which are answered on a pool. */
+ * here blocks, but for endpoints with a lane (`waits`) and models that were unloaded (loaded.h),
+ * which are answered on a pool. */
 #ifndef GY_SERVE_INFER_H
 #define GY_SERVE_INFER_H
 
@@ -39,13 +40,13 @@ GY_DEFINE_AUTO_DONE(struct gy_infer_work, gy_infer_work_done);
 
 /* Predict w->q (already read). Of the rows that a rule decides without the model a share (the
  * endpoint's rule_shadow) is scored all the same: their outputs are logged, and the answer does not
- * tell. Fails: INVALID (the model gives no finite number), NOMEM, and of an
- * endpoint with a lane as gy_lane_run. */
+ * tell. Fails: INVALID (the model gives no finite number), NOMEM, of an
+ * endpoint with a lane as gy_lane_run, of an unloaded model as gy_loaded_hold. */
 GY_CHECKED gy_status gy_infer_run(const struct gy_endpoint *e, struct gy_infer_work *w,
                                   struct gy_err *err);
 /* What a shadow would have answered to the rows that gy_infer_run predicted; it is sampled like the
- * answer. Where it gives no finite number its outputs are missing (counted): the answer stands.
- * Fails: NOMEM. */
+ * answer. Where it gives no finite number or can not be loaded its outputs are missing (counted):
+ * the answer stands. Fails: NOMEM. */
 GY_CHECKED gy_status gy_infer_shadow(const struct gy_endpoint *shadow, struct gy_infer_work *w,
                                      struct gy_err *err);
 /* For GY_VERB_EXPLAIN, after gy_infer_run: what each input adds to the margins of each row beyond

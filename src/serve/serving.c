@@ -30,6 +30,7 @@ struct gy_serving {
     struct loop *loops;
     void *loops_memory;
     struct gy_predlog *log;
+    struct gy_budget *budget;
     struct gy_store *store; /* MAY be NULL */
     /* The pool threads' share of it. */
     pthread_mutex_t shared;
@@ -97,6 +98,9 @@ gy_status gy_serving_open(const struct gy_serving_options *o, struct gy_serving 
                                            .drop_when_full = o->log_drop_when_full};
     gy_status st = make_loops(s, err);
     if (st == GY_OK) {
+        st = gy_budget_new(o->model_memory, &s->budget, err);
+    }
+    if (st == GY_OK) {
         st = gy_admission_init(&s->admission, err);
     }
     if (st == GY_OK) {
@@ -121,6 +125,7 @@ void gy_serving_close(struct gy_serving *s)
     gy_predlog_close(s->log);
     gy_table_unref(s->table);
     gy_table_unref_all(s->kept);
+    gy_budget_free(s->budget);
     for (int i = 0; s->loops && i < s->n_loops; i++) {
         gy_infer_work_done(&s->loops[i].work);
     }
@@ -172,6 +177,11 @@ bool gy_serving_attached(struct gy_serving *s)
 struct gy_predlog *gy_serving_log(struct gy_serving *s)
 {
     return s->log;
+}
+
+struct gy_budget *gy_serving_budget(struct gy_serving *s)
+{
+    return s->budget;
 }
 
 struct gy_signals *gy_serving_signals(struct gy_serving *s)
@@ -585,6 +595,69 @@ static enum gy_fast_result tell(struct gy_store *store, const struct target *t,
     return GY_FAST_DONE;
 }
 
+/* Give back the first n variants, or all. */
+static void release_variants(const struct gy_endpoint *stable, size_t n)
+{
+    struct gy_endpoint *e;
+    for (size_t i = 0; i < n && (e = gy_variants_at(stable, i)) != NULL; i++) {
+        gy_loaded_release(e->model);
+    }
+}
+
+/* All that could be asked, so that it says nothing about who is drawn when the request goes to the
+ * pool instead, where lots are drawn anew. false: one is unloaded, and none is held. */
+static bool try_hold_variants(const struct gy_endpoint *stable)
+{
+    struct gy_endpoint *e;
+    for (size_t i = 0; (e = gy_variants_at(stable, i)) != NULL; i++) {
+        if (!gy_loaded_try_hold(e->model)) {
+            release_variants(stable, i);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* On a loop; whoever may answer is loaded, and stays so meanwhile. */
+static enum gy_fast_result run_held(struct gy_serving *s, int loop, struct target *t,
+                                    const struct gy_request *req, struct gy_str body, int64_t start,
+                                    struct gy_fast_reply *out)
+{
+    struct loop *l = &s->loops[loop];
+    struct gy_err err;
+    err.hint[0] = '\0';
+    gy_uuid7(&l->ids, l->work.id);
+    draw(t, req, l->work.id);
+    struct gy_stat_block *block = &t->endpoint->stats->blocks[loop];
+    if (read_body(t, req, body, &l->work.q, &err) != GY_OK) {
+        fail_counted(t, out, &err, block);
+        return GY_FAST_DONE;
+    }
+    if (l->work.q.n_rows > t->stable->inline_rows) {
+        return GY_FAST_DEFER;
+    }
+    struct gy_record r;
+    if (predict(t, &l->work, &err) != GY_OK) {
+        fail_predicting(t, out, &err, block);
+        return GY_FAST_DONE;
+    }
+    bool keep;
+    if (make_record(s, t, req, body, start, &l->work, &r, &keep, &err) != GY_OK) {
+        fail_predicting(t, out, &err, block);
+        return GY_FAST_DONE;
+    }
+    if (!keep) {
+        gy_stat_add(&block->not_logged, 1);
+    } else if (!gy_predlog_append(s->log, loop, &r)) {
+        (void)log_full(&err);
+        fail_counted(t, out, &err, block);
+        return GY_FAST_DONE;
+    }
+    succeed(t, &l->work, r.id, out);
+    count(t, &l->work, (size_t)loop, (uint64_t)(gy_mono_ns() - start));
+    return GY_FAST_DONE;
+}
+
 static enum gy_fast_result run(void *self, int loop, const struct gy_request *req,
                                struct gy_str body, struct gy_fast_reply *out)
 {
@@ -615,36 +688,14 @@ static enum gy_fast_result run(void *self, int loop, const struct gy_request *re
         (t.ask.protocol->heavy && t.ask.protocol->heavy(req, body)) || gy_predlog_waits(s->log)) {
         return GY_FAST_DEFER;
     }
-    gy_uuid7(&l->ids, l->work.id);
-    draw(&t, req, l->work.id);
-    struct gy_stat_block *block = &t.endpoint->stats->blocks[loop];
-    if (read_body(&t, req, body, &l->work.q, &err) != GY_OK) {
-        fail_counted(&t, out, &err, block);
-        return GY_FAST_DONE;
-    }
-    if (l->work.q.n_rows > t.stable->inline_rows) {
+    if (t.stable->unloads && !try_hold_variants(t.stable)) {
         return GY_FAST_DEFER;
     }
-    struct gy_record r;
-    if (predict(&t, &l->work, &err) != GY_OK) {
-        fail_predicting(&t, out, &err, block);
-        return GY_FAST_DONE;
+    enum gy_fast_result result = run_held(s, loop, &t, req, body, start, out);
+    if (t.stable->unloads) {
+        release_variants(t.stable, SIZE_MAX);
     }
-    bool keep;
-    if (make_record(s, &t, req, body, start, &l->work, &r, &keep, &err) != GY_OK) {
-        fail_predicting(&t, out, &err, block);
-        return GY_FAST_DONE;
-    }
-    if (!keep) {
-        gy_stat_add(&block->not_logged, 1);
-    } else if (!gy_predlog_append(s->log, loop, &r)) {
-        (void)log_full(&err);
-        fail_counted(&t, out, &err, block);
-        return GY_FAST_DONE;
-    }
-    succeed(&t, &l->work, r.id, out);
-    count(&t, &l->work, (size_t)loop, (uint64_t)(gy_mono_ns() - start));
-    return GY_FAST_DONE;
+    return result;
 }
 
 static bool admit(void *self, int loop, const struct gy_request *req, struct gy_str body,

@@ -31,6 +31,7 @@ struct gy_serving_options {
     int log_sync_ms;     /* -1: 50; 0: each answer waits until it is on the disk */
     size_t log_ring_bytes;
     bool log_drop_when_full;
+    size_t model_memory; /* bytes; what the loaded models may take together; 0: no limit */
 };
 /* Opens (and recovers) the prediction log; serves nothing yet. Fails as gy_predlog_open. */
 GY_CHECKED gy_status gy_serving_open(const struct gy_serving_options *o, struct gy_serving **ret,
@@ -94,6 +95,7 @@ struct gy_signals *gy_serving_signals(struct gy_serving *s);
 
 /* For metrics. The list is append-only and lives as long as the serving. */
 struct gy_predlog *gy_serving_log(struct gy_serving *s);
+struct gy_budget *gy_serving_budget(struct gy_serving *s); /* where loaded models are counted */
 const struct gy_endpoint_stats *gy_serving_stats(struct gy_serving *s);
 uint64_t gy_serving_unknown(struct gy_serving *s); /* requests for endpoints that are not there */
 uint64_t gy_serving_swaps(struct gy_serving *s);   /* tables published */

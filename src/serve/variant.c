@@ -98,10 +98,11 @@ static void limit_inline(struct gy_endpoint *stable)
         double its = stable->canaries[i]->model->row_ns;
         row_ns = its > row_ns ? its : row_ns;
     }
-    stable->waits = false;
+    stable->waits = stable->unloads = false;
     const struct gy_endpoint *e;
     for (size_t i = 0; (e = gy_variants_at(stable, i)) != NULL; i++) {
         stable->waits = stable->waits || e->lane;
+        stable->unloads = stable->unloads || e->model->unloads;
     }
     row_ns += stable->shadow ? stable->shadow->model->row_ns : 0;
     double rows = GY_ENDPOINT_INLINE_NS / row_ns;

@@ -261,12 +261,23 @@ static gy_status forest_explain(const void *self, const double *x, size_t n_rows
     return GY_OK;
 }
 
-static const struct gy_runtime_ops g_forest_ops = {.version = 2,
+static size_t forest_bytes(const void *self)
+{
+    const struct forest *r = self;
+    size_t bytes = sizeof *r + r->n * sizeof(struct gy_trees *);
+    for (size_t k = 0; k < r->n; k++) {
+        bytes += gy_runtime_bytes(&gy_trees_ops, r->parts[k]);
+    }
+    return bytes;
+}
+
+static const struct gy_runtime_ops g_forest_ops = {.version = 3,
                                                    .name = "forest",
                                                    .scratch = forest_scratch,
                                                    .run = forest_run,
                                                    .free = forest_free,
-                                                   .explain = forest_explain};
+                                                   .explain = forest_explain,
+                                                   .bytes = forest_bytes};
 
 /* The bytes of part k: the whole file, or a piece of it. */
 static gy_status next_part(const struct gy_model *m, struct gy_str *head, struct gy_str *bytes,

@@ -278,8 +278,17 @@ static void runtime_free(void *self)
     gy_lightgbm_free(self);
 }
 
-const struct gy_runtime_ops gy_lightgbm_ops = {.version = 1,
+static size_t runtime_bytes(const void *self)
+{
+    const struct gy_lightgbm *m = self;
+    return sizeof *m + m->cap_trees * (sizeof *m->roots + sizeof *m->depths) +
+           m->cap_nodes * (sizeof *m->nodes + sizeof *m->leaves) + m->cap_sets * sizeof *m->sets +
+           m->info.n_features * sizeof *m->features + m->arena.total_bytes;
+}
+
+const struct gy_runtime_ops gy_lightgbm_ops = {.version = 3,
                                                .name = "lightgbm",
                                                .scratch = runtime_scratch,
                                                .run = runtime_run,
-                                               .free = runtime_free};
+                                               .free = runtime_free,
+                                               .bytes = runtime_bytes};

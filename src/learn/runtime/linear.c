@@ -124,12 +124,19 @@ static gy_status linear_explain(const void *self, const double *x, size_t n_rows
     return GY_OK;
 }
 
-const struct gy_runtime_ops gy_linear_ops = {.version = 2,
+static size_t linear_bytes(const void *self)
+{
+    const struct linear *l = self;
+    return sizeof *l + l->spec.n_sets * (l->spec.n_features + 1) * sizeof(double);
+}
+
+const struct gy_runtime_ops gy_linear_ops = {.version = 3,
                                              .name = "linear",
                                              .scratch = no_scratch,
                                              .run = linear_run,
                                              .free = gy_free,
-                                             .explain = linear_explain};
+                                             .explain = linear_explain,
+                                             .bytes = linear_bytes};
 
 gy_status gy_constant_new(const double *values, size_t n_outputs, void **ret, struct gy_err *err)
 {
@@ -154,5 +161,15 @@ static void constant_run(const void *self, const double *x, size_t n_rows, doubl
     }
 }
 
-const struct gy_runtime_ops gy_constant_ops = {
-    .version = 1, .name = "constant", .scratch = no_scratch, .run = constant_run, .free = gy_free};
+static size_t constant_bytes(const void *self)
+{
+    const struct constant *c = self;
+    return sizeof *c + c->n_outputs * sizeof(double);
+}
+
+const struct gy_runtime_ops gy_constant_ops = {.version = 3,
+                                               .name = "constant",
+                                               .scratch = no_scratch,
+                                               .run = constant_run,
+                                               .free = gy_free,
+                                               .bytes = constant_bytes};

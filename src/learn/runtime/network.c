@@ -32,6 +32,7 @@ struct network {
     size_t widest[2]; /* values of a row in the picture stages, in the dense ones */
     size_t patch;     /* the longest of a convolution */
     float *memory;
+    size_t n_floats; /* of it */
 };
 
 static size_t padded(size_t n)
@@ -293,11 +294,18 @@ static void network_free(void *self)
     }
 }
 
-const struct gy_runtime_ops gy_network_ops = {.version = 1,
+static size_t network_bytes(const void *self)
+{
+    const struct network *n = self;
+    return sizeof *n + n->n_floats * sizeof *n->memory;
+}
+
+const struct gy_runtime_ops gy_network_ops = {.version = 3,
                                               .name = "network",
                                               .scratch = network_scratch,
                                               .run = network_run,
-                                              .free = network_free};
+                                              .free = network_free,
+                                              .bytes = network_bytes};
 
 /* ---- making one ---- */
 
@@ -367,13 +375,15 @@ static size_t packed_size(const struct gy_net_spec *spec)
 gy_status gy_network_new(const struct gy_net_model *m, void **ret, struct gy_err *err)
 {
     struct network *n = gy_calloc(1, sizeof *n);
-    float *memory = n ? gy_reallocarray(NULL, packed_size(&m->spec), sizeof *memory) : NULL;
+    size_t n_floats = packed_size(&m->spec);
+    float *memory = n ? gy_reallocarray(NULL, n_floats, sizeof *memory) : NULL;
     if (!memory) {
         gy_free(n);
         return gy_err_set(err, GY_E_NOMEM, "a network of %zu parameters", m->spec.n_params);
     }
     n->m = *m;
     n->memory = memory;
+    n->n_floats = n_floats;
     n->m.params = NULL;
     n->m.shift = memory;
     n->m.scale = memory + m->spec.input.channels;

@@ -42,6 +42,7 @@ struct gy_onnx {
     const char **answer_names;
     size_t n_answers;
     bool second; /* two classes: the answer is the second value */
+    size_t file_bytes;
 };
 
 static gy_status refuse(struct gy_err *err, const char *what, const char *hint)
@@ -665,6 +666,7 @@ gy_status gy_onnx_parse(struct gy_str bytes, size_t n_columns, struct gy_onnx **
     GY_TRY(has_columns(m) ? GY_OK : group_inputs(m, err));
     GY_TRY(try_graph(m, err));
     m->info.producer = gy_arena_str(&m->arena, m->graph.producer);
+    m->file_bytes = bytes.n;
     m->graph.nodes = NULL; /* views into bytes */
     m->graph.labels = NULL;
     *ret = GY_TAKE(m);
@@ -714,8 +716,17 @@ static void runtime_free(void *self)
     gy_onnx_free(self);
 }
 
-const struct gy_runtime_ops gy_onnx_ops = {.version = 1,
+/* ONNX Runtime does not tell what a session takes. Most of a file are its weights, and the session
+ * has a copy of them. */
+static size_t runtime_bytes(const void *self)
+{
+    const struct gy_onnx *m = self;
+    return sizeof *m + m->arena.total_bytes + m->file_bytes;
+}
+
+const struct gy_runtime_ops gy_onnx_ops = {.version = 3,
                                            .name = "onnx",
                                            .scratch = runtime_scratch,
                                            .run = runtime_run,
-                                           .free = runtime_free};
+                                           .free = runtime_free,
+                                           .bytes = runtime_bytes};

@@ -8,6 +8,7 @@ struct recode {
     size_t n_features, n_columns;
     struct gy_recode_column *columns;
     double *memory; /* of all keys and codes */
+    size_t n_doubles;
 };
 
 static size_t rows_bytes(const struct recode *c, size_t n_rows)
@@ -86,12 +87,20 @@ static gy_status explain(const void *self, const double *x, size_t n_rows, const
     return c->inner.ops->explain(c->inner.self, rows, n_rows, means, out, err);
 }
 
-static const struct gy_runtime_ops g_ops = {.version = 2,
+static size_t bytes(const void *self)
+{
+    const struct recode *c = self;
+    return sizeof *c + c->n_columns * sizeof *c->columns + c->n_doubles * sizeof *c->memory +
+           gy_runtime_bytes(c->inner.ops, c->inner.self);
+}
+
+static const struct gy_runtime_ops g_ops = {.version = 3,
                                             .name = "recode",
                                             .scratch = scratch,
                                             .run = run,
                                             .free = recode_free,
-                                            .explain = explain};
+                                            .explain = explain,
+                                            .bytes = bytes};
 
 gy_status gy_recode_new(struct gy_runtime inner, size_t n_features,
                         const struct gy_recode_column *columns, size_t n_columns,
@@ -114,7 +123,8 @@ gy_status gy_recode_new(struct gy_runtime inner, size_t n_features,
     c->n_features = n_features;
     c->n_columns = n_columns;
     c->columns = gy_calloc(n_columns, sizeof *c->columns);
-    c->memory = gy_calloc(2 * n + 1, sizeof *c->memory);
+    c->n_doubles = 2 * n + 1;
+    c->memory = gy_calloc(c->n_doubles, sizeof *c->memory);
     if (!c->columns || !c->memory) {
         recode_free(c);
         return gy_err_set(err, GY_E_NOMEM, "the categories of a model");

@@ -12,7 +12,7 @@
 #define GY_RUNTIME_BLOCK 64
 
 struct gy_runtime_ops {
-    uint32_t version; /* 1; 2: what stands below counts too */
+    uint32_t version; /* 1; 2, 3: what stands below them counts too */
     const char *name;
     /* Bytes of scratch for n_rows <= GY_RUNTIME_BLOCK rows, a multiple of 64; may be 0. */
     size_t (*scratch)(const void *self, size_t n_rows);
@@ -36,7 +36,18 @@ struct gy_runtime_ops {
      * n_outputs x (n_features + 1). Fails: UNSUPPORTED (with the reason), NOMEM. */
     gy_status (*explain)(const void *self, const double *x, size_t n_rows, const double *means,
                          double *out, struct gy_err *err);
+
+    /* ---- version 3 ---- */
+    /* Bytes of memory that the instance takes: what freeing it gives back, more or less. MAY be
+     * NULL: next to none. */
+    size_t (*bytes)(const void *self);
 };
+
+/* What an instance says of its memory; 0 where it says nothing. */
+static inline size_t gy_runtime_bytes(const struct gy_runtime_ops *ops, const void *self)
+{
+    return ops->version >= 3 && ops->bytes ? ops->bytes(self) : 0;
+}
 
 /* An instance: ops->free(self) ends it. */
 struct gy_runtime {

@@ -300,9 +300,21 @@ static void runtime_free(void *self)
     gy_trees_free(self);
 }
 
-const struct gy_runtime_ops gy_trees_ops = {.version = 2,
+static size_t runtime_bytes(const void *self)
+{
+    const struct gy_trees *t = self;
+    size_t padded = t->n_padded * (sizeof *t->roots + sizeof *t->groups + sizeof *t->depths);
+    size_t weights =
+        t->weights ? (t->info.n_features + 1) * t->info.n_outputs * sizeof *t->weights : 0;
+    return sizeof *t + t->info.n_outputs * sizeof *t->base_margin + padded +
+           t->cap_nodes * (sizeof *t->nodes + sizeof *t->covers) + t->cap_sets * sizeof *t->sets +
+           weights + t->info.n_features * sizeof *t->features + t->arena.total_bytes;
+}
+
+const struct gy_runtime_ops gy_trees_ops = {.version = 3,
                                             .name = "trees",
                                             .scratch = runtime_scratch,
                                             .run = runtime_run,
                                             .free = runtime_free,
-                                            .explain = gy_trees_explain};
+                                            .explain = gy_trees_explain,
+                                            .bytes = runtime_bytes};

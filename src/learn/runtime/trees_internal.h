@@ -58,6 +58,8 @@ GY_CHECKED gy_status gy_trees_param(const struct gy_ubj *o, const char *key, int
 /* trees_node.c: the trees of a booster's "model". weights: of dart, one a tree; NULL: all 1. */
 GY_CHECKED gy_status gy_trees_read_trees(const struct gy_ubj *model, const struct gy_ubj *weights,
                                          struct gy_trees *t, struct gy_err *err);
+/* When all are read: the room that was left for more. */
+void gy_trees_trim(struct gy_trees *t);
 /* trees_feature.c: names, types and categories, where the file has them. */
 GY_CHECKED gy_status gy_trees_read_features(const struct gy_ubj *learner,
                                             const struct gy_ubj *model, struct gy_trees *t,

@@ -40,6 +40,20 @@ static gy_status reserve_nodes(struct gy_trees *t, size_t more, struct gy_err *e
     return GY_OK;
 }
 
+void gy_trees_trim(struct gy_trees *t)
+{
+    size_t n = t->info.n_nodes;
+    if (n == 0 || n == t->cap_nodes) {
+        return;
+    }
+    /* Shrinking may fail; then it stays as large as it is. */
+    struct gy_tree_node *nodes = gy_reallocarray(t->nodes, n, sizeof *nodes);
+    float *covers = gy_reallocarray(t->covers, n, sizeof *covers);
+    t->nodes = nodes ? nodes : t->nodes;
+    t->covers = covers ? covers : t->covers;
+    t->cap_nodes = nodes && covers ? n : t->cap_nodes;
+}
+
 static struct gy_tree_node leaf_node(uint32_t at, float value)
 {
     return (struct gy_tree_node){.split = NAN, .feature = 0, .child = at, .leaf = value};

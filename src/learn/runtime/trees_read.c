@@ -264,6 +264,7 @@ gy_status gy_trees_parse(struct gy_str bytes, struct gy_trees **ret, struct gy_e
     gy_arena_init(&t->arena, GY_MAX_MODEL_FILE);
     GY_TRY(read_version(root, t));
     GY_TRY(read_learner(root, t, err));
+    gy_trees_trim(t);
     *ret = GY_TAKE(t);
     return GY_OK;
 }

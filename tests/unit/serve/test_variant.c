@@ -254,7 +254,7 @@ static void test_reuse(void **state)
     package_make(root, "shared", MODEL_HR, dir, digest);
     struct gy_loaded *l = NULL;
     struct gy_err err = GY_ERR_INIT;
-    assert_status(GY_OK, gy_loaded_open(dir, gy_str_c(digest), &l, &err), err);
+    assert_status(GY_OK, gy_loaded_open(dir, gy_str_c(digest), NULL, &l, &err), err);
     assert_true(l->row_ns > 0 && l->scratch_bytes % 64 == 0);
     struct gy_endpoint_spec spec = {.name = GY_STR("a"),
                                     .model_name = GY_STR("m"),
@@ -282,7 +282,7 @@ static void test_reuse(void **state)
     gy_loaded_unref(l);
     gy_endpoint_unref(one);
     gy_endpoint_unref(two);
-    assert_int_equal(gy_loaded_open(dir, GY_STR("other"), &l, NULL), GY_E_CORRUPT);
+    assert_int_equal(gy_loaded_open(dir, GY_STR("other"), NULL, &l, NULL), GY_E_CORRUPT);
     assert_int_equal(gy_mem_live(), live);
 }
 
