@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "api/app.h"
+#include "base/mend.h"
 #include "serve/serving.h"
 #include "watch/html.h"
 #include "watch/review.h"
@@ -32,8 +33,11 @@ static struct gy_str textf(struct docs *d, const char *fmt, ...)
     va_start(args, fmt);
     int n = vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    size_t used = n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
-    return gy_arena_str(d->a, gy_str_n(text, used));
+    if (n < 0) {
+        return GY_STR("");
+    }
+    gy_str_mend(text); /* names are cut in it */
+    return gy_arena_str(d->a, gy_str_c(text));
 }
 
 /* ---- what it takes ---- */

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mend.h"
+
 struct status_row {
     const char *name;
     gy_status code;
@@ -93,6 +95,7 @@ gy_status gy_err_set_at(struct gy_err *err, gy_status code, const char *file, in
         va_start(args, fmt);
         (void)vsnprintf(msg, sizeof msg, fmt, args); /* a cut message is still a message */
         va_end(args);
+        gy_str_mend(msg);
         fill(err, code, 0, file, line);
         memcpy(err->msg, msg, sizeof msg);
     }
@@ -134,6 +137,7 @@ gy_status gy_err_sys_at(struct gy_err *err, int errnum, const char *file, int li
             (void)snprintf(msg + used, sizeof msg - used, ": %s",
                            strerror_r(errnum, why, sizeof why));
         }
+        gy_str_mend(msg);
         fill(err, code, errnum, file, line);
         memcpy(err->msg, msg, sizeof msg);
     }
@@ -154,6 +158,7 @@ gy_status gy_err_wrap(struct gy_err *err, const char *fmt, ...)
     if (used < sizeof msg) {
         (void)snprintf(msg + used, sizeof msg - used, ": %s", err->msg);
     }
+    gy_str_mend(msg);
     memcpy(err->msg, msg, sizeof msg);
     return err->code;
 }
@@ -167,6 +172,7 @@ gy_status gy_err_hint(struct gy_err *err, const char *fmt, ...)
     va_start(args, fmt);
     (void)vsnprintf(err->hint, sizeof err->hint, fmt, args); /* a cut hint still helps */
     va_end(args);
+    gy_str_mend(err->hint);
     return err->code;
 }
 

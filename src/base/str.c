@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "base/mend.h"
+
 static unsigned char lower(unsigned char c)
 {
     return c >= 'A' && c <= 'Z' ? (unsigned char)(c + 32) : c;
@@ -146,6 +148,24 @@ struct gy_str gy_str_head(struct gy_str s, size_t max)
         n--;
     }
     return gy_str_n(s.p, n);
+}
+
+void gy_str_mend(char *text)
+{
+    char *to = text;
+    for (const char *at = text; *at;) {
+        unsigned char first = (unsigned char)*at;
+        size_t wanted = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 ? 2 : 1, n = 1;
+        while (n < wanted && ((unsigned char)at[n] & 0xc0) == 0x80) {
+            n++;
+        }
+        if (n == wanted || first > 0xf4) {
+            memmove(to, at, n);
+            to += n;
+        }
+        at += n;
+    }
+    *to = '\0';
 }
 
 bool gy_str_is_utf8(struct gy_str s)

@@ -220,19 +220,15 @@ static const struct gy_reply_ops reply_ops = {reply_begin, reply_write, reply_en
 
 /* ---- running ---- */
 
-void gy_fast_ask(const struct gy_server_options *o, int loop, struct gy_request *req,
-                 struct gy_str body, struct gy_fast_reply *out)
+bool gy_fast_enter(const struct gy_server_options *o, struct gy_request *req,
+                   struct gy_fast_reply *out, void **ret_pass)
 {
     const struct gy_router_guard *guard = gy_router_guard(o->router);
     struct gy_err failed = GY_ERR_INIT;
-    void *pass = NULL;
-    gy_status status = guard ? guard->enter(guard->self, NULL, req, &pass, &failed) : GY_OK;
+    *ret_pass = NULL;
+    gy_status status = guard ? guard->enter(guard->self, NULL, req, ret_pass, &failed) : GY_OK;
     if (status == GY_OK) {
-        o->fast->deferred(o->fast_self, loop, req, body, out);
-        if (guard) {
-            guard->leave(guard->self, pass, GY_OK, &failed);
-        }
-        return;
+        return true;
     }
     struct gy_header challenge = gy_router_challenge(status);
     out->status = gy_status_http(status);
@@ -243,6 +239,27 @@ void gy_fast_ask(const struct gy_server_options *o, int loop, struct gy_request 
         (void)snprintf(out->extra_headers, sizeof out->extra_headers,
                        "%" GY_STR_F ": %" GY_STR_F "\r\n", GY_STR_A(challenge.name),
                        GY_STR_A(challenge.value));
+    }
+    return false;
+}
+
+void gy_fast_leave(const struct gy_server_options *o, void *pass, gy_status status,
+                   const struct gy_err *failed)
+{
+    const struct gy_router_guard *guard = gy_router_guard(o->router);
+    if (guard) {
+        guard->leave(guard->self, pass, status, failed);
+    }
+}
+
+void gy_fast_ask(const struct gy_server_options *o, int loop, struct gy_request *req,
+                 struct gy_str body, struct gy_fast_reply *out)
+{
+    static const struct gy_err nothing = GY_ERR_INIT;
+    void *pass = NULL;
+    if (gy_fast_enter(o, req, out, &pass)) {
+        o->fast->deferred(o->fast_self, loop, req, body, out);
+        gy_fast_leave(o, pass, GY_OK, &nothing);
     }
 }
 

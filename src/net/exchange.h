@@ -101,6 +101,12 @@ void gy_exchange_post(struct gy_exchange *ex); /* its connection is to look at i
 /* ---- worker ---- */
 void gy_exchange_run(void *exchange); /* the pool's function; drops the worker's reference */
 
+/* May this caller predict? False: *out says why not. True: gy_fast_leave is called on the same
+ * thread with what became of it. */
+bool gy_fast_enter(const struct gy_server_options *o, struct gy_request *req,
+                   struct gy_fast_reply *out, void **ret_pass);
+void gy_fast_leave(const struct gy_server_options *o, void *pass, gy_status status,
+                   const struct gy_err *failed);
 /* The prediction, or why this caller gets none: asks the guard, then the fast path's `deferred`. */
 void gy_fast_ask(const struct gy_server_options *o, int loop, struct gy_request *req,
                  struct gy_str body, struct gy_fast_reply *out);

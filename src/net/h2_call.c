@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "net/deadline.h"
 #include "net/h2.h"
 
 static void pump(struct gy_h2_call *call);
@@ -144,7 +145,7 @@ static bool check_guard(struct gy_h2_call *call)
 
 static bool take_deadline(struct gy_h2_call *call)
 {
-    struct gy_str text = header(call, "grpc-timeout");
+    struct gy_str text = header(call, GY_GRPC_DEADLINE_HEADER);
     uint64_t ms = 0;
     if (!text.p) {
         return true;
@@ -190,8 +191,8 @@ void gy_h2_call_begin(struct gy_h2_call *call)
     find_route(call, path);
     if (!call->route) {
         char text[256];
-        (void)snprintf(text, sizeof text, "there is no method '%.*s' here",
-                       (int)(path.n < 200 ? path.n : 200), path.p);
+        (void)snprintf(text, sizeof text, "there is no method '%" GY_STR_F "' here",
+                       GY_STR_A(gy_str_head(path, 200)));
         gy_h2_call_end(call, GY_GRPC_UNIMPLEMENTED, text);
     } else if (!gy_grpc_encoding(header(call, "grpc-encoding"), &call->encoding)) {
         call->route = NULL; /* a watch was not counted yet */
@@ -375,9 +376,8 @@ static void answer(struct gy_h2_call *call, const struct gy_h2_answer *a)
 static void keep_actor(struct gy_h2_call *call, struct gy_str actor)
 {
     if (server_of(call)->o.access_log) {
-        (void)snprintf(call->actor, sizeof call->actor, "%.*s",
-                       (int)(actor.n < sizeof call->actor ? actor.n : sizeof call->actor - 1),
-                       actor.p ? actor.p : "");
+        (void)snprintf(call->actor, sizeof call->actor, "%" GY_STR_F,
+                       GY_STR_A(gy_str_head(actor, sizeof call->actor - 1)));
     }
 }
 

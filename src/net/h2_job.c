@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A message that a worker answers. The worker's until it is posted to its loop, which hands the
  * answer to the call, if that is still there. */
+#include <stdio.h>
+
 #include "base/mem.h"
 #include "base/time.h"
+#include "net/deadline.h"
 #include "net/h2.h"
 
 enum { STEAL_BYTES = 16 * 1024 }; /* a longer message is not copied for its worker */
@@ -17,7 +20,7 @@ struct gy_h2_job {
     /* the worker's: */
     struct gy_arena arena;
     struct gy_request req;
-    struct gy_mem_reader reader;
+    struct gy_reader reader;
     struct gy_buf in, plain; /* the message as it came, unpacked */
     struct gy_str message;
     struct gy_collect collect;
@@ -26,6 +29,7 @@ struct gy_h2_job {
     struct gy_err failed;
     size_t max_message;
     int64_t deadline_ns; /* 0: none */
+    char timeout[24];    /* what was left of it when it was queued: "250m" */
     enum gy_grpc_encoding encoding;
     bool deferred, packed, turn; /* turn: of long messages */
 };
@@ -53,11 +57,32 @@ static void answer_failure(struct gy_h2_job *job, gy_status code, const char *te
         .status = gy_status_http(code), .content_type = "text/plain", .body = gy_str_c(text)};
 }
 
+/* Nobody's message is unpacked before it is known who asks. */
+static gy_status unpack(struct gy_h2_job *job, struct gy_err *err)
+{
+    gy_buf_init(&job->plain, job->max_message);
+    job->packed = false;
+    GY_TRY(gy_grpc_unpack(job->encoding, job->message, &job->plain, err));
+    job->message = gy_buf_str(&job->plain);
+    return GY_OK;
+}
+
 static void predict(struct gy_h2_job *job)
 {
     const struct gy_server_options *o = &job->loop->server->o;
+    void *pass = NULL;
     job->reply.body = &job->collect.body;
-    gy_fast_ask(o, job->loop->index, &job->req, job->message, &job->reply);
+    if (gy_fast_enter(o, &job->req, &job->reply, &pass)) {
+        gy_status status = job->packed ? unpack(job, &job->failed) : GY_OK;
+        if (status == GY_OK) {
+            o->fast->deferred(o->fast_self, job->loop->index, &job->req, job->message, &job->reply);
+        }
+        gy_fast_leave(o, pass, status, &job->failed);
+        if (status != GY_OK) {
+            answer_failure(job, status, job->failed.msg);
+            return;
+        }
+    }
     if (gy_buf_check(&job->collect.body, "the answer", &job->failed) != GY_OK) {
         answer_failure(job, job->failed.code, job->failed.msg);
         return;
@@ -68,9 +93,29 @@ static void predict(struct gy_h2_job *job)
                                         .extra = gy_str_c(job->reply.extra_headers)};
 }
 
+/* A handler that reads was let in by the router's guard. */
+static gy_status read_message(struct gy_reader *self, char *buf, size_t n, size_t *ret_n,
+                              struct gy_err *err)
+{
+    struct gy_h2_job *job =
+        (struct gy_h2_job *)(void *)((char *)self - offsetof(struct gy_h2_job, reader));
+    if (job->packed) {
+        GY_TRY(unpack(job, err));
+    }
+    struct gy_str now = gy_str_sub(job->message, 0, n);
+    if (now.n) {
+        memcpy(buf, now.p, now.n);
+        job->message = gy_str_sub(job->message, now.n, job->message.n);
+    }
+    *ret_n = now.n;
+    return GY_OK;
+}
+
 static void handle(struct gy_h2_job *job)
 {
-    job->req.body = gy_mem_reader_init(&job->reader, job->message);
+    job->reader = (struct gy_reader){.read = read_message,
+                                     .size_bytes = job->packed ? -1 : (int64_t)job->message.n};
+    job->req.body = &job->reader;
     gy_status status =
         gy_router_call(job->loop->server->o.router, &job->req, &job->collect.reply, &job->failed);
     if (status != GY_OK) {
@@ -84,14 +129,6 @@ static void handle(struct gy_h2_job *job)
         .body = gy_buf_str(&job->collect.body)};
 }
 
-static gy_status unpack(struct gy_h2_job *job)
-{
-    gy_buf_init(&job->plain, job->max_message);
-    GY_TRY(gy_grpc_unpack(job->encoding, job->message, &job->plain, &job->failed));
-    job->message = gy_buf_str(&job->plain);
-    return GY_OK;
-}
-
 static void job_done(void *ctx, struct gy_net_loop *loop);
 
 static void job_run(void *arg)
@@ -100,8 +137,6 @@ static void job_run(void *arg)
     struct gy_server *s = job->loop->server;
     if (job->deadline_ns && gy_mono_ns() > job->deadline_ns) {
         answer_failure(job, GY_E_TIMEOUT, "the deadline of this call has passed");
-    } else if (job->packed && unpack(job) != GY_OK) {
-        answer_failure(job, job->failed.code, job->failed.msg);
     } else if (job->deferred) {
         predict(job);
     } else {
@@ -161,6 +196,24 @@ void gy_h2_jobs_gone(struct gy_h2 *h2)
     }
 }
 
+/* What is left of the call's deadline, in the header too: for whoever reads it from now on. */
+static void take_deadline(struct gy_h2_job *job, const struct gy_h2_call *call,
+                          struct gy_header *headers)
+{
+    if (!call->deadline_ms) {
+        return;
+    }
+    uint64_t now_ms = uv_now(&job->loop->uv);
+    uint64_t left_ms = call->deadline_ms > now_ms ? call->deadline_ms - now_ms : 0;
+    job->deadline_ns = gy_mono_ns() + (int64_t)left_ms * 1000000;
+    (void)snprintf(job->timeout, sizeof job->timeout, "%llum", (unsigned long long)left_ms);
+    for (size_t i = 0; i < job->req.n_headers; i++) {
+        if (gy_str_eqc(headers[i].name, GY_GRPC_DEADLINE_HEADER)) {
+            headers[i].value = gy_str_c(job->timeout);
+        }
+    }
+}
+
 /* The request with everything that it views in the job's own memory. */
 static bool copy_request(struct gy_h2_job *job, const struct gy_h2_call *call)
 {
@@ -182,6 +235,7 @@ static bool copy_request(struct gy_h2_job *job, const struct gy_h2_call *call)
     job->req.actor = gy_arena_str(a, gy_str_c(c->actor));
     job->req.peer_address = c->address[0] ? gy_arena_str(a, gy_str_c(c->address)) : GY_STR_NULL;
     job->req.arena = a;
+    take_deadline(job, call, headers);
     return job->req.request_id.p && job->req.actor.p && (!c->address[0] || job->req.peer_address.p);
 }
 
@@ -219,11 +273,6 @@ static struct gy_h2_job *job_new(struct gy_h2_call *call, struct gy_str message)
     job->loop = call->h2->conn->loop;
     job->max_message = call->route->max_body ? call->route->max_body : GY_ROUTE_MAX_BODY;
     job->encoding = call->encoding;
-    if (call->deadline_ms) {
-        uint64_t now_ms = uv_now(&job->loop->uv);
-        uint64_t left_ms = call->deadline_ms > now_ms ? call->deadline_ms - now_ms : 0;
-        job->deadline_ns = gy_mono_ns() + (int64_t)left_ms * 1000000;
-    }
     if (!copy_request(job, call) || !take_message(job, call, message)) {
         return NULL;
     }

@@ -4,6 +4,8 @@
 #include <stdio.h>
 
 #include "base/time.h"
+#include "net/deadline.h"
+#include "net/grpc.h"
 
 #define SMOOTHING 16 /* a request is worth 1/16 of the mean */
 
@@ -49,15 +51,35 @@ gy_status gy_admit_rate(struct gy_admission *a, const struct gy_endpoint *e,
                       limits->rate, limits->burst, (double)wait_ns / 1e9);
 }
 
-/* The shorter of what the endpoint and the client allow; 0: none. */
+gy_status gy_admit_deadline(const struct gy_request *req, int64_t *ret_ns, struct gy_err *err)
+{
+    struct gy_str text = gy_req_header(req, GY_DEADLINE_HEADER);
+    int64_t span_ns = INT64_MAX;
+    uint64_t grpc_ms = 0;
+    if (text.p) {
+        GY_TRY(gy_limits_timeout(text, &span_ns, err));
+    }
+    if (gy_grpc_timeout(gy_req_header(req, GY_GRPC_DEADLINE_HEADER), &grpc_ms) &&
+        grpc_ms <= (uint64_t)GY_GRPC_MAX_TIMEOUT_S * 1000) {
+        int64_t grpc_ns = (int64_t)grpc_ms * 1000000;
+        span_ns = grpc_ns < span_ns ? grpc_ns : span_ns;
+    }
+    *ret_ns =
+        span_ns == INT64_MAX ? 0 : (req->received_ns ? req->received_ns : gy_mono_ns()) + span_ns;
+    return GY_OK;
+}
+
+/* How long it may take until it begins: the shorter of what the endpoint and the client allow; 0:
+ * as long as it takes. */
 static gy_status deadline(const struct gy_endpoint *e, const struct gy_request *req,
                           int64_t *ret_ns, struct gy_err *err)
 {
-    struct gy_str text = gy_req_header(req, GY_DEADLINE_HEADER);
-    int64_t of_client = 0;
+    int64_t at_ns = 0;
+    GY_TRY(gy_admit_deadline(req, &at_ns, err));
     *ret_ns = e->limits.deadline_ns;
-    if (text.p) {
-        GY_TRY(gy_limits_timeout(text, &of_client, err));
+    if (at_ns) {
+        int64_t of_client = at_ns - (req->received_ns ? req->received_ns : gy_mono_ns());
+        of_client = of_client > 1 ? of_client : 1; /* it has passed already */
         *ret_ns = *ret_ns && *ret_ns < of_client ? *ret_ns : of_client;
     }
     return GY_OK;

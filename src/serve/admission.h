@@ -25,6 +25,9 @@ GY_CHECKED gy_status gy_admit_rate(struct gy_admission *a, const struct gy_endpo
 GY_CHECKED gy_status gy_admit_queue(const struct gy_admission *a, const struct gy_endpoint *e,
                                     const struct gy_request *req, size_t ahead, int n_workers,
                                     struct gy_fast_reply *out, struct gy_err *err);
+/* When the client wants no answer any more (gy_mono_ns; 0: it did not say). Fails: INVALID. */
+GY_CHECKED gy_status gy_admit_deadline(const struct gy_request *req, int64_t *ret_ns,
+                                       struct gy_err *err);
 /* A worker begins. Fails: TIMEOUT (it waited too long), LIMITED (the caller has too many there).
  * After GY_OK gy_admit_end is called with *ret_place. */
 GY_CHECKED gy_status gy_admit_begin(struct gy_admission *a, const struct gy_endpoint *e,

@@ -83,7 +83,7 @@ struct gy_str gy_answer_warning_text(const struct gy_endpoint *e, const struct g
     (void)gy_fmt_f64_trim(w->q.values[w->range_row * e->shape.n_fields + w->range_input], value);
     (void)gy_fmt_f64_trim(input->min, min);
     (void)gy_fmt_f64_trim(input->max, max);
-    int n_name = (int)(input->name.n < 200 ? input->name.n : 200);
+    int n_name = (int)gy_str_head(input->name, 200).n;
     bool told =
         q->unseen_bytes && q->unseen_row == w->range_row && q->unseen_field == w->range_input;
     int n = input->kind != GY_INPUT_TEXT

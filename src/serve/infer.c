@@ -503,7 +503,7 @@ void gy_infer_record(const struct gy_endpoint *e, const struct gy_infer_work *w,
                      struct gy_str request_id, struct gy_record *ret)
 {
     struct gy_str id = w->q.id_bytes ? gy_str_n(w->q.id, w->q.id_bytes) : request_id;
-    id.n = id.n < 256 ? id.n : 256;
+    id = gy_str_head(id, 256);
     memset(ret, 0, sizeof *ret);
     memcpy(ret->id, w->id, sizeof ret->id);
     ret->revision = e->revision;

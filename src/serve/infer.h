@@ -29,9 +29,8 @@ struct gy_infer_work {
     size_t shadow_differs, shadow_failed; /* rows */
     double *logged; /* n_rows x n_fields: inputs as they are logged, where that is otherwise */
     size_t logged_capacity;
-    int64_t deadline_ns; /* gy_mono_ns: what is not answered then fails with TIMEOUT; 0: as long as
-                            the lane's timeout_ms. No protocol sets it: a client's impatience must
-                            not count against an upstream's circuit */
+    int64_t deadline_ns;   /* the client's own (gy_mono_ns): what a lane has not answered then fails
+                              with TIMEOUT; 0: as long as the lane's timeout_ms */
     double *contributions; /* by gy_infer_explain: [row][margin][input], then the base */
     size_t n_margins;      /* values a row: the classes of several, else 1 */
 };

@@ -19,6 +19,7 @@ struct member {
     size_t n_rows;
     size_t first; /* row of the batch, once it is closed */
     int64_t deadline_ns;
+    bool impatient; /* the deadline is its own, not the lane's */
     struct gy_err err;
     gy_status status;
     bool done;
@@ -160,6 +161,15 @@ void gy_lane_get_stats(struct gy_lane *l, struct gy_lane_stats *ret)
 
 /* ---- asking ---- */
 
+static gy_status too_late(const struct gy_lane *l, bool impatient, struct gy_err *err)
+{
+    return impatient ? gy_err_set(err, GY_E_TIMEOUT,
+                                  "the deadline of the request passed before the model "
+                                  "answered")
+                     : gy_err_set(err, GY_E_TIMEOUT, "the model did not answer within %lld ms",
+                                  (long long)l->o.timeout_ms);
+}
+
 /* A call of the model. Not under the lock. */
 static gy_status ask(struct gy_lane *l, const double *cells, size_t n_rows, double *out,
                      int64_t deadline_ns, struct gy_err *err)
@@ -212,6 +222,15 @@ static void finish(const struct gy_lane *l, struct member *m, const struct joine
     m->done = true;
 }
 
+/* Under the lock: nobody waits for it any more. */
+static void expire(struct gy_lane *l, struct member *m)
+{
+    l->stats.timed_out++;
+    struct gy_err late = GY_ERR_INIT;
+    gy_status status = too_late(l, m->impatient, &late);
+    finish(l, m, NULL, status, &late);
+}
+
 /* Under the lock, which is given up meanwhile: each of them alone. Who has its answer goes away
  * with its memory, and who can not wait leaves, so the list holds those alone that still wait. */
 static void ask_each(struct gy_lane *l, struct batch *b, struct joined *j)
@@ -220,6 +239,13 @@ static void ask_each(struct gy_lane *l, struct batch *b, struct joined *j)
         size_t first = b->members->first, n = b->members->n_rows;
         int64_t deadline_ns = b->members->deadline_ns;
         struct gy_err failed = GY_ERR_INIT;
+        if (gy_mono_ns() >= deadline_ns) {
+            struct member *late = b->members;
+            b->members = late->next;
+            expire(l, late);
+            (void)pthread_cond_broadcast(&l->changed);
+            continue;
+        }
         (void)pthread_mutex_unlock(&l->lock);
         gy_status status =
             ask(l, j->cells + first * l->n_in, n, j->out + first * l->n_out, deadline_ns, &failed);
@@ -259,14 +285,39 @@ static void ask_joined(struct gy_lane *l, struct batch *b, int64_t deadline_ns)
     gy_free(j.memory);
 }
 
+/* Under the lock: those whose time has passed are not asked for. */
+static void drop_late(struct gy_lane *l, struct batch *b)
+{
+    int64_t now = gy_mono_ns();
+    for (struct member **at = &b->members; *at;) {
+        struct member *m = *at;
+        if (m == b->leader || now < m->deadline_ns) { /* the leader has just looked at its own */
+            at = &m->next;
+            continue;
+        }
+        *at = m->next;
+        b->n_members--;
+        b->n_rows -= m->n_rows;
+        expire(l, m);
+    }
+}
+
+/* The one that has the most time. */
+static struct member *most_patient(const struct batch *b)
+{
+    struct member *most = b->leader;
+    for (struct member *m = b->members; m; m = m->next) {
+        most = m->deadline_ns > most->deadline_ns ? m : most;
+    }
+    return most;
+}
+
 /* Under the lock, by the leader: nobody joins any more, and all get their answers. */
 static void run_batch(struct gy_lane *l, struct batch *b)
 {
     struct member *leader = b->leader;
-    int64_t deadline_ns = 0;
-    for (struct member *m = b->members; m; m = m->next) {
-        deadline_ns = m->deadline_ns > deadline_ns ? m->deadline_ns : deadline_ns;
-    }
+    int64_t deadline_ns = most_patient(b)->deadline_ns;
+    drop_late(l, b);
     if (l->open == b) {
         l->open = NULL;
     }
@@ -276,7 +327,7 @@ static void run_batch(struct gy_lane *l, struct batch *b)
     } else {
         (void)pthread_mutex_unlock(&l->lock);
         leader->status =
-            ask(l, leader->cells, leader->n_rows, leader->out, deadline_ns, &leader->err);
+            ask(l, leader->cells, leader->n_rows, leader->out, leader->deadline_ns, &leader->err);
         (void)pthread_mutex_lock(&l->lock);
         l->stats.calls++;
         l->stats.rows += leader->n_rows;
@@ -360,8 +411,14 @@ static bool await(struct gy_lane *l, struct batch *b, struct member *m)
         if (b->leader == m) {
             bool due = now >= b->due_ns;
             if (due && l->stats.running < l->o.max_concurrent) {
-                run_batch(l, b);
-                return true;
+                /* Whoever asks waits as long as the whole batch does: not one in a hurry. */
+                b->leader = m->impatient ? most_patient(b) : m;
+                if (b->leader == m) {
+                    run_batch(l, b);
+                    return true;
+                }
+                (void)pthread_cond_broadcast(&l->changed);
+                continue;
             }
             until = !due && b->due_ns < until ? b->due_ns : until;
         }
@@ -374,10 +431,12 @@ gy_status gy_lane_run(struct gy_lane *l, const double *cells, size_t n_rows, dou
                       int64_t deadline_ns, struct gy_err *err)
 {
     int64_t own = gy_mono_ns() + l->o.timeout_ms * 1000000;
+    bool impatient = deadline_ns && deadline_ns < own;
     struct member m = {.cells = cells,
                        .out = out,
                        .n_rows = n_rows,
-                       .deadline_ns = deadline_ns && deadline_ns < own ? deadline_ns : own,
+                       .deadline_ns = impatient ? deadline_ns : own,
+                       .impatient = impatient,
                        .err = GY_ERR_INIT};
     (void)pthread_mutex_lock(&l->lock);
     if (l->stats.inside >= l->o.max_concurrent + l->o.max_waiting) {
@@ -398,8 +457,7 @@ gy_status gy_lane_run(struct gy_lane *l, const double *cells, size_t n_rows, dou
     l->stats.timed_out += !answered;
     (void)pthread_mutex_unlock(&l->lock);
     if (!answered) {
-        return gy_err_set(err, GY_E_TIMEOUT, "the model did not answer within %lld ms",
-                          (long long)l->o.timeout_ms);
+        return too_late(l, impatient, err);
     }
     if (m.status != GY_OK && err) {
         *err = m.err;

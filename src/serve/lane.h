@@ -8,8 +8,9 @@
  * of at most max_rows, and each caller gets the answers to its own. While all calls are under way
  * requests gather without a delay of their own. There is no thread for it: the first of a batch
  * asks for all. When a call of several requests is refused (INVALID, NETWORK), each is asked for
- * alone, so that one bad request fails no other. A caller whose deadline passes leaves; the others
- * get their answers all the same. Thread safe. */
+ * alone, so that one bad request fails no other. A caller whose deadline passes leaves, and its
+ * rows are not asked for if they were not yet; the others get their answers all the same. Who
+ * asks for a batch is not in a hurry, if any of it is not. Thread safe. */
 #ifndef GY_SERVE_LANE_H
 #define GY_SERVE_LANE_H
 
@@ -49,8 +50,8 @@ GY_CHECKED gy_status gy_lane_new(const struct gy_predictor *p, const struct gy_l
 void gy_lane_free(struct gy_lane *l); /* nobody is inside; NULL allowed */
 void gy_lane_get_stats(struct gy_lane *l, struct gy_lane_stats *ret);
 
-/* As gy_predictor_try_run; blocks. deadline_ns (0: none) besides the lane's own. Fails: UNAVAILABLE
- * (too many wait), TIMEOUT, and as the model does. */
+/* As gy_predictor_try_run; blocks. deadline_ns (gy_mono_ns; 0: none) is who asks's own, besides the
+ * lane's. Fails: UNAVAILABLE (too many wait), TIMEOUT, and as the model does. */
 GY_CHECKED gy_status gy_lane_run(struct gy_lane *l, const double *cells, size_t n_rows, double *out,
                                  int64_t deadline_ns, struct gy_err *err);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "serve/limits.h"
 
+#include "net/deadline.h"
+
 #include <math.h>
 #include <stdatomic.h>
 

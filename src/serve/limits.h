@@ -8,7 +8,7 @@
  * both are counted for each caller (a login, else an address) or for the endpoint as a whole. Past
  * them: 429 with Retry-After. A request that can not be begun before its deadline is refused while
  * it costs nothing: 503 when the queue says so beforehand, 504 when it turned out so. A client may
- * name a shorter deadline (GY_DEADLINE_HEADER).
+ * name a shorter deadline (GY_DEADLINE_HEADER, net/deadline.h).
  *
  * gy_limiter counts. Rates by GCRA (ITU-T I.371, the virtual scheduling algorithm): one number a
  * key, the theoretical time of the next arrival, moved by compare-and-swap; no lock. The table has
@@ -25,9 +25,6 @@
 #define GY_LIMITS_MAX_CONCURRENT 10000
 #define GY_LIMITS_MAX_DEADLINE_MS 600000
 #define GY_LIMITER_KEYS 8192 /* counted at a time */
-
-/* A time that the client gives the request, from when the server has read it: 250ms, 2s. */
-#define GY_DEADLINE_HEADER "Gyre-Timeout"
 
 struct gy_limits {
     double rate, burst;  /* rate 0: any */

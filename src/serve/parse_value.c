@@ -20,7 +20,8 @@ static void note_unseen(const struct gy_infer_field *f, size_t field, size_t row
         gy_cell_of_text(in, text, &cell, NULL) != GY_OK || cell != GY_CELL_UNSEEN) {
         return;
     }
-    q->unseen_bytes = text.n < sizeof q->unseen ? text.n : sizeof q->unseen;
+    text = gy_str_head(text, sizeof q->unseen);
+    q->unseen_bytes = text.n;
     memcpy(q->unseen, text.p, q->unseen_bytes);
     q->unseen_row = row;
     q->unseen_field = field;

@@ -718,6 +718,7 @@ static gy_status answer(struct gy_serving *s, const struct target *t, const stru
                         struct gy_fast_reply *out, bool *ret_read, struct gy_err *err)
 {
     struct gy_record r;
+    GY_TRY(gy_admit_deadline(req, &w->deadline_ns, err));
     GY_TRY(read_body(t, req, body, &w->q, err));
     *ret_read = true;
     GY_TRY(predict(t, w, err));

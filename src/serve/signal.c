@@ -24,9 +24,9 @@ bool gy_signals_put(struct gy_signals *s, struct gy_str endpoint, struct gy_str 
     }
     memcpy(one.endpoint, endpoint.p, endpoint.n);
     memcpy(one.version, version.p, version.n);
-    size_t n = reason.n < sizeof one.reason - 1 ? reason.n : sizeof one.reason - 1;
-    if (n) {
-        memcpy(one.reason, reason.p, n);
+    reason = gy_str_head(reason, sizeof one.reason - 1);
+    if (reason.n) {
+        memcpy(one.reason, reason.p, reason.n);
     }
     (void)pthread_mutex_lock(&s->mu);
     if (s->n == GY_SIGNALS_MAX) {

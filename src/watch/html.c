@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/mend.h"
+
 #define SHORT_CELL 20 /* bytes of a cell that is not broken into lines */
 
 static const char style[] =
@@ -98,9 +100,10 @@ void gy_html_textf(struct gy_buf *b, const char *fmt, ...)
     va_start(args, fmt);
     int n = vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    gy_html_text(b, gy_str_n(text, n < 0                     ? 0
-                                   : (size_t)n < sizeof text ? (size_t)n
-                                                             : sizeof text - 1));
+    if (n >= 0) {
+        gy_str_mend(text);
+        gy_html_text(b, gy_str_c(text));
+    }
 }
 
 static void element(struct gy_buf *b, const char *open, struct gy_str text, const char *close)

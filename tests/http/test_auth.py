@@ -2,11 +2,13 @@
 """Logins: tokens and passwords, what changes at once, limits, the audit log, files of users; and loopback without logins."""
 
 import concurrent.futures
+import gzip
 import hashlib
 import http.client
 import json
 import re
 import sqlite3
+import subprocess
 import time
 
 import identity
@@ -208,6 +210,29 @@ def test_predictions(server, people):
     assert ask(server, "POST", "/v2/models/sepsis/infer", wide)[0] == 401
     # a canary moves only by somebody with a name
     assert ask(server, "POST", f"{API}/endpoints/sepsis/promote", {}, people["operator"])[0] == 409
+
+
+def packed_call(server, method, data, headers):
+    """grpc-status and grpc-message of a call whose message says that it is packed."""
+    done = subprocess.run(["curl", "-sv", "--http2-prior-knowledge", "-m", "60", "-o", "-", "--data-binary", "@-",
+                           "-H", "Content-Type: application/grpc", "-H", "TE: trailers", "-H", "grpc-encoding: gzip",
+                           *(part for k, v in headers.items() for part in ("-H", f"{k}: {v}")),
+                           f"http://localhost:{server.port}/inference.GRPCInferenceService/{method}"],
+                          input=b"\x01" + len(data).to_bytes(4, "big") + data, capture_output=True, timeout=120)
+    said = dict(re.findall(r"< (grpc-[a-z]+): (.*?)\r?\n", done.stderr.decode()))
+    return int(said["grpc-status"]), said.get("grpc-message", "")
+
+
+def test_nobodys_message_is_unpacked_before_it_is_known_who_asks(server, people):
+    bomb = gzip.compress(b"\0" * (9 << 20))  # more than a message may have
+    for method in ("ModelInfer", "ModelStreamInfer", "ModelMetadata", "RepositoryIndex"):
+        for data in (b"this is not packed", bomb):
+            code, text = packed_call(server, method, data, {})
+            assert code == 16 and "not packed" not in text, (method, code, text)
+        code, text = packed_call(server, method, b"this is not packed", people["viewer"])
+        assert code == 3 and "not packed" in text, (method, code, text)
+        assert packed_call(server, method, bomb, people["viewer"])[0] == 8
+    assert packed_call(server, "ServerLive", gzip.compress(b""), {})[0] == 0
 
 
 # ---- keeping users ----------------------------------------------------------------------------------------------------------------

@@ -62,7 +62,8 @@ class Upstream(http.server.ThreadingHTTPServer):
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.calls, self.rows, self.tokens = 0, [], set()
+        self.calls, self.rows, self.tokens, self.timeouts = 0, [], set(), []
+        self.go = threading.Event()  # what mode "waits" waits for
         self.url = f"http://127.0.0.1:{self.server_port}"
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -95,6 +96,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         up.tokens.add(self.headers.get("Authorization"))
         a, b = ({t["name"]: t["data"] for t in asked["inputs"]}[n] for n in ("a", "b"))
         up.rows.append(len(a))
+        up.timeouts.append(self.headers.get("Gyre-Timeout"))
+        if up.mode == "waits":
+            up.go.wait(60)
         if up.delay:
             time.sleep(up.delay)
         if up.mode == "close":
@@ -122,6 +126,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def broken():
     up = Upstream()
     yield up
+    up.go.set()
     up.shutdown()
     up.server_close()
 
@@ -224,6 +229,39 @@ def test_circuit_opens_and_closes(near, broken):
     status, answer, _ = infer(near, "circuit", [[1, 2]])
     assert (status, serving.outputs(answer)["prediction"]) == (200, [21])
     assert request(near, "GET", "/v2/models/circuit/ready")[0] == 200
+
+
+def hurried(server, name, row, timeout):
+    return request(server, "POST", f"/v2/models/{name}/infer", v2([row]), {"Gyre-Timeout": timeout})
+
+
+def test_a_clients_deadline_reaches_the_upstream(near, broken):
+    deploy_broken(near, broken, "hurried", {"runtime": {"timeout_ms": 20000, "max_concurrent": 1, "max_waiting": 4}},
+                  args=("--timeout", "20s"))
+    assert hurried(near, "hurried", [1, 2], "15s")[0] == 200
+    assert 1000 < int(broken.timeouts[-1].removesuffix("ms")) <= 15000
+    assert infer(near, "hurried", [[1, 2]])[0] == 200
+    assert 15000 < int(broken.timeouts[-1].removesuffix("ms")) <= 20000
+    broken.mode, calls = "waits", broken.calls
+    for _ in range(6):  # more than open a circuit
+        status, answer, _ = hurried(near, "hurried", [1, 2], "150ms")
+        assert status == 504, answer
+    assert broken.calls == calls + 6
+    # behind one that is answered: what nobody waits for any more is not asked
+    first = []
+    thread = threading.Thread(target=lambda: first.append(infer(near, "hurried", [[1, 2]])[0]))
+    thread.start()
+    end = time.monotonic() + 60
+    while broken.calls < calls + 7 and time.monotonic() < end:
+        time.sleep(0.01)
+    status, answer, _ = hurried(near, "hurried", [3, 4], "150ms")
+    assert (status, answer["error"]) == (504, "the deadline of the request passed before the model answered")
+    broken.mode = "good"
+    broken.go.set()
+    thread.join()
+    assert first == [200] and broken.calls == calls + 7
+    assert infer(near, "hurried", [[3, 4]])[0] == 200  # the impatience of some closes it to nobody
+    assert broken.calls == calls + 8
 
 
 def test_a_slow_upstream_takes_no_other_endpoint_along(near, broken, upstream):

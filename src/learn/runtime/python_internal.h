@@ -20,7 +20,8 @@ const char *gy_python_process_url(const struct gy_python_process *p);
  */
 GY_CHECKED gy_status gy_python_process_ready(struct gy_python_process *p, int64_t deadline_ns,
                                              uint64_t *ret_life, struct gy_err *err);
-/* How a request went: late ones in a row end it. */
-void gy_python_process_was(struct gy_python_process *p, bool late);
+/* How a request went: late ones in a row end it; hurried ones, which had less than half of the
+ * time that a worker has, once nobody has had an answer for that long. */
+void gy_python_process_was(struct gy_python_process *p, bool late, bool hurried);
 
 #endif

@@ -41,8 +41,9 @@ struct gy_python_process {
 
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
-    uint64_t life; /* counted up by each start */
-    int late;      /* requests in a row that got no answer in time */
+    uint64_t life;     /* counted up by each start */
+    int late;          /* requests in a row that got no answer in time */
+    int64_t silent_ns; /* since when the hurried get no answer; 0: they do */
     bool ready, stopping, hung;
     char why[256]; /* it is not ready */
 };
@@ -90,6 +91,7 @@ static void set_ready(struct gy_python_process *p)
     (void)pthread_mutex_lock(&p->lock);
     p->ready = true;
     p->late = 0;
+    p->silent_ns = 0;
     p->life++;
     (void)pthread_cond_broadcast(&p->changed);
     (void)pthread_mutex_unlock(&p->lock);
@@ -319,10 +321,13 @@ gy_status gy_python_process_ready(struct gy_python_process *p, int64_t deadline_
     return status;
 }
 
-void gy_python_process_was(struct gy_python_process *p, bool late)
+void gy_python_process_was(struct gy_python_process *p, bool late, bool hurried)
 {
+    int64_t now = gy_mono_ns();
     (void)pthread_mutex_lock(&p->lock);
-    p->late = late ? p->late + 1 : 0;
+    bool silent = p->silent_ns && now - p->silent_ns >= (int64_t)GY_PYTHON_TIMEOUT_MS * 1000000;
+    p->silent_ns = !late ? 0 : hurried && !p->silent_ns ? now : p->silent_ns;
+    p->late = !late ? 0 : p->late + (!hurried || silent);
     if (p->late >= GY_PYTHON_MAX_LATE) {
         p->late = 0;
         p->hung = true;

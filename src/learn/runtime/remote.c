@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/time.h"
+#include "net/deadline.h"
 #include "net/http_client.h"
 
 #define MAX_TOKEN 4096
@@ -27,6 +28,7 @@ struct gy_remote {
     int64_t closed_until_ns;                  /* the circuit is open until then; 0: it is not */
     int64_t open_ms;                          /* how long the next time */
     bool looking;                             /* one request is out to see */
+    int64_t silent_ns;                        /* since when the hurried get no answer; 0: they do */
     char last[256];                           /* what failed last */
 };
 
@@ -201,13 +203,19 @@ static gy_status enter(struct gy_remote *r, bool *ret_look, struct gy_err *err)
     return status;
 }
 
-static void leave(struct gy_remote *r, bool look, gy_status status, const char *why)
+/* hurried: it had less than half of the time that the upstream has, which does not count as a
+ * failure until nobody had an answer for as long as that. */
+static void leave(struct gy_remote *r, bool look, bool hurried, gy_status status, const char *why)
 {
+    int64_t now = gy_mono_ns();
     /* That it refuses rows says that it is there. */
     bool failed = status != GY_OK && status != GY_E_INVALID && status != GY_E_NOMEM;
     (void)pthread_mutex_lock(&r->lock);
     r->looking = look ? false : r->looking;
-    if (!failed) {
+    if (hurried && (!r->silent_ns || now - r->silent_ns < r->timeout_ms * 1000000)) {
+        r->silent_ns = r->silent_ns ? r->silent_ns : now;
+    } else if (!failed) {
+        r->silent_ns = 0;
         r->failures = 0;
         r->closed_until_ns = 0;
         r->open_ms = GY_REMOTE_OPEN_MS;
@@ -215,7 +223,7 @@ static void leave(struct gy_remote *r, bool look, gy_status status, const char *
         r->failures++;
         (void)snprintf(r->last, sizeof r->last, "%s", why);
         if (!r->no_circuit && (look || r->failures == GY_REMOTE_FAILURES)) {
-            r->closed_until_ns = gy_mono_ns() + r->open_ms * 1000000;
+            r->closed_until_ns = now + r->open_ms * 1000000;
             r->open_ms =
                 r->open_ms * 2 < GY_REMOTE_OPEN_MAX_MS ? r->open_ms * 2 : GY_REMOTE_OPEN_MAX_MS;
         }
@@ -259,9 +267,10 @@ static gy_status of_status(int http, struct gy_str body, struct gy_err *err)
     return gy_err_set(err, GY_E_NETWORK, "the upstream answers HTTP %d: %s", http, text);
 }
 
+/* Rounded up: what is left of a millisecond is not nothing. */
 static int64_t left_ms(const struct gy_remote *r, int64_t deadline_ns)
 {
-    int64_t left = deadline_ns ? (deadline_ns - gy_mono_ns()) / 1000000 : r->timeout_ms;
+    int64_t left = deadline_ns ? (deadline_ns - gy_mono_ns() + 999999) / 1000000 : r->timeout_ms;
     return left < r->timeout_ms ? left : r->timeout_ms;
 }
 
@@ -298,8 +307,8 @@ struct message {
 static gy_status send_once(struct gy_remote *r, const struct message *m, int64_t deadline_ns,
                            struct gy_collect *answer, bool *ret_sent, struct gy_err *err)
 {
-    char length[24];
-    struct gy_header headers[4];
+    char length[24], timeout[24];
+    struct gy_header headers[5];
     struct gy_mem_reader reader;
     size_t n = 0;
     int64_t left = left_ms(r, deadline_ns);
@@ -317,6 +326,9 @@ static gy_status send_once(struct gy_remote *r, const struct message *m, int64_t
         headers[n++] =
             (struct gy_header){GY_STR("Inference-Header-Content-Length"), gy_str_c(length)};
     }
+    /* One that knows the header does not begin what nobody will wait for. */
+    (void)snprintf(timeout, sizeof timeout, "%lldms", (long long)left);
+    headers[n++] = (struct gy_header){GY_STR(GY_DEADLINE_HEADER), gy_str_c(timeout)};
     if (r->token[0]) {
         headers[n++] = (struct gy_header){GY_STR("Authorization"), gy_str_c(r->token)};
     }
@@ -346,8 +358,9 @@ static gy_status exchange(struct gy_remote *r, const struct message *m, int64_t 
                                  : of_status(answer->status, gy_buf_str(&answer->body), err);
 }
 
+/* *ret_http: how it was answered; 0: it was not. */
 static gy_status ask(struct gy_remote *r, const double *x, size_t n_rows, double *out,
-                     int64_t deadline_ns, struct gy_err *err)
+                     int64_t deadline_ns, int *ret_http, struct gy_err *err)
 {
     GY_AUTO_DONE(gy_buf_done) struct gy_buf body = {0};
     GY_AUTO_DONE(gy_collect_done) struct gy_collect answer;
@@ -356,7 +369,9 @@ static gy_status ask(struct gy_remote *r, const double *x, size_t n_rows, double
     gy_buf_init(&body, GY_MAX_REPLY);
     GY_TRY(gy_oip_write(&r->spec, x, n_rows, &body, &m.json_bytes, err));
     m.body = gy_buf_str(&body);
-    GY_TRY(exchange(r, &m, deadline_ns, &answer, err));
+    gy_status status = exchange(r, &m, deadline_ns, &answer, err);
+    *ret_http = answer.status;
+    GY_TRY(status);
     struct gy_str header = gy_collect_header(&answer, "Inference-Header-Content-Length");
     int64_t json_bytes = 0;
     if (header.p && gy_parse_i64(header, 1, (int64_t)answer.body.n, &json_bytes, NULL) != GY_OK) {
@@ -370,9 +385,12 @@ gy_status gy_remote_run(struct gy_remote *r, const double *x, size_t n_rows, dou
 {
     struct gy_err why = GY_ERR_INIT;
     bool look = false;
+    int http = 0;
+    bool hurried = deadline_ns && deadline_ns < gy_mono_ns() + r->timeout_ms * 500000;
     GY_TRY(enter(r, &look, err));
-    gy_status status = ask(r, x, n_rows, out, deadline_ns, &why);
-    leave(r, look, status, why.msg);
+    gy_status status = ask(r, x, n_rows, out, deadline_ns, &http, &why);
+    /* Busy (503) may mean: too busy for so little time. */
+    leave(r, look, hurried && (status == GY_E_TIMEOUT || http == 503), status, why.msg);
     if (status != GY_OK && err) {
         *err = why;
     }

@@ -85,6 +85,31 @@ static void test_long_texts_are_cut_not_overrun(void **state)
     assert_int_equal(strlen(err.hint), sizeof err.hint - 1);
 }
 
+static void test_no_part_of_a_character_is_told(void **state)
+{
+    (void)state;
+    char text[2001] = "";
+    for (size_t i = 0; i + 1 < sizeof text; i += 2) {
+        memcpy(text + i, "\xc3\xa9", 2);
+    }
+    struct gy_err err = GY_ERR_INIT;
+    for (int pad = 0; pad < 2; pad++) {
+        (void)gy_err_set(&err, GY_E_FAILED, "%.*s%s", pad, "a", text);
+        assert_true(gy_str_is_utf8(gy_str_c(err.msg)));
+        assert_true(strlen(err.msg) >= sizeof err.msg - 2);
+        (void)gy_err_wrap(&err, "%.*s%s", pad, "b", text);
+        assert_true(gy_str_is_utf8(gy_str_c(err.msg)));
+        (void)gy_err_sys(&err, 2, "%.*s%s", pad, "b", text);
+        assert_true(gy_str_is_utf8(gy_str_c(err.msg)));
+        (void)gy_err_hint(&err, "%.*s%s", pad, "a", text);
+        assert_true(gy_str_is_utf8(gy_str_c(err.hint)));
+    }
+    (void)gy_err_set(&err, GY_E_NOTFOUND, "Model '%.3s' not found", "a\xc3\xa9\xc3\xa9");
+    assert_string_equal(err.msg, "Model 'a\xc3\xa9' not found");
+    (void)gy_err_set(&err, GY_E_NOTFOUND, "Model '%.4s' not found", "a\xc3\xa9\xc3\xa9");
+    assert_string_equal(err.msg, "Model 'a\xc3\xa9' not found");
+}
+
 static void test_table(void **state)
 {
     (void)state;
@@ -140,6 +165,7 @@ int main(void)
         cmocka_unit_test(test_wrap_prefixes_and_keeps_the_rest),
         cmocka_unit_test(test_status_is_kept_without_err),
         cmocka_unit_test(test_long_texts_are_cut_not_overrun),
+        cmocka_unit_test(test_no_part_of_a_character_is_told),
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_take_outlives_the_scope),
     };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
 
+#include "base/mend.h"
 #include "f64_repr.h"
 #include "unit.h"
 
@@ -261,10 +262,32 @@ static void test_head(void **state)
     assert_int_equal(gy_str_head(gy_str_c("\x80\x80"), 1).n, 0); /* no character begins there */
 }
 
+/* What cuts leave, at the end and in the middle; other bytes are the writer's. */
+static void test_mend(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        {"", ""},
+        {"a\xc3\xa9\xe2\x82\xac\xf0\x9f\x90\x9f", "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x90\x9f"},
+        {"a\xc3", "a"},
+        {"'a\xe2\x82' is not known", "'a' is not known"},
+        {"\xf0\x9f\x90", ""},
+        {"\xf0\x9f\x90.\xc3\xc3\xa9", ".\xc3\xa9"},
+        {"latin \x80 \xff", "latin \x80 \xff"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[64];
+        (void)snprintf(text, sizeof text, "%s", rows[i][0]);
+        gy_str_mend(text);
+        assert_string_equal(text, rows[i][1]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_head),
+        cmocka_unit_test(test_mend),
         cmocka_unit_test(test_compare),
         cmocka_unit_test(test_pieces),
         cmocka_unit_test(test_cut_and_next),

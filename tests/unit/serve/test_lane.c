@@ -138,7 +138,7 @@ static void who_leaves_takes_nobody_along(void **state)
     double cells[3] = {1, 2, 3}, out = NAN;
     struct gy_err err = GY_ERR_INIT;
     assert_int_equal(gy_lane_run(l, cells, 1, &out, gy_mono_ns() + 5000000, &err), GY_E_TIMEOUT);
-    assert_non_null(strstr(err.msg, "did not answer"));
+    assert_non_null(strstr(err.msg, "the deadline of the request passed"));
     assert_true(isnan(out));
     struct gy_lane_stats s;
     gy_lane_get_stats(l, &s);
@@ -146,6 +146,50 @@ static void who_leaves_takes_nobody_along(void **state)
     assert_int_equal(s.inside, 0);
     assert_int_equal(gy_lane_run(l, cells, 1, &out, 0, NULL), GY_OK);
     assert_true(out == 6);
+    gy_lane_free(l);
+}
+
+struct late {
+    struct gy_lane *lane;
+    int64_t deadline_ns;
+    gy_status status;
+    double out;
+};
+
+static void *call_late(void *arg)
+{
+    struct late *c = arg;
+    double cells[3] = {1, 2, 3};
+    c->status = gy_lane_run(c->lane, cells, 1, &c->out, c->deadline_ns, NULL);
+    return NULL;
+}
+
+/* A batch that is due when the time of one of it has passed: its rows are not asked for, even where
+ * it could not leave by itself. */
+static void rows_that_nobody_waits_for_are_not_asked(void **state)
+{
+    (void)state;
+    const struct gy_lane_options o = {.max_rows = 100, .max_delay_us = 150000};
+    struct gy_lane *l = lane(&o);
+    struct gy_lane_stats s;
+    struct late calls[2] = {{.lane = l, .deadline_ns = 0, .out = NAN}, {.lane = l, .out = NAN}};
+    pthread_t threads[2];
+    assert_int_equal(pthread_create(&threads[0], NULL, call_late, &calls[0]), 0);
+    do {
+        gy_lane_get_stats(l, &s);
+    } while (s.inside < 1);
+    calls[1].deadline_ns = gy_mono_ns() + 1;
+    assert_int_equal(pthread_create(&threads[1], NULL, call_late, &calls[1]), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    }
+    gy_lane_get_stats(l, &s);
+    assert_int_equal(calls[0].status, GY_OK);
+    assert_true(calls[0].out == 6);
+    assert_int_equal(calls[1].status, GY_E_TIMEOUT);
+    assert_true(isnan(calls[1].out));
+    assert_int_equal(s.rows, 1);
+    assert_int_equal(s.timed_out, 1);
     gy_lane_free(l);
 }
 
@@ -243,6 +287,7 @@ int main(void)
         cmocka_unit_test(everybody_gets_the_answers_to_its_own_rows),
         cmocka_unit_test(a_lone_request_waits_no_longer_than_the_delay),
         cmocka_unit_test(who_leaves_takes_nobody_along),
+        cmocka_unit_test(rows_that_nobody_waits_for_are_not_asked),
         cmocka_unit_test(too_many_are_refused),
         cmocka_unit_test(settings_are_checked),
         cmocka_unit_test(a_fast_model_is_not_batched),
