@@ -205,7 +205,6 @@ gy_status gy_kafka_stay(struct gy_kafka_consumer *c, int wait_ms, struct gy_err 
         return gy_kafka_failed(c->rd, code, "partitions", err);
     }
     gy_status status = GY_OK;
-    int64_t revoked = c->revoked;
     (void)c->rd->pause(c->client, mine);
     struct rd_message *m = c->rd->consumer_poll(c->client, wait_ms);
     if (m && m->err) {
@@ -214,9 +213,9 @@ gy_status gy_kafka_stay(struct gy_kafka_consumer *c, int wait_ms, struct gy_err 
     } else {
         c->kept = m; /* of a partition that was just assigned */
     }
-    if (c->revoked == revoked) {
-        (void)c->rd->resume(c->client, mine); /* behind the last message that was taken */
-    }
+    /* Behind the last message that was taken; also of partitions that were taken away meanwhile:
+     * librdkafka would give them back as paused as they were, and nothing would come of them. */
+    (void)c->rd->resume(c->client, mine);
     c->rd->list_destroy(mine);
     return status;
 }

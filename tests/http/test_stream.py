@@ -41,11 +41,25 @@ def stream(server, cwd, *args, stdin="", endpoint="sepsis", timeout=120):
     return support.run_gyre("stream", endpoint, *args, "--home", server.home, cwd=cwd, stdin=stdin, timeout=timeout)
 
 
+RUNNING = []
+
+
+@pytest.fixture(autouse=True)
+def none_is_left():
+    yield
+    while RUNNING:
+        process = RUNNING.pop()
+        if process.poll() is None:  # the test failed
+            process.kill()
+            process.communicate()
+
+
 def start(server, cwd, *args, endpoint="sepsis"):
     """A stream that runs on."""
     command = [str(support.BIN), "stream", endpoint, *map(str, args), "--home", str(server.home)]
-    return subprocess.Popen(command, cwd=cwd, env=support.clean_env(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True)
+    RUNNING.append(subprocess.Popen(command, cwd=cwd, env=support.clean_env(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                    stderr=subprocess.PIPE, text=True))
+    return RUNNING[-1]
 
 
 def lines(text):
@@ -344,6 +358,42 @@ def test_two_members_share_and_take_over(sepsis, cluster, tmp_path):
     assert len({m["headers"]["gyre-source"] for m in found}) == 360 and len(found) == 360
     first.communicate()
     second.communicate()
+
+
+@needs_kafka
+def test_a_rebalance_while_a_batch_waits(sepsis, cluster, tmp_path):
+    """What a member keeps of a group that moved while it waited must not stay paused: nothing came of it any more."""
+    got = []
+
+    class Sink(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            got.extend(lines(self.rfile.read(int(self.headers["Content-Length"])).decode()))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    sink = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Sink, bind_and_activate=False)
+    sink.server_bind()  # refuses connections until it listens
+    cluster.topic("moved", 2)
+    kafka.put(cluster.brokers, "moved", [(b"a", json.dumps(WELL).encode(), i % 2) for i in range(4)])
+    first = start(sepsis, tmp_path, "--from", cluster.url("moved"), "--to", f"http://127.0.0.1:{sink.server_port}/", *QUICK)
+    while "a batch waits" not in (line := first.stderr.readline()):
+        assert line, "it does not wait"
+    second = start(sepsis, tmp_path, "--from", cluster.url("moved"), "--to", "file:second.jsonl", *QUICK)
+    until(lambda: (tmp_path / "second.jsonl").exists() and (tmp_path / "second.jsonl").stat().st_size, 90)  # it has a partition
+    sink.server_activate()
+    threading.Thread(target=sink.serve_forever, daemon=True).start()
+    kafka.put(cluster.brokers, "moved", [(b"a", json.dumps(WELL).encode(), i % 2) for i in range(40)])
+    until(lambda: sum(kafka.committed(cluster.brokers, "moved", "gyre-sepsis", 2)) == 44, 60)
+    for process in (first, second):
+        process.terminate()
+        process.communicate(timeout=30)
+        assert process.returncode == 0
+    sink.shutdown()
+    assert len({a["source"] for a in got + lines((tmp_path / "second.jsonl").read_text())}) == 44
 
 
 @needs_kafka
