@@ -136,6 +136,15 @@ make_s3_server() {
     deps/s3-server.sh 2>"$STATE/s3-server.log" || say "$(cat "$STATE/s3-server.log"): the tests of S3 will be skipped"
 }
 
+# gyre stream is tested on a real Kafka broker as well, which needs Java; without it these tests are skipped and counted, with
+# the reason that deps/kafka.sh --why gives.
+fetch_kafka() {
+    if command -v java >/dev/null && ! command -v mvn >/dev/null; then
+        apt_install maven && echo maven >>"$STATE/installed-packages" || true
+    fi
+    deps/kafka.sh 2>"$STATE/kafka.log" || say "$(cat "$STATE/kafka.log"): the tests on a real broker will be skipped"
+}
+
 # SQL needs DuckDB's library, which comes out of an npm package; all else works without it. $@: for deps/duckdb.sh.
 fetch_duckdb() {
     if deps/duckdb.sh "$@" 2>"$STATE/duckdb.log"; then
@@ -212,7 +221,7 @@ test)
     fetch_duckdb --header
     fetch_onnxruntime --header
     fetch_tables
-    make_s3_server & # both wait for the network more than for the machine
+    { make_s3_server && fetch_kafka; } & # all of these wait for the network more than for the machine
     make_venv .venv tests/requirements.txt
     make_venv .venv-serving tests/requirements-serving.txt
     wait
