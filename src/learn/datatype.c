@@ -169,6 +169,21 @@ double gy_datatype_get(enum gy_datatype t, const void *from)
     return NAN;
 }
 
+void gy_datatype_get_many(enum gy_datatype t, const void *from, size_t n, double *to)
+{
+    const char *p = from;
+    size_t size = types[t].size;
+    if (t == GY_DATATYPE_FP32) { /* what clients send: without a look at the type of each */
+        for (size_t i = 0; i < n; i++) {
+            to[i] = float_of((uint32_t)load(p + i * sizeof(float), sizeof(float)));
+        }
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        to[i] = gy_datatype_get(t, p + i * size);
+    }
+}
+
 static uint64_t whole_bits(enum gy_datatype t, double v)
 {
     double whole = isnan(v) ? 0 : fmin(fmax(rint(v), types[t].min), types[t].max);

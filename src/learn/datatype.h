@@ -51,6 +51,8 @@ bool gy_datatype_has_json(enum gy_datatype t);
 /* An element in its binary form (not BYTES). A value that a whole number can not hold becomes the
  * nearest one that it can, NaN becomes 0; floating point rounds to nearest, ties to even. */
 double gy_datatype_get(enum gy_datatype t, const void *from);
+/* n elements, one after another; to[i] is what gy_datatype_get gives. */
+void gy_datatype_get_many(enum gy_datatype t, const void *from, size_t n, double *to);
 void gy_datatype_put(enum gy_datatype t, double v, void *to);
 
 #endif

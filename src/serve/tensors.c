@@ -248,13 +248,11 @@ static gy_status read_numbers(const struct input *in, struct gy_str bytes, struc
         plain = plain && !f->input && !f->required;
     }
     double *to = in->t->q->values + in->place.field;
-    for (size_t row = 0; row < in->place.n_rows; row++) {
-        for (size_t k = 0; k < width; k++, p += size) {
-            double v = gy_datatype_get(type, p);
-            if (plain && !isinf(v)) {
-                to[row * stride + k] = v;
-            } else {
-                GY_TRY(put_number(in, in->place.field + k, row, v, err));
+    for (size_t row = 0; row < in->place.n_rows; row++, p += width * size, to += stride) {
+        gy_datatype_get_many(type, p, width, to);
+        for (size_t k = 0; k < width; k++) {
+            if (!plain || isinf(to[k])) {
+                GY_TRY(put_number(in, in->place.field + k, row, to[k], err));
             }
         }
     }

@@ -79,27 +79,42 @@ size_t gy_stat_union(const struct gy_values *reference, const struct gy_values *
     return n;
 }
 
+/* The area between two distribution functions that are this far apart over this width; the width
+ * may be infinite. */
+static double area(double gap, double width)
+{
+    return gap == 0 ? 0 : gap * width;
+}
+
 double gy_stat_wasserstein(const struct gy_values *a, const struct gy_values *b)
 {
-    struct gy_stat_walk w = {.a = a, .b = b};
-    uint64_t below_a = 0, below_b = 0;
-    double last = 0, sum = 0, lost = 0;
-    bool first = true;
+    /* Between two values of the side with fewer of them its function is constant: a tight loop over
+     * those of the other side. */
+    const struct gy_values *many = a->n < b->n ? b : a, *few = a->n < b->n ? a : b;
     if (a->total == 0 || b->total == 0) {
         return NAN;
     }
-    double share_a = 1 / (double)a->total, share_b = 1 / (double)b->total;
-    while (gy_stat_step(&w)) {
-        double gap = fabs((double)below_a * share_a - (double)below_b * share_b);
-        double area = first || gap == 0 ? 0 : gap * (w.value - last);
+    double share = 1 / (double)many->total, few_share = 1 / (double)few->total;
+    uint64_t below = 0, few_below = 0;
+    double last = fmin(many->values[0], few->values[0]), sum = 0, lost = 0;
+    for (size_t i = 0, j = 0; j <= few->n; j++) {
+        double end = j < few->n ? few->values[j] : INFINITY;
+        double level = (double)few_below * few_share, run = 0;
+        for (; i < many->n && many->values[i] < end; i++) {
+            double value = many->values[i];
+            run += area(fabs((double)below * share - level), value - last);
+            below += many->counts[i];
+            last = value;
+        }
+        if (j < few->n) {
+            run += area(fabs((double)below * share - level), end - last);
+            few_below += few->counts[j];
+            last = end;
+        }
         /* Kahan: a million small areas keep their digits. */
-        double add = area - lost, next = sum + add;
+        double add = run - lost, next = sum + add;
         lost = isfinite(next) ? (next - sum) - add : 0;
         sum = next;
-        below_a += w.count_a;
-        below_b += w.count_b;
-        last = w.value;
-        first = false;
     }
     return sum;
 }
