@@ -11,7 +11,8 @@
 #include "serve/parse_internal.h"
 
 /* Values of a request that it does not hold: a row may leave out inputs, so that a small body can
- * ask for many cells. */
+ * ask for many cells. So many for each of its bytes, and at most so many. */
+#define SPARSE_PER_BYTE 32
 #define MAX_SPARSE ((size_t)16 << 20)
 /* Keys of rows whose place is remembered from one row to the next. */
 #define REMEMBERED 256
@@ -190,7 +191,8 @@ static gy_status make_room(const struct gy_json_rows *r, size_t n_rows, struct g
     if (n_rows == 0) {
         return gy_err_set(err, GY_E_INVALID, "'%s' is empty", r->what);
     }
-    size_t most = r->body_bytes > MAX_SPARSE ? r->body_bytes : MAX_SPARSE;
+    size_t most = r->body_bytes * SPARSE_PER_BYTE;
+    most = most > MAX_SPARSE ? MAX_SPARSE : most;
     if (n_rows <= GY_INFER_MAX_ROWS && n_rows * r->shape->n_fields > most) {
         return gy_err_set(err, GY_E_TOOBIG, "%zu rows of %zu values are too many for one request",
                           n_rows, r->shape->n_fields);

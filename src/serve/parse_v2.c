@@ -367,7 +367,7 @@ gy_status gy_infer_read_v2(const struct gy_infer_shape *shape, yyjson_val *root,
     struct reader r = {.json_bytes = json_bytes};
     r.binary = binary ? *binary : GY_STR("");
     r.has_binary = binary != NULL;
-    gy_tensors_begin(&r.t, shape, q);
+    gy_tensors_begin(&r.t, shape, json_bytes + r.binary.n, q);
     return read_request(&r, root, err);
 }
 

@@ -281,11 +281,11 @@ static gy_status read_outputs(const request_t *r, const struct gy_infer_shape *s
     return GY_OK;
 }
 
-static gy_status read_message(const request_t *r, const struct gy_infer_shape *shape,
+static gy_status read_message(const request_t *r, const struct gy_infer_shape *shape, size_t size,
                               struct gy_arena *a, struct gy_infer_request *q, struct gy_err *err)
 {
     struct gy_tensors tensors;
-    gy_tensors_begin(&tensors, shape, q);
+    gy_tensors_begin(&tensors, shape, size, q);
     if (r->id[0]) {
         GY_TRY(gy_tensors_id(q, gy_str_c(r->id), err));
     }
@@ -341,7 +341,7 @@ static gy_status read_grpc(const struct gy_ask *ask, const struct gy_request *re
     if (!r) {
         return memory.failed ? no_memory(err) : not_protobuf(err);
     }
-    return read_message(r, &stable->shape, req->arena, q, err);
+    return read_message(r, &stable->shape, body.n, req->arena, q, err);
 }
 
 /* ---- the answer ---- */

@@ -257,7 +257,8 @@ static bool scan_data(struct scan *s, struct v2 *v, struct tensor *t)
     }
     if (v->q->n_rows == 0) {
         /* A value takes two bytes of text: what can not be there is not worth memory. */
-        if (n > v->body_bytes / 2 || gy_infer_rows(v->q, shape, n, NULL) != GY_OK) {
+        if (n > v->body_bytes / 2 || n * shape->n_inputs > v->body_bytes / 2 ||
+            gy_infer_rows(v->q, shape, n, NULL) != GY_OK) {
             return false;
         }
     } else if (v->q->n_rows != n) {

@@ -7,13 +7,14 @@
 
 #include "learn/predictor.h"
 
-void gy_tensors_begin(struct gy_tensors *t, const struct gy_infer_shape *shape,
+void gy_tensors_begin(struct gy_tensors *t, const struct gy_infer_shape *shape, size_t bytes,
                       struct gy_infer_request *q)
 {
     gy_infer_request_reset(q);
     q->outputs = UINT32_MAX;
     t->shape = shape;
     t->q = q;
+    t->bytes = bytes;
     memset(&t->seen, 0, sizeof t->seen);
     t->hint = 0;
     t->matrix = false;
@@ -140,6 +141,14 @@ static gy_status make_rows(struct gy_tensors *t, const struct gy_tensor *tensor,
             return gy_err_set(err, GY_E_INVALID,
                               "input '%.*s': 'data' does not have %zu x %zu values",
                               GY_TENSOR_NAME(tensor), n, gy_tensor_width(tensor));
+        }
+        /* Each input must come for each row, and takes a byte at least: the rows of one column are
+         * not worth memory for all columns when the others can not be there. */
+        if (n > t->bytes / (t->shape->n_inputs ? t->shape->n_inputs : 1)) {
+            return gy_err_set(err, GY_E_INVALID,
+                              "input '%.*s' has %zu rows: with them the %zu inputs of the model do "
+                              "not fit in the %zu bytes of the request; some are missing",
+                              GY_TENSOR_NAME(tensor), n, t->shape->n_inputs, t->bytes);
         }
         return gy_infer_rows(t->q, t->shape, n, err);
     }
@@ -367,6 +376,6 @@ gy_status gy_tensors_raw(const struct gy_infer_shape *shape, struct gy_str bytes
     }
     one.dims[0] = n / width;
     one.dims[1] = width;
-    gy_tensors_begin(&t, shape, q);
+    gy_tensors_begin(&t, shape, bytes.n, q);
     return gy_tensors_add(&t, &one, bytes, err);
 }

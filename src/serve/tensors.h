@@ -18,6 +18,7 @@
 struct gy_tensors {
     const struct gy_infer_shape *shape;
     struct gy_infer_request *q;
+    size_t bytes;        /* of the request: bounds what it may ask for */
     struct gy_seen seen; /* fields */
     size_t hint;         /* the field that most likely comes next */
     bool matrix;         /* all inputs came as one tensor */
@@ -31,8 +32,8 @@ struct gy_tensor {
     enum gy_datatype type;
 };
 
-/* Resets q; all outputs are asked for. */
-void gy_tensors_begin(struct gy_tensors *t, const struct gy_infer_shape *shape,
+/* Resets q; all outputs are asked for. bytes: of the whole request. */
+void gy_tensors_begin(struct gy_tensors *t, const struct gy_infer_shape *shape, size_t bytes,
                       struct gy_infer_request *q);
 /* A tensor in its binary form: elements in row-major order. NaN is a missing value. Fails: INVALID
  * (no such input, a shape or datatype that does not fit, bytes that do not), TOOBIG, PARSE (an

@@ -265,6 +265,8 @@ static void test_bad(void **state)
         {REQUEST(TENSOR("x", "[1,2]", "FP64", "18446744073709551615")), 16, GY_E_INVALID,
          "bytes left"},
         {REQUEST(TENSOR("x", "[100000,2]", "FP64", "16")), 16, GY_E_INVALID, "does not have"},
+        /* HR for 120 rows without Resp: 240 values can not be in the request */
+        {REQUEST(TENSOR("HR", "[120]", "BOOL", "120")), 120, GY_E_INVALID, "do not fit in the"},
         {REQUEST(TENSOR("x", "[9999999,9999999]", "FP64", "16")), 16, GY_E_INVALID,
          "takes 2 columns"},
         {REQUEST(TENSOR("x", "[1,9999999,9999999,9999999]", "FP64", "16")), 16, GY_E_TOOBIG,
@@ -283,7 +285,7 @@ static void test_bad(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct gy_err err = GY_ERR_INIT;
-        char zeros[32] = {0};
+        char zeros[128] = {0};
         gy_status status = ask(&numbers, cases[i].json, zeros, cases[i].n, &q, &err);
         if (status != cases[i].status || !strstr(err.msg, cases[i].says)) {
             fail_msg("%s: %s \"%s\"", cases[i].json, gy_status_name(status), err.msg);
