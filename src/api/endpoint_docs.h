@@ -14,6 +14,9 @@
  * whose keys it has; MAY be NULL: the inputs' names. Images are left out. */
 void gy_endpoint_example(struct gy_jw *w, const struct gy_endpoint *e,
                          const struct gy_infer_shape *shape);
+/* Its requests in every protocol, as they work when they are pasted, and what each answers: the
+ * section of the page. host: where the page was asked for. */
+void gy_endpoint_requests(struct gy_buf *b, const struct gy_endpoint *e, struct gy_str host);
 /* The OpenAPI document; units: {"columns":[{"name","unit"}]} or NULL. */
 void gy_endpoint_openapi(struct gy_jw *w, const struct gy_endpoint *e, yyjson_val *units);
 /* The unit of an input; absent: none is known. */

@@ -511,30 +511,27 @@ static void init_index(void *message)
     inference__repository_index_response__model_index__init(message);
 }
 
-/* Every version that answers somebody. */
+/* As /v2/repository/index tells it. */
 static gy_status repository_index(void *ctx, struct gy_request *req, struct gy_reply *reply,
                                   struct gy_err *err)
 {
     Inference__RepositoryIndexResponse answer = INFERENCE__REPOSITORY_INDEX_RESPONSE__INIT;
     Inference__RepositoryIndexRequest *asked = NULL;
-    GY_AUTO(gy_table_unref) struct gy_table *t = NULL;
+    struct gy_repository_entry *all = NULL;
     struct gy_arena *a = req->arena;
     GY_TRY(receive(req, &inference__repository_index_request__descriptor, &asked, err));
-    GY_TRY(get_table(ctx, &t, err));
-    size_t n = gy_table_count(t);
-    if (!messages(a, n * (GY_CANARIES_MAX + 1), sizeof(index_t), init_index, &answer.models)) {
+    GY_TRY(gy_api_repository_index(ctx, req, asked->ready, &all, &answer.n_models, err));
+    if (!messages(a, answer.n_models, sizeof(index_t), init_index, &answer.models)) {
         return no_memory(err);
     }
-    for (size_t i = 0; i < n; i++) {
-        const struct gy_endpoint *e = gy_table_at(t, i);
-        for (size_t k = 0; k <= e->n_canaries; k++) {
-            index_t *one = answer.models[answer.n_models++];
-            one->name = text(a, e->name);
-            one->version = text(a, k ? e->canaries[k - 1]->version : e->version);
-            one->state = (char *)(uintptr_t) "READY";
-            if (!one->name || !one->version) {
-                return no_memory(err);
-            }
+    for (size_t i = 0; i < answer.n_models; i++) {
+        index_t *one = answer.models[i];
+        one->name = text(a, all[i].name);
+        one->version = text(a, all[i].version);
+        one->state = (char *)(uintptr_t)all[i].state;
+        one->reason = (char *)(uintptr_t)all[i].reason;
+        if (!one->name || !one->version) {
+            return no_memory(err);
         }
     }
     return send(reply, &answer.base, err);

@@ -2,7 +2,8 @@
 /* MLflow's scoring protocol, beside predictions on the event loops (serve/protocol_mlflow.c).
  *   POST /invocations, /endpoints/{m}/invocations, /serving-endpoints/{m}/invocations
  *   GET  /ping                     200 and an empty line; 404 when there is nothing to ask
- * (/health and /version are the tracking server's, which say what a scoring server would.) */
+ * (/health and /version are the tracking server's; on the inference port they answer as a scoring
+ * server does: mlflow.c) */
 #include "api/health.h"
 #include "api/inference.h"
 #include "serve/infer.h"
@@ -22,13 +23,10 @@ static gy_status errors(struct gy_request *req, struct gy_reply *reply, const st
                          err);
 }
 
-static gy_status get_ping(void *ctx, struct gy_request *req, struct gy_reply *reply,
-                          struct gy_err *err)
+gy_status gy_api_scoring_ping(struct gy_app *app, struct gy_reply *reply, struct gy_err *err)
 {
-    struct gy_app *app = ctx;
     const struct gy_endpoint *e = NULL;
     const char *reason;
-    (void)req;
     GY_TRY(gy_api_need_serving(app, err));
     GY_AUTO(gy_table_unref) struct gy_table *t = gy_serving_table(app->serving);
     if (gy_table_default(t, &e, NULL) != GY_OK) {
@@ -36,6 +34,13 @@ static gy_status get_ping(void *ctx, struct gy_request *req, struct gy_reply *re
     }
     return gy_reply_send(reply, gy_api_ready(app, &reason) ? 200 : 503, "application/json",
                          GY_STR("\n"), err);
+}
+
+static gy_status get_ping(void *ctx, struct gy_request *req, struct gy_reply *reply,
+                          struct gy_err *err)
+{
+    (void)req;
+    return gy_api_scoring_ping(ctx, reply, err);
 }
 
 static const struct gy_route routes[] = {

@@ -2,6 +2,7 @@
 /* MLflow: experiments, and what tells a client which server it talks to. */
 #include <stdio.h>
 
+#include "api/inference.h"
 #include "api/mlflow_wire.h"
 #include "store/scope.h"
 #include "track/experiments.h"
@@ -230,17 +231,19 @@ static const struct gy_route g_routes[] = {
 static gy_status h_health(void *ctx, struct gy_request *req, struct gy_reply *reply,
                           struct gy_err *err)
 {
-    (void)ctx;
-    (void)req;
-    return gy_reply_send(reply, 200, "text/plain; charset=utf-8", GY_STR("OK"), err);
+    return req->inference_port
+               ? gy_api_scoring_ping(ctx, reply, err)
+               : gy_reply_send(reply, 200, "text/plain; charset=utf-8", GY_STR("OK"), err);
 }
 
 static gy_status h_version(void *ctx, struct gy_request *req, struct gy_reply *reply,
                            struct gy_err *err)
 {
     (void)ctx;
-    (void)req;
-    return gy_reply_send(reply, 200, "text/plain; charset=utf-8", GY_STR(MLFLOW_VERSION), err);
+    /* A scoring server says the same text as another type. */
+    return gy_reply_send(reply, 200,
+                         req->inference_port ? "application/json" : "text/plain; charset=utf-8",
+                         GY_STR(MLFLOW_VERSION), err);
 }
 
 static gy_status h_server_info(void *ctx, struct gy_request *req, struct gy_reply *reply,

@@ -35,46 +35,69 @@ static gy_status read_current(struct gy_db *db, void *ctx, struct gy_err *err)
     return gy_revision_current(db, l->a, &l->all, &l->n, err);
 }
 
-static void write_entry(struct gy_jw *w, struct gy_str name, struct gy_str version, bool ready,
-                        const char *reason)
+/* Room for all of them. */
+static struct gy_repository_entry *make_room(const struct gy_table *t, const struct listing *l)
 {
-    gy_jw_obj(w);
-    gy_jw_kv_str(w, "name", name);
-    gy_jw_kv_str(w, "version", version);
-    gy_jw_kv_strc(w, "state", ready ? "READY" : "UNAVAILABLE");
-    gy_jw_kv_strc(w, "reason", reason);
-    gy_jw_obj_end(w);
+    size_t n = l->n;
+    for (size_t i = 0; i < gy_table_count(t); i++) {
+        n += 1 + gy_table_at(t, i)->n_canaries;
+    }
+    return gy_arena_calloc(l->a, n + 1, sizeof(struct gy_repository_entry));
 }
 
-/* What is served, then what should be and could not be loaded. */
-static void write_index(struct gy_jw *w, const struct gy_table *t, const struct listing *l,
-                        bool ready_only)
+static bool add_entry(struct gy_arena *a, struct gy_str name, struct gy_str version, bool ready,
+                      struct gy_repository_entry *ret)
 {
-    gy_jw_arr(w);
-    for (size_t i = 0; i < gy_table_count(t); i++) {
+    *ret = (struct gy_repository_entry){
+        .name = gy_arena_str(a, name), /* the table goes */
+        .version = gy_arena_str(a, version),
+        .state = ready ? "READY" : "UNAVAILABLE",
+        .reason = ready ? "" : "it could not be loaded: the server's log says why"};
+    return ret->name.p && ret->version.p;
+}
+
+static gy_status fill_index(const struct gy_table *t, const struct listing *l, bool ready_only,
+                            struct gy_repository_entry **ret, size_t *ret_n, struct gy_err *err)
+{
+    struct gy_repository_entry *out = make_room(t, l);
+    size_t n = 0;
+    bool ok = out != NULL;
+    for (size_t i = 0; ok && i < gy_table_count(t); i++) {
         const struct gy_endpoint *e = gy_table_at(t, i);
-        write_entry(w, e->name, e->version, true, "");
-        for (size_t k = 0; k < e->n_canaries; k++) {
-            write_entry(w, e->name, e->canaries[k]->version, true, "");
+        ok = add_entry(l->a, e->name, e->version, true, &out[n++]);
+        for (size_t k = 0; ok && k < e->n_canaries; k++) {
+            ok = add_entry(l->a, e->name, e->canaries[k]->version, true, &out[n++]);
         }
     }
-    for (size_t i = 0; !ready_only && i < l->n; i++) {
+    for (size_t i = 0; ok && !ready_only && i < l->n; i++) {
         if (!gy_table_find(t, l->all[i].endpoint)) {
             char text[32];
-            struct gy_str version =
-                gy_str_n(text, gy_fmt_f64_trim((double)l->all[i].model_version, text));
-            write_entry(w, l->all[i].endpoint, version, false,
-                        "it could not be loaded: the server's log says why");
+            size_t digits = gy_fmt_f64_trim((double)l->all[i].model_version, text);
+            ok = add_entry(l->a, l->all[i].endpoint, gy_str_n(text, digits), false, &out[n++]);
         }
     }
-    gy_jw_arr_end(w);
+    *ret = out;
+    *ret_n = n;
+    return ok ? GY_OK : gy_err_set(err, GY_E_NOMEM, "the index of the models");
+}
+
+gy_status gy_api_repository_index(struct gy_app *app, struct gy_request *req, bool ready_only,
+                                  struct gy_repository_entry **ret, size_t *ret_n,
+                                  struct gy_err *err)
+{
+    struct listing l = {.a = req->arena};
+    GY_TRY(gy_api_need_serving(app, err));
+    GY_TRY(gy_store_read(app->store, read_current, &l, err));
+    GY_AUTO(gy_table_unref) struct gy_table *t = gy_serving_table(app->serving);
+    return fill_index(t, &l, ready_only, ret, ret_n, err);
 }
 
 static gy_status post_index(void *ctx, struct gy_request *req, struct gy_reply *reply,
                             struct gy_err *err)
 {
     struct gy_app *app = ctx;
-    struct listing l = {.a = req->arena};
+    struct gy_repository_entry *all = NULL;
+    size_t n = 0;
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
     GY_TRY(gy_api_need_serving(app, err));
     GY_TRY(gy_api_object(req, MAX_BODY, &doc, err));
@@ -82,13 +105,21 @@ static gy_status post_index(void *ctx, struct gy_request *req, struct gy_reply *
     if (ready && !yyjson_is_bool(ready)) {
         return gy_err_set(err, GY_E_INVALID, "'ready' must be true or false");
     }
-    GY_TRY(gy_store_read(app->store, read_current, &l, err));
-    GY_AUTO(gy_table_unref) struct gy_table *t = gy_serving_table(app->serving);
+    GY_TRY(gy_api_repository_index(app, req, ready && yyjson_get_bool(ready), &all, &n, err));
     GY_AUTO_DONE(gy_buf_done) struct gy_buf out;
     gy_buf_init(&out, 4 * GY_MIB);
     struct gy_jw w;
     gy_jw_init(&w, &out);
-    write_index(&w, t, &l, ready && yyjson_get_bool(ready));
+    gy_jw_arr(&w);
+    for (size_t i = 0; i < n; i++) {
+        gy_jw_obj(&w);
+        gy_jw_kv_str(&w, "name", all[i].name);
+        gy_jw_kv_str(&w, "version", all[i].version);
+        gy_jw_kv_strc(&w, "state", all[i].state);
+        gy_jw_kv_strc(&w, "reason", all[i].reason);
+        gy_jw_obj_end(&w);
+    }
+    gy_jw_arr_end(&w);
     return gy_reply_json(reply, 200, &out, err);
 }
 

@@ -20,7 +20,8 @@ static gy_status get_root(void *ctx, struct gy_request *req, struct gy_reply *re
 {
     (void)ctx;
     struct gy_str accept = gy_req_header(req, "accept");
-    if (gy_str_find_str(accept, GY_STR("text/html")) == SIZE_MAX) {
+    if (req->inference_port || /* where there is nothing to show */
+        gy_str_find_str(accept, GY_STR("text/html")) == SIZE_MAX) {
         return gy_reply_send(reply, 200, "application/json", GY_STR("{\"status\":\"alive\"}"), err);
     }
     const struct gy_header headers[] = {

@@ -675,10 +675,10 @@ static bool is_served(const struct gy_conn *c, const struct gy_http_head *h)
            fast->serves(s->o.fast_self, c->loop->index, c->inference_port, h->path);
 }
 
-/* What a cluster asks of every server. */
+/* What a cluster, and clients of KServe and MLflow, ask of every server. */
 static bool is_probe(struct gy_str path)
 {
-    return gy_str_eqc(path, "/health") || gy_str_eqc(path, "/version");
+    return gy_str_eqc(path, "/") || gy_str_eqc(path, "/health") || gy_str_eqc(path, "/version");
 }
 
 static bool on_head(void *ctx, const struct gy_http_head *h)

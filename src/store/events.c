@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/events.h"
 
+#include "base/limits.h"
 #include "base/mem.h"
 #include "base/time.h"
 #include "store/scope.h"
@@ -18,6 +19,19 @@ gy_status gy_event_add(struct gy_db *db, const char *kind, struct gy_str subject
         GY_VALS(gy_vs(gy_db_workspace(db)), gy_vc(kind), gy_vs(subject.p ? subject : GY_STR("")),
                 gy_vs(actor), gy_vs(data_json.n ? data_json : GY_STR("{}")), gy_vi(gy_now_us())),
         NULL, err);
+}
+
+gy_status gy_event_replace(struct gy_db *db, const char *kind, struct gy_str subject,
+                           struct gy_str part, struct gy_str data_json, struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf pattern;
+    gy_buf_init(&pattern, GY_KIB);
+    gy_buf_addf(&pattern, "%%%" GY_STR_F "%%", GY_STR_A(part));
+    GY_TRY(gy_buf_check(&pattern, "an event", err));
+    return gy_db_exec(
+        db, "UPDATE events SET data = ? WHERE kind = ? AND subject = ? AND data LIKE ?",
+        GY_VALS(gy_vs(data_json), gy_vc(kind), gy_vs(subject), gy_vs(gy_buf_str(&pattern))), NULL,
+        err);
 }
 
 static gy_status read_event(struct gy_stmt *st, struct gy_arena *a, struct gy_event *e,

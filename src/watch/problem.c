@@ -16,24 +16,35 @@ static gy_status check(const struct gy_problem *p, struct gy_err *err)
     return GY_OK;
 }
 
-static gy_status tell(struct gy_db *db, const struct gy_problem *p, struct gy_err *err)
+/* The data and the node of its event; erased: without what was said. */
+static gy_status make_event(const struct gy_problem *p, bool erased, struct gy_buf *data,
+                            struct gy_buf *node, struct gy_err *err)
 {
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf data;
     struct gy_jw w;
-    gy_buf_init(&data, 64 * GY_KIB);
-    gy_jw_init(&w, &data);
+    gy_buf_init(data, 64 * GY_KIB);
+    gy_buf_init(node, GY_KIB);
+    gy_jw_init(&w, data);
     gy_jw_obj(&w);
     gy_jw_kv_str(&w, "endpoint", p->endpoint);
     gy_jw_kv_str(&w, "prediction_id", p->prediction_id);
     gy_jw_kv_i64(&w, "row", p->row);
     gy_jw_kv_str(&w, "problem", p->id);
-    gy_jw_kv_str(&w, "reason", p->reason);
+    if (erased) {
+        gy_jw_kv_bool(&w, "erased", true);
+    } else {
+        gy_jw_kv_str(&w, "reason", p->reason);
+    }
     gy_jw_obj_end(&w);
-    GY_TRY(gy_buf_check(&data, "an event", err));
-    GY_AUTO_DONE(gy_buf_done) struct gy_buf node;
-    gy_buf_init(&node, GY_KIB);
-    gy_buf_addf(&node, "prediction:%" GY_STR_F, GY_STR_A(p->prediction_id));
-    GY_TRY(gy_buf_check(&node, "an event", err));
+    gy_buf_addf(node, "prediction:%" GY_STR_F, GY_STR_A(p->prediction_id));
+    GY_TRY(gy_buf_check(data, "an event", err));
+    return gy_buf_check(node, "an event", err);
+}
+
+static gy_status tell(struct gy_db *db, const struct gy_problem *p, struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf data = {0};
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf node = {0};
+    GY_TRY(make_event(p, false, &data, &node, err));
     return gy_event_add(db, GY_PROBLEM_EVENT, gy_buf_str(&node), p->actor, gy_buf_str(&data), err);
 }
 
@@ -110,9 +121,14 @@ gy_status gy_problem_page(struct gy_db *db, struct gy_str after, size_t limit, s
     return read_rows(st, limit, a, ret, ret_n, err);
 }
 
-gy_status gy_problem_remove(struct gy_db *db, struct gy_str id, struct gy_err *err)
+gy_status gy_problem_remove(struct gy_db *db, const struct gy_problem *p, struct gy_err *err)
 {
-    return gy_db_exec(db, "DELETE FROM problems WHERE id = ?", GY_VALS(gy_vs(id)), NULL, err);
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf data = {0};
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf node = {0};
+    GY_TRY(make_event(p, true, &data, &node, err));
+    GY_TRY(
+        gy_event_replace(db, GY_PROBLEM_EVENT, gy_buf_str(&node), p->id, gy_buf_str(&data), err));
+    return gy_db_exec(db, "DELETE FROM problems WHERE id = ?", GY_VALS(gy_vs(p->id)), NULL, err);
 }
 
 void gy_problem_write(struct gy_jw *w, const struct gy_problem *p)

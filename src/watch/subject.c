@@ -247,7 +247,7 @@ static gy_status remove_problems(struct gy_db *db, void *ctx, struct gy_err *err
 {
     const struct problem_page *p = ctx;
     for (size_t i = 0; i < p->n_go; i++) {
-        GY_TRY(gy_problem_remove(db, p->list[i].id, err));
+        GY_TRY(gy_problem_remove(db, &p->list[i], err));
     }
     return GY_OK;
 }

@@ -135,11 +135,29 @@ def test_the_inference_port(listed):
     assert request(port, "OPTIONS", "/predictions", headers={"Origin": APP, **PREFLIGHT})[0] == 204
 
 
+def raw(server, path):
+    """(status, content type, bytes)"""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    data = answer.read()
+    connection.close()
+    return answer.status, answer.getheader("Content-Type"), data
+
+
 def test_probes_without_an_alias(tmp_path):
     home = support.Server(tmp_path / "home", ["--inference-port", "0"]).start()
     try:
         port = Inference(home)
-        assert request(port, "GET", "/health")[0] == 200 and request(port, "GET", "/version")[0] == 200
-        assert request(port, "GET", "/")[0] == 404
+        # as KServe's server and MLflow's scoring server answer: the latter says 404 without a model
+        assert request(port, "GET", "/", headers={"Accept": "text/html"})[:2] == (200, {"status": "alive"})
+        assert [raw(port, path)[0] for path in ("/ping", "/health")] == [404, 404]
+        version, _ = serving.register(home)
+        serving.deploy(home, f"models:/sepsis/{version}", "sepsis", {})
+        for path in ("/ping", "/health"):
+            assert raw(port, path) == (200, "application/json", b"\n")
+        status, kind, text = raw(port, "/version")
+        assert (status, kind) == (200, "application/json") and re.fullmatch(rb"[0-9]+\.[0-9]+\.[0-9]+", text)
+        assert raw(home, "/version")[1].startswith("text/plain") and raw(home, "/health")[2] == b"OK"
     finally:
         home.stop()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page and OpenAPI document of an endpoint, and `gyre endpoint test`."""
 
+import ast
 import json
 import re
 import subprocess
@@ -40,13 +41,22 @@ def blocks(home):
 
 def test_its_requests_work_as_they_stand(home):
     seen = dict(blocks(home))
-    assert len(seen) == 4
+    assert "tritonclient" in seen.pop("Open Inference Protocol (gRPC, Python)")  # tests/interop/serving/test_grpc.py runs it
+    wanted = {"KServe V1 (curl)": {"predictions"}, "MLflow scoring (curl)": {"predictions"}, "Seldon (curl)": {"data", "meta", "status"},
+              "Open Inference Protocol (curl)": {"model_name", "model_version", "parameters", "outputs"},
+              "Open Inference Protocol (Python)": {"model_name", "model_version", "parameters", "outputs"},
+              "Its own route (curl)": {"isSepsis", "prediction_id"}, "Its own route (Python)": {"isSepsis", "prediction_id"}}
+    assert set(seen) == set(wanted)
     for title, text in seen.items():
         tool = ["sh", "-c", text + " -sS"] if "curl" in title else ["python3", "-c", text]
         done = subprocess.run(tool, capture_output=True, text=True, timeout=60)
         if "curl" in title and done.returncode == 127:
             continue  # no curl here; the same request is made by Python below
-        assert done.returncode == 0 and "prediction_id" in done.stdout, (title, done.stdout, done.stderr)
+        assert done.returncode == 0, (title, done.stdout, done.stderr)
+        answer = json.loads(done.stdout) if "curl" in title else ast.literal_eval(done.stdout)
+        assert wanted[title] <= set(answer) and not any("error" in key for key in answer), (title, answer)
+    page = request(home, "GET", "/docs/endpoints/sepsis")[1].decode()
+    assert page.count("It answers") == 5 and "prediction (INT64)" in page
 
 
 def test_the_document(home):

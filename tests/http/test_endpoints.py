@@ -443,3 +443,28 @@ def test_commands(new_server, tmp_path):
     assert refused.returncode != 0 and "gyre server" in refused.stderr
     again = new_server(home=server.home)
     assert predict(again, SICK)["revision"] == 4
+
+
+def test_grpc_tells_the_same_index(tmp_path):
+    """What should be served and could not be loaded was in HTTP's index alone."""
+    home = support.Server(tmp_path / "home").start()
+    try:
+        serving.serve(home)
+        files = serving.package()
+        version, _ = serving.register(home, "lost", {**files, "MLmodel": files["MLmodel"] + "# of the lost one\n"})
+        serving.deploy(home, f"models:/lost/{version}", "lost", {}, columns=())
+        home.stop()
+        lost = [p for p in home.home.rglob("*") if p.is_file() and p.suffix != ".db" and b"# of the lost one" in p.read_bytes()]
+        assert lost
+        for path in lost:
+            path.unlink()
+        home.start()
+        index = must(home, "POST", "/v2/repository/index", {})
+        assert {(m["name"], m["state"]) for m in index} == {("sepsis", "READY"), ("lost", "UNAVAILABLE")}
+        for ready, names in ((b"", {b"sepsis", b"lost"}), (b"\x10\x01", {b"sepsis"})):
+            status, answer, _ = request(home, "POST", "/inference.GRPCInferenceService/RepositoryIndex", ready,
+                                        headers={"Content-Type": "application/grpc"})
+            assert status == 200 and {n for n in (b"sepsis", b"lost") if n in answer} == names
+            assert (b"could not be loaded" in answer) == (b"lost" in names)
+    finally:
+        home.stop()

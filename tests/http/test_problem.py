@@ -86,3 +86,16 @@ def test_unknown_predictions_and_the_limit(tmp_path):
         assert report(home, prediction, {"reason": "another caller"})[0] == 201
     finally:
         home.stop()
+
+
+def test_an_erased_problem_leaves_no_words_in_its_event(home, prediction, tmp_path):
+    """The event lost the id alone: what was said about the person around it stayed."""
+    other = request(home, "POST", "/predictions", SEPTIC)[1]["prediction_id"]
+    kept = report(home, other, {"reason": "not about anybody"})[1]["id"]
+    gone = report(home, prediction, {"reason": "P-7f3k29xq ran a marathon"})[1]["id"]
+    done = support.run_gyre("subject", "erase", "P-7f3k29xq", "--reason", "request 17", "--yes", "--home", home.home, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    told = {e["data"]["problem"]: e["data"] for e in must(home, "GET", f"{API}/events?kind=problem.")["events"]}
+    assert told[kept]["reason"] == "not about anybody"
+    assert told[gone] == {"endpoint": "sepsis", "prediction_id": prediction, "row": 0, "problem": gone, "erased": True}
+    assert must(home, "GET", f"{API}/predictions/{prediction}/problems")["problems"] == []

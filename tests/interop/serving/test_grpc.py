@@ -3,9 +3,13 @@
 
 import concurrent.futures
 import functools
+import html
+import http.client
 import json
 import queue
+import re
 import subprocess
+import sys
 import threading
 import time
 
@@ -144,6 +148,17 @@ def test_the_repository(served, client):
         client.load_model("nobody")
     with pytest.raises(InferenceServerException, match="UNIMPLEMENTED"):
         client.load_model("moving", config="{}", files={"file:1/model.onnx": b"x"})
+
+
+def test_the_program_on_an_endpoints_page(served):
+    host, port = served.address.split(":")
+    asked = http.client.HTTPConnection(host, int(port), timeout=60)
+    asked.request("GET", "/docs/endpoints/sepsis")
+    page = asked.getresponse().read().decode()
+    asked.close()
+    text = re.search(r"<h3>Open Inference Protocol \(gRPC, Python\)</h3><div[^>]*><pre[^>]*>(.*?)</pre>", page, re.S).group(1)
+    done = subprocess.run([sys.executable, "-c", html.unescape(text)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and 'model_name: "sepsis"' in done.stdout and "prediction_id" in done.stdout, (text, done.stderr)
 
 
 # ---- predictions ----
