@@ -48,21 +48,39 @@ static double weight(const struct span *s, int i)
     return i == 0 ? s->head : i == s->n - 1 ? s->tail : s->inner;
 }
 
-/* One row of old pixels, weighted and added to the new ones. */
+/* One row of old pixels, weighted and added to the new ones. The channels' sums go side by side,
+ * each in the order of its pixels: as fast as the memory, and the same bits as one by one. */
+static inline void add_row_of(const uint8_t *row, const struct span *columns, double by,
+                              size_t width, size_t channels, double *out)
+{
+    for (size_t x = 0; x < width; x++, out += channels) {
+        const struct span *s = &columns[x];
+        const uint8_t *at = row + (size_t)s->first * channels;
+        double sums[3];
+        for (size_t c = 0; c < channels; c++) {
+            sums[c] = s->head * (double)*at++;
+        }
+        for (int i = 1; i < s->n - 1; i++) {
+            for (size_t c = 0; c < channels; c++) {
+                sums[c] += s->inner * (double)*at++;
+            }
+        }
+        for (size_t c = 0; s->n > 1 && c < channels; c++) {
+            sums[c] += s->tail * (double)*at++;
+        }
+        for (size_t c = 0; c < channels; c++) {
+            out[c] += by * sums[c];
+        }
+    }
+}
+
 static void add_row(const uint8_t *row, const struct span *columns, double by,
                     const struct gy_picture_shape *to, double *out)
 {
-    size_t channels = (size_t)to->channels;
-    for (size_t x = 0; x < (size_t)to->width; x++) {
-        const struct span *s = &columns[x];
-        const uint8_t *from = row + (size_t)s->first * channels;
-        for (size_t c = 0; c < channels; c++) {
-            double sum = 0;
-            for (int i = 0; i < s->n; i++) {
-                sum += weight(s, i) * (double)from[(size_t)i * channels + c];
-            }
-            out[x * channels + c] += by * sum;
-        }
+    if (to->channels == 3) { /* numbers that the compiler knows: no loop over channels is left */
+        add_row_of(row, columns, by, (size_t)to->width, 3, out);
+    } else {
+        add_row_of(row, columns, by, (size_t)to->width, 1, out);
     }
 }
 
