@@ -17,9 +17,9 @@
 enum {
     N_LIVE = 2000,       /* of each group; two windows */
     N_SHIFT_STEP = 1000, /* elderly patients between two looks */
-    WAIT_MS = 60000,
-    SLOW_US = 20000, /* between two patients of a connection while a retraining goes on ... */
-    FAST_US = 2500,  /* ... and while a canary is looked at */
+    WAIT_MS = 300000,    /* a slow machine retrains within minutes; a fault would show at once */
+    SLOW_US = 20000,     /* between two patients of a connection while a retraining goes on ... */
+    FAST_US = 2500,      /* ... and while a canary is looked at */
     POLL_MS = 25,
 };
 
