@@ -8,6 +8,7 @@
 #include "api/watching.h"
 #include "api/review_api.h"
 #include "base/time.h"
+#include "learn/runtime/python.h"
 #include "serve/replica.h"
 #include "serve/serving.h"
 
@@ -265,6 +266,22 @@ static void serving_metrics(struct gy_buf *b, struct gy_serving *serving)
     received_metrics(b, gy_serving_log(serving));
 }
 
+static void python_metrics(struct gy_buf *b)
+{
+    struct gy_python_stats s;
+    gy_python_get_stats(&s);
+    gy_metric_one(b, "gyre_python_workers_started_total", "counter",
+                  "Processes of Python models that were started.", (double)s.started);
+    gy_metric_family(b, "gyre_python_workers_ended_total", "counter",
+                     "Processes of Python models that ended while they were needed.");
+    gy_buf_addf(b, "gyre_python_workers_ended_total{why=\"died\"} %llu\n",
+                (unsigned long long)s.died);
+    gy_buf_addf(b, "gyre_python_workers_ended_total{why=\"slow\"} %llu\n",
+                (unsigned long long)s.slow);
+    gy_buf_addf(b, "gyre_python_workers_ended_total{why=\"silent\"} %llu\n",
+                (unsigned long long)s.silent);
+}
+
 static void store_metrics(struct gy_buf *b, struct gy_store *store)
 {
     struct gy_store_stats s;
@@ -407,6 +424,7 @@ static gy_status get_metrics(void *ctx, struct gy_request *req, struct gy_reply 
     if (app->replica) {
         replica_metrics(&b, app->replica);
     }
+    python_metrics(&b);
     store_metrics(&b, app->store);
     auth_metrics(&b, app->auth);
     if (app->server) {

@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gyre models env: the Python environment of a version; gyre __worker: the process that becomes the
  * Python of a model (learn/runtime/python.h). */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -10,6 +16,9 @@
 #include "cli/cli_internal.h"
 #include "cli/model_input.h"
 #include "learn/runtime/python.h"
+
+#define LOOK_MS 100       /* between two looks at signals while a tool runs */
+#define MAKING ".making-" /* environments that are not complete */
 
 struct env_opts {
     const char *python;
@@ -31,14 +40,36 @@ static gy_status use_folder(struct gy_cli *cli, struct gy_err *err)
                                               : gy_err_set(err, GY_E_NOMEM, "the environment");
 }
 
+static void end_signals(sigset_t *ret)
+{
+    (void)sigemptyset(ret); /* these can not fail for valid arguments */
+    (void)sigaddset(ret, SIGINT);
+    (void)sigaddset(ret, SIGTERM);
+}
+
+/* Where the signals that end a command are blocked, they end the tool and all that it has started.
+ */
 static gy_status run_tool(const char *const *argv, struct gy_err *err)
 {
+    static const struct timespec now = {0};
     struct gy_proc child = {0};
-    int code = 0;
+    int code = 0, ended_by = 0;
+    bool ended = false;
+    sigset_t signals;
     const struct gy_proc_options o = {
         .argv = argv, .stdin_fd = -1, .stdout_fd = STDERR_FILENO, .stderr_fd = -1};
+    end_signals(&signals);
     GY_TRY(gy_proc_start(&o, &child, err));
-    GY_TRY(gy_proc_wait(&child, &code, err));
+    while (!ended) {
+        gy_status status = gy_proc_wait_ms(&child, LOOK_MS, &ended, &code, err);
+        if (!ended && (status != GY_OK || (ended_by = sigtimedwait(&signals, NULL, &now)) > 0)) {
+            gy_proc_kill(&child, SIGKILL);
+            GY_IGNORE(gy_proc_wait(&child, &code, NULL)); /* it was killed: there is no news */
+            GY_TRY(status);
+            return gy_err_set(err, GY_E_CANCELLED, "%s %s %s was ended by signal %d", argv[0],
+                              argv[1], argv[2], ended_by);
+        }
+    }
     return code == 0 ? GY_OK
                      : gy_err_set(err, GY_E_FAILED, "%s %s %s failed with %d", argv[0], argv[1],
                                   argv[2], code);
@@ -62,27 +93,103 @@ static gy_status take_interpreter(const char *python, const char *folder, struct
     return gy_file_write(path, gy_str_c(text), 0644, err);
 }
 
-/* A venv with the package's requirements; complete or not at all. */
-static gy_status make_venv(const char *package, const char *folder, struct gy_err *err)
+/* ---- a venv, complete or not at all ---- */
+
+/* What a killed process has left: whoever makes a folder holds a lock on it. */
+static gy_status remove_left(void *ctx, const char *name, bool is_dir, struct gy_err *err)
 {
-    char requirements[GY_MAX_PATH], python[GY_MAX_PATH];
+    char path[GY_MAX_PATH];
+    if (!is_dir || strncmp(name, MAKING, sizeof MAKING - 1) != 0) {
+        return GY_OK;
+    }
+    GY_TRY(gy_path_join(path, sizeof path, ctx, name, err));
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        GY_IGNORE(gy_dir_remove(path, NULL)); /* the next start tries again */
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return GY_OK;
+}
+
+/* A new folder beside the environments, locked: *ret_fd. */
+static gy_status make_folder(char *envs, const char *key, char ret[GY_MAX_PATH], int *ret_fd,
+                             struct gy_err *err)
+{
+    GY_TRY(gy_dir_make(envs, err));
+    int guard = open(envs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (guard < 0 || flock(guard, LOCK_EX) != 0) { /* nobody cleans between making and locking */
+        gy_status st = gy_err_sys(err, errno, "locking %s", envs);
+        if (guard >= 0) {
+            (void)close(guard);
+        }
+        return st;
+    }
+    gy_status status = gy_dir_each(envs, remove_left, envs, err);
+    int n = snprintf(ret, GY_MAX_PATH, "%s/" MAKING "%s-XXXXXX", envs, key);
+    if (status == GY_OK && n >= GY_MAX_PATH) {
+        status = gy_err_set(err, GY_E_TOOBIG, "path too long: %s", envs);
+    }
+    if (status == GY_OK) {
+        *ret_fd = mkdtemp(ret) ? open(ret, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+        if (*ret_fd < 0 || fchmod(*ret_fd, 0755) != 0 || flock(*ret_fd, LOCK_EX | LOCK_NB) != 0) {
+            status = gy_err_sys(err, errno, "making %s", ret);
+        }
+    }
+    (void)close(guard);
+    return status;
+}
+
+static gy_status fill_venv(const char *folder, const char *requirements, struct gy_err *err)
+{
+    char python[GY_MAX_PATH];
+    GY_TRY(gy_path_join(python, sizeof python, folder, "bin/python", err));
+    const char *const venv[] = {"python3", "-m", "venv", folder, NULL};
+    const char *const pip[] = {python, "-m", "pip",        "install", "--disable-pip-version-check",
+                               "-q",   "-r", requirements, NULL};
+    GY_TRY(run_tool(venv, err));
+    return run_tool(pip, err);
+}
+
+/* Somebody else may have made the same one meanwhile: it is as good. What has no interpreter is
+ * what an older version left half-made. */
+static gy_status put_in_place(const char *making, const char *key, const char *folder,
+                              struct gy_err *err)
+{
+    char interpreter[GY_MAX_PATH];
+    if (gy_python_interpreter(key, interpreter, NULL) == GY_OK) {
+        return GY_OK;
+    }
+    GY_TRY(gy_dir_remove(folder, err));
+    return rename(making, folder) == 0 ? GY_OK : gy_err_sys(err, errno, "renaming %s", making);
+}
+
+/* A venv with the package's requirements. Python finds what is beside it, so it may be moved; only
+ * the scripts in bin/ would not know, and workers start none. */
+static gy_status make_venv(const char *package, char *envs, const char *key, const char *folder,
+                           struct gy_err *err)
+{
+    char requirements[GY_MAX_PATH], making[GY_MAX_PATH] = "";
+    int fd = -1;
+    sigset_t signals, old;
     GY_TRY(gy_path_join(requirements, sizeof requirements, package, "requirements.txt", err));
     if (!gy_path_exists(requirements)) {
         (void)gy_err_set(err, GY_E_NOTFOUND, "the package has no requirements.txt");
         return gy_err_hint(err, "--python PATH takes an interpreter that has what it needs");
     }
-    GY_TRY(gy_dir_make_for(folder, err));
-    GY_TRY(gy_path_join(python, sizeof python, folder, "bin/python", err));
-    const char *const venv[] = {"python3", "-m", "venv", folder, NULL};
-    const char *const pip[] = {python, "-m", "pip",        "install", "--disable-pip-version-check",
-                               "-q",   "-r", requirements, NULL};
-    gy_status status = run_tool(venv, err);
-    if (status == GY_OK) {
-        status = run_tool(pip, err);
+    end_signals(&signals);
+    (void)pthread_sigmask(SIG_BLOCK, &signals, &old);
+    gy_status status = make_folder(envs, key, making, &fd, err);
+    status = status == GY_OK ? fill_venv(making, requirements, err) : status;
+    status = status == GY_OK ? put_in_place(making, key, folder, err) : status;
+    if (fd >= 0) {
+        if (gy_path_is_dir(making)) {
+            GY_IGNORE(gy_dir_remove(making, NULL)); /* the first failure is told */
+        }
+        (void)close(fd);
     }
-    if (status != GY_OK) {
-        GY_IGNORE(gy_dir_remove(folder, NULL)); /* the first failure is told */
-    }
+    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
     return status;
 }
 
@@ -112,16 +219,18 @@ static gy_status run_env(struct gy_cli *cli, void *opts, struct gy_err *err)
 {
     const struct env_opts *o = opts;
     char package[GY_MAX_PATH], folder[GY_MAX_PATH], interpreter[GY_MAX_PATH], key[17];
+    char envs[GY_MAX_PATH];
     GY_AUTO_DONE(gy_model_done) struct gy_model m;
     gy_model_init(&m);
     GY_TRY(use_folder(cli, err));
     GY_TRY(gy_cli_model_dir(cli, cli->argv[0], package, err));
     GY_TRY(gy_python_key(package, key, err));
-    (void)snprintf(folder, sizeof folder, "%s/envs/%s", gy_python_dir(), key);
+    GY_TRY(gy_path_join(envs, sizeof envs, gy_python_dir(), "envs", err));
+    GY_TRY(gy_path_join(folder, sizeof folder, envs, key, err));
     if (o->python) {
         GY_TRY(take_interpreter(o->python, folder, err));
     } else if (gy_python_interpreter(key, interpreter, NULL) != GY_OK) {
-        GY_TRY(make_venv(package, folder, err));
+        GY_TRY(make_venv(package, envs, key, folder, err));
     }
     GY_TRY(gy_python_interpreter(key, interpreter, err));
     GY_TRY(gy_python_describe(package, &m, err));

@@ -156,6 +156,69 @@ def test_killed_under_load(server, models):
     assert status == 200 and serving.outputs(answer)["probability"] == want[:5]
 
 
+def save_slow(folder):
+    """A model that takes as many seconds a call as its first row says."""
+    import pandas as pd
+
+    class Slow(mlflow.pyfunc.PythonModel):
+        def predict(self, context, model_input, params=None):
+            import time
+            time.sleep(float(model_input["seconds"].iloc[0]))
+            return model_input["seconds"] + 1
+
+    x = pd.DataFrame({"seconds": [0.0, 0.5]})
+    mlflow.pyfunc.save_model(str(folder / "slow"), python_model=Slow(), pip_requirements=["mlflow"],
+                             signature=mlflow.models.infer_signature(x, x["seconds"]))
+
+
+def ended(server, why):
+    text = request(server, "GET", "/metrics")[1].decode()
+    return int(text.split(f'\ngyre_python_workers_ended_total{{why="{why}"}} ')[1].split("\n")[0])
+
+
+def wait_until(is_so, what):
+    end = time.monotonic() + PATIENCE_S
+    while not is_so():
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        time.sleep(0.1)
+
+
+def test_a_slow_input_takes_no_worker_from_others(tmp_path_factory, models):
+    """A worker is ended by its own bound, not by how little others wait; and the same rows do it once."""
+    folder = tmp_path_factory.mktemp("slow")
+    save_slow(folder)
+    one = support.Server(folder / "home", args=("--python-runtime", "auto")).start()
+    try:
+        serve(one, [folder], "slow")
+        serving.deploy(one, "models:/slow/1", "hasty", {"runtime": {"timeout_ms": 150}}, columns=())
+
+        def ask(seconds, name="slow"):
+            return request(one, "POST", f"/v2/models/{name}/infer", v2([[seconds]]), timeout=PATIENCE_S)[:2]
+
+        def works():
+            return ask(0.0)[0] == 200 and request(one, "GET", "/v2/models/slow/ready")[0] == 200
+
+        (worker,) = worker_pids(one)
+        assert [ask(0.6, "hasty")[0] for _ in range(5)] == [504] * 5
+        status, answer = ask(0.0)
+        assert status == 200 and serving.outputs(answer)["prediction"] == [1.0]
+        assert worker_pids(one) == [worker] and [ended(one, why) for why in ("died", "slow", "silent")] == [0, 0, 0]
+        # A call that takes longer than a worker may.
+        assert ask(86400.0)[0] in (503, 504)
+        wait_until(lambda: ended(one, "slow") == 1, "the end of the slow worker")
+        wait_until(works, "the next worker")
+        status, answer = ask(86400.0)
+        assert status == 400 and "not asked again" in answer["error"], answer
+        assert works() and ended(one, "slow") == 1 and len(worker_pids(one)) == 1
+        # One that is alive no more, asked by nobody who waits for long.
+        (worker,) = worker_pids(one)
+        os.kill(worker, signal.SIGSTOP)
+        assert ask(0.0, "hasty")[0] == 504
+        wait_until(lambda: ended(one, "silent") == 1, "the end of the silent worker")
+    finally:
+        one.stop()
+
+
 def test_not_allowed_says_what_to_do(tmp_path_factory, models):
     other = support.Server(tmp_path_factory.mktemp("closed") / "home").start()
     try:

@@ -52,7 +52,6 @@ static gy_status try_run(const void *self, const double *x, size_t n_rows, doubl
     const struct worker *w = self;
     int64_t own = gy_mono_ns() + (int64_t)GY_PYTHON_TIMEOUT_MS * 1000000;
     uint64_t life = 0, before = 0;
-    bool hurried = deadline_ns && deadline_ns < own - (int64_t)GY_PYTHON_TIMEOUT_MS * 500000;
     deadline_ns = deadline_ns && deadline_ns < own ? deadline_ns : own;
     GY_TRY(gy_python_process_ready(w->process, deadline_ns, &before, err));
     struct gy_err why = GY_ERR_INIT;
@@ -65,7 +64,11 @@ static gy_status try_run(const void *self, const double *x, size_t n_rows, doubl
             status = gy_remote_run(w->remote, x, n_rows, out, deadline_ns, &why);
         }
     }
-    gy_python_process_was(w->process, status == GY_E_TIMEOUT, hurried);
+    if (status == GY_E_TIMEOUT) {
+        gy_python_process_was_late(w->process);
+    } else if (status == GY_OK || status == GY_E_INVALID) {
+        gy_python_process_answered(w->process);
+    }
     if (status != GY_OK && err) {
         *err = why;
     }

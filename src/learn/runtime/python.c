@@ -269,6 +269,11 @@ gy_status gy_python_become(const char *what, const char *interpreter, const char
                                          .max_files = GY_PYTHON_FILES,
                                          .readable = readable,
                                          .execute = true};
+    char bound[64],
+        refused[sizeof GY_PYTHON_REFUSED_ENV + GY_PYTHON_MAX_REFUSED * (GY_PYTHON_MARK + 1)];
+    const char *marks = getenv(GY_PYTHON_REFUSED_ENV); /* the jail empties the environment */
+    (void)snprintf(bound, sizeof bound, GY_PYTHON_BOUND_ENV "=%d", GY_PYTHON_TIMEOUT_MS);
+    (void)snprintf(refused, sizeof refused, GY_PYTHON_REFUSED_ENV "=%s", marks ? marks : "");
     (void)unshare(CLONE_NEWUSER | CLONE_NEWNET); /* where it is allowed; Landlock refuses TCP too */
     (void)setpriority(PRIO_PROCESS, 0, 5);       /* answers of other models come first */
     bool walled = false;
@@ -285,8 +290,14 @@ gy_status gy_python_become(const char *what, const char *interpreter, const char
     const char *const argv[] = {interpreter, "-I", "-B", "-c", gy_python_worker[0].bytes,
                                 what,        dir,  NULL};
     /* One thread: rows come one request at a time, and idle threads of a BLAS spin. */
-    const char *const env[] = {"LANG=C.UTF-8",           "HOME=/nonexistent", "OMP_NUM_THREADS=1",
-                               "OPENBLAS_NUM_THREADS=1", "MKL_NUM_THREADS=1", NULL};
+    const char *const env[] = {"LANG=C.UTF-8",
+                               "HOME=/nonexistent",
+                               "OMP_NUM_THREADS=1",
+                               "OPENBLAS_NUM_THREADS=1",
+                               "MKL_NUM_THREADS=1",
+                               bound,
+                               refused,
+                               NULL};
     (void)execve(interpreter, (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)env);
     return gy_err_set(err, GY_E_FAILED, "%s can not be run", interpreter);
 }

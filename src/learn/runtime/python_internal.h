@@ -20,8 +20,13 @@ const char *gy_python_process_url(const struct gy_python_process *p);
  */
 GY_CHECKED gy_status gy_python_process_ready(struct gy_python_process *p, int64_t deadline_ns,
                                              uint64_t *ret_life, struct gy_err *err);
-/* How a request went: late ones in a row end it; hurried ones, which had less than half of the
- * time that a worker has, once nobody has had an answer for that long. */
-void gy_python_process_was(struct gy_python_process *p, bool late, bool hurried);
+/* A request had no answer in time: is the worker alive? Its thread asks it. */
+void gy_python_process_was_late(struct gy_python_process *p);
+/* It answered a request. */
+void gy_python_process_answered(struct gy_python_process *p);
+/* Passed on to the Python of a worker: what it needs to know of its bound (python_worker.py). */
+#define GY_PYTHON_BOUND_ENV "GYRE_BOUND_MS"
+#define GY_PYTHON_REFUSED_ENV "GYRE_REFUSED"
+#define GY_PYTHON_MARK 32 /* digits of a request's digest */
 
 #endif

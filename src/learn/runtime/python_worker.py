@@ -5,7 +5,10 @@
     python -I -B -c THIS serve MODEL_DIR         descriptor 0 is the listening socket; "gyre: ready" when it answers
 
 The answer is one tensor `answer` [n, k]: the value of a regression, the probability of the second of two classes, or of each.
+GYRE_BOUND_MS: a call of the model that takes longer ends this process, after "gyre: slow MARK" with the digest of the request;
+GYRE_REFUSED: digests of requests that did so in an earlier life, which are not asked again.
 """
+import hashlib
 import http.server
 import json
 import math
@@ -15,6 +18,7 @@ import socket
 import socketserver
 import sys
 import threading
+import time
 import warnings
 
 MAX_BODY = 64 << 20
@@ -46,6 +50,7 @@ class Model:
             import mlflow.pyfunc
             self.inner = mlflow.pyfunc.load_model(folder)
         self.lock = threading.Lock()
+        self.running = None  # (since when, digest of the request)
         self.columns, self.tensor = self.inputs(signature)
         self.classes = self.labels()
         self.proba = bool(self.classes) and hasattr(self.inner, "predict_proba")
@@ -97,11 +102,18 @@ class Model:
             table[name] = values.astype(NUMBERS[kind]) if whole or kind in ("double", "float") else values
         return pd.DataFrame(table)
 
-    def answer(self, columns, n):
+    def call(self, data, mark):
+        with self.lock:
+            self.running = (time.monotonic(), mark)
+            try:
+                return self.inner.predict_proba(data) if self.proba else self.inner.predict(data)
+            finally:
+                self.running = None
+
+    def answer(self, columns, n, mark):
         import numpy as np
         data = self.rows(columns, n)
-        with self.lock:
-            said = self.inner.predict_proba(data) if self.proba else self.inner.predict(data)
+        said = self.call(data, mark)
         if self.classes and not self.proba:
             place = {label: i for i, label in enumerate(self.classes)}
             out = np.zeros((n, len(self.classes)))
@@ -144,10 +156,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             return self.send(413, {"error": "the request is too long"})
         body = self.rfile.read(size)
+        mark = hashlib.sha256(body).hexdigest()[:32]
+        if mark in self.server.refused:
+            return self.send(400, {"error": "these rows took so long before that the model's process was ended: they are not asked again"})
         try:
             tensors = json.loads(body)["inputs"]
             n = tensors[0]["shape"][0]
-            out = self.server.model.answer({t["name"]: t["data"] for t in tensors}, n)
+            out = self.server.model.answer({t["name"]: t["data"] for t in tensors}, n, mark)
         except Exception as e:  # whatever the model raises is the answer to this request alone
             ours = isinstance(e, (Refused, MemoryError, OSError))
             return self.send(500 if ours else 400, {"error": f"{type(e).__name__}: {str(e)[:300]}"})
@@ -162,6 +177,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.BaseServer):
     def __init__(self, listening, model):
         super().__init__(("gyre", 0), Handler)
         self.socket, self.model = listening, model
+        self.refused = set(os.environ.get("GYRE_REFUSED", "").split(","))
 
     def fileno(self):
         return self.socket.fileno()
@@ -180,6 +196,16 @@ class Server(socketserver.ThreadingMixIn, socketserver.BaseServer):
         pass  # a peer that has left
 
 
+def watch(model, bound_s):
+    """One slow call holds up all others, so it must not last; how long a request waited for its turn does not count."""
+    while True:
+        time.sleep(bound_s / 20)
+        running = model.running
+        if running and time.monotonic() - running[0] > bound_s:
+            print("gyre: slow " + running[1], flush=True)
+            os._exit(4)
+
+
 def main(what, folder):
     try:
         model = Model(folder)
@@ -194,6 +220,7 @@ def main(what, folder):
         return 0
     listening = socket.socket(fileno=os.dup(0))
     server = Server(listening, model)
+    threading.Thread(target=watch, args=(model, int(os.environ["GYRE_BOUND_MS"]) / 1000), daemon=True).start()
     print("gyre: ready", flush=True)
     server.serve_forever(poll_interval=3600)
     return 0
