@@ -44,6 +44,7 @@ static const add_fn add_routes[] = {
     gy_api_webhook_add,
     gy_api_log_add,
     gy_api_predictions_add,
+    gy_api_retention_add,
     gy_api_messages_add,
     gy_api_jobs_add,
     gy_api_ops_add,

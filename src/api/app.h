@@ -43,6 +43,9 @@ struct gy_app {
     struct gy_dispatcher *dispatcher; /* NULL: jobs wait for a server */
     struct gy_query_runner *queries;  /* NULL: no SQL over HTTP */
     int64_t started_us;
+    /* Retention of the prediction log by this process (api/retention.h), 0: none; set before any
+     * other thread starts. */
+    int64_t log_keep_us, log_max_bytes;
 };
 
 struct gy_app_options {
@@ -136,6 +139,8 @@ GY_CHECKED gy_status gy_api_inference_mlflow_add(struct gy_router *r, struct gy_
                                                  struct gy_err *err); /* inference_mlflow.c */
 GY_CHECKED gy_status gy_api_log_add(struct gy_router *r, struct gy_app *app,
                                     struct gy_err *err); /* log.c */
+GY_CHECKED gy_status gy_api_retention_add(struct gy_router *r, struct gy_app *app,
+                                          struct gy_err *err); /* retention.c */
 GY_CHECKED gy_status gy_api_predictions_add(struct gy_router *r, struct gy_app *app,
                                             struct gy_err *err); /* predictions.c */
 GY_CHECKED gy_status gy_api_ops_add(struct gy_router *r, struct gy_app *app,

@@ -11,6 +11,7 @@
 #include "serve/gap.h"
 #include "serve/logging.h"
 #include "serve/logrow.h"
+#include "serve/prune.h"
 #include "serve/revision.h"
 #include "serve/serving.h"
 #include "serve/shape.h"
@@ -370,6 +371,46 @@ static bool samples(struct gy_app *app)
     return any;
 }
 
+struct pruned_call {
+    const unsigned char *id;
+    struct gy_arena *a;
+    bool found;
+    struct gy_pruned pruned;
+};
+
+static gy_status read_pruned(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    struct pruned_call *c = ctx;
+    return gy_pruned_find(db, c->id, c->a, &c->found, &c->pruned, err);
+}
+
+/* Of what retention removed, the ids are not kept: it is told of the stretch in which this one
+ * lies.
+ */
+static gy_status say_not_found(struct gy_app *app, struct gy_request *req,
+                               const unsigned char id[16], struct gy_err *err)
+{
+    struct pruned_call c = {.id = id, .a = req->arena};
+    char text[GY_UUID_TEXT], from[32], to[32], when[32];
+    if (gy_store_read(app->store, read_pruned, &c, NULL) == GY_OK && c.found) {
+        gy_uuid_text(id, text);
+        (void)gy_time_iso(c.pruned.from_us, from);
+        (void)gy_time_iso(c.pruned.to_us, to);
+        (void)gy_time_iso(c.pruned.pruned_us, when);
+        (void)gy_err_set(err, GY_E_NOTFOUND,
+                         "no prediction %s in the log: pruned by retention on %.10s (what was "
+                         "logged from %.19s to %.19s, by %" GY_STR_F ")",
+                         text, when, from, to, GY_STR_A(c.pruned.why));
+        return gy_err_hint(err, "gyre log pruned lists what was removed; a backup from before may "
+                                "have it");
+    }
+    if (samples(app)) {
+        return gy_err_hint(err, "an endpoint logs only a sample of its predictions (`log` in "
+                                "gyre.yaml); this one may have been left out");
+    }
+    return GY_E_NOTFOUND;
+}
+
 static gy_status get_trace(void *ctx, struct gy_request *req, struct gy_reply *reply,
                            struct gy_err *err)
 {
@@ -382,9 +423,8 @@ static gy_status get_trace(void *ctx, struct gy_request *req, struct gy_reply *r
     GY_TRY(gy_uuid_parse(gy_req_param(req, "id"), id, err));
     GY_TRY(gy_home_path(&app->home, "log", dir, err));
     gy_status found = gy_predlog_find(live, dir, NULL, id, req->arena, &parts, &t.n_parts, err);
-    if (found == GY_E_NOTFOUND && samples(app)) {
-        return gy_err_hint(err, "an endpoint logs only a sample of its predictions (`log` in "
-                                "gyre.yaml); this one may have been left out");
+    if (found == GY_E_NOTFOUND) {
+        return say_not_found(app, req, id, err);
     }
     GY_TRY(found);
     t.parts = parts;

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "api/retention.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/time.h"
@@ -144,6 +145,17 @@ static gy_status follow_tick(void *self, struct gy_watcher *watcher, bool fresh,
     return GY_OK;
 }
 
+/* ---- retention ---- */
+
+static gy_status retention_tick(void *self, struct gy_watcher *watcher, bool fresh,
+                                struct gy_err *err)
+{
+    struct gy_watching *w = self;
+    (void)watcher;
+    (void)fresh;
+    return gy_retention_tick(w->app, true, err);
+}
+
 /* ---- all of it ---- */
 
 static void watching_free(struct gy_watching *w)
@@ -190,8 +202,9 @@ gy_status gy_watching_start(struct gy_app *app, struct gy_watching **ret, struct
         .hooks = {{"bounds", w->bounds, GY_BOUNDS_EVERY_MS, gy_bounds_tick},
                   {"guard", w, GUARD_EVERY_MS, guard_tick},
                   {"bandit", w, BANDIT_EVERY_MS, bandit_tick},
-                  {"alias", w, ALIAS_EVERY_MS, alias_tick}},
-        .n_hooks = 4,
+                  {"alias", w, ALIAS_EVERY_MS, alias_tick},
+                  {"retention", w, GY_RETENTION_EVERY_MS, retention_tick}},
+        .n_hooks = 5,
     };
     if (gy_store_is_shared(app->store)) {
         o.hooks[o.n_hooks++] = (struct gy_watch_hook){"follow", w, FOLLOW_EVERY_MS, follow_tick};

@@ -75,6 +75,7 @@ static const struct gy_verb_table *const g_tables[] = {
     &gy_cmd_serve,
     &gy_cmd_log,
     &gy_cmd_log_export,
+    &gy_cmd_log_prune,
     &gy_cmd_flow,
     &gy_cmd_tutorial,
     &gy_cmd_version,

@@ -87,6 +87,7 @@ struct gy_verb_table {
 extern const struct gy_verb_table gy_cmd_gc;           /* cmd_gc.c */
 extern const struct gy_verb_table gy_cmd_serve;        /* cmd_serve.c: serve */
 extern const struct gy_verb_table gy_cmd_log;          /* cmd_log.c: log list */
+extern const struct gy_verb_table gy_cmd_log_prune;    /* cmd_log_prune.c: log prune, pruned */
 extern const struct gy_verb_table gy_cmd_log_export;   /* cmd_log_export.c: log export, ship */
 extern const struct gy_verb_table gy_cmd_backup;       /* cmd_backup.c: backup, restore */
 extern const struct gy_verb_table gy_cmd_subject;      /* cmd_subject.c */

@@ -7,16 +7,19 @@
  * (serve/replica.h, docs/prediction-log.md). */
 #include <signal.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "api/app.h"
 #include "api/auth.h"
 #include "api/auth_file.h"
+#include "api/retention.h"
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "cli/model_input.h"
+#include "cli/retention_opts.h"
 #include "cli/transport.h"
 #include "serve/budget.h"
 #include "serve/replica.h"
@@ -27,6 +30,7 @@
 struct serve_opts {
     const char *host, *tls_cert, *tls_key, *auth, *replica, *model_memory;
     int64_t port, loops, log_sync_ms, poll_ms, ship_ms, keep_s, server_timeout_s, drain_delay_ms;
+    const char *log_keep, *log_max;
     bool log_drop, access_log;
 };
 
@@ -149,6 +153,13 @@ static gy_status check_opts(const struct gy_cli *cli, const struct serve_opts *o
     if (!o->tls_cert != !o->tls_key) {
         return gy_err_set(err, GY_E_USAGE, "--tls-cert and --tls-key belong together");
     }
+    if (cli->server && (o->log_keep || o->log_max)) {
+        (void)gy_err_set(err, GY_E_USAGE, "--log-keep and --log-max are of a log that stays here");
+        return gy_err_hint(err, "a replica removes what its server has on its disk: --keep");
+    }
+    int64_t keep_s, max_bytes;
+    GY_TRY(gy_cli_keep("--log-keep", o->log_keep, &keep_s, err));
+    GY_TRY(gy_cli_size("--log-max", o->log_max, &max_bytes, err));
     if (!loopback && !o->auth) {
         (void)gy_err_set(err, GY_E_DENIED, "refusing to listen on %s without logins", o->host);
         return gy_err_hint(err, "--auth FILE names who may ask (docs/users.md)");
@@ -185,11 +196,16 @@ static gy_status announce(struct gy_cli *cli, const struct serve_opts *o, const 
     return gy_cli_print_json(cli, &out, err);
 }
 
-static void wait_for_signal(const sigset_t *signals)
+/* Until a signal; a process that serves alone prunes its log in between. */
+static void wait_for_signal(struct gy_app *app, const sigset_t *signals)
 {
-    while (sigwaitinfo(signals, NULL) < 0) {
-        /* interrupted: we look again */
-    }
+    const struct timespec every = {.tv_sec = GY_RETENTION_EVERY_MS / 1000};
+    do {
+        struct gy_err why = GY_ERR_INIT;
+        if (gy_retention_tick(app, false, &why) != GY_OK) {
+            gy_log_err(GY_LOG_WARN, "serve", "the prediction log could not be pruned", &why);
+        }
+    } while (sigtimedwait(signals, NULL, &every) < 0); /* or interrupted: we look again */
 }
 
 static gy_status listen_and_serve(struct gy_cli *cli, const struct serve_opts *o,
@@ -212,7 +228,7 @@ static gy_status listen_and_serve(struct gy_cli *cli, const struct serve_opts *o
         st = gy_replica_start(app->replica, err);
     }
     if (st == GY_OK) {
-        wait_for_signal(signals);
+        wait_for_signal(app, signals);
     }
     if (app->replica) {
         gy_replica_pause(app->replica);
@@ -235,9 +251,14 @@ static gy_status open_app(struct gy_cli *cli, const struct serve_opts *o, struct
 {
     struct gy_app_options options = gy_cli_app_options(cli);
     int64_t pid = 0;
+    int64_t keep_s = 0, log_max_bytes = 0;
     options.inference_only = true;
+    GY_TRY(gy_cli_keep("--log-keep", o->log_keep, &keep_s, err));
+    GY_TRY(gy_cli_size("--log-max", o->log_max, &log_max_bytes, err));
     GY_TRY(gy_app_open(&options, ret, err));
     struct gy_app *app = *ret;
+    app->log_keep_us = keep_s * 1000000;
+    app->log_max_bytes = log_max_bytes;
     gy_status st = gy_home_lock(&app->home, &pid, err);
     if (st == GY_E_BUSY) {
         (void)gy_err_set(err, GY_E_BUSY, "a server (process %lld) runs on %s already",
@@ -341,6 +362,10 @@ static const struct gy_opt serve_opts[] = {
     {"model-memory", 0, GY_OPT_STR, offsetof(struct serve_opts, model_memory), "SIZE", "0",
      "what loaded models may take together (512M, 2G): those not asked for longest are unloaded, "
      "and loaded again when they are asked; 0: no limit"},
+    {"log-keep", 0, GY_OPT_STR, offsetof(struct serve_opts, log_keep), "SPAN", NULL,
+     "alone: remove logged predictions that are older: 90d, 12h; without it they are kept"},
+    {"log-max", 0, GY_OPT_STR, offsetof(struct serve_opts, log_max), "SIZE", NULL,
+     "alone: remove the oldest logged predictions while they take more: 50G, 500M"},
     {"drain-delay", 0, GY_OPT_INT, offsetof(struct serve_opts, drain_delay_ms), "MS", "0",
      "on SIGTERM stay reachable but not ready for so long"},
     {"access-log", 0, GY_OPT_FLAG, offsetof(struct serve_opts, access_log), NULL, NULL,

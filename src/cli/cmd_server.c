@@ -17,6 +17,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "cli/cli_internal.h"
+#include "cli/retention_opts.h"
 #include "cli/transport.h"
 #include "learn/runtime/python.h"
 #include "serve/budget.h"
@@ -35,6 +36,7 @@ struct server_opts {
     int64_t drain_delay_ms;
     bool access_log;
     int64_t log_sync_ms;
+    const char *log_keep, *log_max;
     bool log_drop;
     bool migrate;
 };
@@ -299,6 +301,9 @@ static gy_status run_server(struct gy_cli *cli, void *opts, struct gy_err *err)
     GY_TRY(check_host(o, err));
     GY_TRY(allow_connections(o, err));
     GY_TRY(allow_python(cli, o->python_runtime, err));
+    int64_t keep_s = 0, log_max_bytes = 0;
+    GY_TRY(gy_cli_keep("--log-keep", o->log_keep, &keep_s, err));
+    GY_TRY(gy_cli_size("--log-max", o->log_max, &log_max_bytes, err));
     sigset_t signals;
     block_signals(&signals);
     struct gy_app_options options = gy_cli_app_options(cli);
@@ -306,6 +311,8 @@ static gy_status run_server(struct gy_cli *cli, void *opts, struct gy_err *err)
     options.settle = true;
     GY_AUTO(gy_app_free) struct gy_app *app = NULL;
     GY_TRY(gy_app_open(&options, &app, err));
+    app->log_keep_us = keep_s * 1000000;
+    app->log_max_bytes = log_max_bytes;
     GY_TRY(lock_home(app, err));
     GY_TRY(set_up_logins(app, o, err));
     const struct gy_app_serve_options serving = {.n_loops = (int)o->loops,
@@ -355,6 +362,10 @@ static const struct gy_opt server_opts[] = {
     {"model-memory", 0, GY_OPT_STR, offsetof(struct server_opts, model_memory), "SIZE", "0",
      "what loaded models may take together (512M, 2G): those not asked for longest are unloaded, "
      "and loaded again when they are asked; 0: no limit"},
+    {"log-keep", 0, GY_OPT_STR, offsetof(struct server_opts, log_keep), "SPAN", NULL,
+     "remove logged predictions that are older: 90d, 12h; without it they are kept"},
+    {"log-max", 0, GY_OPT_STR, offsetof(struct server_opts, log_max), "SIZE", NULL,
+     "remove the oldest logged predictions while they take more: 50G, 500M"},
     {"drain-delay", 0, GY_OPT_INT, offsetof(struct server_opts, drain_delay_ms), "MS", "0",
      "on SIGTERM stay reachable but not ready for so long, so that a load balancer turns away"},
     {"python-runtime", 0, GY_OPT_STR, offsetof(struct server_opts, python_runtime), "auto|DIR",

@@ -127,6 +127,7 @@ struct looking {
     uint64_t seq;
     unsigned char id[16];
     bool known, whole;
+    bool untold; /* a record was met of which only the id itself could tell */
     struct gy_subject_rows rows;
     gy_status failed;
     struct gy_err *err;
@@ -163,7 +164,7 @@ static bool identifies(const struct gy_erasing *e, struct gy_str name)
 
 /* Columns that identify people and are logged as hashes (serve/logging.h): what the subject's id
  * would be there. Of a subject that is itself known by a hash alone that can not be told. */
-static gy_status hash_subject(const struct looking *l, yyjson_val *config, struct named *one,
+static gy_status hash_subject(struct looking *l, yyjson_val *config, struct named *one,
                               struct gy_err *err)
 {
     const struct gy_subject *s = l->e->o->subject;
@@ -183,8 +184,9 @@ static gy_status hash_subject(const struct looking *l, yyjson_val *config, struc
     }
     for (size_t i = 0; i < one->n; i++) {
         struct gy_str name = gy_json_val_str(yyjson_arr_get(names, i));
-        bool hashed =
-            can && one->identifies[i] && gy_logging_column_of(config, name) == GY_LOG_HASHED;
+        bool hashed = one->identifies[i] && gy_logging_column_of(config, name) == GY_LOG_HASHED;
+        l->untold = l->untold || (hashed && !can);
+        hashed = hashed && can;
         one->hashed[0][i] = hashed && is_number ? gy_logging_hash(key, number) : NAN;
         one->hashed[1][i] = hashed ? gy_logging_hash(key, gy_cell_hash(s->id)) : NAN;
     }
@@ -409,6 +411,24 @@ static gy_status predictions(struct gy_erasing *e, struct gy_err *err)
     gy_status status = erase_predictions(&l, err);
     gy_subject_rows_done(&l.rows);
     gy_buf_done(&l.json);
+    return status;
+}
+
+gy_status gy_erase_concerns(const struct gy_erase_source *src, const struct gy_subject *subject,
+                            const char *segment, struct gy_arena *a, bool *ret, struct gy_err *err)
+{
+    struct gy_erase_result result = {0};
+    const struct gy_erase_options o = {.mode = GY_ERASE_FIND, .subject = subject};
+    struct gy_erasing e = {.src = src, .o = &o, .a = a, .ret = &result};
+    struct looking l = {.e = &e, .err = err};
+    struct gy_gap_result got = {0};
+    const struct gy_gap_order order = {.row = row_goes, .damage = damage_goes, .ctx = &l};
+    GY_TRY(gy_erase_columns(&e, err));
+    gy_subject_rows_init(&l.rows);
+    gy_status status = gy_segment_erase(segment, &order, &got, err);
+    gy_subject_rows_done(&l.rows);
+    status = status == GY_OK ? l.failed : status;
+    *ret = status == GY_OK && (got.rows > 0 || got.damaged > 0 || l.untold);
     return status;
 }
 

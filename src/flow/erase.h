@@ -70,6 +70,13 @@ GY_CHECKED gy_status gy_erase_run(const struct gy_erase_source *src,
                                   const struct gy_erase_options *o, struct gy_arena *a,
                                   struct gy_erase_result *ret, struct gy_err *err);
 
+/* For retention and legal holds: does this segment of the log hold a prediction of the subject
+ * (known by hashes of ids), or one of which that can not be told, because a column that identifies
+ * people is logged as another hash? Fails: CORRUPT, IO, NOMEM, as the store does. */
+GY_CHECKED gy_status gy_erase_concerns(const struct gy_erase_source *src,
+                                       const struct gy_subject *subject, const char *segment,
+                                       struct gy_arena *a, bool *ret, struct gy_err *err);
+
 /* Bring a home up to date with a ledger (a snapshot that is older than erasures): the ledger's
  * entries become the home's, and each subject goes again, known by its hash. found and progress of
  * o MAY be NULL; its mode and subject are not looked at. *ret_n: entries. */

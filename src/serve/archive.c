@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/time.h"
 #include "net/call.h"
+#include "serve/prune.h"
 #include "serve/refs.h"
 #include "store/places.h"
 
@@ -491,14 +492,30 @@ static gy_status prepare(const char *dir, struct gy_err *err)
     return GY_OK;
 }
 
+/* The point, and the log as it was then: no retention removes any of it before it is copied. */
+static gy_status copy_log(struct making *m, struct gy_snapshot **ret, struct gy_err *err)
+{
+    char dir[GY_MAX_PATH];
+    int files = -1;
+    GY_TRY(gy_home_path(m->src->home, "log", dir, err));
+    GY_TRY(gy_predlog_files_lock(dir, false, &files, err));
+    gy_status st = gy_snapshot_open(m->src->store, at_point, m, ret, err);
+    if (st == GY_OK) {
+        st = copy_segments(m, err);
+    }
+    if (files >= 0) {
+        (void)close(files); /* and so the lock */
+    }
+    return st;
+}
+
 static gy_status make(struct making *m, struct gy_err *err)
 {
     struct walk home = {m, ""};
     GY_AUTO(gy_snapshot_free) struct gy_snapshot *snap = NULL;
     GY_TRY(gy_dir_make(m->part, err));
     GY_TRY(tell(m, "the point", 0, 0, err));
-    GY_TRY(gy_snapshot_open(m->src->store, at_point, m, &snap, err));
-    GY_TRY(copy_segments(m, err));
+    GY_TRY(copy_log(m, &snap, err));
     GY_TRY(save_database(m, snap, err));
     GY_TRY(gy_snapshot_read(snap, copy_objects, m, err));
     gy_snapshot_free(GY_TAKE(snap)); /* writers may tidy up again */

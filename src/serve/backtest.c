@@ -302,6 +302,9 @@ static gy_status read_segment(struct run *run, size_t i, struct gy_err *err)
     gy_status st = gy_segment_each(run->paths[i], take_record, &w, err);
     if (st == GY_OK) {
         flush(&w);
+    } else if (st == GY_E_NOTFOUND && !gy_path_exists(run->paths[i])) {
+        w.part->skipped = true; /* pruned since the log was listed */
+        st = GY_OK;
     }
     gy_rescore_batch_done(&w.batch);
     return st;

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "serve/prune.h"
 
 #define SIGNED_HEAD "gyre gap 1"
 #define NOTE_FIXED ((size_t)GY_ERASURE_PUBLIC + GY_ERASURE_SIGNATURE)
@@ -493,10 +494,17 @@ gy_status gy_predlog_erase(struct gy_predlog *live, const char *dir,
                            struct gy_gap_result *ret, struct gy_err *err)
 {
     struct erase_call c = {order, ret};
+    int files = -1;
     if (live) { /* so that all that was appended is in segments that are listed */
         GY_TRY(gy_predlog_flush(live, false, err));
     }
-    return each_segment(dir, order->now_us ? live : NULL, erase_one, &c, progress, ctx, err);
+    GY_TRY(gy_predlog_files_lock(dir, false, &files, err)); /* none is pruned meanwhile */
+    gy_status st =
+        each_segment(dir, order->now_us ? live : NULL, erase_one, &c, progress, ctx, err);
+    if (files >= 0) {
+        (void)close(files); /* and so the lock */
+    }
+    return st;
 }
 
 struct check_call {

@@ -115,7 +115,11 @@ static gy_status look(void *ctx, const char *name, bool is_dir, struct gy_err *e
     GY_TRY(gy_path_join(path, sizeof path, l->dir, name, err));
     l->s->number = number >= l->s->number ? number + 1 : l->s->number;
     if (gy_segment_sealed(path, &info, NULL) != GY_OK) {
-        GY_TRY(gy_segment_scan(path, &info, err));
+        gy_status st = gy_segment_scan(path, &info, err);
+        if (st == GY_E_NOTFOUND) {
+            return GY_OK; /* retention took it meanwhile */
+        }
+        GY_TRY(st);
     }
     l->s->last_seq = info.last_seq > l->s->last_seq ? info.last_seq : l->s->last_seq;
     return GY_OK;
@@ -275,6 +279,18 @@ static gy_status write_new(const struct gy_receiver *r, struct stream *s, struct
     return s->bytes >= r->segment_bytes ? seal(r, s, err) : GY_OK;
 }
 
+/* Of a stream without files here (a new one, or retention took them): a number that no file of it
+ * had, so that no reader takes the new one for an old one. Each file has a record at least. */
+static void number_anew(struct stream *s, struct gy_str fresh)
+{
+    unsigned char id[16];
+    uint64_t seq;
+    if (s->number == 0 && s->last_seq == 0 && s->bytes == 0) {
+        gy_record_peek(fresh.p, id, &seq);
+        s->number = seq - 1 < UINT32_MAX / 2 ? (uint32_t)(seq - 1) : UINT32_MAX / 2;
+    }
+}
+
 gy_status gy_receiver_take(struct gy_receiver *r, const unsigned char boot[16], uint32_t ring,
                            struct gy_str frames, struct gy_received *ret, struct gy_err *err)
 {
@@ -292,6 +308,7 @@ gy_status gy_receiver_take(struct gy_receiver *r, const unsigned char boot[16], 
         st = check(s, frames, &fresh, ret, err);
     }
     if (st == GY_OK && ret->records > 0) {
+        number_anew(s, fresh);
         st = write_new(r, s, fresh, ret->last_seq, err);
     }
     r->stats.records += st == GY_OK ? ret->records : 0;

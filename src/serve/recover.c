@@ -431,7 +431,8 @@ static gy_status find_in_segment(const char *dir, const char *name, bool quick, 
     gy_status st =
         quick ? gy_segment_find_quick(path, w->id, w->a, w->out, GY_PREDLOG_MAX_PARTS, &w->n, err)
               : gy_segment_find(path, w->id, w->a, w->out, GY_PREDLOG_MAX_PARTS, &w->n, err);
-    return st == GY_E_CORRUPT ? GY_OK : st;
+    bool gone = st != GY_OK && !gy_path_exists(path); /* pruned meanwhile */
+    return st == GY_E_CORRUPT || gone ? GY_OK : st;
 }
 
 /* The newest segments first. What the quick way does not find (all parts of) is looked for again in
@@ -562,8 +563,8 @@ static gy_status each_segment(void *ctx, const char *name, bool is_dir, struct g
     GY_TRY(gy_path_join(path, sizeof path, e->dir, name, err));
     struct gy_err why = GY_ERR_INIT;
     gy_status st = gy_segment_each(path, e->fn, e->ctx, &why);
-    if (st == GY_OK || st == GY_E_CORRUPT) {
-        return GY_OK; /* what can not be read was counted at recovery */
+    if (st == GY_OK || st == GY_E_CORRUPT || (st == GY_E_NOTFOUND && !gy_path_exists(path))) {
+        return GY_OK; /* what can not be read was counted at recovery; what is gone was pruned */
     }
     if (err) {
         *err = why;

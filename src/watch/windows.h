@@ -77,6 +77,10 @@ GY_CHECKED gy_status gy_windows_reload(struct gy_windows *w, struct gy_err *err)
 const struct gy_watch_settings *gy_windows_settings(const struct gy_windows *w,
                                                     struct gy_str endpoint);
 
+/* Inside a closure: how far this home's watcher had come when it last stored that; *ret_found
+ * false: it never has. */
+GY_CHECKED gy_status gy_windows_log_place(struct gy_db *db, struct gy_log_marks *ret,
+                                          bool *ret_found, struct gy_err *err);
 /* Where reading must begin so that no open window lacks a row; a view. */
 const struct gy_log_marks *gy_windows_start(const struct gy_windows *w);
 /* One record; done: all places before it (gy_log_cursor_marks while it is given). Rows that a

@@ -78,19 +78,25 @@ gy_status gy_window_put_log(struct gy_db *db, const struct gy_log_marks *m, stru
     return put_place(db, name, m, err);
 }
 
-gy_status gy_window_get_log(struct gy_db *db, struct gy_log_marks *m, struct gy_err *err)
+gy_status gy_windows_log_place(struct gy_db *db, struct gy_log_marks *ret, bool *ret_found,
+                               struct gy_err *err)
 {
     GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
     gy_arena_init(&a, MAX_PLACE + GY_MIB);
-    bool found;
     struct gy_str place = GY_STR_NULL;
     GY_AUTO_DONE(gy_buf_done) struct gy_buf b;
     gy_buf_init(&b, GY_KIB);
     struct gy_str name = kind_name(&b, db, "log");
     GY_TRY(gy_buf_check(&b, "the name of a log", err));
     GY_TRY(gy_db_get_str(db, "SELECT place FROM watch_cursors WHERE name=?", GY_VALS(gy_vs(name)),
-                         &a, &found, &place, err));
-    return gy_log_marks_read(m, place, err);
+                         &a, ret_found, &place, err));
+    return gy_log_marks_read(ret, place, err);
+}
+
+gy_status gy_window_get_log(struct gy_db *db, struct gy_log_marks *m, struct gy_err *err)
+{
+    bool found;
+    return gy_windows_log_place(db, m, &found, err);
 }
 
 gy_status gy_window_each_place(struct gy_db *db, gy_window_place_fn fn, void *ctx,
