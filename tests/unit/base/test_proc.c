@@ -13,6 +13,7 @@
 
 #include "base/mem.h"
 #include "base/proc.h"
+#include "base/time.h"
 
 static void run(const char *const *argv, const char *const *env, const char *cwd, size_t max,
                 gy_status want, int code, const char *text)
@@ -135,7 +136,10 @@ static void test_marked_processes_are_ended(void **state)
     assert_true(started > 0 && started == gy_proc_start_time(marked.pid));
     assert_true(gy_proc_start_time(plain.pid) >= started);
     assert_int_equal(gy_proc_kill_marked(gy_str_c(mark)), 1);
-    assert_int_equal(gy_proc_kill_marked(gy_str_c(mark)), 0);
+    for (int64_t end = gy_mono_ns() + INT64_C(60000000000);
+         gy_proc_kill_marked(gy_str_c(mark)) != 0;) {
+        assert_true(gy_mono_ns() < end); /* a busy machine lets it die a little later */
+    }
     assert_int_equal(gy_proc_start_time(marked.pid), 0); /* a zombie is none any more */
     assert_int_equal(gy_proc_wait(&marked, &code, &err), GY_OK);
     assert_int_equal(code, 128 + SIGKILL);
