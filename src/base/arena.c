@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 
-enum { BLOCK_BYTES = 8192, ALIGN = 16 };
+enum { BLOCK_BYTES = 8192, SMALL_BLOCK_BYTES = 1024, ALIGN = 16 };
 
 struct gy_arena_block {
     struct gy_arena_block *next;
@@ -16,6 +16,11 @@ struct gy_arena_block {
 void gy_arena_init(struct gy_arena *a, size_t max_bytes)
 {
     *a = (struct gy_arena){.max_bytes = max_bytes};
+}
+
+void gy_arena_init_small(struct gy_arena *a, size_t max_bytes)
+{
+    *a = (struct gy_arena){.max_bytes = max_bytes, .small = true};
 }
 
 static void free_blocks(struct gy_arena_block *b, const struct gy_arena_block *stop)
@@ -31,7 +36,7 @@ void gy_arena_done(struct gy_arena *a)
 {
     if (a) {
         free_blocks(a->blocks, NULL);
-        gy_arena_init(a, a->max_bytes);
+        *a = (struct gy_arena){.max_bytes = a->max_bytes, .small = a->small};
     }
 }
 
@@ -47,9 +52,19 @@ void gy_arena_reset(struct gy_arena *a)
     a->total_bytes = first ? first->cap : 0;
 }
 
+/* A small arena's blocks grow with it. */
+static size_t next_block(const struct gy_arena *a)
+{
+    if (!a->small || a->total_bytes >= BLOCK_BYTES) {
+        return BLOCK_BYTES;
+    }
+    return a->total_bytes > SMALL_BLOCK_BYTES ? a->total_bytes : SMALL_BLOCK_BYTES;
+}
+
 static struct gy_arena_block *add_block(struct gy_arena *a, size_t size_bytes)
 {
-    size_t cap = size_bytes > BLOCK_BYTES ? size_bytes : BLOCK_BYTES;
+    size_t usual = next_block(a);
+    size_t cap = size_bytes > usual ? size_bytes : usual;
     if (cap > a->max_bytes) {
         cap = size_bytes; /* a small ceiling still serves what fits below it */
     }

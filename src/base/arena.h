@@ -14,11 +14,14 @@ struct gy_arena {
     size_t used;                   /* in the newest block */
     size_t total_bytes;            /* over all blocks */
     size_t max_bytes;              /* ceiling of total_bytes */
+    bool small;                    /* of gy_arena_init_small */
 };
 
 void gy_arena_init(struct gy_arena *a, size_t max_bytes); /* allocates nothing */
-void gy_arena_done(struct gy_arena *a);                   /* frees all; NULL and zeroed allowed */
-void gy_arena_reset(struct gy_arena *a);                  /* all pointers into it become invalid */
+/* The same for what lives long and there are many of: its first blocks are small. */
+void gy_arena_init_small(struct gy_arena *a, size_t max_bytes);
+void gy_arena_done(struct gy_arena *a);  /* frees all; NULL and zeroed allowed */
+void gy_arena_reset(struct gy_arena *a); /* all pointers into it become invalid */
 GY_DEFINE_AUTO_DONE(struct gy_arena, gy_arena_done);
 
 /* Aligned to 16. NULL: out of memory or over the ceiling; the caller answers NOMEM. */

@@ -17,7 +17,7 @@ static const char *const g_tasks[] = {"binary", "multiclass", "regression"};
 void gy_model_init(struct gy_model *m)
 {
     memset(m, 0, sizeof *m);
-    gy_arena_init(&m->arena, 4 * GY_MODEL_MAX_BYTES);
+    gy_arena_init_small(&m->arena, 4 * GY_MODEL_MAX_BYTES);
     gy_features_init(&m->features);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "serve/budget.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <time.h>
 
@@ -10,6 +11,7 @@
 #include "serve/loaded.h"
 
 #define LOOK_MS 1 /* holding and letting go tell nobody: whoever waits for room looks so often */
+#define SETTLE_BYTES (8 * GY_MIB)
 #define MAX_BYTES ((int64_t)1 << 50)
 
 struct gy_budget {
@@ -17,6 +19,7 @@ struct gy_budget {
     pthread_mutex_t lock; /* guards all below, and the list's part of gy_loaded */
     pthread_cond_t changed;
     struct gy_loaded *models; /* all, linked */
+    size_t freed;             /* bytes unloaded since gy_budget_settle gave memory back */
     bool making_room;         /* one at a time: nobody takes the room that another has made */
     struct gy_budget_stats stats;
 };
@@ -55,6 +58,17 @@ void gy_budget_get_stats(struct gy_budget *b, struct gy_budget_stats *ret)
     (void)pthread_mutex_unlock(&b->lock);
 }
 
+void gy_budget_settle(struct gy_budget *b)
+{
+    (void)pthread_mutex_lock(&b->lock);
+    bool worth = b->freed >= SETTLE_BYTES;
+    b->freed = worth ? 0 : b->freed;
+    (void)pthread_mutex_unlock(&b->lock);
+    if (worth) {
+        (void)malloc_trim(0); /* it says whether it found some */
+    }
+}
+
 /* ---- room; all under the lock ---- */
 
 static bool is_away(struct gy_loaded *l)
@@ -91,6 +105,7 @@ static bool unload(struct gy_budget *b, struct gy_loaded *l)
     b->stats.bytes -= l->bytes;
     b->stats.loaded--;
     b->stats.unloads++;
+    b->freed += l->bytes;
     return true;
 }
 

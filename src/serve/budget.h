@@ -36,6 +36,10 @@ GY_CHECKED gy_status gy_budget_new(size_t limit_bytes, struct gy_budget **ret, s
 void gy_budget_free(struct gy_budget *b); /* NULL allowed */
 void gy_budget_get_stats(struct gy_budget *b, struct gy_budget_stats *ret);
 
+/* After a publication: what unloading has freed since, between what stays, goes back to the system.
+ * Takes milliseconds; never on a loop. */
+void gy_budget_settle(struct gy_budget *b);
+
 /* ---- for loaded.c ---- */
 
 /* It was just loaded (which took so long): count it, making room. Fails: NOTSERVABLE (it alone is

@@ -287,7 +287,7 @@ gy_status gy_rules_compile(yyjson_val *list, const struct gy_rule_names *names,
     if (!r) {
         return gy_err_set(err, GY_E_NOMEM, "rules");
     }
-    gy_arena_init(&r->arena, RULES_MAX_BYTES);
+    gy_arena_init_small(&r->arena, RULES_MAX_BYTES);
     if (list && !yyjson_is_null(list) && !yyjson_is_arr(list)) {
         return gy_err_set(err, GY_E_INVALID, "'rules' must be a list");
     }

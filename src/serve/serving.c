@@ -345,6 +345,7 @@ gy_status gy_serving_publish(struct gy_serving *s, struct gy_endpoint *const *en
         }
     }
     pthread_mutex_unlock(&s->publishing);
+    gy_budget_settle(s->budget);
     return st;
 }
 

@@ -323,7 +323,7 @@ gy_status gy_lightgbm_parse(struct gy_str text, struct gy_lightgbm **ret, struct
     if (!m) {
         return gy_err_set(err, GY_E_NOMEM, "loading trees");
     }
-    gy_arena_init(&m->arena, MAX_ARENA);
+    gy_arena_init_small(&m->arena, MAX_ARENA);
     read_lines(&rest, &header);
     GY_TRY(read_header(&header, m, err));
     GY_TRY(gy_lightgbm_pad(m, err));

@@ -261,7 +261,7 @@ gy_status gy_trees_parse(struct gy_str bytes, struct gy_trees **ret, struct gy_e
     if (!t) {
         return gy_err_set(err, GY_E_NOMEM, "loading trees");
     }
-    gy_arena_init(&t->arena, GY_MAX_MODEL_FILE);
+    gy_arena_init_small(&t->arena, GY_MAX_MODEL_FILE);
     GY_TRY(read_version(root, t));
     GY_TRY(read_learner(root, t, err));
     gy_trees_trim(t);
