@@ -346,7 +346,7 @@ gy_status gy_endpoint_build(const struct gy_endpoint_spec *spec, struct gy_endpo
     atomic_init(&e->refs, 1);
     e->weight = 1;
     gy_arena_init_small(&e->arena,
-                  GY_ENDPOINT_MAX_BYTES + GY_MAX_FEATURES * 64 * GY_ENDPOINT_MAX_ALIASES);
+                        GY_ENDPOINT_MAX_BYTES + GY_MAX_FEATURES * 64 * GY_ENDPOINT_MAX_ALIASES);
     gy_status st = build(e, spec, err);
     if (st != GY_OK) {
         (void)gy_err_wrap(err, "endpoint '%" GY_STR_F "'", GY_STR_A(spec->name));

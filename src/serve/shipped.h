@@ -8,8 +8,9 @@
 
 #include "serve/marks.h"
 
-#define GY_SHIPPED_MAX_BYTES (256 * GY_MIB) /* of acknowledged segments that are kept for a while \
-                                             */
+#define GY_SHIPPED_MAX_BYTES                                             \
+    (256 * GY_MIB) /* of acknowledged segments that are kept for a while \
+                    */
 
 struct gy_shipped {
     uint64_t segments, bytes;  /* that were removed */
