@@ -234,6 +234,22 @@ gy_status gy_parse_i64(struct gy_str s, int64_t min, int64_t max, int64_t *ret_v
     return GY_OK;
 }
 
+gy_status gy_parse_bytes(struct gy_str s, int64_t *ret_bytes, struct gy_err *err)
+{
+    static const char units[] = "KMGT";
+    int64_t unit = 1;
+    for (size_t i = 0; s.n > 1 && units[i]; i++) {
+        if ((s.p[s.n - 1] & ~0x20) == units[i]) {
+            unit = (int64_t)1 << (10 * (i + 1));
+            s.n--;
+            break;
+        }
+    }
+    GY_TRY(gy_parse_i64(s, 0, INT64_MAX / unit, ret_bytes, err));
+    *ret_bytes *= unit;
+    return GY_OK;
+}
+
 /* [-] digits [. digits] [e [+-] digits], with digits on at least one side of the point. */
 static bool looks_like_number(struct gy_str s)
 {

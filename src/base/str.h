@@ -65,6 +65,9 @@ uint64_t gy_str_hash(struct gy_str s, uint64_t seed);
  * expected. */
 GY_CHECKED gy_status gy_parse_i64(struct gy_str s, int64_t min, int64_t max, int64_t *ret_value,
                                   struct gy_err *err);
+/* A number of bytes: a whole number, alone or with K, M, G or T (powers of 1024, either case)
+ * behind it. Fails: INVALID. */
+GY_CHECKED gy_status gy_parse_bytes(struct gy_str s, int64_t *ret_bytes, struct gy_err *err);
 GY_CHECKED gy_status gy_parse_f64(struct gy_str s, double *ret_value, struct gy_err *err);
 
 /* Shortest decimal text that reads back as exactly `value`, as Python's repr writes it ("1.0",

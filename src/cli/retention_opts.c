@@ -21,22 +21,8 @@ gy_status gy_cli_keep(const char *option, const char *text, int64_t *ret_s, stru
 
 gy_status gy_cli_size(const char *option, const char *text, int64_t *ret_bytes, struct gy_err *err)
 {
-    static const char units[] = "KMGT";
-    struct gy_str s = text ? gy_str_c(text) : GY_STR_NULL;
-    int64_t factor = 1;
     *ret_bytes = 0;
-    if (!text) {
-        return GY_OK;
-    }
-    for (size_t i = 0; s.n > 1 && units[i]; i++) {
-        if ((s.p[s.n - 1] & ~0x20) == units[i]) {
-            factor = (int64_t)1 << (10 * (i + 1));
-            s.n--;
-            break;
-        }
-    }
-    if (gy_parse_i64(s, 1, INT64_MAX / factor, ret_bytes, NULL) == GY_OK) {
-        *ret_bytes *= factor;
+    if (!text || (gy_parse_bytes(gy_str_c(text), ret_bytes, NULL) == GY_OK && *ret_bytes > 0)) {
         return GY_OK;
     }
     (void)gy_err_set(err, GY_E_USAGE, "%s '%s' is no size", option, text);

@@ -287,18 +287,12 @@ gy_status gy_budget_load(struct gy_budget *b, struct gy_loaded *l, struct gy_err
 
 gy_status gy_budget_parse(struct gy_str text, size_t *ret_bytes, struct gy_err *err)
 {
-    static const char units[] = "KMG";
-    int64_t unit = 1, n = 0;
-    const char *at = text.n ? memchr(units, text.p[text.n - 1], sizeof units - 1) : NULL;
-    if (at) {
-        unit = (int64_t)1 << (10 * (at - units + 1));
-        text = gy_str_n(text.p, text.n - 1);
-    }
-    if (gy_parse_i64(text, 0, MAX_BYTES / unit, &n, NULL) != GY_OK ||
-        (n && (size_t)(n * unit) < GY_BUDGET_MIN_BYTES)) {
+    int64_t n = 0;
+    if (gy_parse_bytes(text, &n, NULL) != GY_OK || n > MAX_BYTES ||
+        (n && (size_t)n < GY_BUDGET_MIN_BYTES)) {
         return gy_err_set(err, GY_E_USAGE,
                           "--model-memory takes bytes, 4K or more (512M, 2G), or 0 for no limit");
     }
-    *ret_bytes = (size_t)(n * unit);
+    *ret_bytes = (size_t)n;
     return GY_OK;
 }

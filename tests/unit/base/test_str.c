@@ -113,6 +113,39 @@ static void test_hash_depends_on_all(void **state)
     assert_true(gy_str_hash(gy_str_n("a\0", 2), 1) != gy_str_hash(gy_str_n("a\0", 1), 1));
 }
 
+static void test_parse_bytes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t bytes; /* -1: refused */
+    } rows[] = {{"0", 0},
+                {"7", 7},
+                {"1k", 1024},
+                {"3M", INT64_C(3) << 20},
+                {"50G", INT64_C(50) << 30},
+                {"8388607T", INT64_C(8388607) << 40},
+                {"8388608T", -1},
+                {"", -1},
+                {"K", -1},
+                {"-1", -1},
+                {"-1K", -1},
+                {"1KK", -1},
+                {"1.5G", -1},
+                {"1 G", -1},
+                {" 1G", -1},
+                {"1P", -1},
+                {"9223372036854775808", -1}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        int64_t bytes = 0;
+        gy_status status = gy_parse_bytes(gy_str_c(rows[i].text), &bytes, NULL);
+        assert_int_equal(status, rows[i].bytes < 0 ? GY_E_INVALID : GY_OK);
+        if (status == GY_OK) {
+            assert_int_equal(bytes, rows[i].bytes);
+        }
+    }
+}
+
 static void test_parse_i64(void **state)
 {
     (void)state;
@@ -293,6 +326,7 @@ int main(void)
         cmocka_unit_test(test_cut_and_next),
         cmocka_unit_test(test_utf8),
         cmocka_unit_test(test_hash_depends_on_all),
+        cmocka_unit_test(test_parse_bytes),
         cmocka_unit_test(test_parse_i64),
         cmocka_unit_test(test_parse_f64),
         cmocka_unit_test(test_fmt_f64_is_repr),

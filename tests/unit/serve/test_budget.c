@@ -88,15 +88,23 @@ static void test_sizes(void **state)
     static const struct {
         const char *text;
         size_t bytes;
-    } good[] = {{"0", 0},
-                {"4096", 4096},
-                {"4K", 4096},
-                {"512M", 512 * (size_t)GY_MIB},
-                {"2G", 2048 * (size_t)GY_MIB}};
-    static const char *const bad[] = {
-        "",           "K",   "4k",  "1.5G", "-1",   "512", "12T",
-        "M12",        "4K ", "1e9", " 4K",  "0x10", "1KK", "99999999999999999999",
-        "9999999999G"};
+    } good[] = {{"0", 0},     {"4096", 4096},
+                {"4K", 4096}, {"512M", 512 * (size_t)GY_MIB},
+                {"4k", 4096}, {"2G", 2048 * (size_t)GY_MIB}};
+    static const char *const bad[] = {"",
+                                      "K",
+                                      "1.5G",
+                                      "-1",
+                                      "512",
+                                      "12000T",
+                                      "M12",
+                                      "4K ",
+                                      "1e9",
+                                      " 4K",
+                                      "0x10",
+                                      "1KK",
+                                      "99999999999999999999",
+                                      "9999999999G"};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         size_t bytes = 1;
         assert_int_equal(gy_budget_parse(gy_str_c(good[i].text), &bytes, NULL), GY_OK);
