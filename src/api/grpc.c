@@ -19,7 +19,8 @@
 
 #define SERVICE "/inference.GRPCInferenceService/"
 #define HEALTH "/grpc.health.v1.Health/"
-#define MAX_ASK GY_MIB /* a question about models */
+#define MAX_ASK GY_MIB         /* a question about models */
+#define MAX_PROBE (4 * GY_KIB) /* of whoever asks, without a login: at most a name */
 
 typedef Grpc__Health__V1__HealthCheckResponse health_t;
 typedef Inference__ModelMetadataResponse__TensorMetadata tensor_t;
@@ -658,13 +659,13 @@ static gy_status health_watch(void *ctx, struct gy_request *req, struct gy_reply
             GY_ROUTE_GRPC | GY_ROUTE_BULK                                                \
     }
 static const struct gy_route routes[] = {
-    {"POST", SERVICE "ServerLive", server_live, gy_grpc_errors, MAX_ASK,
+    {"POST", SERVICE "ServerLive", server_live, gy_grpc_errors, MAX_PROBE,
      "the server is there (gRPC)", GY_ACCESS_PUBLIC, GY_ROUTE_GRPC | GY_ROUTE_BULK},
-    {"POST", SERVICE "ServerReady", server_ready, gy_grpc_errors, MAX_ASK,
+    {"POST", SERVICE "ServerReady", server_ready, gy_grpc_errors, MAX_PROBE,
      "the server can answer (gRPC)", GY_ACCESS_PUBLIC, GY_ROUTE_GRPC | GY_ROUTE_BULK},
-    {"POST", HEALTH "Check", health_check, gy_grpc_errors, MAX_ASK, "health (gRPC)",
+    {"POST", HEALTH "Check", health_check, gy_grpc_errors, MAX_PROBE, "health (gRPC)",
      GY_ACCESS_PUBLIC, GY_ROUTE_GRPC | GY_ROUTE_BULK},
-    {"POST", HEALTH "Watch", health_watch, gy_grpc_errors, MAX_ASK, "health, told anew (gRPC)",
+    {"POST", HEALTH "Watch", health_watch, gy_grpc_errors, MAX_PROBE, "health, told anew (gRPC)",
      GY_ACCESS_PUBLIC, GY_ROUTE_GRPC | GY_ROUTE_BULK | GY_ROUTE_GRPC_WATCH},
     METHOD("ModelReady", model_ready, "a model can answer (gRPC)"),
     METHOD("ServerMetadata", server_metadata, "the server (gRPC)"),

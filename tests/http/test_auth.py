@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import http.client
 import json
+import random
 import re
 import sqlite3
 import subprocess
@@ -212,12 +213,12 @@ def test_predictions(server, people):
     assert ask(server, "POST", f"{API}/endpoints/sepsis/promote", {}, people["operator"])[0] == 409
 
 
-def packed_call(server, method, data, headers):
+def packed_call(server, method, data, headers, service="inference.GRPCInferenceService"):
     """grpc-status and grpc-message of a call whose message says that it is packed."""
     done = subprocess.run(["curl", "-sv", "--http2-prior-knowledge", "-m", "60", "-o", "-", "--data-binary", "@-",
                            "-H", "Content-Type: application/grpc", "-H", "TE: trailers", "-H", "grpc-encoding: gzip",
                            *(part for k, v in headers.items() for part in ("-H", f"{k}: {v}")),
-                           f"http://localhost:{server.port}/inference.GRPCInferenceService/{method}"],
+                           f"http://localhost:{server.port}/{service}/{method}"],
                           input=b"\x01" + len(data).to_bytes(4, "big") + data, capture_output=True, timeout=120)
     said = dict(re.findall(r"< (grpc-[a-z]+): (.*?)\r?\n", done.stderr.decode()))
     return int(said["grpc-status"]), said.get("grpc-message", "")
@@ -233,6 +234,20 @@ def test_nobodys_message_is_unpacked_before_it_is_known_who_asks(server, people)
         assert code == 3 and "not packed" in text, (method, code, text)
         assert packed_call(server, method, bomb, people["viewer"])[0] == 8
     assert packed_call(server, "ServerLive", gzip.compress(b""), {})[0] == 0
+
+
+def test_probes_without_a_login_are_small(server, people):
+    health = "grpc.health.v1.Health"
+    assert packed_call(server, "Check", gzip.compress(b""), {}, health)[0] == 0
+    name = b"\x0a\xac\x02" + b"x" * 300  # service: 300 bytes
+    assert packed_call(server, "Check", gzip.compress(name), {}, health)[0] == 5
+    for method, service in (("Check", health), ("Watch", health)):
+        assert packed_call(server, method, gzip.compress(b"\0" * 5000), {}, service)[0] == 8  # it is unpacked no further
+    long = random.Random(0).randbytes(5000)
+    for method, service in (("Check", health), ("Watch", health), ("ServerLive", "inference.GRPCInferenceService"),
+                            ("ServerReady", "inference.GRPCInferenceService")):
+        code, text = packed_call(server, method, long, {}, service)
+        assert code == 8 and "4096 are the most" in text, (method, code, text)
 
 
 # ---- keeping users ----------------------------------------------------------------------------------------------------------------
