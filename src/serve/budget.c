@@ -109,10 +109,9 @@ static bool unload(struct gy_budget *b, struct gy_loaded *l)
     return true;
 }
 
-static void wait_ms(struct gy_budget *b, int64_t ms)
+static void wait_until(struct gy_budget *b, int64_t ns)
 {
-    int64_t until = gy_mono_ns() + ms * 1000000;
-    const struct timespec t = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
+    const struct timespec t = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
     (void)pthread_cond_timedwait(&b->changed, &b->lock, &t); /* late or early: we look again */
 }
 
@@ -134,14 +133,14 @@ static int64_t wait_end(void)
 static gy_status make_room(struct gy_budget *b, size_t bytes, int64_t end, struct gy_err *err)
 {
     bool fits = true;
-    if (!b->limit) {
+    if (!b->limit || !bytes) { /* what others answer for waits for nobody */
         return GY_OK;
     }
     while (b->making_room) {
         if (gy_mono_ns() >= end) {
             return no_room(bytes, err);
         }
-        wait_ms(b, GY_BUDGET_WAIT_MS);
+        wait_until(b, end);
     }
     b->making_room = true;
     while (!(fits = bytes <= b->limit - b->stats.bytes)) {
@@ -152,7 +151,7 @@ static gy_status make_room(struct gy_budget *b, size_t bytes, int64_t end, struc
         if (gy_mono_ns() >= end) {
             break;
         }
-        wait_ms(b, LOOK_MS);
+        wait_until(b, gy_mono_ns() + (int64_t)LOOK_MS * 1000000);
     }
     b->making_room = false;
     (void)pthread_cond_broadcast(&b->changed);
@@ -269,7 +268,7 @@ gy_status gy_budget_load(struct gy_budget *b, struct gy_loaded *l, struct gy_err
     (void)pthread_mutex_lock(&b->lock);
     while (status == GY_OK && !held) {
         if (l->loading) {
-            wait_ms(b, GY_BUDGET_WAIT_MS); /* whoever loads it tells how it ended */
+            wait_until(b, wait_end()); /* whoever loads it tells how it ended */
         } else if (is_away(l)) {
             status = bring_back(b, l, end, err);
             held = status == GY_OK;

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/time.h"
 #include "package.h"
 #include "serve/loaded.h"
 
@@ -209,6 +210,7 @@ static void test_held_ones_stay(void **state)
     assert_true(gy_loaded_try_hold(models[1]) && gy_loaded_try_hold(models[2]));
     double answer = ask(models[1]);
     struct waiting w = {.l = models[0]};
+    struct gy_loaded remote = {.bytes = 0};
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, wait_for_it, &w), 0);
     for (int i = 0; i < 200; i++) { /* whatever it does meanwhile */
@@ -216,6 +218,11 @@ static void test_held_ones_stay(void **state)
         assert_true(ask(models[1]) == answer && ask(models[2]) == answer);
         usleep(100);
     }
+    /* Another process answers for it: it needs no room, and does not wait for who makes some. */
+    int64_t began = gy_mono_ns();
+    assert_int_equal(gy_budget_enter(b, &remote, 0, NULL), GY_OK);
+    assert_true(gy_mono_ns() - began < (int64_t)GY_BUDGET_WAIT_MS * 500000);
+    gy_budget_leave(b, &remote);
     gy_loaded_release(models[1]);
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_true(w.answer == 157 && is_away(models[1]) && !is_away(models[2]));
