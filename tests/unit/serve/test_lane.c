@@ -175,9 +175,9 @@ static void rows_that_nobody_waits_for_are_not_asked(void **state)
     struct late calls[2] = {{.lane = l, .deadline_ns = 0, .out = NAN}, {.lane = l, .out = NAN}};
     pthread_t threads[2];
     assert_int_equal(pthread_create(&threads[0], NULL, call_late, &calls[0]), 0);
-    do {
+    do { /* it may have its answer before we look again */
         gy_lane_get_stats(l, &s);
-    } while (s.inside < 1);
+    } while (s.inside < 1 && s.calls < 1);
     calls[1].deadline_ns = gy_mono_ns() + 1;
     assert_int_equal(pthread_create(&threads[1], NULL, call_late, &calls[1]), 0);
     for (int i = 0; i < 2; i++) {
