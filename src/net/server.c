@@ -97,11 +97,13 @@ gy_status gy_server_on_loops(struct gy_server *s, void (*fn)(void *ctx, int loop
                              struct gy_err *err)
 {
     struct on_loops_call c = {fn, ctx};
-    if (atomic_load(&s->stopped)) {
-        return gy_err_set(err, GY_E_UNAVAILABLE, "the server has stopped");
+    (void)atomic_fetch_add(&s->n_on_loops, 1); /* before the look: the loops end after both */
+    bool stopped = atomic_load(&s->stopped);
+    if (!stopped) {
+        on_all_loops(s, call_with_index, &c);
     }
-    on_all_loops(s, call_with_index, &c);
-    return GY_OK;
+    gy_server_count_down(s, &s->n_on_loops);
+    return stopped ? gy_err_set(err, GY_E_UNAVAILABLE, "the server has stopped") : GY_OK;
 }
 
 /* ---- start ---- */
@@ -339,6 +341,8 @@ bool gy_server_stop(struct gy_server *s)
     gy_pool_free(s->infer);
     gy_pool_free(s->waiting);
     s->workers = s->infer = s->waiting = NULL;
+    while (!wait_zero(s, &s->n_on_loops, 1000)) { /* the loops still turn, so it ends */
+    }
     for (int i = 0; i < s->n_loops; i++) {
         gy_net_loop_done(&s->loops[i]);
     }

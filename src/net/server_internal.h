@@ -169,12 +169,13 @@ struct gy_server {
     _Atomic bool draining, stopped;
     _Atomic uint64_t n_accepted, n_turned_away;
     _Atomic int64_t n_open, n_running; /* connections; requests with a worker or queued for one */
+    _Atomic int64_t n_on_loops;        /* threads within gy_server_on_loops */
     /* Long bodies under way, by gy_upload, and connections that wait for their turn. */
     int max_uploads[GY_UPLOAD_KINDS];
     _Atomic int n_uploads[GY_UPLOAD_KINDS], n_upload_waits;
     _Atomic int64_t n_held; /* bytes of begun messages on HTTP/2 connections */
     _Atomic bool abandoned; /* stopped while handlers ran: their memory is theirs for ever */
-    pthread_mutex_t lock;   /* with emptied: n_open or n_running fell to 0 */
+    pthread_mutex_t lock;   /* with emptied: one of the three counts fell to 0 */
     pthread_cond_t emptied;
 };
 
@@ -185,7 +186,8 @@ static inline void gy_stat_add(_Atomic uint64_t *counter, uint64_t n)
 }
 
 /* ---- server.c; any thread ---- */
-void gy_server_count_down(struct gy_server *s, _Atomic int64_t *count); /* n_open or n_running */
+void gy_server_count_down(struct gy_server *s,
+                          _Atomic int64_t *count); /* n_open, n_running, n_on_loops */
 
 /* ---- loop.c ---- */
 /* tick_ms: how often timeouts are looked at. Fails: NOMEM, FAILED. */
