@@ -16,6 +16,7 @@ struct stream {
     uint64_t last_seq;
     uint64_t bytes; /* of it; 0: it is not there yet */
     uint64_t used;  /* the receiver's clock when it was asked for last */
+    bool unnamed;   /* the folder was not synced since the segment was made */
 };
 
 struct gy_receiver {
@@ -116,12 +117,20 @@ static gy_status look(void *ctx, const char *name, bool is_dir, struct gy_err *e
     l->s->number = number >= l->s->number ? number + 1 : l->s->number;
     if (gy_segment_sealed(path, &info, NULL) != GY_OK) {
         gy_status st = gy_segment_scan(path, &info, err);
-        if (st == GY_E_NOTFOUND) {
-            return GY_OK; /* retention took it meanwhile */
+        if (st == GY_E_NOTFOUND || st == GY_E_CORRUPT) {
+            return GY_OK; /* retention took it meanwhile; or nothing of it counts as received */
         }
         GY_TRY(st);
     }
     l->s->last_seq = info.last_seq > l->s->last_seq ? info.last_seq : l->s->last_seq;
+    return GY_OK;
+}
+
+/* Before anything is acknowledged, also what was written by a call that failed afterwards. */
+static gy_status name_segments(const struct gy_receiver *r, struct stream *s, struct gy_err *err)
+{
+    GY_TRY(s->unnamed ? gy_dir_sync(r->dir, err) : GY_OK);
+    s->unnamed = false;
     return GY_OK;
 }
 
@@ -133,6 +142,7 @@ static gy_status forget_quietest(struct gy_receiver *r, struct gy_err *err)
         quietest = r->streams[i].used < r->streams[quietest].used ? i : quietest;
     }
     GY_TRY(seal(r, &r->streams[quietest], err));
+    GY_TRY(name_segments(r, &r->streams[quietest], err));
     r->streams[quietest] = r->streams[--r->n];
     return GY_OK;
 }
@@ -275,7 +285,7 @@ static gy_status write_new(const struct gy_receiver *r, struct stream *s, struct
     GY_TRY(st);
     s->last_seq = last_seq; /* they are there, whatever fails from here on */
     s->bytes += bytes.n + (fresh ? GY_SEGMENT_HEADER : 0);
-    GY_TRY(fresh ? gy_dir_sync(r->dir, err) : GY_OK);
+    s->unnamed = s->unnamed || fresh;
     return s->bytes >= r->segment_bytes ? seal(r, s, err) : GY_OK;
 }
 
@@ -310,6 +320,9 @@ gy_status gy_receiver_take(struct gy_receiver *r, const unsigned char boot[16], 
     if (st == GY_OK && ret->records > 0) {
         number_anew(s, fresh);
         st = write_new(r, s, fresh, ret->last_seq, err);
+    }
+    if (st == GY_OK) {
+        st = name_segments(r, s, err);
     }
     r->stats.records += st == GY_OK ? ret->records : 0;
     pthread_mutex_unlock(&r->mu);

@@ -97,6 +97,19 @@ static gy_status finish_segment(struct gy_ring *ring, struct torn *t, struct gy_
 
 /* ---- segments left open ---- */
 
+/* A process that was killed between write and fdatasync left bytes that may be in memory alone.
+ * From here on they count as kept: a replica that asks is told so, and removes its own. */
+static gy_status sync_segment(const char *path, struct gy_err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool failed = fd < 0 || fdatasync(fd) != 0;
+    gy_status st = failed ? gy_err_sys(err, errno, "syncing %s", path) : GY_OK;
+    if (fd >= 0) {
+        (void)close(fd); /* only read from */
+    }
+    return st;
+}
+
 struct sealing {
     const char *dir;
     struct gy_predlog_recovery *found;
@@ -117,7 +130,8 @@ static gy_status seal_one(void *ctx, const char *name, bool is_dir, struct gy_er
     if (gy_segment_sealed(path, &info, NULL) != GY_OK) {
         /* A file shorter than its header was being made when the process died: nothing is in it. */
         struct gy_err why = GY_ERR_INIT;
-        gy_status st = gy_segment_seal(path, &info, &why);
+        gy_status st = sync_segment(path, &why);
+        st = st == GY_OK ? gy_segment_seal(path, &info, &why) : st;
         if (st == GY_E_CORRUPT && gy_file_size(path) < GY_SEGMENT_HEADER) {
             return unlink(path) == 0 ? GY_OK : gy_err_sys(err, errno, "unlink %s", path);
         }

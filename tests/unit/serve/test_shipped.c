@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What of a replica's log may go, and what a server takes of what a replica sends. */
+#include <errno.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -208,6 +209,58 @@ static void test_more_streams_than_are_remembered(void **state)
     gy_receiver_free(r);
 }
 
+static int fail_once(void *ctx, const char *op, const char *path)
+{
+    int *left = ctx;
+    return strcmp(op, "fsync") == 0 && gy_path_is_dir(path) && (*left)-- > 0 ? EIO : 0;
+}
+
+/* What a call wrote that failed afterwards is acknowledged once its name is on the disk, too. */
+static void test_a_name_that_is_not_on_the_disk_is_not_acknowledged(void **state)
+{
+    struct fixture *f = *state;
+    struct gy_receiver *r = NULL;
+    struct gy_received got;
+    struct gy_err err = GY_ERR_INIT;
+    unsigned char boot[16];
+    int failures = 2;
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf bytes;
+    gy_buf_init(&bytes, GY_MIB);
+    add_frames(f, &bytes, 1, 3);
+    gy_uuid7(&f->gen, boot);
+    assert_status(GY_OK, gy_receiver_new(f->root, GY_MIB, &r, &err), err);
+    gy_file_set_fault(fail_once, &failures);
+    assert_int_not_equal(gy_receiver_take(r, boot, 0, gy_buf_str(&bytes), &got, NULL), GY_OK);
+    assert_int_not_equal(gy_receiver_take(r, boot, 0, gy_buf_str(&bytes), &got, NULL), GY_OK);
+    assert_status(GY_OK, gy_receiver_take(r, boot, 0, gy_buf_str(&bytes), &got, &err), err);
+    gy_file_set_fault(NULL, NULL);
+    assert_int_equal(got.records, 0);
+    assert_int_equal(got.last_seq, 3);
+    gy_receiver_free(r);
+}
+
+/* A file that is no segment (it lies there for a person to look at) does not stop its stream. */
+static void test_a_stream_goes_on_beside_what_can_not_be_read(void **state)
+{
+    struct fixture *f = *state;
+    struct gy_receiver *r = NULL;
+    struct gy_received got;
+    struct gy_err err = GY_ERR_INIT;
+    char path[256];
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf bytes;
+    gy_buf_init(&bytes, GY_MIB);
+    make_segment(f, 0, 1, 2, true, 0);
+    path_of(f, 1, ".seg", path);
+    assert_int_equal(gy_file_write(path, GY_STR("nothing of ours"), 0644, NULL), GY_OK);
+    add_frames(f, &bytes, 1, 3);
+    assert_status(GY_OK, gy_receiver_new(f->root, GY_MIB, &r, &err), err);
+    assert_status(GY_OK, gy_receiver_take(r, f->boot, 0, gy_buf_str(&bytes), &got, &err), err);
+    assert_int_equal(got.records, 1);
+    assert_int_equal(got.last_seq, 3);
+    assert_true(is_there(f, 2)); /* behind the number of the unreadable one */
+    gy_receiver_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +269,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_more_than_the_bound_goes_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_batch_is_sifted, setup, teardown),
         cmocka_unit_test_setup_teardown(test_more_streams_than_are_remembered, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_name_that_is_not_on_the_disk_is_not_acknowledged,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_stream_goes_on_beside_what_can_not_be_read, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
