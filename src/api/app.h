@@ -70,7 +70,9 @@ struct gy_app_serve_options {
     int log_sync_ms; /* -1: 50; 0: each answer waits for the disk */
     bool log_drop_when_full;
     size_t model_memory; /* bytes for loaded models (serve/budget.h); 0: no limit */
+    bool replica;        /* its log is shipped and removed (serve/replica.h) */
 };
+/* Fails: CONFLICT (the home is a replica's, and this is none). */
 GY_CHECKED gy_status gy_app_serve_open(struct gy_app *app, const struct gy_app_serve_options *o,
                                        struct gy_err *err);
 void gy_app_serve_close(struct gy_app *app);

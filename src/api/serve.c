@@ -15,6 +15,7 @@
 #include "api/rollout.h"
 #include "base/log.h"
 #include "serve/deploy.h"
+#include "serve/replica.h"
 #include "serve/rollout.h"
 #include "watch/review.h"
 
@@ -28,6 +29,7 @@ gy_status gy_app_serve_open(struct gy_app *app, const struct gy_app_serve_option
     char log[GY_MAX_PATH];
     char cache[GY_MAX_PATH];
     char keys[GY_MAX_PATH];
+    GY_TRY(o->replica ? GY_OK : gy_replica_need_none(&app->home, err));
     GY_TRY(gy_home_path(&app->home, "erasures", keys, err));
     GY_TRY(gy_home_path(&app->home, "log", log, err));
     GY_TRY(gy_home_path(&app->home, "cache/models", cache, err));

@@ -276,7 +276,8 @@ static gy_status open_app(struct gy_cli *cli, const struct serve_opts *o, struct
     const struct gy_app_serve_options serving = {.n_loops = (int)o->loops,
                                                  .log_sync_ms = (int)o->log_sync_ms,
                                                  .log_drop_when_full = o->log_drop,
-                                                 .model_memory = model_memory};
+                                                 .model_memory = model_memory,
+                                                 .replica = cli->server != NULL};
     return gy_app_serve_open(app, &serving, err);
 }
 

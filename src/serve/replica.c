@@ -23,6 +23,7 @@
 #include "serve/tail.h"
 
 #define BASE "/api/gyre/v1"
+#define MARKS "shipped.json" /* in the home: what the server has */
 #define MAX_ANSWER (64 * GY_MIB)
 #define MAX_ACKNOWLEDGEMENT (4 * GY_MIB)
 #define BATCH_RECORDS 4096
@@ -504,9 +505,8 @@ static gy_status is_segment(void *ctx, const char *name, bool is_dir, struct gy_
 
 /* What is shipped is removed: that must not happen to the log of a server, or of a process that
  * served alone. */
-static gy_status claim_home(const struct gy_replica *r, struct gy_err *err)
+static gy_status check_home(const struct gy_replica *r, struct gy_err *err)
 {
-    const struct gy_log_marks none = {0};
     bool has_log = false;
     if (gy_path_exists(r->marks)) {
         return GY_OK;
@@ -517,7 +517,26 @@ static gy_status claim_home(const struct gy_replica *r, struct gy_err *err)
                          r->o.home->dir);
         return gy_err_hint(err, "a replica has a home of its own: --home DIR");
     }
-    return save_marks(r, &none, err);
+    return GY_OK;
+}
+
+/* Once it is known that there is a server to ship to, and before anything is answered. */
+static gy_status claim_home(const struct gy_replica *r, struct gy_err *err)
+{
+    const struct gy_log_marks none = {0};
+    return gy_path_exists(r->marks) ? GY_OK : save_marks(r, &none, err);
+}
+
+gy_status gy_replica_need_none(const struct gy_home *home, struct gy_err *err)
+{
+    char marks[GY_MAX_PATH];
+    GY_TRY(gy_home_path(home, MARKS, marks, err));
+    if (!gy_path_exists(marks)) {
+        return GY_OK;
+    }
+    (void)gy_err_set(err, GY_E_CONFLICT, "%s is the home of a replica", home->dir);
+    return gy_err_hint(err, "--home DIR names another; what is logged here is shipped to its "
+                            "server and removed");
 }
 
 static void init(struct gy_replica *r, const struct gy_replica_options *o)
@@ -540,12 +559,13 @@ static gy_status begin(struct gy_replica *r, struct gy_err *err)
 {
     GY_TRY(gy_home_path(r->o.home, "log", r->log, err));
     GY_TRY(gy_home_path(r->o.home, "cache/models", r->cache, err));
-    GY_TRY(gy_home_path(r->o.home, "shipped.json", r->marks, err));
+    GY_TRY(gy_home_path(r->o.home, MARKS, r->marks, err));
     GY_TRY(gy_home_path(r->o.home, "refused", r->refused, err));
-    GY_TRY(claim_home(r, err));
+    GY_TRY(check_home(r, err));
     GY_TRY(open_cursor(r, err));
     GY_TRY(fetch_key(r, err));
     GY_TRY(poll_server(r, err));
+    GY_TRY(claim_home(r, err));
     r->stats.up = true;
     r->stats.last_contact_us = gy_now_us();
     return GY_OK;

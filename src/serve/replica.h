@@ -47,6 +47,10 @@ void gy_replica_stop(struct gy_replica *r);
 void gy_replica_free(struct gy_replica *r); /* NULL allowed */
 GY_DEFINE_AUTO(struct gy_replica *, gy_replica_free);
 
+/* What is answered in a replica's home is shipped and removed, so nobody else may log there: its
+ * next start would take these records along. Fails: CONFLICT. Any thread. */
+GY_CHECKED gy_status gy_replica_need_none(const struct gy_home *home, struct gy_err *err);
+
 enum gy_replica_call { GY_REPLICA_POLL, GY_REPLICA_SHIP };
 enum gy_replica_failure {
     GY_REPLICA_TIMEOUT,     /* it did not answer in time */

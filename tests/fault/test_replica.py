@@ -360,6 +360,29 @@ def test_a_log_that_is_no_replicas_is_left_alone(new_server, tmp_path):
     assert {p.name for p in (other.home / "log").iterdir()} == before and logged(server) == []
 
 
+def test_a_replicas_home_is_nobody_elses(new_server, tmp_path):
+    """What another process logged there would be shipped, and removed, by the replica's next start."""
+    server = new_server()
+    serving.serve(server)
+    folder, home = tmp_path / "sepsis", tmp_path / "one"
+    folder.mkdir()
+    for name, text in serving.package().items():
+        (folder / name).write_text(text)
+    # One that never had its server has claimed nothing.
+    done = support.run_gyre("serve", "--server", "http://127.0.0.1:1", "--home", home, "--port", "0", cwd=tmp_path)
+    assert done.returncode != 0 and not (home / "shipped.json").exists()
+    replica = replica_of(new_server, server, home)
+    one = predict(replica)[0]
+    wait_until(lambda: one in logged(server), "the record")
+    replica.stop()
+    for args in (["serve", folder], ["server"]):
+        done = support.run_gyre(*args, "--home", home, "--port", "0", cwd=tmp_path)
+        assert done.returncode != 0 and "the home of a replica" in done.stderr, done.stderr
+    again = replica_of(new_server, server, home)
+    one = predict(again)[0]
+    wait_until(lambda: one in logged(server), "its next record")
+
+
 def test_its_metrics_are_documented(new_server, tmp_path):
     server = new_server()
     serving.serve(server)
