@@ -7,6 +7,7 @@
 The answer is one tensor `answer` [n, k]: the value of a regression, the probability of the second of two classes, or of each.
 GYRE_BOUND_MS: a call of the model that takes longer ends this process, after "gyre: slow MARK" with the digest of the request;
 GYRE_REFUSED: digests of requests that did so in an earlier life, which are not asked again.
+The header Gyre-Timeout of a request is how long somebody waits for it: what has not had its turn by then is not asked.
 """
 import hashlib
 import http.server
@@ -27,6 +28,15 @@ NUMBERS = {"double": "float64", "float": "float32", "long": "int64", "integer": 
 
 class Refused(Exception):
     """Why the model can not be served, or a request not be answered."""
+
+
+class Late(Exception):
+    """Nobody waits for it any more."""
+
+
+def say(line):
+    """To the server, whatever the model has made of sys.stdout or has left of a line."""
+    os.write(1, b"\ngyre: " + line.encode() + b"\n")
 
 
 def text_of(label):
@@ -102,18 +112,20 @@ class Model:
             table[name] = values.astype(NUMBERS[kind]) if whole or kind in ("double", "float") else values
         return pd.DataFrame(table)
 
-    def call(self, data, mark):
-        with self.lock:
+    def call(self, data, mark, until):
+        if not self.lock.acquire(timeout=-1 if until is None else max(0.0, until - time.monotonic())):
+            raise Late("its turn did not come in time")
+        try:
             self.running = (time.monotonic(), mark)
-            try:
-                return self.inner.predict_proba(data) if self.proba else self.inner.predict(data)
-            finally:
-                self.running = None
+            return self.inner.predict_proba(data) if self.proba else self.inner.predict(data)
+        finally:
+            self.running = None
+            self.lock.release()
 
-    def answer(self, columns, n, mark):
+    def answer(self, columns, n, mark, until):
         import numpy as np
         data = self.rows(columns, n)
-        said = self.call(data, mark)
+        said = self.call(data, mark, until)
         if self.classes and not self.proba:
             place = {label: i for i, label in enumerate(self.classes)}
             out = np.zeros((n, len(self.classes)))
@@ -150,7 +162,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.send(200, {"ready": True})
         return self.send(404, {"error": "Not Found"})
 
+    def until(self):
+        said = self.headers.get("Gyre-Timeout", "")
+        return time.monotonic() + int(said[:-2]) / 1000 if said[:-2].isdecimal() and said.endswith("ms") else None
+
     def do_POST(self):
+        until = self.until()
         size = int(self.headers.get("Content-Length", 0))
         if size > MAX_BODY:
             self.close_connection = True
@@ -162,7 +179,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         try:
             tensors = json.loads(body)["inputs"]
             n = tensors[0]["shape"][0]
-            out = self.server.model.answer({t["name"]: t["data"] for t in tensors}, n, mark)
+            out = self.server.model.answer({t["name"]: t["data"] for t in tensors}, n, mark, until)
+        except Late as e:
+            return self.send(504, {"error": str(e)})
         except Exception as e:  # whatever the model raises is the answer to this request alone
             ours = isinstance(e, (Refused, MemoryError, OSError))
             return self.send(500 if ours else 400, {"error": f"{type(e).__name__}: {str(e)[:300]}"})
@@ -202,8 +221,10 @@ def watch(model, bound_s):
         time.sleep(bound_s / 20)
         running = model.running
         if running and time.monotonic() - running[0] > bound_s:
-            print("gyre: slow " + running[1], flush=True)
-            os._exit(4)
+            try:
+                say("slow " + running[1])
+            finally:
+                os._exit(4)
 
 
 def main(what, folder):
@@ -221,7 +242,7 @@ def main(what, folder):
     listening = socket.socket(fileno=os.dup(0))
     server = Server(listening, model)
     threading.Thread(target=watch, args=(model, int(os.environ["GYRE_BOUND_MS"]) / 1000), daemon=True).start()
-    print("gyre: ready", flush=True)
+    say("ready")
     server.serve_forever(poll_interval=3600)
     return 0
 
