@@ -65,6 +65,7 @@ class Valve(http.server.ThreadingHTTPServer):
         self.to = port
         self.spoil = 0
         self.waiting = 0       # requests that nobody answers
+        self.passed = []       # (method, path) of those that were passed on
         self.open = threading.Event()
         self.open.set()
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -114,6 +115,7 @@ class ValveHandler(http.server.BaseHTTPRequestHandler):
         answer = connection.getresponse()
         data = answer.read()
         connection.close()
+        self.server.passed.append((self.command, self.path.split("?")[0]))
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.getheader("Content-Type") or "application/octet-stream")
         self.send_header("Content-Length", str(len(data)))

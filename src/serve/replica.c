@@ -27,9 +27,18 @@
 #define MAX_ANSWER (64 * GY_MIB)
 #define MAX_ACKNOWLEDGEMENT (4 * GY_MIB)
 #define BATCH_RECORDS 4096
+#define MAX_WAITING (4 * GY_RECEIVER_MAX_BATCH) /* bytes of all batches that are not sent yet */
 #define TICK_BATCHES 64           /* shipped between two looks at revisions; the rest follows */
 #define ROTATE_MIN_MS 1000        /* open segments are not sealed more often, whatever keep_ms is */
 #define REOPEN_AFTER_REMOVED 4096 /* segments that the cursor still knows though they are gone */
+
+/* Records of one stream, which the server takes in one call. Loops answer side by side, so records
+ * of all rings come mixed: each has a batch of its own. */
+struct batch {
+    unsigned char boot[16];
+    uint32_t ring;
+    struct gy_buf frames;
+};
 
 /* When something is done next. */
 struct turn {
@@ -45,11 +54,10 @@ struct gy_replica {
     struct turn turns[2]; /* by enum gy_replica_call */
     struct gy_buf served; /* "name/revision\n" of each endpoint */
     struct gy_log_cursor *cursor;
-    struct gy_buf batch; /* frames of one stream */
-    unsigned char boot[16];
-    uint32_t ring;
-    uint64_t taken;   /* records put into batches */
-    uint64_t removed; /* segments, since the cursor was opened */
+    struct batch batches[GY_PREDLOG_MAX_RINGS];
+    size_t n_batches, waiting; /* waiting: their bytes */
+    uint64_t taken;            /* records put into batches */
+    uint64_t removed;          /* segments, since the cursor was opened */
     int64_t rotated_ns;
 
     pthread_t thread;
@@ -189,19 +197,19 @@ static gy_status add_size(void *ctx, const char *name, bool is_dir, struct gy_er
     return GY_OK;
 }
 
-static gy_status append_refused(const struct gy_replica *r, struct gy_str frames,
-                                struct gy_err *err)
+static gy_status append_refused(const struct gy_replica *r, const struct batch *b,
+                                struct gy_str frames, struct gy_err *err)
 {
     char name[128], path[GY_MAX_PATH], header[GY_SEGMENT_HEADER];
     GY_TRY(gy_dir_make(r->refused, err));
-    gy_segment_name(r->boot, r->ring, 0, ".seg", name);
+    gy_segment_name(b->boot, b->ring, 0, ".seg", name);
     GY_TRY(gy_path_join(path, sizeof path, r->refused, name, err));
     bool fresh = !gy_path_exists(path);
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (fd < 0) {
         return gy_err_sys(err, errno, "open %s", path);
     }
-    gy_segment_header(r->boot, r->ring, 0, header);
+    gy_segment_header(b->boot, b->ring, 0, header);
     gy_status st = fresh ? gy_predlog_write_all(fd, header, sizeof header, err) : GY_OK;
     if (st == GY_OK) {
         st = gy_predlog_write_all(fd, frames.p, frames.n, err);
@@ -214,14 +222,14 @@ static gy_status append_refused(const struct gy_replica *r, struct gy_str frames
     return fresh ? gy_dir_sync(r->refused, err) : GY_OK;
 }
 
-static gy_status keep_refused(struct gy_replica *r, struct gy_str frames, size_t n,
-                              struct gy_str why, struct gy_err *err)
+static gy_status keep_refused(struct gy_replica *r, const struct batch *b, struct gy_str frames,
+                              size_t n, struct gy_str why, struct gy_err *err)
 {
     int64_t there = 0;
     void *sum[] = {r->refused, &there};
     GY_TRY(gy_path_is_dir(r->refused) ? gy_dir_each(r->refused, add_size, sum, err) : GY_OK);
     bool full = there + (int64_t)frames.n > (int64_t)GY_REPLICA_REFUSED_MAX_BYTES;
-    GY_TRY(full ? GY_OK : append_refused(r, frames, err));
+    GY_TRY(full ? GY_OK : append_refused(r, b, frames, err));
     gy_log(GY_LOG_WARN, "serve",
            full ? "the server refuses records; there is no room left to keep them here"
                 : "the server refuses records: they are kept in refused/ of the home",
@@ -236,7 +244,8 @@ static gy_status keep_refused(struct gy_replica *r, struct gy_str frames, size_t
 /* ---- what is shipped ---- */
 
 /* The server has what it says, no more: only that may ever be removed here. */
-static gy_status acknowledge(struct gy_replica *r, struct gy_str answer, struct gy_err *err)
+static gy_status acknowledge(struct gy_replica *r, const struct batch *b, struct gy_str answer,
+                             struct gy_err *err)
 {
     GY_AUTO(gy_json_free) yyjson_doc *doc = NULL;
     GY_AUTO_DONE(gy_buf_done) struct gy_buf refused;
@@ -245,16 +254,16 @@ static gy_status acknowledge(struct gy_replica *r, struct gy_str answer, struct 
     gy_buf_init(&refused, 2 * GY_RECEIVER_MAX_BATCH);
     GY_TRY(gy_json_parse(answer, &doc, err));
     yyjson_val *root = yyjson_doc_get_root(doc), *list = gy_json_get(root, "refused");
-    for (size_t at = 0, bytes; at < r->batch.n; at += bytes) {
+    for (size_t at = 0, bytes; at < b->frames.n; at += bytes) {
         unsigned char id[16];
         uint64_t seq;
-        if (gy_frame_look(r->batch.p, r->batch.n, at, &bytes) != GY_FRAME_GOOD) {
+        if (gy_frame_look(b->frames.p, b->frames.n, at, &bytes) != GY_FRAME_GOOD) {
             return gy_err_set(err, GY_E_CORRUPT, "a batch was damaged in memory");
         }
-        gy_record_peek(r->batch.p + at, id, &seq);
+        gy_record_peek(b->frames.p + at, id, &seq);
         yyjson_val *next = i < yyjson_arr_size(list) ? yyjson_arr_get(list, i) : NULL;
         if (next && yyjson_is_int(next) && yyjson_get_uint(next) == seq) { /* both ascend */
-            gy_buf_add(&refused, gy_str_n(r->batch.p + at, bytes));
+            gy_buf_add(&refused, gy_str_n(b->frames.p + at, bytes));
             n++;
             i++;
         } else {
@@ -265,10 +274,10 @@ static gy_status acknowledge(struct gy_replica *r, struct gy_str answer, struct 
     if (gy_json_i64(root, "last_seq", 0) < (int64_t)last) {
         return gy_err_set(err, GY_E_NETWORK, "the server has not kept all that was shipped");
     }
-    return n ? keep_refused(r, gy_buf_str(&refused), n, gy_json_str(root, "why"), err) : GY_OK;
+    return n ? keep_refused(r, b, gy_buf_str(&refused), n, gy_json_str(root, "why"), err) : GY_OK;
 }
 
-static gy_status send_batch(struct gy_replica *r, struct gy_err *err)
+static gy_status send_batch(struct gy_replica *r, const struct batch *b, struct gy_err *err)
 {
     char path[512], boot[GY_UUID_TEXT];
     GY_AUTO_DONE(gy_collect_done) struct gy_collect answer;
@@ -276,18 +285,50 @@ static gy_status send_batch(struct gy_replica *r, struct gy_err *err)
     struct gy_mem_reader body;
     gy_collect_init(&answer, MAX_ACKNOWLEDGEMENT);
     gy_buf_init(&replica, GY_KIB);
-    if (r->batch.n == 0) {
-        return GY_OK;
-    }
-    gy_uuid_text(r->boot, boot);
+    gy_uuid_text(b->boot, boot);
     gy_url_encode(&replica, gy_str_c(r->o.name), false);
-    (void)snprintf(path, sizeof path, BASE "/log/receive?boot=%s&ring=%u&replica=%s", boot, r->ring,
+    (void)snprintf(path, sizeof path, BASE "/log/receive?boot=%s&ring=%u&replica=%s", boot, b->ring,
                    replica.p);
     GY_TRY(gy_call_body(r->o.server, "POST", path, "application/octet-stream",
-                        gy_mem_reader_init(&body, gy_buf_str(&r->batch)), &answer, err));
-    GY_TRY(acknowledge(r, gy_buf_str(&answer.body), err));
-    gy_buf_reset(&r->batch);
+                        gy_mem_reader_init(&body, gy_buf_str(&b->frames)), &answer, err));
+    return acknowledge(r, b, gy_buf_str(&answer.body), err);
+}
+
+static void drop_batches(struct gy_replica *r)
+{
+    for (size_t i = 0; i < r->n_batches; i++) {
+        gy_buf_done(&r->batches[i].frames);
+    }
+    r->n_batches = r->waiting = 0;
+}
+
+static gy_status send_batches(struct gy_replica *r, struct gy_err *err)
+{
+    for (size_t i = 0; i < r->n_batches; i++) {
+        const struct batch *b = &r->batches[i];
+        GY_TRY(b->frames.n ? send_batch(r, b, err) : GY_OK);
+    }
+    drop_batches(r);
     return GY_OK;
+}
+
+/* The batch of a stream, made when it has none yet; NULL: there are too many. */
+static struct batch *batch_of(struct gy_replica *r, const struct gy_log_place *place)
+{
+    for (size_t i = 0; i < r->n_batches; i++) {
+        struct batch *b = &r->batches[i];
+        if (b->ring == place->ring && memcmp(b->boot, place->boot, 16) == 0) {
+            return b;
+        }
+    }
+    if (r->n_batches == GY_PREDLOG_MAX_RINGS) {
+        return NULL;
+    }
+    struct batch *b = &r->batches[r->n_batches++];
+    b->ring = place->ring;
+    memcpy(b->boot, place->boot, 16);
+    gy_buf_init(&b->frames, 2 * GY_RECEIVER_MAX_BATCH);
+    return b;
 }
 
 static gy_status take_record(void *ctx, const struct gy_log_place *place,
@@ -295,18 +336,18 @@ static gy_status take_record(void *ctx, const struct gy_log_place *place,
 {
     struct gy_replica *r = ctx;
     size_t bytes = gy_record_frame_bytes(record);
-    bool other = r->ring != place->ring || memcmp(r->boot, place->boot, 16) != 0;
-    if (other || r->batch.n + bytes > GY_RECEIVER_MAX_BATCH) {
-        GY_TRY(send_batch(r, err));
+    struct batch *b = batch_of(r, place);
+    if (!b || b->frames.n + bytes > GY_RECEIVER_MAX_BATCH || r->waiting + bytes > MAX_WAITING) {
+        GY_TRY(send_batches(r, err));
+        b = batch_of(r, place);
     }
-    memcpy(r->boot, place->boot, 16);
-    r->ring = place->ring;
-    char *room = gy_buf_reserve(&r->batch, bytes);
+    char *room = gy_buf_reserve(&b->frames, bytes);
     if (!room) {
-        return gy_buf_check(&r->batch, "records to ship", err);
+        return gy_buf_check(&b->frames, "records to ship", err);
     }
     gy_record_write(record, room);
-    gy_buf_commit(&r->batch, bytes);
+    gy_buf_commit(&b->frames, bytes);
+    r->waiting += bytes;
     r->taken++;
     return GY_OK;
 }
@@ -332,7 +373,7 @@ static gy_status open_cursor(struct gy_replica *r, struct gy_err *err)
     gy_log_cursor_free(r->cursor);
     r->cursor = NULL;
     r->removed = 0;
-    gy_buf_reset(&r->batch);
+    drop_batches(r);
     if (gy_path_exists(r->marks)) {
         GY_TRY(gy_file_read(r->marks, &text, err));
         GY_TRY(gy_log_marks_read(&marks, gy_buf_str(&text), err));
@@ -380,7 +421,7 @@ static gy_status ship(struct gy_replica *r, struct gy_err *err)
     for (int i = 0; i < TICK_BATCHES && n == BATCH_RECORDS; i++) {
         uint64_t before = r->taken;
         GY_TRY(gy_log_tail(r->cursor, BATCH_RECORDS, take_record, r, &n, err));
-        GY_TRY(send_batch(r, err));
+        GY_TRY(send_batches(r, err));
         if (r->taken > before) {
             GY_TRY(save_marks(r, gy_log_cursor_marks(r->cursor), err));
             (void)pthread_mutex_lock(&r->mu);
@@ -547,7 +588,6 @@ static void init(struct gy_replica *r, const struct gy_replica_options *o)
     r->turns[GY_REPLICA_SHIP].every_ms = o->ship_ms;
     r->d = (struct gy_deployer){.serving = o->serving, .package = fetch_package, .package_ctx = r};
     gy_buf_init(&r->served, GY_MIB);
-    gy_buf_init(&r->batch, 2 * GY_RECEIVER_MAX_BATCH);
     (void)pthread_mutex_init(&r->mu, NULL); /* these can not fail on Linux */
     (void)pthread_condattr_init(&clock);
     (void)pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
@@ -621,7 +661,7 @@ void gy_replica_free(struct gy_replica *r)
     if (r) {
         gy_log_cursor_free(r->cursor);
         gy_buf_done(&r->served);
-        gy_buf_done(&r->batch);
+        drop_batches(r);
         (void)pthread_cond_destroy(&r->wakes);
         (void)pthread_mutex_destroy(&r->mu);
         gy_free(r);

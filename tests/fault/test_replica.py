@@ -268,6 +268,23 @@ def test_a_silent_server_holds_nothing_up(new_server, valve, tmp_path):
     assert done.returncode != 0 and "did not answer in time" in done.stderr
 
 
+def test_what_loops_answered_side_by_side_is_shipped_together(new_server, valve, tmp_path):
+    """Records of several rings come mixed: a call of the server each would take longer than answering them."""
+    server = new_server()
+    serving.serve(server)
+    between = valve(server)
+    replica = new_server(verb=("serve",), home=tmp_path / "one",
+                         args=["--server", between.url, "--ship-every", "100", "--server-timeout", "1", "--loops", "4"])
+    between.silent = True
+    connections = [serving.Connection(replica) for _ in range(8)]
+    for i in range(320):
+        assert connections[i % 8].ask(ROW)[0] == 200
+    between.silent = False
+    wait_until(lambda: len(logged(server)) == 320, "the records", 60)
+    assert sum(path.endswith("/log/receive") for _, path in between.passed) < 80
+    assert len(set(logged(server))) == 320
+
+
 def test_what_is_damaged_on_its_way_is_sent_again(new_server, valve, tmp_path):
     server = new_server()
     serving.serve(server)
