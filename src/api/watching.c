@@ -28,6 +28,7 @@ struct gy_watching {
     struct gy_bandit *bandit;
     struct gy_follow *follow;
     char followed[FOLLOWED]; /* what was served when we looked last */
+    int64_t retry_ns;        /* when what could not be loaded then is tried again; 0: all could */
 };
 
 /* ---- the join ---- */
@@ -111,6 +112,7 @@ static gy_status alias_tick(void *self, struct gy_watcher *watcher, bool fresh, 
 /* ---- what other servers deploy ---- */
 
 #define FOLLOW_EVERY_MS 1000
+#define RETRY_EVERY_NS INT64_C(30000000000) /* what could not be loaded */
 
 static gy_status read_served(struct gy_db *db, void *ctx, struct gy_err *err)
 {
@@ -136,12 +138,14 @@ static gy_status follow_tick(void *self, struct gy_watcher *watcher, bool fresh,
     (void)watcher;
     (void)fresh;
     GY_TRY(gy_store_read(w->app->store, read_served, &now, err));
-    if (!gy_serving_attached(w->app->serving) || strcmp(now, w->followed) == 0) {
+    bool retry = w->retry_ns && gy_mono_ns() >= w->retry_ns;
+    if (!gy_serving_attached(w->app->serving) || (strcmp(now, w->followed) == 0 && !retry)) {
         return GY_OK;
     }
     const struct gy_deployer d = {w->app->store, w->app->objects, w->cache, w->app->serving};
     GY_TRY(gy_deploy_load(&d, &failed, err));
     memcpy(w->followed, now, sizeof now);
+    w->retry_ns = failed ? gy_mono_ns() + RETRY_EVERY_NS : 0;
     return GY_OK;
 }
 

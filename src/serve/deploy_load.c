@@ -198,7 +198,13 @@ static void load_all(const struct gy_deployer *d, struct loading *l,
             *ret_failed += partly;
         } else {
             (*ret_failed)++;
-            gy_log_err(GY_LOG_ERROR, "serve", "an endpoint can not be loaded", &err);
+            gy_log_err(GY_LOG_ERROR, "serve",
+                       have ? "a revision can not be loaded; the one before it goes on answering"
+                            : "an endpoint can not be loaded",
+                       &err);
+            if (have) {
+                loaded[(*ret_n)++] = gy_endpoint_ref((struct gy_endpoint *)have);
+            }
         }
     }
 }

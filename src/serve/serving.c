@@ -14,6 +14,7 @@
 #include "serve/table.h"
 #include "serve/trace_context.h"
 
+#define HASTY_NS INT64_C(1000000000)
 #define LOG_SYNC_MS 50
 #define MAX_DEFAULT_LOOPS 8
 
@@ -506,6 +507,13 @@ static void fail_predicting(const struct target *t, struct gy_fast_reply *out,
     gy_stat_add(err->code == GY_E_INVALID ? &block->no_number : &block->failed, 1);
 }
 
+/* A deadline so short says more of the client than of the version that was drawn: with a sticky key
+ * it could be aimed at a canary, whose guard counts failures. */
+static bool is_hasty(const struct gy_infer_work *w, int64_t start, const struct gy_err *err)
+{
+    return err->code == GY_E_TIMEOUT && w->deadline_ns && w->deadline_ns - start < HASTY_NS;
+}
+
 static void count(const struct target *t, const struct gy_infer_work *w, size_t block,
                   uint64_t latency_ns)
 {
@@ -757,6 +765,9 @@ static void answer_begun(struct gy_serving *s, struct target *t, const struct gy
     if (st == GY_OK) {
         count(t, &work, (size_t)s->n_loops, (uint64_t)(gy_mono_ns() - start));
         gy_stat_add(&block->queue_ns, (uint64_t)(req->received_ns ? start - req->received_ns : 0));
+    } else if (is_hasty(&work, start, &err)) {
+        fail(t, out, &err);
+        gy_stat_add(&block->refused, 1);
     } else if (was_read) {
         fail_predicting(t, out, &err, block);
     } else {

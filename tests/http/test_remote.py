@@ -5,6 +5,7 @@ does to who asks, and to the others."""
 import http.server
 import json
 import math
+import re
 import threading
 import time
 
@@ -255,6 +256,10 @@ def test_a_clients_deadline_reaches_the_upstream(near, broken):
         status, answer, _ = hurried(near, "hurried", [1, 2], "600ms")
         assert status == 504, answer
         await_calls(broken, calls + n)
+    # nor is it the model's failure, which a guard would roll back a canary for
+    metrics = request(near, "GET", "/metrics")[1].decode()
+    counted = dict(re.findall(r'^gyre_inference_requests_total{endpoint="hurried",[^}]*outcome="(\w+)"} (\d+)', metrics, re.M))
+    assert (counted["refused"], counted["failed"]) == ("6", "0"), counted
     # behind one that is answered: what nobody waits for any more is not asked
     first = []
     thread = threading.Thread(target=lambda: first.append(infer(near, "hurried", [[1, 2]])[0]))
