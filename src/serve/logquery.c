@@ -204,7 +204,7 @@ static gy_status one_record(void *ctx, const struct gy_log_place *place, const s
     const struct gy_shape *shape = NULL;
     uint32_t n = 0;
     w->ret->scanned++;
-    if (w->q->until_us && id_us(place->boot) > w->q->until_us + SLACK_US) {
+    if (w->q->until_us && id_us(place->boot) - SLACK_US > w->q->until_us) {
         w->ended = true; /* this server and all that follow started later */
         return gy_err_set(err, GY_E_CANCELLED, "the end");
     }

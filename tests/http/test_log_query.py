@@ -120,6 +120,7 @@ def test_a_page_is_bound_by_its_bytes_and_by_what_it_looks_at(filled):
     assert sum(pages, []) == everything and 10 < len(pages) and max(map(len, pages)) < 10
     pages = read_on(filled, limit=5000, max_scan_bytes=1000, where="HR = 119")
     assert sum(pages, []) == [(filled.ids[59], 0)] and len(pages) > 5  # most are empty, and the next one goes on behind them
+    assert sum(read_on(filled, limit=5000, until_us=2**63 - 1), []) == everything  # the last time that there is
     for bad in ({"max_bytes": 0}, {"max_scan_bytes": -1}, {"max_bytes": 1 << 40}):
         assert request(filled, "POST", f"{API}/predictions/search", bad)[0] == 400
 
