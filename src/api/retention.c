@@ -154,10 +154,33 @@ static gy_status is_held(void *ctx, const char *path, bool *ret, struct gy_err *
     return gy_erase_concerns(&src, &p->subjects, path, &a, ret, err);
 }
 
+/* A hold that was set while the plan was made: nothing that it names may go. Holds are never
+ * deleted, only released, so their number tells. */
+static gy_status holds_are_the_same(void *ctx, struct gy_db *db, struct gy_err *err)
+{
+    const struct prune *p = ctx;
+    struct gy_hold *holds = NULL;
+    size_t n = 0;
+    GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
+    gy_arena_init(&a, MAX_ARENA);
+    GY_TRY(gy_hold_list(db, &a, &holds, &n, err));
+    if (n == p->n_holds) {
+        return GY_OK;
+    }
+    (void)gy_err_set(err, GY_E_BUSY, "a legal hold was set meanwhile");
+    return gy_err_hint(err, "try again: nothing was removed");
+}
+
 static gy_status take_holds(struct prune *p, struct gy_err *err)
 {
     char folder[GY_MAX_PATH];
     size_t n = 0;
+    p->o.still = holds_are_the_same;
+    p->o.ctx = p;
+    if (p->n_holds >= GY_ERASURES_MAX_LIST) { /* the newest are not in the list */
+        return gy_err_set(err, GY_E_TOOBIG, "more than %d legal holds: nothing can be pruned",
+                          GY_ERASURES_MAX_LIST);
+    }
     unsigned char(*hashes)[GY_ERASURE_HASH] =
         gy_arena_calloc(&p->a, p->n_holds + 1, sizeof *hashes);
     if (!hashes) {
@@ -179,7 +202,6 @@ static gy_status take_holds(struct prune *p, struct gy_err *err)
     GY_TRY(gy_erasure_key_open(folder, false, &p->key, err));
     gy_subject_init_hashes(&p->subjects, &p->key, hashes, n);
     p->o.held = is_held;
-    p->o.ctx = p;
     return GY_OK;
 }
 

@@ -45,6 +45,9 @@ struct gy_prune_order {
     size_t n_readers;
     /* MAY be NULL. Asked only of segments that would go: must it stay (legal hold)? */
     gy_status (*held)(void *ctx, const char *path, bool *ret, struct gy_err *err);
+    /* MAY be NULL. Asked in the closure that writes the rows: is what held was answered from still
+     * so? Its failure ends the prune before anything has gone. */
+    gy_status (*still)(void *ctx, struct gy_db *db, struct gy_err *err);
     void *ctx;
 };
 
@@ -86,8 +89,10 @@ struct gy_prune_plan {
  * nothing. Fails: TOOBIG, IO, NOMEM, as held does. */
 GY_CHECKED gy_status gy_prune_plan(const struct gy_prune_order *o, struct gy_arena *a,
                                    struct gy_prune_plan *ret, struct gy_err *err);
-/* Do it: rows and the audit line first, then the files. Not inside a closure. action: of the audit
- * log where no scope writes one. Fails: IO, as the store does; what was not removed is LEFT. */
+/* Do it: rows and the audit line first, then the files. Not inside a closure. actor: of the audit
+ * log where no scope writes one. Fails: IO, as the store and still do; what was not removed is
+ * LEFT.
+ */
 GY_CHECKED gy_status gy_prune_apply(const struct gy_prune_order *o,
                                     const struct gy_prune_plan *plan, struct gy_store *store,
                                     struct gy_str actor, struct gy_err *err);

@@ -103,6 +103,7 @@ static gy_status write_all(struct gy_db *db, void *ctx, struct gy_err *err)
 {
     const struct writing *w = ctx;
     const struct gy_prune_plan *p = w->p;
+    GY_TRY(w->o->still ? w->o->still(w->o->ctx, db, err) : GY_OK);
     for (size_t i = 0, next; i < p->n; i = next) {
         struct stretch x = {.segments = 0};
         for (next = i; next < p->n && p->segments[next].ring == p->segments[i].ring &&

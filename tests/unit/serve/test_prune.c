@@ -268,6 +268,46 @@ static void test_what_a_killed_prune_left(void **state)
     gy_log_marks_done(&pruned);
 }
 
+static gy_status has_changed(void *ctx, struct gy_db *db, struct gy_err *err)
+{
+    (void)db;
+    ++*(int *)ctx;
+    return gy_err_set(err, GY_E_BUSY, "a hold was set");
+}
+
+static gy_status read_marks(struct gy_db *db, void *ctx, struct gy_err *err)
+{
+    return gy_pruned_marks(db, ctx, err);
+}
+
+/* A legal hold that was set after the plan was made: no row, and no file has gone. */
+static void test_what_changed_meanwhile_ends_it(void **state)
+{
+    struct fixture *f = *state;
+    struct gy_err err = GY_ERR_INIT;
+    struct gy_store *store = NULL;
+    struct gy_log_marks marks = {0};
+    const struct gy_store_options options = {.url = "sqlite://:memory:"};
+    int asked = 0;
+    assert_status(GY_OK, gy_store_open(&options, &store, &err), err);
+    struct gy_prune_order o = order_of(f, DAY_US, 0);
+    o.still = has_changed;
+    o.ctx = &asked;
+    struct gy_prune_plan p = plan(f, &o);
+    assert_int_equal(gy_prune_apply(&o, &p, store, GY_STR("t"), &err), GY_E_BUSY);
+    assert_int_equal(asked, 1);
+    assert_int_equal(plan(f, &o).n, p.n);
+    assert_status(GY_OK, gy_store_read(store, read_marks, &marks, &err), err);
+    assert_int_equal(marks.n, 0);
+    o.still = NULL;
+    assert_status(GY_OK, gy_prune_apply(&o, &p, store, GY_STR("t"), &err), err);
+    assert_int_equal(plan(f, &o).n, p.n - (size_t)p.segments_go);
+    assert_status(GY_OK, gy_store_read(store, read_marks, &marks, &err), err);
+    assert_int_equal(marks.n, 1);
+    gy_log_marks_done(&marks);
+    gy_store_free(store);
+}
+
 static void test_one_at_a_time(void **state)
 {
     struct fixture *f = *state;
@@ -304,6 +344,7 @@ int main(void)
         T(test_readers_see_no_hole),
         T(test_what_is_held_keeps_all_behind_it),
         T(test_what_a_killed_prune_left),
+        T(test_what_changed_meanwhile_ends_it),
         T(test_one_at_a_time),
         T(test_no_log),
     };
