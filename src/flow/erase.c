@@ -162,8 +162,16 @@ static bool identifies(const struct gy_erasing *e, struct gy_str name)
     return false;
 }
 
-/* Columns that identify people and are logged as hashes (serve/logging.h): what the subject's id
- * would be there. Of a subject that is itself known by a hash alone that can not be told. */
+static bool is_text(yyjson_val *config, struct gy_str name)
+{
+    yyjson_val *all = gy_json_get(config, "described");
+    yyjson_val *its = all && name.p ? yyjson_obj_getn(all, name.p, name.n) : NULL;
+    return gy_str_eqc(gy_json_str(its, "kind"), "text");
+}
+
+/* Columns that identify people and of which the log has a hash, since they are texts
+ * (learn/cells.h) or by the endpoint's setting (serve/logging.h): what the subject's id would be
+ * there. Of a subject that is itself known by a hash alone that can not be told. */
 static gy_status hash_subject(struct looking *l, yyjson_val *config, struct named *one,
                               struct gy_err *err)
 {
@@ -179,21 +187,25 @@ static gy_status hash_subject(struct looking *l, yyjson_val *config, struct name
     }
     bool can = s->id.p && l->e->o->key;
     bool is_number = can && gy_parse_f64(s->id, &number, NULL) == GY_OK;
+    double as_text = s->id.p ? gy_cell_hash(s->id) : NAN;
     if (can) {
         gy_logging_key(l->e->o->key, key);
     }
     for (size_t i = 0; i < one->n; i++) {
         struct gy_str name = gy_json_val_str(yyjson_arr_get(names, i));
-        bool hashed = one->identifies[i] && gy_logging_column_of(config, name) == GY_LOG_HASHED;
-        l->untold = l->untold || (hashed && !can);
+        enum gy_log_column how = gy_logging_column_of(config, name);
+        bool hashed = one->identifies[i] && how == GY_LOG_HASHED;
+        bool text = one->identifies[i] && how == GY_LOG_AS_IS && is_text(config, name);
+        l->untold = l->untold || (hashed && !can) || (text && !s->id.p);
         hashed = hashed && can;
         one->hashed[0][i] = hashed && is_number ? gy_logging_hash(key, number) : NAN;
-        one->hashed[1][i] = hashed ? gy_logging_hash(key, gy_cell_hash(s->id)) : NAN;
+        one->hashed[1][i] = hashed ? gy_logging_hash(key, as_text) : text ? as_text : NAN;
     }
     return GY_OK;
 }
 
-/* A revision that can not be read has no names: then only request ids tell. */
+/* A revision that can not be read, or is not known here (of gyre serve it has the number 0), has no
+ * names: then only request ids tell. */
 static gy_status load_revision(struct looking *l, const struct gy_record *r, struct named **ret,
                                struct gy_err *err)
 {
@@ -218,6 +230,7 @@ static gy_status load_revision(struct looking *l, const struct gy_record *r, str
         }
         GY_TRY(hash_subject(l, yyjson_doc_get_root(doc), one, err));
     }
+    l->untold = l->untold || (one->n < r->n_inputs);
     one->next = l->revisions;
     l->revisions = one;
     *ret = one;

@@ -72,7 +72,8 @@ GY_CHECKED gy_status gy_erase_run(const struct gy_erase_source *src,
 
 /* For retention and legal holds: does this segment of the log hold a prediction of the subject
  * (known by hashes of ids), or one of which that can not be told, because a column that identifies
- * people is logged as another hash? Fails: CORRUPT, IO, NOMEM, as the store does. */
+ * people is logged as another hash (by the endpoint's setting, or since it is a text), or because
+ * the revision is not known here? Fails: CORRUPT, IO, NOMEM, as the store does. */
 GY_CHECKED gy_status gy_erase_concerns(const struct gy_erase_source *src,
                                        const struct gy_subject *subject, const char *segment,
                                        struct gy_arena *a, bool *ret, struct gy_err *err);

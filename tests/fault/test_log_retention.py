@@ -253,27 +253,92 @@ def test_serving_alone(new_server, tmp_path):
     assert ask(alone) == 200
 
 
-def test_a_legal_hold_keeps_records(new_server):
-    server = serve(new_server)
+def identify(server, column, kind, *ids):
+    """A dataset says that the column identifies people."""
     folder = server.home.parent
     (folder / "raw").mkdir()
-    (folder / "schema.yaml").write_text("columns:\n  - {name: HR, type: int, required: true, role: subject}\n")
-    (folder / "raw" / "a.csv").write_text("HR\n71\n72\n")
+    (folder / "schema.yaml").write_text(f"columns:\n  - {{name: {column}, type: {kind}, required: true, role: subject}}\n")
+    (folder / "raw" / "a.csv").write_text("".join(f"{line}\n" for line in (column, *ids)))
     done = gyre(server, "data", "ingest", "--data-loc", "raw", "--file-name", "a.csv", "--output-path", "data", "--dlq", "dlq.log", "--name", "a")
     assert done.returncode == 0, done.stderr
+
+
+def hold(server, verb, who):
+    done = gyre(server, "subject", verb, who, "--reason", "a court")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_legal_hold_keeps_records(new_server):
+    server = serve(new_server)
+    identify(server, "HR", "int", 71, 72)
     theirs = predict(server, 1, hr=72)
     restart(server)
     held = predict(server, 1, hr=71)
     restart(server)
     settle(server)
-    done = gyre(server, "subject", "hold", "71", "--reason", "a court")
-    assert done.returncode == 0, done.stderr
+    hold(server, "hold", "71")
     done = prune(server, "--max", "1", "--yes")
     assert done["records"] == 1 and {s["why"]: s for s in done["stays"]}["legal"]["records"] == 1
     assert logged(server) == held and "pruned" in gyre(server, "trace", theirs[0]).stderr
-    done = gyre(server, "subject", "release", "71", "--reason", "it is over")
-    assert done.returncode == 0, done.stderr
+    hold(server, "release", "71")
     assert prune(server, "--max", "1", "--yes")["records"] == 1 and logged(server) == []
+
+
+def test_a_legal_hold_keeps_what_a_process_alone_answered(new_server, tmp_path):
+    """No revision says which of its values is what: it may be of the person who is held."""
+    server = serve(new_server)
+    identify(server, "HR", "int", 71, 72)
+    server.stop()
+    model = tmp_path / "model"
+    model.mkdir()
+    for name, text in serving.package().items():
+        (model / name).write_text(text)
+    alone = new_server(verb=("serve", str(model)), home=server.home)
+    assert request(alone, "POST", "/v2/models/model/infer", serving.v2([[71, 15, 37]]))[0] == 200
+    alone.stop()
+    server.start()
+    settle(server)
+    hold(server, "hold", "71")
+    done = prune(server, "--max", "1", "--yes")
+    assert done["records"] == 0 and {s["why"]: s for s in done["stays"]}["legal"]["records"] == 1
+    hold(server, "release", "71")
+    assert prune(server, "--max", "1", "--yes")["records"] == 1
+
+
+PATIENTS = """seed: 0
+train:
+  target: y
+  features: [patient, temp]
+  steps: [{hash: {buckets: 8, columns: [patient]}}]
+"""
+
+
+def test_a_person_known_by_a_text_is_held_and_erased(new_server):
+    """A text is logged as a hash of its own: the keyed hash of a legal hold can not be held against it, an id can."""
+    server = new_server()
+    folder = server.home.parent
+    (folder / "t.csv").write_text("patient,temp,y\n" + "".join(f"P-{i % 9}a{i % 9}b,{36 + i % 5}.5,{i % 7}.5\n" for i in range(60)))
+    (folder / "params.yaml").write_text(PATIENTS)
+    done = gyre(server, "train", "t.csv", "--params", "params.yaml", "-o", "m", "--register", "fever")
+    assert done.returncode == 0, done.stderr
+    serving.deploy(server, "models:/fever/1", name="fever", project={}, columns=())
+    ids = []
+    for who in ("P-8f3k2", "P-other1"):
+        inputs = [{"name": "patient", "shape": [1], "datatype": "BYTES", "data": [who]}, {"name": "temp", "shape": [1], "datatype": "FP64", "data": [37.5]}]
+        status, answer, headers = request(server, "POST", "/v2/models/fever/infer", {"inputs": inputs})
+        assert status == 200, answer
+        ids.append(headers["Gyre-Prediction-Id"])
+    restart(server)
+    settle(server)
+    identify(server, "patient", "string", "P-8f3k2", "P-other1")
+    hold(server, "hold", "P-8f3k2")
+    done = prune(server, "--max", "1", "--yes")
+    assert done["records"] == 0 and "legal" in {s["why"] for s in done["stays"]} and logged(server) == sorted(ids)
+    hold(server, "release", "P-8f3k2")
+    done = gyre(server, "subject", "erase", "P-8f3k2", "--reason", "a request", "--yes", "--path", "raw", "--path", "data")
+    assert done.returncode == 0, done.stderr
+    assert logged(server) == [ids[1]]
+    assert prune(server, "--max", "1", "--yes")["records"] == 2 and logged(server) == []
 
 
 def test_the_server_prunes_by_itself(new_server):
