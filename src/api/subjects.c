@@ -182,6 +182,7 @@ static gy_status read_call(struct call *c, struct gy_err *err)
         GY_TRY(read_reason(body, &c->subject, &c->reason, err));
     }
     GY_TRY(open_key(c->app, &c->key, err));
+    c->o.key = &c->key; /* of hashed columns, also when they are only looked for */
     hash_of(&c->key, c->subject.id, c->hash_hex);
     (void)snprintf(c->audited, sizeof c->audited, "subject=%.16s", c->hash_hex);
     if (gy_scope_current()) {
@@ -340,7 +341,6 @@ static gy_status work(struct call *c, struct gy_erase_result *ret, struct gy_err
         gy_scope_current()->subject = gy_str_c(c->audited);
     }
     c->o.erasure = &c->erasure;
-    c->o.key = &c->key;
     c->o.actor = c->req->actor;
     GY_TRY(run_quietly(c, ret, err));
     struct ledgers l = {&c->key, &c->erasure, tell_finding, &c->lines};

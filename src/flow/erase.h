@@ -42,9 +42,11 @@ struct gy_erase_options {
     const struct gy_subject *subject;
     bool possible;         /* also where no column is said to identify people */
     struct gy_str dataset; /* absent: everywhere; else only this dataset's versions */
+    /* Signs gaps, and tells the id in columns that are logged as hashes. MAY be NULL but of
+     * TAKE_OUT: those are not found then. */
+    const struct gy_erasure_key *key;
     /* Of TAKE_OUT. */
     const struct gy_erasure *erasure;
-    const struct gy_erasure_key *key;
     struct gy_str actor;
     gy_status (*found)(void *ctx, const struct gy_erase_finding *f, struct gy_err *err);
     /* EXPORT: each thing as a JSON object. MAY be NULL. */

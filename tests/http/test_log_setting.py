@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The setting `log` of an endpoint: sampling, hashed columns, columns that are left out, bodies; and what knows of it."""
 
+import json
+
 import serving
 import support
 from serving import API, must, request
@@ -130,9 +132,12 @@ def test_a_person_is_erased_from_hashed_columns_and_bodies(new_server):
     (folder / "schema.yaml").write_text("columns:\n  - {name: HR, type: int, required: true, role: subject}\n")
     (folder / "raw" / "a.csv").write_text("HR\n71\n72\n")
     for words in (["data", "ingest", "--data-loc", "raw", "--file-name", "a.csv", "--output-path", "data", "--dlq", "dlq.log", "--name", "a"],
+                  ["subject", "find", "71", "--home-only", "--json"],
                   ["subject", "erase", "71", "--reason", "request", "--yes", "--path", "raw", "--path", "data"]):
         done = support.run_gyre(*words, "--home", server.home, cwd=folder)
         assert done.returncode == 0, done.stderr
+        if "find" in words:  # the hashed one, and a row of two
+            assert [f["n"] for f in json.loads(done.stdout)["findings"] if f["kind"] == "predictions"] == [2]
     assert "erased" in trace(server, mine)[1] and "erased" not in trace(server, other)[1]
     answer = trace(server, both)[1]
     assert answer["predictions"][0] == {"erased": True} and answer["predictions"][1]["inputs"]["HR"] == 72
