@@ -44,6 +44,10 @@ case "${1:-}" in
         cat "$WHY" 2>/dev/null || echo "deps/kafka.sh was not run"
         exit 0
     }
+    command -v java >/dev/null || { # it was there when the jars were fetched
+        echo "there is no Java to run a Kafka broker with (Debian: default-jre-headless)"
+        exit 0
+    }
     exit 1
     ;;
 -h | --help)

@@ -142,6 +142,18 @@ def get(brokers, topic, n_partitions=1, want=None, quiet_s=1.5, timeout_s=90):
     return found
 
 
+def written(brokers, topic, n_partitions):
+    """How many messages the topic has."""
+    reader = client(CONSUMER, bootstrap_servers=brokers, group_id="reader")
+    low, high, total = c_int64(), c_int64(), 0
+    for i in range(n_partitions):
+        code = lib.rd_kafka_query_watermark_offsets(reader, topic.encode(), c_int32(i), byref(low), byref(high), 60000)
+        assert code == 0, lib.rd_kafka_err2str(code)
+        total += high.value - low.value
+    lib.rd_kafka_destroy(reader)
+    return total
+
+
 def committed(brokers, topic, group, n_partitions):
     """The group's offsets; -1001 where it has none."""
     consumer = client(CONSUMER, bootstrap_servers=brokers, group_id=group)

@@ -70,7 +70,9 @@ class Broker:
         if why:
             raise Missing(why)
         self.folder = pathlib.Path(folder)
-        self.port, controller = free_port(), free_port()
+        self.port = controller = free_port()
+        while controller == self.port:
+            controller = free_port()
         self.brokers = f"127.0.0.1:{self.port}"
         self.process = None
         (self.folder / "server.properties").write_text(
