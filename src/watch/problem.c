@@ -121,6 +121,17 @@ gy_status gy_problem_page(struct gy_db *db, struct gy_str after, size_t limit, s
     return read_rows(st, limit, a, ret, ret_n, err);
 }
 
+/* Messages to webhooks that have not arrived: they say all that the event said. */
+static gy_status drop_messages(struct gy_db *db, const struct gy_problem *p, struct gy_err *err)
+{
+    GY_AUTO_DONE(gy_buf_done) struct gy_buf like;
+    gy_buf_init(&like, GY_KIB);
+    gy_buf_addf(&like, "%%%" GY_STR_F "%%", GY_STR_A(p->id));
+    GY_TRY(gy_buf_check(&like, "a search", err));
+    return gy_db_exec(db, "DELETE FROM webhook_outbox WHERE body LIKE ?",
+                      GY_VALS(gy_vs(gy_buf_str(&like))), NULL, err);
+}
+
 gy_status gy_problem_remove(struct gy_db *db, const struct gy_problem *p, struct gy_err *err)
 {
     GY_AUTO_DONE(gy_buf_done) struct gy_buf data = {0};
@@ -128,6 +139,7 @@ gy_status gy_problem_remove(struct gy_db *db, const struct gy_problem *p, struct
     GY_TRY(make_event(p, true, &data, &node, err));
     GY_TRY(
         gy_event_replace(db, GY_PROBLEM_EVENT, gy_buf_str(&node), p->id, gy_buf_str(&data), err));
+    GY_TRY(drop_messages(db, p, err));
     return gy_db_exec(db, "DELETE FROM problems WHERE id = ?", GY_VALS(gy_vs(p->id)), NULL, err);
 }
 

@@ -37,8 +37,8 @@ GY_CHECKED gy_status gy_problem_list(struct gy_db *db, struct gy_str prediction_
 GY_CHECKED gy_status gy_problem_page(struct gy_db *db, struct gy_str after, size_t limit,
                                      struct gy_arena *a, struct gy_problem **ret, size_t *ret_n,
                                      struct gy_err *err);
-/* Its event stays, without the reason. Fails as the store does; one that is not there is no
- * failure. */
+/* Its event stays, without the reason; nobody else is told of it any more. Fails as the store does;
+ * one that is not there is no failure. */
 GY_CHECKED gy_status gy_problem_remove(struct gy_db *db, const struct gy_problem *p,
                                        struct gy_err *err);
 void gy_problem_write(struct gy_jw *w, const struct gy_problem *p);

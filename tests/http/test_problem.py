@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A problem with a prediction: reported by whoever may predict, put into the review queue, told with its trace, limited by caller."""
 
+import base64
+import contextlib
 import json
+import sqlite3
+import time
 
 import pytest
 
@@ -99,3 +103,33 @@ def test_an_erased_problem_leaves_no_words_in_its_event(home, prediction, tmp_pa
     assert told[kept]["reason"] == "not about anybody"
     assert told[gone] == {"endpoint": "sepsis", "prediction_id": prediction, "row": 0, "problem": gone, "erased": True}
     assert must(home, "GET", f"{API}/predictions/{prediction}/problems")["problems"] == []
+
+
+def until(is_so, what):
+    end = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        time.sleep(0.05)
+
+
+def test_what_was_erased_is_not_told_to_a_receiver_who_was_away(new_server, tmp_path):
+    """A message that had not arrived kept the words that its event had lost."""
+    server = new_server(env={"HOOK_SECRET": "whsec_" + base64.b64encode(b"k" * 32).decode()})
+    serving.serve(server)
+    nobody = {"url": "http://127.0.0.1:1/nobody", "secret_env": "HOOK_SECRET", "events": ["problem.*"]}
+    body = {"project": "p", "folder": str(server.home.parent), "endpoints": [], "notify": [nobody]}
+    assert serving.by_socket(server, "POST", f"{API}/watch/apply", body)[0] == 200
+    until(lambda: serving.by_socket(server, "GET", f"{API}/webhooks")[1]["webhooks"], "the webhook")
+    for reason in ("P-7f3k29xq ran a marathon", "not about anybody"):
+        one = request(server, "POST", "/predictions", SEPTIC)[1]["prediction_id"]
+        assert report(server, one, {"reason": reason})[0] == 201
+
+    def waiting():
+        with contextlib.closing(sqlite3.connect(server.home / "gyre.db", timeout=30)) as db:
+            return [row[0] for row in db.execute("SELECT body FROM webhook_outbox")]
+
+    until(lambda: len(waiting()) == 2, "both messages")
+    done = support.run_gyre("subject", "erase", "P-7f3k29xq", "--reason", "request 17", "--yes", "--home", server.home, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (left,) = waiting()
+    assert "not about anybody" in left and "marathon" not in left
