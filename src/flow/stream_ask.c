@@ -255,17 +255,57 @@ static bool flat_hits(struct stream_asker *a, yyjson_val *root)
     return hits(a, slots);
 }
 
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool in_token(char c)
+{
+    return is_letter(c) || (c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.';
+}
+
+/* What begins there, a number or a word. NaN and infinities, which Python's json module writes and
+ * a message may have, are no words of JSON: null. Returns its length. */
+static size_t add_token(struct gy_buf *out, struct gy_str rest)
+{
+    size_t n = 0;
+    while (n < rest.n && in_token(rest.p[n])) {
+        n++;
+    }
+    struct gy_str token = gy_str_sub(rest, 0, n);
+    struct gy_str word = token.p[0] == '-' ? gy_str_sub(token, 1, n) : token;
+    bool json = word.n == 0 || !is_letter(word.p[0]) || gy_str_eqc(token, "true") ||
+                gy_str_eqc(token, "false") || gy_str_eqc(token, "null");
+    gy_buf_add(out, json ? token : GY_STR("null"));
+    return n;
+}
+
+/* What an endpoint has read as JSON, on one line and as others read JSON. */
+static void add_json(struct gy_buf *out, struct gy_str in)
+{
+    bool quoted = false, escaped = false;
+    for (size_t i = 0; i < in.n;) {
+        char c = in.p[i];
+        if (!quoted && in_token(c)) {
+            i += add_token(out, gy_str_sub(in, i, in.n));
+            continue;
+        }
+        quoted = c == '"' && !escaped ? !quoted : quoted;
+        escaped = c == '\\' && !escaped;
+        /* Raw line ends stand between tokens alone. */
+        gy_buf_add_char(out, c == '\n' || c == '\r' ? ' ' : c);
+        i++;
+    }
+}
+
 static gy_status add_input(struct stream_asker *a, const struct stream_message *m,
                            struct stream_out *out, struct gy_err *err)
 {
     gy_buf_reset(&a->with_input);
     gy_buf_add(&a->with_input, gy_str_sub(m->json, 0, m->json.n - 1)); /* it ends in '}' */
     gy_buf_addc(&a->with_input, ",\"input\":");
-    struct gy_str input = gy_str_trim(m->value);
-    for (size_t i = 0; i < input.n; i++) { /* raw line ends stand between tokens alone */
-        char c = input.p[i];
-        gy_buf_add_char(&a->with_input, c == '\n' || c == '\r' ? ' ' : c);
-    }
+    add_json(&a->with_input, gy_str_trim(m->value));
     gy_buf_add_char(&a->with_input, '}');
     out->value = gy_buf_str(&a->with_input);
     return gy_buf_check(&a->with_input, "an answer with its input", err);

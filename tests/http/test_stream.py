@@ -94,6 +94,19 @@ def test_stdin_to_stdout(sepsis, tmp_path):
     assert "5 read, 3 decided, 2 dead" in done.stderr
 
 
+def test_the_input_beside_a_decision_is_json(sepsis, tmp_path):
+    """A missing value in Python's words is read; the next reader may be one who knows JSON alone."""
+    message = '{"HR": 104, "Resp": NaN, "Temp": 38.9, "note": "NaN \\\\", "at": "\\"-Infinity", "more": [-Infinity, Infinity, -1e-5, true, null]}'
+    done = stream(sepsis, tmp_path, "--with-input", stdin=message)
+    assert done.returncode == 0, done.stderr
+
+    def no_json(word):
+        raise AssertionError(f"{word} in {done.stdout}")
+
+    assert json.loads(done.stdout, parse_constant=no_json)["input"] == {
+        "HR": 104, "Resp": None, "Temp": 38.9, "note": "NaN \\", "at": '"-Infinity', "more": [None, None, -1e-5, True, None]}
+
+
 def test_bytes_that_are_no_text_are_kept(sepsis, tmp_path):
     done = subprocess.run([str(support.BIN), "stream", "sepsis", "--home", str(sepsis.home), "--dead-letter", "dead.jsonl"], cwd=tmp_path,
                           env=support.clean_env(), input=b"\xff\xfe{\n" + json.dumps(WELL).encode(), capture_output=True, check=True)
