@@ -79,6 +79,7 @@ STEPS = ["endpoint list", "endpoint deploy", "endpoint traffic", "endpoint shado
          "stream", "endpoint undeploy"]
 
 
+@pytest.mark.timeout(400)
 def test_they_run_as_they_are_written(world):
     failed, ran = [], 0
     for line in (line for words in STEPS for line in examples(*words.split()) if not ELSEWHERE.search(line)):

@@ -97,6 +97,7 @@ def open_idle(server, sockets):
     return time.monotonic() - begin
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.skipif(support.sanitized(), reason="memory is measured, which a sanitizer keeps")
 def test_10_000_idle_connections_and_slow_loris(new_server, many_files, capsys, record_property):
     server = new_server(["--max-connections", IDLE + ROOM])

@@ -112,6 +112,7 @@ def until(is_so, what):
         time.sleep(0.05)
 
 
+@pytest.mark.sqlite
 def test_what_was_erased_is_not_told_to_a_receiver_who_was_away(new_server, tmp_path):
     """A message that had not arrived kept the words that its event had lost."""
     server = new_server(env={"HOOK_SECRET": "whsec_" + base64.b64encode(b"k" * 32).decode()})

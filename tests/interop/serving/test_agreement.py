@@ -23,6 +23,7 @@ np = pytest.importorskip("numpy", reason="numpy is not installed")
 http = pytest.importorskip("tritonclient.http", reason="tritonclient[http] is not installed")
 grpc = pytest.importorskip("tritonclient.grpc", reason="tritonclient[grpc] is not installed")
 
+pytestmark = pytest.mark.timeout(700)  # the first one trains them all
 PYTHON = support.ROOT / ".venv/bin/python"
 BOUND = 2e-6
 FORMS = ["JSON", "binary", "gRPC"]
