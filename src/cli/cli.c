@@ -80,6 +80,7 @@ static const struct gy_verb_table *const g_tables[] = {
     &gy_cmd_tutorial,
     &gy_cmd_version,
     &gy_cmd_models_files,
+    &gy_cmd_models_chain,
 };
 
 enum { N_TABLES = sizeof g_tables / sizeof g_tables[0] };

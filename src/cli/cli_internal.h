@@ -119,6 +119,7 @@ extern const struct gy_verb_table gy_cmd_data_query;   /* cmd_data_query.c */
 extern const struct gy_verb_table gy_cmd_usecase_report; /* cmd_usecase_report.c */
 extern const struct gy_verb_table gy_cmd_models_card;    /* cmd_models_card.c: diff, card */
 extern const struct gy_verb_table gy_cmd_models_files;   /* cmd_models_files.c: import, export */
+extern const struct gy_verb_table gy_cmd_models_chain;   /* cmd_models_chain.c */
 extern const struct gy_verb_table gy_cmd_models_move;    /* cmd_models_move.c */
 extern const struct gy_verb_table gy_cmd_endpoint;       /* cmd_endpoint.c */
 extern const struct gy_verb_table gy_cmd_trace;          /* cmd_trace.c */

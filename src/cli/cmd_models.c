@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gyre models: registered models, their versions, and the aliases that say which one counts. */
+#include "learn/chain.h"
 #include "learn/predictor.h"
 #include "learn/publish.h"
 #include "base/limits.h"
@@ -103,6 +104,49 @@ static gy_status ask_version(struct gy_cli *cli, const char *ref, struct gy_cli_
     return gy_cli_ask(cli, "GET", path, GY_STR_NULL, a, err);
 }
 
+/* Of a chain: its parts, where they came from, and what feeds what, as model.json says. */
+static gy_status show_parts(struct gy_cli *cli, yyjson_val *files, struct gy_err *err)
+{
+    struct gy_str model = GY_STR_NULL, path;
+    bool has_parts = false;
+    const char *url = NULL;
+    GY_AUTO_DONE(gy_cli_answer_done) struct gy_cli_answer a = {.doc = NULL};
+    struct gy_chain_said said;
+    size_t i, n;
+    yyjson_val *f;
+    yyjson_arr_foreach(files, i, n, f)
+    {
+        path = gy_json_str(f, "path");
+        model = gy_str_eqc(path, "model.json") ? gy_json_str(f, "sha256") : model;
+        has_parts = has_parts || gy_str_starts(path, GY_STR("parts/"));
+    }
+    if (!has_parts || !model.p) {
+        return GY_OK;
+    }
+    GY_TRY(gy_cli_path(cli, GYRE "/objects/{}", model, &url, err));
+    GY_TRY(gy_cli_ask(cli, "GET", url, GY_STR_NULL, &a, err));
+    yyjson_val *learner = gy_json_get(a.root, "learner");
+    if (!gy_str_eqc(gy_json_str(learner, "name"), "chain")) {
+        return GY_OK;
+    }
+    GY_TRY(gy_chain_read(gy_json_get(learner, "params"), &cli->arena, &said, err));
+    for (i = 0; i < said.n_parts; i++) {
+        const struct gy_chain_part *p = &said.parts[i];
+        char version[32] = "a folder";
+        if (p->version > 0) {
+            (void)snprintf(version, sizeof version, "version %lld", (long long)p->version);
+        }
+        gy_cli_say(cli, "part %zu    %" GY_STR_F ", %s, digest %.16s\n", i + 1, GY_STR_A(p->name),
+                   version, p->sha256.p);
+    }
+    for (i = 0; i < said.n_feeds; i++) {
+        const struct gy_chain_feed *feed = &said.feeds[i];
+        gy_cli_say(cli, "feed      %" GY_STR_F " of part %zu by %" GY_STR_F " of part %zu\n",
+                   GY_STR_A(feed->input), feed->part + 1, GY_STR_A(feed->output), feed->from + 1);
+    }
+    return GY_OK;
+}
+
 static gy_status show_one(struct gy_cli *cli, struct gy_err *err)
 {
     static const char *const head[] = {"file", "bytes", "sha256"};
@@ -127,7 +171,9 @@ static gy_status show_one(struct gy_cli *cli, struct gy_err *err)
     if (erased.n) {
         gy_cli_say(cli, "trained on erased subjects: %" GY_STR_F "\n", GY_STR_A(erased));
     }
-    gy_cli_say(cli, "source    %" GY_STR_F "\n\n", GY_STR_A(gy_json_str(v, "source")));
+    gy_cli_say(cli, "source    %" GY_STR_F "\n", GY_STR_A(gy_json_str(v, "source")));
+    GY_TRY(show_parts(cli, files, err));
+    gy_cli_say(cli, "\n");
     size_t i, n;
     struct gy_str *cells =
         gy_arena_calloc(&cli->arena, yyjson_arr_size(files) * 3 + 1, sizeof *cells);

@@ -22,6 +22,23 @@ static void object_line(const struct gy_cli *cli, const char *name, yyjson_val *
     line(cli, name, text.failed == GY_OK ? gy_buf_str(&text) : GY_STR_NULL);
 }
 
+/* Of a chain: the registered versions that it was put together of. */
+static void parts_lines(const struct gy_cli *cli, yyjson_val *t)
+{
+    const struct gy_str run = GY_STR("run:"), model = GY_STR("model:");
+    size_t i, n;
+    yyjson_val *e;
+    yyjson_arr_foreach(gy_json_get(t, "lineage"), i, n, e)
+    {
+        struct gy_str from = gy_json_str(e, "from"), to = gy_json_str(e, "to");
+        if (gy_str_eqc(gy_json_str(e, "rel"), "part") && gy_str_starts(to, run) &&
+            gy_str_starts(from, model) &&
+            gy_str_eq(gy_str_sub(to, run.n, to.n), gy_json_str(t, "run_id"))) {
+            line(cli, "part", gy_str_sub(from, model.n, from.n));
+        }
+    }
+}
+
 static void print_trace(const struct gy_cli *cli, yyjson_val *t, bool edges)
 {
     yyjson_val *erased = gy_json_get(t, "erased");
@@ -48,6 +65,7 @@ static void print_trace(const struct gy_cli *cli, yyjson_val *t, bool edges)
     gy_cli_say(cli, "  %-14s %" GY_STR_F " version %" GY_STR_F "\n", "model",
                GY_STR_A(gy_json_str(t, "model")), GY_STR_A(gy_json_str(t, "model_version")));
     line(cli, "digest", gy_json_str(t, "digest"));
+    parts_lines(cli, t);
     line(cli, "run", gy_json_str(t, "run_id"));
     line(cli, "data", gy_json_str(t, "data_sha256"));
     line(cli, "code", gy_json_str(t, "code_revision"));

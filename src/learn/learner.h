@@ -38,7 +38,7 @@ struct gy_fit {
 };
 
 struct gy_learner_ops {
-    uint32_t version;                       /* 1 */
+    uint32_t version;                       /* 1; 2: what stands below it counts too */
     const char *name;                       /* in params.yaml and model.json */
     const char *summary;                    /* a line for the help */
     unsigned tasks;                         /* GY_TASK_BITs */
@@ -56,6 +56,12 @@ struct gy_learner_ops {
     /* What answers; file: the bytes of ops->file, whose digest was compared. Fails: CORRUPT,
      * NOTSERVABLE, NOMEM. */
     gy_status (*load)(const struct gy_model *m, struct gy_str file, struct gy_runtime *ret,
+                      struct gy_err *err);
+
+    /* ---- version 2 ---- */
+    /* Instead of load: what answers is made of more files of the package folder dir. MAY be NULL.
+     * Fails: as load. */
+    gy_status (*open)(const struct gy_model *m, const char *dir, struct gy_runtime *ret,
                       struct gy_err *err);
 };
 

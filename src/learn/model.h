@@ -33,7 +33,8 @@ enum gy_learner {
     GY_LEARNER_LIGHTGBM = GY_LEARNERS,
     GY_LEARNER_ONNX,
     GY_LEARNER_REMOTE,
-    GY_LEARNER_PYTHON
+    GY_LEARNER_PYTHON,
+    GY_LEARNER_CHAIN
 };
 
 struct gy_model {
@@ -74,7 +75,7 @@ GY_DEFINE_AUTO_DONE(struct gy_model, gy_model_done);
 const char *gy_learner_name(enum gy_learner learner);
 /* Fails: INVALID naming those there are. */
 GY_CHECKED gy_status gy_learner_parse(struct gy_str name, enum gy_learner *ret, struct gy_err *err);
-/* Also of what is not trained but stands in a model.json: "remote". false: none of that name. */
+/* Also of what is not trained but stands in a model.json: "remote", "chain". false: none of that name. */
 bool gy_learner_find(struct gy_str name, enum gy_learner *ret);
 const char *gy_task_name(enum gy_task task);
 GY_CHECKED gy_status gy_task_parse(struct gy_str name, enum gy_task *ret, struct gy_err *err);

@@ -351,6 +351,10 @@ static gy_status load(struct job *j, const char *dir)
         return gy_err_set(j->err, GY_E_UNSUPPORTED, "a model of kind %s is not exported again",
                           gy_learner_name(j->m->learner));
     }
+    if (j->m->learner == GY_LEARNER_CHAIN) {
+        (void)gy_err_set(j->err, GY_E_UNSUPPORTED, "a chain is not exported as one ONNX file");
+        return gy_err_hint(j->err, "export its parts, each by itself: DIR/parts/0, DIR/parts/1");
+    }
     if (j->m->file.p) {
         GY_TRY(gy_path_join(path, sizeof path, dir, j->m->file.p, j->err));
         GY_TRY(gy_file_read(path, &j->file, j->err));

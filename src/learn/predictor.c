@@ -62,13 +62,16 @@ static gy_status open_runtime(const char *dir, const struct gy_predictor *p, str
                               struct gy_err *err)
 {
     const struct gy_model *m = &p->model;
+    const struct gy_learner_ops *learner = gy_learner_get(m->learner);
     GY_AUTO_DONE(gy_buf_done) struct gy_buf bytes;
     gy_buf_init(&bytes, GY_MAX_MODEL_FILE);
+    if (!p->foreign && learner->version >= 2 && learner->open) {
+        return learner->open(m, dir, ret, err);
+    }
     if (m->file.p) {
         GY_TRY(read_file(dir, m, &bytes, err));
     }
-    return (p->foreign ? gy_foreign_load : gy_learner_get(m->learner)->load)(m, gy_buf_str(&bytes),
-                                                                             ret, err);
+    return (p->foreign ? gy_foreign_load : learner->load)(m, gy_buf_str(&bytes), ret, err);
 }
 
 static gy_status load_runtime(const char *dir, struct gy_predictor *p, struct gy_err *err)
@@ -146,7 +149,41 @@ static void fill_info(struct gy_predictor *p)
     };
 }
 
-gy_status gy_predictor_load(const char *dir, struct gy_predictor **ret, struct gy_err *err)
+/* Before it is opened: a chain would open its own parts, Python start a worker. */
+static gy_status check_part(enum gy_package_flavor flavor, const struct gy_model *m,
+                            struct gy_err *err)
+{
+    if (flavor == GY_FLAVOR_PYTHON || m->learner == GY_LEARNER_REMOTE) {
+        return gy_err_set(err, GY_E_INVALID,
+                          "a model that waits for another process (remote, python) can not be part "
+                          "of a chain");
+    }
+    if (m->learner == GY_LEARNER_CHAIN) {
+        (void)gy_err_set(err, GY_E_INVALID, "a chain can not be part of a chain");
+        return gy_err_hint(err, "name its parts instead of it");
+    }
+    return GY_OK;
+}
+
+static gy_status read_model(const char *dir, bool is_part, struct gy_predictor *p,
+                            struct gy_err *err)
+{
+    enum gy_package_flavor flavor = GY_FLAVOR_GYRE;
+    if (!gy_path_is_dir(dir)) {
+        return gy_err_set(err, GY_E_NOTFOUND, "no model package in %s", dir);
+    }
+    GY_TRY(gy_package_flavor(dir, &flavor, err));
+    p->foreign = flavor != GY_FLAVOR_GYRE;
+    if (is_part && flavor == GY_FLAVOR_PYTHON) {
+        return check_part(flavor, &p->model, err);
+    }
+    GY_TRY(p->foreign ? gy_model_from_foreign(dir, flavor, &p->model, err)
+                      : gy_model_read(dir, &p->model, err));
+    return is_part ? check_part(flavor, &p->model, err) : GY_OK;
+}
+
+static gy_status load_package(const char *dir, bool is_part, struct gy_predictor **ret,
+                              struct gy_err *err)
 {
     GY_AUTO(gy_predictor_free) struct gy_predictor *p = gy_calloc(1, sizeof *p);
     if (!p) {
@@ -154,22 +191,25 @@ gy_status gy_predictor_load(const char *dir, struct gy_predictor **ret, struct g
     }
     gy_model_init(&p->model);
     gy_buf_init(&p->example, MAX_EXAMPLE_BYTES);
-    if (!gy_path_is_dir(dir)) {
-        return gy_err_set(err, GY_E_NOTFOUND, "no model package in %s", dir);
-    }
-    enum gy_package_flavor flavor = GY_FLAVOR_GYRE;
-    GY_TRY(gy_package_flavor(dir, &flavor, err));
-    GY_TRY(flavor == GY_FLAVOR_GYRE ? gy_model_read(dir, &p->model, err)
-                                    : gy_model_from_foreign(dir, flavor, &p->model, err));
+    GY_TRY(read_model(dir, is_part, p, err));
     GY_TRY(gy_package_digest(dir, p->digest, err));
     fill_info(p);
     GY_TRY(gy_decoder_new(p->model.inputs, p->model.n_inputs, &p->model.arena, &p->decoder, err));
-    p->foreign = flavor != GY_FLAVOR_GYRE;
     GY_TRY(load_runtime(dir, p, err));
-    GY_TRY(load_example(dir, p, flavor == GY_FLAVOR_GYRE, err));
+    GY_TRY(load_example(dir, p, !p->foreign, err));
     GY_TRY(gy_read_background(dir, &p->model, &p->means, err));
     *ret = GY_TAKE(p);
     return GY_OK;
+}
+
+gy_status gy_predictor_load(const char *dir, struct gy_predictor **ret, struct gy_err *err)
+{
+    return load_package(dir, false, ret, err);
+}
+
+gy_status gy_predictor_load_part(const char *dir, struct gy_predictor **ret, struct gy_err *err)
+{
+    return load_package(dir, true, ret, err);
 }
 
 const struct gy_predictor_info *gy_predictor_info(const struct gy_predictor *p)

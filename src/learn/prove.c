@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/time.h"
 #include "learn/cells.h"
+#include "learn/chain.h"
 #include "learn/evaluate.h"
 #include "learn/example.h"
 #include "learn/runtime/trees.h"
@@ -289,6 +290,26 @@ static gy_status prove_trees(struct proof *p, struct gy_err *err)
     return status;
 }
 
+/* A chain is as good as its parts: each is proven by itself. */
+static gy_status prove_parts(struct proof *p, struct gy_err *err)
+{
+    for (size_t i = 0; i < GY_CHAIN_MAX_PARTS; i++) {
+        char name[32], dir[GY_MAX_PATH], reason[512] = "", why[560];
+        bool servable = false;
+        (void)snprintf(name, sizeof name, GY_CHAIN_PART_DIR, i);
+        GY_TRY(gy_path_join(dir, sizeof dir, p->dir, name, err));
+        if (!gy_path_is_dir(dir)) {
+            return GY_OK; /* it loaded: these were all */
+        }
+        GY_TRY(gy_package_prove(dir, p->n_rows, &servable, reason, err));
+        if (!servable) {
+            (void)snprintf(why, sizeof why, "part %zu: %s", i + 1, reason);
+            return refuse(p, why);
+        }
+    }
+    return GY_OK;
+}
+
 static gy_status prove(struct proof *p, struct gy_err *err)
 {
     GY_TRY(dry_run(p, err));
@@ -298,6 +319,9 @@ static gy_status prove(struct proof *p, struct gy_err *err)
     enum gy_learner learner = gy_predictor_model(p->p)->learner;
     if (learner == GY_LEARNER_XGBOOST) {
         return prove_trees(p, err);
+    }
+    if (learner == GY_LEARNER_CHAIN) {
+        return prove_parts(p, err);
     }
     bool rows = is_foreign(learner) || learner == GY_LEARNER_FOREST;
     return rows ? prove_alone(p, learner == GY_LEARNER_ONNX ? 1e-4 : 0, err) : GY_OK;

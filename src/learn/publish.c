@@ -29,6 +29,7 @@ struct job {
     struct gy_buf body;
     struct gy_arena arena;
     struct gy_str artifact_uri;
+    const char *sub;         /* the folder of dir that is being uploaded; NULL: dir itself */
     char key[GY_SHA256_HEX]; /* of the work and the content; "": none */
 };
 
@@ -137,7 +138,13 @@ static gy_status create_run(struct job *j, struct gy_err *err)
         add_pair(&w, "gyre.learner", gy_str_c(gy_learner_name(j->t->model.learner)));
         add_pair(&w, "gyre.measured_on", gy_str_c(gy_measured_name(j->t->on)));
     }
-    add_pair(&w, "mlflow.source.name", j->t ? GY_STR("gyre train") : GY_STR("gyre models import"));
+    const char *source = j->t ? "gyre train" : j->o->source ? j->o->source : "gyre models import";
+    add_pair(&w, "mlflow.source.name", gy_str_c(source));
+    for (size_t i = 0; i < j->o->n_parts; i++) {
+        char key[32];
+        (void)snprintf(key, sizeof key, GY_PUBLISH_PART_TAG "%zu", i + 1);
+        add_pair(&w, key, j->o->parts[i]);
+    }
     add_pair(&w, "mlflow.source.type", GY_STR("LOCAL"));
     if (j->o->code_revision.p) {
         add_pair(&w, "gyre.code_revision", j->o->code_revision);
@@ -377,14 +384,20 @@ static gy_status put_artifact(struct job *j, const char *name, struct gy_str byt
 static gy_status upload(void *ctx, const char *name, bool is_dir, struct gy_err *err)
 {
     struct job *j = ctx;
-    char file[GY_MAX_PATH], to[GY_MAX_PATH];
-    if (is_dir) {
-        return gy_err_set(err, GY_E_INVALID, "%s holds a folder: not a package", j->dir);
+    const char *outer = j->sub;
+    char file[GY_MAX_PATH], to[GY_MAX_PATH], below[GY_MAX_PATH];
+    GY_TRY(gy_path_join(below, sizeof below, outer ? outer : ".", name, err));
+    const char *path = outer ? below : name;
+    GY_TRY(gy_path_join(file, sizeof file, j->dir, path, err));
+    if (is_dir) { /* not deeper than the digest of the package went */
+        j->sub = path;
+        gy_status status = gy_dir_each(file, upload, j, err);
+        j->sub = outer;
+        return status;
     }
     GY_AUTO_DONE(gy_buf_done) struct gy_buf bytes;
     gy_buf_init(&bytes, 512 * GY_MIB);
-    GY_TRY(gy_path_join(file, sizeof file, j->dir, name, err));
-    GY_TRY(gy_path_join(to, sizeof to, "model", name, err));
+    GY_TRY(gy_path_join(to, sizeof to, "model", path, err));
     GY_TRY(gy_file_read(file, &bytes, err));
     return put_artifact(j, to, gy_buf_str(&bytes), err);
 }

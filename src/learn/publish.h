@@ -9,6 +9,9 @@
 
 #define GY_PUBLISH_PROOF_ROWS 5000
 
+/* "gyre.part.1": "a/3", of a run that put registered versions together; runs.h makes it lineage. */
+#define GY_PUBLISH_PART_TAG "gyre.part."
+
 struct gy_caller;
 
 struct gy_publish_options {
@@ -24,6 +27,10 @@ struct gy_publish_options {
      * the version that is there, with what was missing done. Absent: each time a new version. */
     struct gy_str key;
     int64_t start_us;
+    const char *source; /* of a folder: the command that made it; NULL: "gyre models import" */
+    /* Of a folder: the registered versions it holds, "a/3": each is an edge of its lineage. */
+    const struct gy_str *parts;
+    size_t n_parts;
     struct gy_str parent_run_id; /* mlflow.parentRunId; absent: none */
 };
 

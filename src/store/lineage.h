@@ -14,7 +14,7 @@
 #define GY_LINEAGE_MAX_NODE 1024 /* bytes of a node */
 
 /* Inside a write closure. rel: "input", "output", "registered", "judged", "deployed", "shadowed",
- * "approved", "code". */
+ * "approved", "code", "part". */
 GY_CHECKED gy_status gy_lineage_add(struct gy_db *db, struct gy_str from, const char *rel,
                                     struct gy_str to, struct gy_str actor, struct gy_err *err);
 

@@ -40,6 +40,10 @@ gy_status gy_run_note_origin(struct gy_db *db, struct gy_str run_id, const struc
         }
         snprintf(from, sizeof from, "dataset:%" GY_STR_F "/%" GY_STR_F, GY_STR_A(name),
                  GY_STR_A(version));
+    } else if (gy_str_starts(t->key,
+                             GY_STR("gyre.part."))) { /* "a/3": a chain holds that version */
+        snprintf(from, sizeof from, "model:%" GY_STR_F, GY_STR_A(t->value));
+        rel = "part";
     } else {
         return GY_OK;
     }

@@ -10,7 +10,7 @@ static const struct gy_learner_ops *const g_learners[] = {
     [GY_LEARNER_FOREST] = &gy_learner_forest,     [GY_LEARNER_MLP] = &gy_learner_mlp,
     [GY_LEARNER_CNN] = &gy_learner_cnn,           [GY_LEARNER_LIGHTGBM] = &gy_learner_lightgbm,
     [GY_LEARNER_ONNX] = &gy_learner_onnx,         [GY_LEARNER_REMOTE] = &gy_learner_remote,
-    [GY_LEARNER_PYTHON] = &gy_learner_python,
+    [GY_LEARNER_PYTHON] = &gy_learner_python,     [GY_LEARNER_CHAIN] = &gy_learner_chain,
 };
 
 const struct gy_learner_ops *gy_learner_get(enum gy_learner learner)
@@ -42,6 +42,10 @@ bool gy_learner_find(struct gy_str name, enum gy_learner *ret)
 {
     if (gy_str_eqc(name, gy_learner_remote.name)) {
         *ret = GY_LEARNER_REMOTE;
+        return true;
+    }
+    if (gy_str_eqc(name, gy_learner_chain.name)) {
+        *ret = GY_LEARNER_CHAIN;
         return true;
     }
     return gy_learner_parse(name, ret, NULL) == GY_OK;

@@ -21,6 +21,7 @@ extern const struct gy_learner_ops gy_learner_lightgbm; /* foreign.c: loaded, ne
 extern const struct gy_learner_ops gy_learner_onnx;
 extern const struct gy_learner_ops gy_learner_remote; /* registered */
 extern const struct gy_learner_ops gy_learner_python; /* imported */
+extern const struct gy_learner_ops gy_learner_chain;  /* put together */
 
 /* What libxgboost gets for a fit, in order, objective and seed included; out has room for
  * GY_XGB_MAX_PARAMS. Numbers are written into the arena. Fails: NOMEM. */
