@@ -75,7 +75,8 @@ GY_DEFINE_AUTO_DONE(struct gy_model, gy_model_done);
 const char *gy_learner_name(enum gy_learner learner);
 /* Fails: INVALID naming those there are. */
 GY_CHECKED gy_status gy_learner_parse(struct gy_str name, enum gy_learner *ret, struct gy_err *err);
-/* Also of what is not trained but stands in a model.json: "remote", "chain". false: none of that name. */
+/* Also of what is not trained but stands in a model.json: "remote", "chain". false: none of that
+ * name. */
 bool gy_learner_find(struct gy_str name, enum gy_learner *ret);
 const char *gy_task_name(enum gy_task task);
 GY_CHECKED gy_status gy_task_parse(struct gy_str name, enum gy_task *ret, struct gy_err *err);

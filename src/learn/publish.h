@@ -9,7 +9,8 @@
 
 #define GY_PUBLISH_PROOF_ROWS 5000
 
-/* "gyre.part.1": "a/3", of a run that put registered versions together; runs.h makes it lineage. */
+/* "gyre.part.1": "a/3", of a run that put registered versions together; track/runs.c makes it
+ * lineage. */
 #define GY_PUBLISH_PART_TAG "gyre.part."
 
 struct gy_caller;
