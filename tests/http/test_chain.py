@@ -11,8 +11,6 @@ import serving
 import support
 from serving import API, MLFLOW, must, outputs, request
 
-pytestmark = pytest.mark.tsan
-
 PARAMS = "seed: 1\ntrain: {learner: xgboost, steps: [onehot], xgboost: {rounds: 10, depth: 3}}\n"
 ROWS = [{"HR": 80, "Temp": 36.5, "ward": "er"}, {"HR": 130, "Temp": 40.1, "ward": "icu"}, {"HR": 101, "Temp": 38.4, "ward": "icu"},
         {"HR": 130, "Temp": None, "ward": "er"}, {"HR": None, "Temp": 40.5, "ward": None}, {"HR": 119.5, "Temp": 39.0, "ward": "elsewhere"}]

@@ -183,8 +183,8 @@ static gy_status open_parts(const struct gy_model *m, const char *dir,
     return GY_OK;
 }
 
-static gy_status open(const struct gy_model *m, const char *dir, struct gy_runtime *ret,
-                      struct gy_err *err)
+static gy_status open_chain(const struct gy_model *m, const char *dir, struct gy_runtime *ret,
+                            struct gy_err *err)
 {
     GY_AUTO_DONE(gy_arena_done) struct gy_arena a;
     struct gy_chain_said said;
@@ -211,4 +211,4 @@ const struct gy_learner_ops gy_learner_chain = {.version = 2,
                                                 .fit = fit,
                                                 .check = check,
                                                 .load = load,
-                                                .open = open};
+                                                .open = open_chain};
