@@ -13,7 +13,7 @@ np = pytest.importorskip("numpy", reason="numpy is not installed")
 
 
 def make_files(folder):
-    """model.txt, network.onnx, rows.csv and a registered model churn-trees, as the page supposes them."""
+    """model.txt, network.onnx, rows.csv and the registered models churn-trees and sepsis, as the page supposes them."""
     lightgbm = pytest.importorskip("lightgbm", reason="lightgbm is not installed")
     onnx = pytest.importorskip("onnx", reason="onnx is not installed")
     rng = np.random.default_rng(1)
@@ -31,6 +31,8 @@ def make_files(folder):
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
     (folder / "network.onnx").write_bytes(model.SerializeToString())
     support.run_json("train", "t.csv", "--target", "fever", "--features", "HR,Temp", "--learner", "xgboost", "--register", "churn-trees", cwd=folder)
+    (folder / "s.csv").write_text("HR,fever,sick\n" + "".join(f"{a:.0f},{c},{int(a > 100 and c)}\n" for (a, _), c in zip(x, y)))
+    support.run_json("train", "s.csv", "--target", "sick", "--features", "HR,fever", "--learner", "xgboost", "--register", "sepsis", cwd=folder)
 
 
 def test_every_command_of_the_page(tmp_path):
@@ -47,6 +49,7 @@ def test_every_command_of_the_page(tmp_path):
         assert done.returncode == 0, (command, done.stderr)
     assert support.run_json("models", "show", "churn/1", cwd=tmp_path)["servable"] == "yes"
     assert support.run_json("models", "show", "fever/1", cwd=tmp_path)["servable"] == "yes"
+    assert support.run_json("models", "show", "triage/1", cwd=tmp_path)["servable"] == "yes"
     assert (tmp_path / "package" / "MLmodel").exists()
     code = re.search(r"```python\n(.*?)```", page, flags=re.S).group(1).replace('"trees.onnx"', repr(str(tmp_path / "trees.onnx")))
     found = {"onnxruntime": runtime}
