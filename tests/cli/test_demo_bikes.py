@@ -4,7 +4,11 @@
 import json
 import math
 
+import pytest
+
 import support
+
+pytestmark = pytest.mark.timeout(600)  # of its commands, on a loaded machine
 
 
 def play(tmp_path, *args):

@@ -8,6 +8,8 @@ import pytest
 
 import support
 
+pytestmark = pytest.mark.timeout(600)  # of its commands, on a loaded machine
+
 
 def play(tmp_path, name, *args):
     done = support.run_gyre("demo", name, "--exit", "--json", *args, cwd=tmp_path, timeout=500)

@@ -7,6 +7,8 @@ import pytest
 
 import support
 
+pytestmark = pytest.mark.timeout(600)  # of its commands, on a loaded machine
+
 
 def play(tmp_path, *args):
     done = support.run_gyre("demo", "fuel", "--exit", "--json", *args, cwd=tmp_path, timeout=300)

@@ -10,6 +10,8 @@ import pytest
 import pictures
 import support
 
+pytestmark = pytest.mark.timeout(600)  # of its commands, on a loaded machine
+
 
 def network_or_skip():
     try:

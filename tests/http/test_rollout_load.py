@@ -230,4 +230,6 @@ def test_deploys_canaries_promotes_and_rollbacks(new_server):
     assert len(may) == 7 * DEPLOYS and len(load.answers) > 200 * len(ROLES)
     print(f"{len(load.answers)} answers, {len(changes)} changes in {time.monotonic() - begun:.0f} s, memory {before} .. {resident[-1]} kB")
     # what each change loads goes again; a sanitizer keeps what was freed
-    assert support.sanitized() or min(resident[-3:]) < before * 1.25 + 8192, (before, resident)
+    # and buffers of threads come with the first load: the level is that of the first rounds, where there are more
+    level = max(resident[:5]) if LONG else before + 16384
+    assert support.sanitized() or min(resident[-3:]) < level * 1.25, (before, resident)
