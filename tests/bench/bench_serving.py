@@ -18,7 +18,8 @@ Before them, the trees alone: CPU of 10,000 rows in the walker (walker_bench), i
 Each row is a closed loop, then an open loop at half the rate that the closed one reached (requests due at fixed times, latency from when
 they were due). Bodies of more than 100 kB come over 4 connections. CPU is what the server's processes used (schedstat of all threads; of
 processes that other peers start too), per request; of Gyre's, what its watcher takes for drift and feedback is told beside it: the load
-ends when the last answer is there, not when all is watched.
+ends when the last answer is there, not when all is watched. "not 2xx" is the share of answers that were none, of the worst turn: 503, when the
+disk could not take the prediction log as fast as a closed loop makes it; above a tenth nothing is measured.
 The peers live in virtual environments below --peers (fastapi/, mlserver/, mlflow/: whoever is not there is left out and named).
 """
 
@@ -203,7 +204,7 @@ class Peer:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         used, watched = (after - b for after, b in zip(self.cpu_ns(), before))
         row = json.loads(done.stdout) if done.stdout else {"requests": 0, "errors": 1}
-        if not row["requests"] or row["errors"] or row["non_2xx"]:
+        if not row["requests"] or row["errors"] or row["non_2xx"] > 0.1 * row["requests"]:
             raise RuntimeError(f"{self.name}: {row} {done.stderr}")
         row["cpu_us"], row["watch_us"] = used / 1000 / row["requests"], watched / 1000 / row["requests"]
         return row
@@ -410,8 +411,9 @@ def measure(options, peers, made):
                 closed.append(peer.load(options, options.seconds, body, 0, headers, path))
                 opened.append(peer.load(options, options.seconds, body, max(1, closed[-1]["per_s"] / 2), headers, path))
             middle = {k: statistics.median(r[k] for r in closed) for k in ("cpu_us", "watch_us", "per_s", "p50_us", "p99_us")}
+            refused = max(r["non_2xx"] / r["requests"] for r in (*closed, *opened))
             half = {k: statistics.median(r[k] for r in opened) for k in ("per_s", "p50_us", "p99_us", "p999_us")}
-            rows.append({"work": work, "server": peer.name, "closed": middle, "half": half, "rss_mb": round(peer.rss_mb(), 1),
+            rows.append({"work": work, "server": peer.name, "closed": middle, "half": half, "rss_mb": round(peer.rss_mb(), 1), "refused": refused,
                          "load": os.getloadavg()[0]})
             print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
     return rows
@@ -444,14 +446,14 @@ def main():
     if options.json:
         pathlib.Path(options.json).write_text(json.dumps({"alone": alone, "rows": rows, "missing": missing}, indent=1))
     print("CPU us a row alone:", ", ".join(f"{name} {us:.3f}" for name, us in alone.items()), "\n")
-    print("| work | server | CPU us/request (of it the watcher) | beside gyre | requests/s | p50, p99 us | at half load: p50, p99, p99.9 us | MB |\n|---|---|---|---|---|---|---|---|")
+    print("| work | server | CPU us/request (of it the watcher) | beside gyre | requests/s | p50, p99 us | at half load: p50, p99, p99.9 us | not 2xx | MB |\n|---|---|---|---|---|---|---|---|---|")
     gyre = {r["work"]: r["closed"]["cpu_us"] for r in rows if r["server"] == "gyre"}
     for r in rows:
         c, h = r["closed"], r["half"]
         watched = f" ({c['watch_us']:.1f})" if c["watch_us"] else ""
         ratio = f"{c['cpu_us'] / gyre[r['work']]:.2f}" if r["work"] in gyre else ""
         print(f"| {r['work']} | {r['server']} | {c['cpu_us']:.1f}{watched} | {ratio} | {c['per_s']:.0f} | {c['p50_us']:.0f}, {c['p99_us']:.0f} | "
-              f"{h['p50_us']:.0f}, {h['p99_us']:.0f}, {h['p999_us']:.0f} | {r['rss_mb']:.0f} |")
+              f"{h['p50_us']:.0f}, {h['p99_us']:.0f}, {h['p999_us']:.0f} | {r['refused']:.1%} | {r['rss_mb']:.0f} |")
     if missing:
         print("not there:", "; ".join(missing))
 
