@@ -397,6 +397,16 @@ def request_of(peer, n, form, made):
     return made[n]["split" if peer.name == "mlflow" else "v2"], [], PATHS.get(form)
 
 
+def turns(options, peer, body, headers, path):
+    """Closed and open loops by turns, after one that warms up."""
+    peer.load(options, 1, body, 0, headers, path)
+    closed, opened = [], []
+    for _ in range(options.rounds):
+        closed.append(peer.load(options, options.seconds, body, 0, headers, path))
+        opened.append(peer.load(options, options.seconds, body, max(1, closed[-1]["per_s"] / 2), headers, path))
+    return closed, opened
+
+
 def measure(options, peers, made):
     rows = []
     for work in options.work.split(","):
@@ -405,11 +415,11 @@ def measure(options, peers, made):
             if peer.name not in ABLE.get(form, (peer.name,)) or (peer.name == "floor" and work != "row"):
                 continue  # the floor reads one row
             body, headers, path = request_of(peer, n, form, made)
-            peer.load(options, 1, body, 0, headers, path)
-            closed, opened = [], []
-            for _ in range(options.rounds):
-                closed.append(peer.load(options, options.seconds, body, 0, headers, path))
-                opened.append(peer.load(options, options.seconds, body, max(1, closed[-1]["per_s"] / 2), headers, path))
+            try:
+                closed, opened = turns(options, peer, body, headers, path)
+            except RuntimeError as e:
+                print(f"left out: {work} of {e}", file=sys.stderr, flush=True)
+                continue
             middle = {k: statistics.median(r[k] for r in closed) for k in ("cpu_us", "watch_us", "per_s", "p50_us", "p99_us")}
             refused = max(r["non_2xx"] / r["requests"] for r in (*closed, *opened))
             half = {k: statistics.median(r[k] for r in opened) for k in ("per_s", "p50_us", "p99_us", "p999_us")}
