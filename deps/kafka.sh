@@ -70,7 +70,7 @@ rm -rf "$KEPT"
 mkdir -p "$KEPT/.fetch"
 # Exactly what the lock names: nothing of it brings anything along.
 {
-    echo '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
+    echo '<project><modelVersion>4.0.0</modelVersion>'
     echo '<groupId>gyre</groupId><artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging><dependencies>'
     jars | while read -r group artifact version _; do
         echo "<dependency><groupId>$group</groupId><artifactId>$artifact</artifactId><version>$version</version><exclusions>"
