@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gyre models chain: several models as one package, in which answers of one are inputs of the next.
  */
-#include <stdlib.h>
-#include <unistd.h>
-
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/time.h"
 #include "cli/cli_internal.h"
+#include "cli/made_package.h"
 #include "learn/chain.h"
 #include "learn/publish.h"
 
@@ -135,9 +133,10 @@ static gy_status answer(struct gy_cli *cli, const struct gy_chained *c, size_t n
     return gy_cli_print_json(cli, &json, err);
 }
 
-static gy_status chain_into(struct gy_cli *cli, const struct chain_opts *o, const char *dir,
+static gy_status chain_into(struct gy_cli *cli, const void *opts, const char *dir,
                             struct gy_err *err)
 {
+    const struct chain_opts *o = opts;
     struct parts parts = {.n = 0};
     struct gy_chained chained;
     struct gy_published published = {.version = 0};
@@ -166,25 +165,7 @@ static gy_status chain_into(struct gy_cli *cli, const struct chain_opts *o, cons
 static gy_status run_chain(struct gy_cli *cli, void *opts, struct gy_err *err)
 {
     const struct chain_opts *o = opts;
-    char scratch[GY_MAX_PATH];
-    if (o->out) {
-        if (gy_path_exists(o->out)) {
-            return gy_err_set(err, GY_E_EXISTS, "%s exists already", o->out);
-        }
-        GY_TRY(gy_dir_make(o->out, err));
-        gy_status made = chain_into(cli, o, o->out, err);
-        if (made != GY_OK) {
-            GY_IGNORE(gy_dir_remove(o->out, NULL)); /* made here; the first failure is told */
-        }
-        return made;
-    }
-    (void)snprintf(scratch, sizeof scratch, "%s/gyre-chain-XXXXXX", gy_temp_dir());
-    if (!mkdtemp(scratch)) {
-        return gy_err_set(err, GY_E_IO, "no temporary folder can be made in %s", gy_temp_dir());
-    }
-    gy_status status = chain_into(cli, o, scratch, err);
-    gy_status removed = gy_dir_remove(scratch, status == GY_OK ? err : NULL);
-    return status == GY_OK ? removed : status;
+    return gy_cli_make_package(cli, o->out, chain_into, o, err);
 }
 
 static const struct gy_opt options[] = {

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gyre models import, export: model files of other programs come in, and models go out as ONNX. */
-#include <stdlib.h>
-#include <unistd.h>
-
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/time.h"
 #include "cli/cli_internal.h"
+#include "cli/made_package.h"
 #include "cli/model_input.h"
 #include "learn/import.h"
 #include "learn/onnx_export.h"
@@ -55,9 +53,10 @@ static gy_status answer_import(struct gy_cli *cli, const struct gy_imported *i,
     return gy_cli_print_json(cli, &json, err);
 }
 
-static gy_status import_into(struct gy_cli *cli, const struct import_opts *o, const char *dir,
+static gy_status import_into(struct gy_cli *cli, const void *opts, const char *dir,
                              struct gy_err *err)
 {
+    const struct import_opts *o = opts;
     struct gy_imported imported;
     struct gy_published published = {.version = 0};
     struct gy_caller *caller = NULL;
@@ -80,25 +79,7 @@ static gy_status import_into(struct gy_cli *cli, const struct import_opts *o, co
 static gy_status run_import(struct gy_cli *cli, void *opts, struct gy_err *err)
 {
     const struct import_opts *o = opts;
-    char scratch[GY_MAX_PATH];
-    if (o->out) {
-        if (gy_path_exists(o->out)) {
-            return gy_err_set(err, GY_E_EXISTS, "%s exists already", o->out);
-        }
-        GY_TRY(gy_dir_make(o->out, err));
-        gy_status made = import_into(cli, o, o->out, err);
-        if (made != GY_OK) {
-            GY_IGNORE(gy_dir_remove(o->out, NULL)); /* made here; the first failure is told */
-        }
-        return made;
-    }
-    (void)snprintf(scratch, sizeof scratch, "%s/gyre-model-XXXXXX", gy_temp_dir());
-    if (!mkdtemp(scratch)) {
-        return gy_err_set(err, GY_E_IO, "no temporary folder can be made in %s", gy_temp_dir());
-    }
-    gy_status status = import_into(cli, o, scratch, err);
-    gy_status removed = gy_dir_remove(scratch, status == GY_OK ? err : NULL);
-    return status == GY_OK ? removed : status;
+    return gy_cli_make_package(cli, o->out, import_into, o, err);
 }
 
 /* ---- export ---- */

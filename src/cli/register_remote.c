@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/register_remote.h"
 
-#include <stdlib.h>
-
-#include "base/file.h"
 #include "base/limits.h"
 #include "base/time.h"
+#include "cli/made_package.h"
 #include "learn/publish.h"
 #include "learn/remote.h"
 
@@ -59,9 +57,10 @@ static gy_status answer(struct gy_cli *cli, const struct gy_remote_packaged *r,
     return gy_cli_print_json(cli, &json, err);
 }
 
-static gy_status register_from(struct gy_cli *cli, const struct gy_remote_plan *plan,
-                               const char *dir, struct gy_err *err)
+static gy_status register_from(struct gy_cli *cli, const void *opts, const char *dir,
+                               struct gy_err *err)
 {
+    const struct gy_remote_plan *plan = opts;
     struct gy_remote_packaged packaged;
     struct gy_published published = {.version = 0};
     struct gy_caller *caller = NULL;
@@ -78,7 +77,6 @@ static gy_status register_from(struct gy_cli *cli, const struct gy_remote_plan *
 gy_status gy_cli_register_remote(struct gy_cli *cli, const struct gy_cli_remote *o,
                                  struct gy_err *err)
 {
-    char scratch[GY_MAX_PATH];
     struct gy_remote_plan plan = {.url = gy_str_c(o->url),
                                   .model = gy_str_c(o->model),
                                   .version = gy_str_c(o->version),
@@ -94,11 +92,5 @@ gy_status gy_cli_register_remote(struct gy_cli *cli, const struct gy_cli_remote 
                           "--remote URL --model M, without a SOURCE");
     }
     GY_TRY(read_timeout(o->timeout, &plan.timeout_ms, err));
-    (void)snprintf(scratch, sizeof scratch, "%s/gyre-remote-XXXXXX", gy_temp_dir());
-    if (!mkdtemp(scratch)) {
-        return gy_err_set(err, GY_E_IO, "no temporary folder can be made in %s", gy_temp_dir());
-    }
-    gy_status status = register_from(cli, &plan, scratch, err);
-    gy_status removed = gy_dir_remove(scratch, status == GY_OK ? err : NULL);
-    return status == GY_OK ? removed : status;
+    return gy_cli_make_package(cli, NULL, register_from, &plan, err);
 }
